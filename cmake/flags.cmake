@@ -1,0 +1,24 @@
+# Compiler flags for everything of ours; third-party headers are system headers and keep their own warnings.
+add_library(outboxd_flags INTERFACE)
+target_include_directories(outboxd_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(outboxd_flags INTERFACE OUTBOXD_VERSION="${PROJECT_VERSION}")
+target_compile_options(outboxd_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
+  -Wimplicit-fallthrough -fstack-protector-strong -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(outboxd_flags INTERFACE -Wthread-safety)
+endif()
+if(OUTBOXD_WERROR)
+  target_compile_options(outboxd_flags INTERFACE -Werror)
+endif()
+if(OUTBOXD_SANITIZE)
+  target_compile_options(outboxd_flags INTERFACE -fsanitize=${OUTBOXD_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(outboxd_flags INTERFACE -fsanitize=${OUTBOXD_SANITIZE})
+else()
+  # glibc fortifies only optimised code, and sanitizers bring their own checks.
+  target_compile_options(outboxd_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
+endif()
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+include(CheckPIESupported)
+check_pie_supported()
+add_link_options(-Wl,-z,relro,-z,now)

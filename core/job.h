@@ -1,0 +1,126 @@
+// core/job.h — what a job is: one thing to do at the Track API, as its producer wrote it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/time.h"
+#include "core/ulid.h"
+
+namespace outboxd {
+
+enum class JobType : std::uint8_t {
+  kIdentify, kTrack, kPageview, kDestroy, kRaw,
+  kSuppress, kUnsuppress, kAddDevice, kDeleteDevice, kMerge, kForm, kAddToSegment, kRemoveFromSegment, kMetric,
+};
+inline constexpr std::size_t kJobTypeCount = 14;
+
+std::string_view JobTypeName(JobType type);                       // "add_to_segment"
+std::optional<JobType> JobTypeFromName(std::string_view name);
+
+enum class Region : std::uint8_t { kUs, kEu };
+std::string_view RegionName(Region region);                       // "us"
+std::optional<Region> RegionFromName(std::string_view name);
+
+// A stretch of Job::line. Empty (length 0) when the member was absent: no JSON value has length 0.
+struct Slice {
+  std::uint32_t offset = 0;
+  std::uint32_t length = 0;
+  bool empty() const { return length == 0; }
+};
+
+struct RawFile {
+  std::string name;
+  std::string filename;
+  std::string content;  // decoded
+};
+
+struct RawRetry {
+  std::int64_t max_retries = 0;
+  Milliseconds delay{0};
+  bool exponential = false;
+  bool all_errors = false;
+};
+
+enum class ResponseType : std::uint8_t { kJson, kText, kBinary };
+
+// Members of raw jobs only.
+struct RawCall {
+  std::string method;
+  std::string path;  // "/v1/…" or "/v2/…", as written
+  std::vector<std::pair<std::string, std::string>> query;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<std::string, std::string>> form;
+  std::vector<RawFile> files;
+  std::optional<std::string> text_body;  // `body` was a JSON string: its decoded text. Any other JSON value: Job::body.
+  ResponseType response_type = ResponseType::kJson;
+  std::optional<Milliseconds> timeout;
+  std::optional<RawRetry> retry;
+  bool debug = false;
+};
+
+// Members of the rarer types; a member that does not belong to the job's type is empty.
+struct OtherMembers {
+  std::string device_id;                // delete_device
+  std::string form_id;                  // form
+  std::string segment_id;               // add_to_segment, remove_from_segment: decimal text
+  std::string id_type;                  // same; empty when absent
+  Slice primary, secondary;             // merge: JSON objects
+  std::string delivery_id, metric, recipient, reason, href;  // metric
+};
+
+struct Job {
+  JobType type = JobType::kTrack;
+  std::string line;                     // the producer's bytes, without the newline; every Slice points into it
+  std::string connection = "default";
+  std::string customer;                 // id or anonymous_id as text; empty when the job names no customer
+  bool anonymous = false;               // customer came from anonymous_id
+  std::string name;                     // track: event name; pageview: url
+  Slice body;                           // identify: attributes; track, pageview, form: data; add_device: device;
+                                        // segments: ids; raw: a `body` that is not a JSON string
+  Slice timestamp;                      // a JSON number (Unix seconds) or an RFC 3339 JSON string
+  std::string event_id;                 // the producer's own ULID; empty: the job id is sent
+  std::string ref;
+  bool has_ref = false;
+  std::optional<std::chrono::seconds> max_age;
+  std::optional<Region> region;
+  std::unique_ptr<RawCall> raw;         // raw only
+  std::unique_ptr<OtherMembers> other;  // the types that need it
+  std::vector<std::string> more_customers;  // further customers whose order this job must keep (merge, segments)
+
+  std::string_view Text(Slice slice) const { return std::string_view(line).substr(slice.offset, slice.length); }
+};
+
+// A lane's key: a stable 64-bit hash of connection and customer. Two customers that share a hash merely wait for each other.
+enum class LaneKey : std::uint64_t {};
+LaneKey MakeLaneKey(std::string_view connection, std::string_view customer);
+
+// The lanes whose order `job` must keep; empty for a job about no customer.
+std::vector<LaneKey> LanesOf(const Job& job);
+
+// What acceptance stamped on a job.
+struct Stamp {
+  Ulid id;
+  Timestamp accepted;
+};
+
+// An accepted job with what the outbox knows of it. Owned by exactly one thread at a time.
+struct QueuedJob {
+  Sequence sequence{};
+  Stamp stamp;
+  Job job;
+  std::uint32_t attempts = 0;      // requests that left, all recorded
+  std::uint32_t charged = 0;       // those that count against max_attempts since acceptance or the last redrive
+  std::optional<Timestamp> due;    // set while deferred
+  std::optional<Timestamp> redriven;
+
+  // Where max_age counts from.
+  Timestamp AgeStart() const { return redriven.value_or(stamp.accepted); }
+};
+
+}  // namespace outboxd

@@ -1,0 +1,34 @@
+// core/limits.h — every fixed limit in one place; those an operator may change live in the config, with these as defaults.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace outboxd::limits {
+
+// The Track API's own limits (its reference, "Rate limits and payload sizes"). Bytes, not characters.
+inline constexpr std::size_t kCustomerIdBytes = 150;
+inline constexpr std::size_t kAttributeNameBytes = 150;
+inline constexpr std::size_t kAttributeValueBytes = 1000;
+inline constexpr std::size_t kAttributesPerIdentify = 300;
+inline constexpr std::size_t kEventNameBytes = 100;
+inline constexpr std::size_t kEventDataBytes = 100'000;
+inline constexpr std::size_t kSegmentIds = 1000;
+
+// Ours.
+inline constexpr std::size_t kLineBytes = 512 * 1024;     // one producer line (config limits.line_bytes)
+inline constexpr std::size_t kJsonDepth = 64;             // nesting of any JSON text we read
+inline constexpr std::size_t kUrlBytes = 4096;            // pageview url
+inline constexpr std::size_t kRefBytes = 200;
+inline constexpr std::size_t kConnectionNameBytes = 64;
+inline constexpr std::size_t kRawPathBytes = 8192;        // path with its query
+inline constexpr std::size_t kRawHeaders = 64;
+inline constexpr std::size_t kRawHeaderBytes = 8192;
+inline constexpr std::size_t kRawFiles = 32;
+inline constexpr std::int64_t kRawRetries = 100;
+inline constexpr std::size_t kShortTextBytes = 1000;      // device ids, form ids, metric members, recipients
+inline constexpr std::size_t kAnswerBytes = 64 * 1024;    // bytes of an answer's body that are read
+inline constexpr std::size_t kAnswerKeptBytes = 1024;     // first bytes of an answer that are kept in history
+inline constexpr std::int64_t kMaxAgeSeconds = 10LL * 365 * 24 * 3600;
+
+}  // namespace outboxd::limits

@@ -1,0 +1,45 @@
+// core/request.h — job → HTTP request of the Track API (docs/protocol.md lists every mapping with its source).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/job.h"
+
+namespace outboxd {
+
+struct MultipartPart {
+  std::string name;
+  std::string filename;  // empty for a plain field
+  std::string content;
+};
+
+// Ready to be sent but for the base URL and the Authorization header, which belong to the connection.
+struct HttpRequest {
+  std::string method;
+  std::string target;  // "/api/v1/customers/42?x=1": follows the scheme and host, already percent-encoded
+  std::vector<std::pair<std::string, std::string>> headers;  // never Authorization, never CR or LF
+  std::string body;                    // sent as is; absent body and empty body are the same: Content-Length 0 or none
+  std::vector<MultipartPart> parts;    // not empty: multipart/form-data made by the transport, `body` unused
+  std::optional<Milliseconds> timeout; // raw only: instead of the connection's
+  bool debug = false;                  // raw only: log request and answer without the Authorization header
+};
+
+// Never fails: whatever a Job can hold has a request. Values are spliced from the producer's bytes, never re-encoded.
+HttpRequest BuildRequest(const Job& job, const Stamp& stamp);
+
+// GET /api/v1/accounts/region: asks whether credentials and region are right.
+HttpRequest BuildRegionProbe();
+
+// RFC 3986: everything but ALPHA / DIGIT / "-" / "." / "_" / "~" becomes %XX.
+std::string PercentEncode(std::string_view text);
+// Decodes %XX; leaves "+" alone; bytes that are no valid escape stay as they are.
+std::string PercentDecode(std::string_view text);
+// RFC 4648, standard alphabet with padding.
+std::string Base64Encode(std::string_view bytes);
+// Accepts the standard and the URL-safe alphabet, with or without padding; nullopt for anything else.
+std::optional<std::string> Base64Decode(std::string_view text);
+
+}  // namespace outboxd

@@ -1,0 +1,41 @@
+// core/result.h — the one way to fail.
+//
+// A kind says what the caller does next; the message says what the operator or producer does next.
+// Nothing outside the file that wraps a throwing library throws.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
+
+namespace outboxd {
+
+enum class ErrorKind : std::uint8_t {
+  kInvalid,      // the input is wrong: repeat only after changing it
+  kNotFound,     // what was named does not exist
+  kConflict,     // someone else holds it, or its state does not allow this
+  kBusy,         // a limit is reached or a stop is under way: try again later, nothing was stored
+  kFull,         // no room on disk: nothing was stored, try again later
+  kUnavailable,  // the other side cannot be reached: try again later
+  kCorrupt,      // a damaged or foreign file: stop and tell the operator
+  kIo,           // the operating system refused: retry is pointless without a change there
+  kInternal,     // a library failed in a way we do not know
+};
+
+struct Error {
+  ErrorKind kind = ErrorKind::kInternal;
+  std::string message;
+  std::string field;  // the member, key or flag at fault; empty when none is
+};
+
+template <typename T>
+using Result = tl::expected<T, Error>;
+
+using Failure = tl::unexpected<Error>;
+
+inline Failure Fail(ErrorKind kind, std::string message, std::string field = {}) {
+  return Failure(Error{kind, std::move(message), std::move(field)});
+}
+
+}  // namespace outboxd

@@ -1,0 +1,64 @@
+// core/verdict.h — answer → what happens to the job and to the connection (README "Delivery rules").
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/job.h"
+#include "core/policy.h"
+
+namespace outboxd {
+
+// What came back from one request. Filled by the transport.
+struct Answer {
+  int status = 0;                          // 0: no HTTP answer
+  std::string error;                       // why there was none ("connect: Connection refused"); empty when status != 0
+  std::string body;                        // at most limits::kAnswerBytes
+  std::optional<std::string> retry_after;  // the header's value as received
+  std::string location;                    // the header's value as received
+};
+
+enum class Fate : std::uint8_t {
+  kDelivered,
+  kDeferred,       // try the job again by backoff; the connection's gate closes too
+  kRejected,       // dead letter
+  kPausedAuth,     // job stays ready, not charged; connection paused `auth`
+  kPausedRegion,   // job stays ready, not charged; connection paused `region`
+};
+
+struct Verdict {
+  Fate fate = Fate::kDelivered;
+  std::string reason;                         // one line for people: "503 Service Unavailable", "connect: …"
+  std::optional<Milliseconds> retry_after;    // from the answer, capped by policy; only with kDeferred
+  bool closes_gate = false;                   // the connection as a whole should back off
+};
+
+// 2xx delivered; no answer, 408, 429, 5xx deferred; 401, 403 paused auth; 3xx paused region; other 4xx (and 1xx/6xx oddities) rejected.
+// A raw job with retry.all_errors turns a rejection into a deferral (that does not close the gate).
+Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now);
+
+// RFC 9110 section 10.2.3: delay seconds or HTTP date; nullopt when it is neither; never negative.
+std::optional<Milliseconds> ParseRetryAfter(std::string_view value, Timestamp now);
+
+enum class AfterDeferral : std::uint8_t { kRetry, kExhausted, kExpired };
+struct RetryPlan {
+  AfterDeferral next = AfterDeferral::kRetry;
+  Timestamp due{};  // with kRetry
+};
+
+// When a deferred job is tried again. `charged` counts the attempt just made; `random` is uniform in [0, 1).
+// Exponential backoff with full jitter: random × min(cap, base × 2^(charged-1)), at least `retry_after`. A raw job's own retry rule
+// replaces base, growth and count; the cap, Retry-After and max age still hold.
+RetryPlan PlanRetry(const QueuedJob& job, std::uint32_t charged, const RetryPolicy& policy, std::optional<Milliseconds> retry_after,
+                    Timestamp now, double random);
+
+// Older than its own or the policy's max age.
+bool IsExpired(const QueuedJob& job, const RetryPolicy& policy, Timestamp now);
+
+// The first `bytes_max` bytes of `reason` and `body` made alike for equal causes: digits, ULIDs, hex runs and quoted values become
+// placeholders. Groups dead letters.
+std::string NormaliseCause(std::string_view reason, std::string_view body);
+
+}  // namespace outboxd

@@ -1,0 +1,89 @@
+// daemon/mailbox.h — where two threads meet: a bounded queue whose reader takes everything at once.
+//
+// A full mailbox makes Put() wait (Post() never waits: for messages whose number is bounded by what their sender was given).
+// Close() lets the reader drain what is there and then tells it to stop.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "daemon/mutex.h"
+
+namespace outboxd {
+
+template <typename T>
+class Mailbox {
+ public:
+  explicit Mailbox(std::size_t capacity) : capacity_(capacity) {}
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+
+  // False when the mailbox is closed: the message is dropped.
+  bool Put(T message) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    while (messages_.size() >= capacity_ && !closed_) room_.Wait(mutex_);
+    return Append(std::move(message));
+  }
+
+  // As Put, but false at once when there is no room; `message` is left untouched then.
+  bool TryPut(T& message) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    if (messages_.size() >= capacity_) return false;
+    return Append(std::move(message));
+  }
+
+  bool Post(T message) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return Append(std::move(message));
+  }
+
+  // Waits until there is a message, `timeout` has passed or the mailbox is closed; then moves all messages into `out` (cleared first).
+  // False when closed and empty: nothing will ever come again.
+  bool TakeAll(std::vector<T>& out, std::optional<std::chrono::milliseconds> timeout = std::nullopt) EXCLUDES(mutex_) {
+    out.clear();
+    MutexLock lock(mutex_);
+    if (timeout) {
+      const auto deadline = std::chrono::steady_clock::now() + *timeout;
+      while (messages_.empty() && !closed_) {
+        if (!arrived_.WaitUntil(mutex_, deadline)) break;
+      }
+    } else {
+      while (messages_.empty() && !closed_) arrived_.Wait(mutex_);
+    }
+    std::swap(out, messages_);
+    if (out.size() >= capacity_) room_.NotifyAll();
+    return !(out.empty() && closed_);
+  }
+
+  void Close() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    closed_ = true;
+    arrived_.NotifyAll();
+    room_.NotifyAll();
+  }
+
+  std::size_t Size() const EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return messages_.size();
+  }
+
+ private:
+  bool Append(T&& message) REQUIRES(mutex_) {
+    if (closed_) return false;
+    messages_.push_back(std::move(message));
+    if (messages_.size() == 1) arrived_.NotifyOne();
+    return true;
+  }
+
+  const std::size_t capacity_;
+  mutable Mutex mutex_;
+  Condition arrived_;
+  Condition room_;
+  std::vector<T> messages_ GUARDED_BY(mutex_);
+  bool closed_ GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace outboxd

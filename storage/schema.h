@@ -1,0 +1,87 @@
+// storage/schema.h — the disk format and its versions.
+//
+// Changing it: append one string to kMigrations (never edit an old one), let it bring version N to N+1 in place, describe the new
+// columns in docs/design.md, and keep a database of the old version under tests/storage/ as a test.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace outboxd::schema {
+
+inline constexpr std::int32_t kApplicationId = 0x6f627864;  // "obxd"
+
+// Migration i brings user_version i to i + 1.
+inline constexpr std::array kMigrations = {
+    R"sql(
+CREATE TABLE outbox (            -- accepted and unsettled
+  seq         INTEGER PRIMARY KEY,   -- order of acceptance; also the middle of the job id
+  job         TEXT NOT NULL,         -- ULID
+  connection  TEXT NOT NULL,
+  type        TEXT NOT NULL,
+  customer    TEXT,                  -- id or anonymous_id
+  accepted_ms INTEGER NOT NULL,      -- all *_ms are Unix milliseconds, UTC
+  redriven_ms INTEGER,               -- of the last redrive
+  attempts    INTEGER NOT NULL DEFAULT 0,  -- requests that left
+  charged     INTEGER NOT NULL DEFAULT 0,  -- those that count against retry.max_attempts
+  due_ms      INTEGER,               -- not null: deferred until then
+  parked      INTEGER,               -- not null: the lane key whose earlier jobs it waits for on disk
+  reason      TEXT,                  -- of the last attempt that did not deliver it
+  line        TEXT NOT NULL          -- as the producer wrote it
+);
+CREATE INDEX outbox_deferred ON outbox (due_ms) WHERE due_ms IS NOT NULL;
+CREATE INDEX outbox_parked ON outbox (parked, seq) WHERE parked IS NOT NULL;
+
+CREATE TABLE attempts (          -- one row for each request that left
+  seq         INTEGER NOT NULL,
+  attempt     INTEGER NOT NULL,      -- 1, 2, … within the job, across redrives
+  job         TEXT NOT NULL,
+  connection  TEXT NOT NULL,
+  type        TEXT NOT NULL,
+  customer    TEXT,
+  sent_ms     INTEGER NOT NULL,
+  duration_ms INTEGER NOT NULL,
+  result      TEXT NOT NULL,         -- delivered, deferred, rejected, paused_auth, paused_region
+  status      INTEGER,               -- HTTP status; null when there was no answer
+  error       TEXT,                  -- why there was none
+  answer      TEXT,                  -- first bytes of the answer's body
+  PRIMARY KEY (seq, attempt)
+) WITHOUT ROWID;
+
+CREATE TABLE dead_letters (
+  seq         INTEGER PRIMARY KEY,
+  job         TEXT NOT NULL,
+  connection  TEXT NOT NULL,
+  type        TEXT NOT NULL,
+  customer    TEXT,
+  accepted_ms INTEGER NOT NULL,
+  dead_ms     INTEGER NOT NULL,
+  death       TEXT NOT NULL,         -- rejected, exhausted, expired, cancelled
+  status      INTEGER,               -- of the last answer
+  reason      TEXT NOT NULL,         -- for people
+  cause       TEXT NOT NULL,         -- reason and answer made alike for equal causes
+  answer      TEXT,
+  attempts    INTEGER NOT NULL,
+  line        TEXT NOT NULL
+);
+
+CREATE TABLE connections (       -- gates, so that a restart makes no storm
+  name        TEXT PRIMARY KEY,
+  state       TEXT NOT NULL,
+  pause       TEXT NOT NULL,
+  detail      TEXT NOT NULL,
+  since_ms    INTEGER NOT NULL,
+  reopen_ms   INTEGER,
+  failures    INTEGER NOT NULL
+);
+
+CREATE TABLE counters (          -- kept in the same transaction as what they count
+  name        TEXT NOT NULL,         -- outbox, dead, attempts: rows; next_seq: lowest sequence never used
+  connection  TEXT NOT NULL,         -- '' where it does not apply
+  value       INTEGER NOT NULL,
+  PRIMARY KEY (name, connection)
+) WITHOUT ROWID;
+)sql",
+};
+
+}  // namespace outboxd::schema
