@@ -1,0 +1,97 @@
+// daemon/control.h — what the admin API may ask of the running daemon. Implemented by Service; a fake serves the API's tests.
+//
+// Threads: every method may be called on any thread and may wait for the clerk or the dispatcher, a few milliseconds as a rule;
+// Backup, Forget, Redrive and Drop take as long as their work. Errors carry the kind that the API's status comes from.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/gate.h"
+#include "core/result.h"
+#include "core/ulid.h"
+#include "storage/filter.h"
+
+namespace outboxd {
+
+enum class JobState : std::uint8_t { kReady, kInFlight, kDeferred, kBlocked };
+std::string_view JobStateName(JobState state);
+
+struct ConnectionStatus {
+  std::string name, base_url, region;
+  GateSnapshot gate;
+  std::uint32_t limit = 0, max_in_flight = 0;
+  double rate_limit = 0;
+  std::uint64_t jobs = 0, in_flight = 0, deferred = 0, blocked = 0, dead = 0;
+  std::optional<Timestamp> oldest;
+  std::uint64_t Ready() const { return jobs - std::min(jobs, in_flight + deferred + blocked); }
+};
+
+struct Totals {
+  std::uint64_t accepted = 0, refused = 0, attempts = 0, delivered = 0, dead = 0;
+};
+
+struct Rates {
+  double accepted = 0, attempts = 0, delivered = 0, dead = 0;  // per second, over the last 10 s
+};
+
+struct DaemonStatus {
+  Timestamp started{}, now{};
+  std::string not_accepting;  // why jobs are refused; empty: they are accepted
+  std::string not_healthy;    // why the outbox cannot be written; empty: it can
+  std::filesystem::path outbox_path;
+  std::uint64_t max_jobs = 0, bytes = 0, max_bytes = 0, disk_free_bytes = 0, attempts_rows = 0;
+  Totals totals;
+  Rates rates;
+  std::vector<ConnectionStatus> connections;
+};
+
+// What the dispatcher knows of one waiting job that the disk does not.
+struct JobPlace {
+  JobState state = JobState::kReady;
+  std::optional<Sequence> blocked_by;
+};
+
+struct ProbeReport {
+  bool ok = false;
+  int status = 0;
+  std::string region;
+  std::int64_t environment_id = 0;
+  Milliseconds duration{0};
+  std::string message;  // why not ok
+};
+
+struct ChangeCount {
+  std::uint64_t matched = 0, changed = 0;
+};
+
+struct ForgetCount {
+  std::uint64_t jobs = 0, dead = 0, attempts = 0;
+};
+
+class Control {
+ public:
+  virtual ~Control() = default;
+
+  virtual DaemonStatus Status() = 0;
+  // One entry per sequence; nullopt: not in memory (then the row's own columns tell: due_ms → deferred, parked → blocked, else ready).
+  virtual std::vector<std::optional<JobPlace>> Places(std::span<const Sequence> sequences) = 0;
+  virtual std::vector<Sequence> InFlight() = 0;
+
+  virtual Result<ConnectionStatus> Pause(const std::string& connection) = 0;
+  virtual Result<ConnectionStatus> Resume(const std::string& connection) = 0;
+  virtual Result<ProbeReport> Probe(const std::string& connection) = 0;
+
+  virtual Result<ChangeCount> Redrive(const DeadFilter& filter, bool dry_run) = 0;
+  virtual Result<ChangeCount> Drop(const DeadFilter& filter, bool dry_run) = 0;
+  virtual Result<void> Cancel(Sequence sequence) = 0;
+  virtual Result<ForgetCount> Forget(const std::string& customer, const std::optional<std::string>& connection) = 0;
+  virtual Result<std::uint64_t> Backup(const std::filesystem::path& file) = 0;  // bytes written
+  virtual Result<void> Reload() = 0;
+};
+
+}  // namespace outboxd
