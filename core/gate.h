@@ -1,11 +1,14 @@
 // core/gate.h — whether a connection may send now, and how much at once. Pure: time and randomness are arguments.
 //
 // States (docs/design.md draws them):
-//   open       sending, at most Limit() in flight; the limit grows by one per Limit() successes while it is reached (doubles while it
-//              is still below the level where trouble began) and halves at the first trouble.
+//   open       sending, at most Limit() in flight. After Limit() successes, if the limit was reached meanwhile, it doubles while it is
+//              below the level where trouble last began, and grows by one above that; trouble halves it.
 //   throttled  closed until ReopenAt(): Retry-After, or exponential backoff over the failures since the last success.
 //   probing    the time is over: exactly one attempt may be in flight; its success opens the gate at limit 1, its failure closes it again.
 //   paused     closed until Resume(): credentials (auth), wrong region (region), or an operator.
+//
+// Attempts that left before the gate last closed say nothing new when their answers come late: their success opens nothing, their trouble
+// counts no second time. Only a longer Retry-After among them is obeyed.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +23,7 @@ namespace outboxd {
 
 enum class GateState : std::uint8_t { kOpen, kThrottled, kProbing, kPaused };
 enum class PauseReason : std::uint8_t { kNone, kAuth, kRegion, kOperator };
-std::string_view GateStateName(GateState state);    // "open"
+std::string_view GateStateName(GateState state);       // "open"
 std::string_view PauseReasonName(PauseReason reason);  // "auth"; "" for kNone
 std::optional<GateState> GateStateFromName(std::string_view name);
 std::optional<PauseReason> PauseReasonFromName(std::string_view name);
@@ -29,38 +32,65 @@ std::optional<PauseReason> PauseReasonFromName(std::string_view name);
 struct GateSnapshot {
   GateState state = GateState::kOpen;
   PauseReason pause = PauseReason::kNone;
-  std::string detail;             // "503 Service Unavailable", "401 Unauthorized", the Location of a redirect
-  Timestamp since{};              // of the state
+  std::string detail;  // "503 Service Unavailable", "401 Unauthorized", the Location of a redirect
+  Timestamp since{};   // of the state
   std::optional<Timestamp> reopen_at;
-  std::uint32_t failures = 0;     // closures since the last success
+  std::uint32_t failures = 0;  // closures since the last success
 };
 
 class Gate {
  public:
+  // Open, with a limit of at most 16 to start from.
   Gate(std::uint32_t max_in_flight, RetryPolicy policy, Timestamp now);
-  // Continues from a snapshot: a restart makes no storm (an open gate starts at a small limit anyway).
+  // Continues from a snapshot: a restart makes no storm (an open gate starts at a limit of at most 8, a closed one stays closed).
   void Restore(const GateSnapshot& snapshot);
   void Configure(std::uint32_t max_in_flight, RetryPolicy policy);
 
-  // True when one more attempt may leave now. Moves throttled → probing when the time is over. Call OnSent() right after using it.
+  // True when one more attempt may leave now; `in_flight` counts those out. Moves throttled → probing when the time is over.
+  // Call OnSent() right after using it.
   bool MaySend(Timestamp now, std::uint32_t in_flight);
   void OnSent(Timestamp now);
 
-  // Outcomes of attempts. `sent` is when the attempt left: trouble of an attempt that left before the last closure counts once only.
+  // Outcomes of attempts. `sent` is when the attempt left, not before its OnSent(); `random` is uniform in [0, 1).
   void OnSuccess(Timestamp sent, Timestamp now);
   void OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after, std::string detail, double random);
   // An attempt ended without saying anything about the connection's health (rejected job, cancelled transfer).
   void OnNeutral(Timestamp sent, Timestamp now);
-  void Pause(PauseReason reason, std::string detail, Timestamp now);
-  // Lifts a pause of any reason: the gate probes before it opens.
+  // With `sent`, the answer of that attempt is the cause: ignored when it left before the gate last closed or was resumed. An operator's
+  // pause outweighs the others, which change it no more.
+  void Pause(PauseReason reason, std::string detail, Timestamp now, std::optional<Timestamp> sent = std::nullopt);
+  // Lifts a pause of any reason: the gate probes before it opens, and not before a Retry-After is over. Otherwise does nothing.
   void Resume(Timestamp now);
 
-  const GateSnapshot& Snapshot() const;
-  std::uint32_t Limit() const;
+  const GateSnapshot& Snapshot() const { return snapshot_; }
+  // Between 1 and max_in_flight.
+  std::uint32_t Limit() const { return limit_; }
   // When MaySend may turn true by time alone; nullopt when open, probing or paused.
-  std::optional<Timestamp> ReopenAt() const;
+  std::optional<Timestamp> ReopenAt() const { return snapshot_.reopen_at; }
   // True once after every change that must be persisted or shown (state, reason, reopen time).
   bool TakeChanged();
+
+ private:
+  void Enter(GateState state, Timestamp now);
+  void Close(Timestamp now, Milliseconds wait);
+  void ExtendClosure(Timestamp now, Milliseconds retry_after);
+  void ForgetImpossibleWait(Timestamp now);
+  void Grow();
+  bool IsStale(Timestamp sent) const { return sent < era_; }
+  Milliseconds BackoffAfterFailures(double random) const;
+
+  std::uint32_t max_in_flight_;
+  RetryPolicy policy_;
+  GateSnapshot snapshot_;
+  std::uint32_t limit_;
+  std::optional<std::uint32_t> trouble_level_;  // half of the limit at which trouble last began
+  std::uint32_t successes_ = 0;                 // since the limit last changed, or was found not to be reached
+  bool limit_reached_ = false;                  // in the same time
+  bool next_reaches_limit_ = false;             // between MaySend and OnSent
+  bool probe_out_ = false;
+  Timestamp era_{};         // attempts that left before this belong to a time before the last closure
+  Timestamp not_before_{};  // the last Retry-After, kept through a pause
+  bool changed_ = false;
 };
 
 }  // namespace outboxd

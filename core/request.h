@@ -1,6 +1,7 @@
 // core/request.h — job → HTTP request of the Track API (docs/protocol.md lists every mapping with its source).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,10 +22,10 @@ struct HttpRequest {
   std::string method;
   std::string target;  // "/api/v1/customers/42?x=1": follows the scheme and host, already percent-encoded
   std::vector<std::pair<std::string, std::string>> headers;  // never Authorization, never CR or LF
-  std::string body;                    // sent as is; absent body and empty body are the same: Content-Length 0 or none
-  std::vector<MultipartPart> parts;    // not empty: multipart/form-data made by the transport, `body` unused
-  std::optional<Milliseconds> timeout; // raw only: instead of the connection's
-  bool debug = false;                  // raw only: log request and answer without the Authorization header
+  std::string body;                     // sent as is; absent body and empty body are the same: Content-Length 0 or none
+  std::vector<MultipartPart> parts;     // not empty: multipart/form-data made by the transport, `body` unused
+  std::optional<Milliseconds> timeout;  // raw only: instead of the connection's
+  bool debug = false;                   // raw only: log request and answer without the Authorization header
 };
 
 // Never fails: whatever a Job can hold has a request. Values are spliced from the producer's bytes, never re-encoded.

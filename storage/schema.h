@@ -76,11 +76,16 @@ CREATE TABLE connections (       -- gates, so that a restart makes no storm
 );
 
 CREATE TABLE counters (          -- kept in the same transaction as what they count
-  name        TEXT NOT NULL,         -- outbox, dead, attempts: rows; next_seq: lowest sequence never used
-  connection  TEXT NOT NULL,         -- '' where it does not apply
-  value       INTEGER NOT NULL,
-  PRIMARY KEY (name, connection)
+  connection  TEXT PRIMARY KEY,
+  jobs        INTEGER NOT NULL,      -- rows in outbox
+  dead        INTEGER NOT NULL,      -- rows in dead_letters
+  attempts    INTEGER NOT NULL       -- rows in attempts
 ) WITHOUT ROWID;
+
+CREATE TABLE sequence (          -- sequences are never reused, even after the outbox ran empty
+  reserved    INTEGER NOT NULL       -- every sequence below may be in use; a start continues here
+);
+INSERT INTO sequence (reserved) VALUES (1);
 )sql",
 };
 

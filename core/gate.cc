@@ -1,0 +1,228 @@
+#include "core/gate.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace outboxd {
+namespace {
+
+constexpr std::uint32_t kFreshLimit = 16;
+constexpr std::uint32_t kRestoredLimit = 8;
+// Keeps what leaves after a closure apart from what left before it.
+constexpr Milliseconds kTick{1};
+
+template <typename Enum, std::size_t kCount>
+std::optional<Enum> FromName(const std::array<std::pair<Enum, std::string_view>, kCount>& names, std::string_view name) {
+  for (const auto& [value, text] : names) {
+    if (text == name) return value;
+  }
+  return std::nullopt;
+}
+
+constexpr std::array<std::pair<GateState, std::string_view>, 4> kStateNames = {
+    {{GateState::kOpen, "open"}, {GateState::kThrottled, "throttled"}, {GateState::kProbing, "probing"}, {GateState::kPaused, "paused"}}};
+constexpr std::array<std::pair<PauseReason, std::string_view>, 4> kReasonNames = {
+    {{PauseReason::kNone, ""}, {PauseReason::kAuth, "auth"}, {PauseReason::kRegion, "region"}, {PauseReason::kOperator, "operator"}}};
+
+}  // namespace
+
+std::string_view GateStateName(GateState state) {
+  return kStateNames.at(static_cast<std::size_t>(state)).second;
+}
+
+std::string_view PauseReasonName(PauseReason reason) {
+  return kReasonNames.at(static_cast<std::size_t>(reason)).second;
+}
+
+std::optional<GateState> GateStateFromName(std::string_view name) {
+  return FromName(kStateNames, name);
+}
+
+std::optional<PauseReason> PauseReasonFromName(std::string_view name) {
+  return FromName(kReasonNames, name);
+}
+
+Gate::Gate(std::uint32_t max_in_flight, RetryPolicy policy, Timestamp now)
+    : max_in_flight_(std::max(max_in_flight, 1U)), policy_(policy), limit_(std::min(kFreshLimit, max_in_flight_)) {
+  snapshot_.since = now;
+}
+
+void Gate::Restore(const GateSnapshot& snapshot) {
+  snapshot_ = snapshot;
+  limit_ = std::min(kRestoredLimit, max_in_flight_);
+  if (snapshot_.state == GateState::kPaused && snapshot_.pause == PauseReason::kNone) snapshot_.pause = PauseReason::kOperator;
+  if (snapshot_.state != GateState::kPaused) snapshot_.pause = PauseReason::kNone;
+  if (snapshot_.state != GateState::kThrottled) snapshot_.reopen_at.reset();
+  if (snapshot_.state == GateState::kThrottled && !snapshot_.reopen_at) snapshot_.state = GateState::kProbing;
+}
+
+void Gate::Configure(std::uint32_t max_in_flight, RetryPolicy policy) {
+  max_in_flight_ = std::max(max_in_flight, 1U);
+  policy_ = policy;
+  limit_ = std::min(limit_, max_in_flight_);
+}
+
+bool Gate::MaySend(Timestamp now, std::uint32_t in_flight) {
+  switch (snapshot_.state) {
+    case GateState::kOpen:
+      next_reaches_limit_ = in_flight + 1 >= limit_;
+      if (in_flight >= limit_) limit_reached_ = true;
+      return in_flight < limit_;
+    case GateState::kThrottled:
+      ForgetImpossibleWait(now);
+      if (now < snapshot_.reopen_at.value_or(now)) return false;
+      Enter(GateState::kProbing, now);
+      return true;
+    case GateState::kProbing:
+      if (in_flight == 0) probe_out_ = false;  // its outcome came with a time from before the clock was set
+      return !probe_out_;
+    case GateState::kPaused:
+      return false;
+  }
+  return false;
+}
+
+void Gate::OnSent(Timestamp now) {
+  if (snapshot_.state == GateState::kProbing) {
+    probe_out_ = true;
+    era_ = now;
+  } else {
+    era_ = std::min(era_, now);  // a clock that was set back must not make new attempts look old
+    limit_reached_ = limit_reached_ || next_reaches_limit_;
+  }
+}
+
+void Gate::OnSuccess(Timestamp sent, Timestamp now) {
+  if (IsStale(sent)) return;
+  switch (snapshot_.state) {
+    case GateState::kOpen:
+      Grow();
+      break;
+    case GateState::kProbing:
+      limit_ = 1;
+      successes_ = 0;
+      limit_reached_ = false;
+      snapshot_.failures = 0;
+      snapshot_.detail.clear();
+      Enter(GateState::kOpen, now);
+      break;
+    case GateState::kThrottled:
+    case GateState::kPaused:
+      break;
+  }
+}
+
+void Gate::OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after, std::string detail, double random) {
+  // A Retry-After of nothing (or a date that is over by our clock) tells no time to wait for.
+  const Milliseconds asked = std::min(retry_after.value_or(Milliseconds(0)), policy_.retry_after_cap);
+  const bool is_closed = snapshot_.state == GateState::kThrottled || snapshot_.state == GateState::kPaused;
+  if (is_closed || IsStale(sent)) {
+    ExtendClosure(now, asked);
+    return;
+  }
+  if (snapshot_.state == GateState::kOpen) {
+    limit_ = std::max(limit_ / 2, 1U);
+    trouble_level_ = limit_;
+  }
+  ++snapshot_.failures;
+  snapshot_.detail = std::move(detail);
+  if (asked > Milliseconds(0)) not_before_ = now + asked;
+  Close(now, asked > Milliseconds(0) ? asked : BackoffAfterFailures(random));
+}
+
+void Gate::OnNeutral(Timestamp sent, Timestamp /*now*/) {
+  if (snapshot_.state == GateState::kProbing && !IsStale(sent)) probe_out_ = false;
+}
+
+void Gate::Pause(PauseReason reason, std::string detail, Timestamp now, std::optional<Timestamp> sent) {
+  if (sent && IsStale(*sent)) return;
+  const bool is_paused = snapshot_.state == GateState::kPaused;
+  if (is_paused && (snapshot_.pause == reason || snapshot_.pause == PauseReason::kOperator)) return;
+  snapshot_.pause = reason;
+  snapshot_.detail = std::move(detail);
+  Enter(GateState::kPaused, now);
+}
+
+void Gate::Resume(Timestamp now) {
+  if (snapshot_.state != GateState::kPaused) return;
+  snapshot_.pause = PauseReason::kNone;
+  era_ = now + kTick;
+  if (not_before_ > now) {
+    Close(now, not_before_ - now);
+  } else {
+    Enter(GateState::kProbing, now);
+  }
+}
+
+bool Gate::TakeChanged() {
+  return std::exchange(changed_, false);
+}
+
+void Gate::Enter(GateState state, Timestamp now) {
+  snapshot_.state = state;
+  snapshot_.since = now;
+  snapshot_.reopen_at.reset();
+  probe_out_ = false;
+  changed_ = true;
+}
+
+void Gate::Close(Timestamp now, Milliseconds wait) {
+  Enter(GateState::kThrottled, now);
+  snapshot_.reopen_at = now + std::max(wait, kTick);
+  era_ = now + kTick;
+}
+
+// The word of an attempt from before the closure: it can only make the wait longer.
+void Gate::ExtendClosure(Timestamp now, Milliseconds retry_after) {
+  if (retry_after <= Milliseconds(0)) return;
+  const Timestamp until = now + retry_after;
+  switch (snapshot_.state) {
+    case GateState::kOpen:
+      return;
+    case GateState::kProbing:
+      if (probe_out_) return;  // its answer will be the newer word
+      not_before_ = std::max(not_before_, until);
+      Close(now, retry_after);
+      return;
+    case GateState::kPaused:
+      not_before_ = std::max(not_before_, until);
+      return;
+    case GateState::kThrottled:
+      not_before_ = std::max(not_before_, until);
+      if (snapshot_.reopen_at && *snapshot_.reopen_at >= until) return;
+      snapshot_.reopen_at = until;
+      changed_ = true;
+      return;
+  }
+}
+
+// No closure is longer than the caps allow: if it looks so, the clock was set back or the caps were lowered.
+void Gate::ForgetImpossibleWait(Timestamp now) {
+  const Timestamp latest = now + std::max({policy_.cap, policy_.retry_after_cap, kTick});
+  not_before_ = std::min(not_before_, latest);
+  if (!snapshot_.reopen_at || *snapshot_.reopen_at <= latest) return;
+  snapshot_.reopen_at = latest;
+  changed_ = true;
+}
+
+void Gate::Grow() {
+  ++successes_;
+  if (successes_ < limit_) return;
+  if (limit_reached_) {
+    const std::uint32_t level = std::min(trouble_level_.value_or(max_in_flight_), max_in_flight_);
+    const std::uint32_t doubled = limit_ > max_in_flight_ / 2 ? max_in_flight_ : limit_ * 2;
+    limit_ = limit_ < level ? std::min(doubled, level) : std::min(limit_ + 1, max_in_flight_);
+  }
+  successes_ = 0;
+  limit_reached_ = false;
+}
+
+Milliseconds Gate::BackoffAfterFailures(double random) const {
+  Milliseconds ceiling = std::min(policy_.base, policy_.cap);
+  for (std::uint32_t i = 1; i < snapshot_.failures && ceiling < policy_.cap; ++i) ceiling = std::min(ceiling * 2, policy_.cap);
+  const auto jittered = static_cast<Milliseconds::rep>(static_cast<double>(ceiling.count()) * random);
+  return std::max({Milliseconds(jittered), std::min(policy_.base, policy_.cap) / 2, kTick});
+}
+
+}  // namespace outboxd

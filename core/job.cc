@@ -1,0 +1,66 @@
+#include "core/job.h"
+
+#include <algorithm>
+#include <array>
+
+namespace outboxd {
+namespace {
+
+constexpr std::array<std::string_view, kJobTypeCount> kTypeNames = {
+    "identify",     "track", "pageview", "destroy",        "raw",    "suppress", "unsuppress", "add_device",
+    "delete_device", "merge", "form",    "add_to_segment", "remove_from_segment", "metric",
+};
+
+// FNV-1a, 64 bits, with a final mix. It is part of the disk format (outbox.parked): never change it.
+constexpr std::uint64_t HashBytes(std::uint64_t hash, std::string_view bytes) {
+  for (const char byte : bytes) {
+    hash ^= static_cast<unsigned char>(byte);
+    hash *= 0x100000001b3;
+  }
+  return hash;
+}
+
+constexpr std::uint64_t Mix(std::uint64_t hash) {
+  hash ^= hash >> 32;
+  hash *= 0xd6e8feb86659fd93;
+  hash ^= hash >> 32;
+  return hash;
+}
+
+}  // namespace
+
+std::string_view JobTypeName(JobType type) { return kTypeNames[static_cast<std::size_t>(type)]; }
+
+std::optional<JobType> JobTypeFromName(std::string_view name) {
+  const auto* const found = std::find(kTypeNames.begin(), kTypeNames.end(), name);
+  if (found == kTypeNames.end()) return std::nullopt;
+  return static_cast<JobType>(found - kTypeNames.begin());
+}
+
+std::string_view RegionName(Region region) { return region == Region::kUs ? "us" : "eu"; }
+
+std::optional<Region> RegionFromName(std::string_view name) {
+  if (name == "us") return Region::kUs;
+  if (name == "eu") return Region::kEu;
+  return std::nullopt;
+}
+
+LaneKey MakeLaneKey(std::string_view connection, std::string_view customer) {
+  std::uint64_t hash = HashBytes(0xcbf29ce484222325, connection);
+  hash = HashBytes(hash, std::string_view("\0", 1));
+  return LaneKey{Mix(HashBytes(hash, customer))};
+}
+
+std::vector<LaneKey> LanesOf(const Job& job) {
+  std::vector<LaneKey> lanes;
+  lanes.reserve(1 + job.more_customers.size());
+  if (!job.customer.empty()) lanes.push_back(MakeLaneKey(job.connection, job.customer));
+  for (const std::string& customer : job.more_customers) lanes.push_back(MakeLaneKey(job.connection, customer));
+  if (lanes.size() > 1) {
+    std::sort(lanes.begin(), lanes.end());
+    lanes.erase(std::unique(lanes.begin(), lanes.end()), lanes.end());
+  }
+  return lanes;
+}
+
+}  // namespace outboxd

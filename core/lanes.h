@@ -1,0 +1,80 @@
+// core/lanes.h — who may go next: jobs of one lane go one after another, lanes do not wait for each other.
+//
+// A job may keep the order of several lanes (merge, segments); it is ready when it is first in all of them. Few jobs of a lane are held
+// in memory: behind a failing head, or past `lane_jobs_max`, followers are parked on disk and come back when the lane opens, so a
+// million of them cost the others nothing. Jobs of several lanes are never parked. Pure; belongs to one thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "core/job.h"
+
+namespace outboxd {
+
+enum class Admission : std::uint8_t {
+  kReady,  // held; may be started now
+  kWaits,  // held; Release() will name it
+  kPark,   // not held: the caller marks it on disk as parked under the job's only lane
+};
+
+// What an ended job set free.
+struct LanesOpened {
+  std::vector<Sequence> ready;   // held jobs that may have become first; ask IsReady() for those deferred meanwhile
+  std::vector<LaneKey> refill;   // lanes whose next job is parked on disk: read it and call Refilled()
+};
+
+class Lanes {
+ public:
+  explicit Lanes(std::size_t lane_jobs_max) : lane_jobs_max_(lane_jobs_max) {}
+
+  // `lanes` sorted and unique (LanesOf); a job without lanes is always ready and never held.
+  Admission Admit(Sequence sequence, std::span<const LaneKey> lanes);
+  bool IsReady(Sequence sequence, std::span<const LaneKey> lanes) const;
+
+  // An attempt begins. Requires IsReady().
+  void Start(Sequence sequence, std::span<const LaneKey> lanes);
+  // The attempt ended and the job is not settled: it stays where it is.
+  void Stop(Sequence sequence, std::span<const LaneKey> lanes);
+  // The job failed and waits for its next attempt. Its followers of one lane are given up (`evicted`, to be parked) and later ones
+  // will be parked, until the job is released.
+  void Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<Sequence>& evicted);
+  // The job is settled, or was removed: it leaves its lanes.
+  void Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpened& opened);
+
+  // Parked rows of `lane` from a time before this object (start).
+  void MarkParked(LaneKey lane, Sequence from);
+  // Where to read `lane`'s parked rows from; nullopt when there are none or its next job is held already.
+  std::optional<Sequence> RefillFrom(LaneKey lane) const;
+  // `loaded` (ascending) were read back and are held now; further parked rows start at `next` at the earliest (nullopt: none).
+  void Refilled(LaneKey lane, std::span<const Sequence> loaded, std::optional<Sequence> next, LanesOpened& opened);
+
+  // The held job that `sequence` waits for; nullopt when it waits for none (or for a parked one).
+  std::optional<Sequence> Blocker(Sequence sequence, std::span<const LaneKey> lanes) const;
+  std::size_t lane_jobs_max() const { return lane_jobs_max_; }
+  std::size_t LaneCount() const { return lanes_.size(); }
+
+ private:
+  struct Lane {
+    std::vector<Sequence> jobs;              // held, ascending
+    Sequence active{};                       // whose attempt is under way; 0: none
+    std::optional<Sequence> parked_from;     // no parked row of this lane has a lower sequence
+    bool troubled = false;                   // its head failed: followers go to disk
+  };
+  struct Hash {
+    std::size_t operator()(LaneKey key) const { return static_cast<std::size_t>(key); }
+  };
+
+  bool IsFirst(const Lane& lane, Sequence sequence) const;
+  void Announce(LaneKey key, const Lane& lane, LanesOpened& opened) const;
+  void EraseIfIdle(LaneKey key);
+
+  std::size_t lane_jobs_max_;
+  std::unordered_map<LaneKey, Lane, Hash> lanes_;
+  std::unordered_map<std::uint64_t, std::vector<LaneKey>> several_;  // lanes of held jobs that keep more than one
+};
+
+}  // namespace outboxd

@@ -1,0 +1,196 @@
+#include "core/object_scan.h"
+
+#include <rapidjson/error/en.h>
+#include <rapidjson/reader.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/limits.h"
+
+namespace outboxd {
+namespace {
+
+using rapidjson::SizeType;
+
+// RapidJSON tells where it stands: at the start of a scalar's token while reporting it (it parses scalars on a copy of the stream),
+// just behind the bracket when reporting a container's start or end.
+class MemberHandler {
+ public:
+  MemberHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Member>& members)
+      : text_(text), stream_(stream), members_(members) {}
+
+  bool Null() { return Scalar(ValueKind::kNull, 4); }
+  bool Bool(bool value) { return value ? Scalar(ValueKind::kTrue, 4) : Scalar(ValueKind::kFalse, 5); }
+  bool Int(int) { return Number(); }
+  bool Uint(unsigned) { return Number(); }
+  bool Int64(std::int64_t) { return Number(); }
+  bool Uint64(std::uint64_t) { return Number(); }
+  bool Double(double) { return Number(); }
+  bool RawNumber(const char*, SizeType, bool) { return Number(); }
+
+  bool String(const char* decoded, SizeType length, bool) {
+    if (depth_ != 1) return depth_ != 0;
+    const std::size_t start = stream_.Tell();
+    Member& member = Begin(ValueKind::kString, start);
+    member.text.assign(decoded, length);
+    member.raw.length = static_cast<std::uint32_t>(EndOfString(start) - start);
+    return true;
+  }
+
+  bool Key(const char* decoded, SizeType length, bool) {
+    if (depth_ == 1) key_.assign(decoded, length);
+    return true;
+  }
+
+  bool StartObject() { return Open(ValueKind::kObject); }
+  bool StartArray() { return Open(ValueKind::kArray); }
+  bool EndObject(SizeType) { return Close(); }
+  bool EndArray(SizeType) { return Close(); }
+
+  bool too_deep() const { return depth_ > limits::kJsonDepth; }
+  bool not_container() const { return depth_ == 0; }
+  ValueKind root() const { return root_; }
+
+ private:
+  Member& Begin(ValueKind kind, std::size_t start) {
+    Member& member = members_.emplace_back();
+    member.key.swap(key_);
+    member.kind = kind;
+    member.raw.offset = static_cast<std::uint32_t>(start);
+    return member;
+  }
+
+  // RapidJSON takes literals from the stream itself, so it stands behind them.
+  bool Scalar(ValueKind kind, std::size_t length) {
+    if (depth_ != 1) return depth_ != 0;
+    Begin(kind, stream_.Tell() - length).raw.length = static_cast<std::uint32_t>(length);
+    return true;
+  }
+
+  bool Number() {
+    if (depth_ != 1) return depth_ != 0;
+    const std::size_t start = stream_.Tell();
+    const std::size_t end = std::min(text_.find_first_not_of("0123456789+-.eE", start), text_.size());
+    Begin(ValueKind::kNumber, start).raw.length = static_cast<std::uint32_t>(end - start);
+    return true;
+  }
+
+  bool Open(ValueKind kind) {
+    if (depth_ == 0) root_ = kind;
+    if (depth_ == 1) Begin(kind, stream_.Tell() - 1);
+    ++depth_;
+    return !too_deep();
+  }
+
+  bool Close() {
+    --depth_;
+    if (depth_ == 1) members_.back().raw.length = static_cast<std::uint32_t>(stream_.Tell() - members_.back().raw.offset);
+    return true;
+  }
+
+  std::size_t EndOfString(std::size_t start) const {
+    std::size_t at = start + 1;
+    while (text_[at] != '"') at += text_[at] == '\\' ? 2U : 1U;
+    return at + 1;
+  }
+
+  const std::string& text_;
+  const rapidjson::StringStream& stream_;
+  std::vector<Member>& members_;
+  std::string key_;
+  std::size_t depth_ = 0;
+  ValueKind root_ = ValueKind::kNull;
+};
+
+bool IsAscii(std::string_view text) {
+  unsigned char all = 0;
+  for (const char byte : text) all |= static_cast<unsigned char>(byte);
+  return all < 0x80;
+}
+
+std::size_t SkipDigits(std::string_view token, std::size_t at) {
+  while (at < token.size() && token[at] >= '0' && token[at] <= '9') ++at;
+  return at;
+}
+
+// RFC 8259 section 6.
+bool IsJsonNumber(std::string_view token) {
+  std::size_t at = token.starts_with('-') ? 1 : 0;
+  const std::size_t integer = at;
+  at = SkipDigits(token, at);
+  if (at == integer || (token[integer] == '0' && at > integer + 1)) return false;
+  if (at < token.size() && token[at] == '.') {
+    const std::size_t fraction = at + 1;
+    at = SkipDigits(token, fraction);
+    if (at == fraction) return false;
+  }
+  if (at < token.size() && (token[at] == 'e' || token[at] == 'E')) {
+    ++at;
+    if (at < token.size() && (token[at] == '+' || token[at] == '-')) ++at;
+    const std::size_t exponent = at;
+    at = SkipDigits(token, exponent);
+    if (at == exponent) return false;
+  }
+  return at == token.size();
+}
+
+// RapidJSON refuses numbers that a double cannot hold. We carry the bytes, so each number is checked here and hidden from it: the same
+// text with every well-formed number written as a 0 and spaces. Offsets stay true.
+std::string HideNumbers(std::string text) {
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      for (++at; at < text.size() && text[at] != '"';) at += text[at] == '\\' ? 2U : 1U;
+      ++at;
+    } else if (text[at] == '-' || (text[at] >= '0' && text[at] <= '9')) {
+      const std::size_t end = std::min(text.find_first_not_of("0123456789+-.eE", at), text.size());
+      if (IsJsonNumber(std::string_view(text).substr(at, end - at))) {
+        std::fill(text.begin() + static_cast<std::ptrdiff_t>(at), text.begin() + static_cast<std::ptrdiff_t>(end), ' ');
+        text[at] = '0';
+      }
+      at = end;
+    } else {
+      ++at;
+    }
+  }
+  return text;
+}
+
+template <unsigned kFlags>
+rapidjson::ParseResult Parse(rapidjson::StringStream& stream, MemberHandler& handler) {
+  thread_local rapidjson::Reader reader;
+  return reader.Parse<kFlags>(stream, handler);
+}
+
+// `parsed` is `original` or the same with its numbers hidden; slices are taken from `original`.
+Result<ValueKind> Scan(const std::string& original, const std::string& parsed, std::vector<Member>& members) {
+  const std::size_t before = members.size();
+  rapidjson::StringStream stream(parsed.c_str());
+  MemberHandler handler(original, stream, members);
+  const rapidjson::ParseResult result = IsAscii(parsed) ? Parse<rapidjson::kParseNoFlags>(stream, handler)
+                                                        : Parse<rapidjson::kParseValidateEncodingFlag>(stream, handler);
+  if (!result.IsError()) return handler.root();
+  if (result.Code() == rapidjson::kParseErrorNumberTooBig && &original == &parsed) {
+    members.resize(before);
+    return Scan(original, HideNumbers(original), members);
+  }
+  if (result.Code() == rapidjson::kParseErrorTermination) {
+    if (handler.too_deep()) {
+      return Fail(ErrorKind::kInvalid, "nested deeper than " + std::to_string(limits::kJsonDepth) + " levels");
+    }
+    return Fail(ErrorKind::kConflict, "neither an object nor an array");
+  }
+  return Fail(ErrorKind::kInvalid, std::string(rapidjson::GetParseError_En(result.Code())) + " (byte " +
+                                       std::to_string(result.Offset() + 1) + ")");
+}
+
+}  // namespace
+
+Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members) {
+  if (const void* nul = std::memchr(text.data(), '\0', text.size()); nul != nullptr) {
+    return Fail(ErrorKind::kInvalid, "NUL byte (byte " + std::to_string(static_cast<const char*>(nul) - text.data() + 1) + ")");
+  }
+  return Scan(text, text, members);
+}
+
+}  // namespace outboxd

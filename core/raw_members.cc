@@ -1,0 +1,227 @@
+#include "core/raw_members.h"
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+
+#include "core/limits.h"
+#include "core/request.h"
+
+namespace outboxd::members::raw {
+namespace {
+
+using TextPairs = std::vector<std::pair<std::string, std::string>>;
+
+Failure Bad(std::string message, std::string field = {}) { return Fail(ErrorKind::kInvalid, std::move(message), std::move(field)); }
+
+RawCall& Raw(Job& job) {
+  if (!job.raw) job.raw = std::make_unique<RawCall>();
+  return *job.raw;
+}
+
+bool HasControl(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char byte) { return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7f; });
+}
+
+// RFC 9110 section 5.6.2.
+bool IsToken(std::string_view text) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char byte) {
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           kMarks.find(byte) != std::string_view::npos;
+  });
+}
+
+std::vector<Member> Inside(const std::string& text) {
+  std::vector<Member> inside;
+  static_cast<void>(ScanMembers(text, inside));  // part of a line that was scanned: valid
+  return inside;
+}
+
+Result<void> ReadTextPairs(const Member& member, const Job& job, TextPairs& into) {
+  if (member.kind != ValueKind::kObject) return Bad("must be an object of strings");
+  for (Member& part : Inside(std::string(job.Text(member.raw)))) {
+    if (part.kind != ValueKind::kString) return Bad("must be a string", part.key);
+    into.emplace_back(std::move(part.key), std::move(part.text));
+  }
+  return {};
+}
+
+std::optional<std::int64_t> ReadInteger(ValueKind kind, std::string_view json, std::int64_t least, std::int64_t most) {
+  std::int64_t number = 0;
+  if (kind != ValueKind::kNumber) return std::nullopt;
+  const auto [end, error] = std::from_chars(json.data(), json.data() + json.size(), number);
+  if (error != std::errc{} || end != json.data() + json.size() || number < least || number > most) return std::nullopt;
+  return number;
+}
+
+bool HasDotSegment(std::string_view path) {
+  path = path.substr(0, path.find('?'));
+  while (!path.empty()) {
+    const std::size_t slash = std::min(path.find('/'), path.size());
+    const std::string segment = PercentDecode(path.substr(0, slash));
+    if (segment == "." || segment == "..") return true;
+    path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  return false;
+}
+
+Result<void> ReadFile(const Member& file, std::string_view array, RawFile& into) {
+  if (file.kind != ValueKind::kObject) return Bad("must be an object");
+  bool has_content = false;
+  for (Member& part : Inside(std::string(array.substr(file.raw.offset, file.raw.length)))) {
+    if (part.kind != ValueKind::kString) return Bad("must be a string", part.key);
+    if (part.key == "name") {
+      into.name = std::move(part.text);
+    } else if (part.key == "filename") {
+      into.filename = std::move(part.text);
+    } else if (part.key == "content" || part.key == "content_base64") {
+      if (has_content) return Bad("give \"content\" or \"content_base64\", not both", part.key);
+      has_content = true;
+      const std::optional<std::string> content = part.key == "content" ? std::move(part.text) : Base64Decode(part.text);
+      if (!content) return Bad("is not base64", part.key);
+      into.content = *content;
+    } else {
+      return Bad("unknown member", part.key);
+    }
+  }
+  if (into.name.empty() || HasControl(into.name)) return Bad("a file needs a \"name\" without control characters", "name");
+  if (into.filename.empty()) into.filename = into.name;
+  if (HasControl(into.filename)) return Bad("must not hold control characters", "filename");
+  if (!has_content) return Bad("a file needs \"content\" or \"content_base64\"", "content");
+  return {};
+}
+
+// The identifier in /v1/customers/{identifier}…; empty for any other path.
+std::string CustomerInPath(std::string_view path) {
+  constexpr std::string_view kCustomers = "/v1/customers/";
+  if (!path.starts_with(kCustomers)) return {};
+  path.remove_prefix(kCustomers.size());
+  return PercentDecode(path.substr(0, path.find_first_of("/?")));
+}
+
+}  // namespace
+
+Result<void> ReadMethod(const Member& member, Job& job) {
+  if (member.kind != ValueKind::kString || !IsToken(member.text) || member.text.size() > 32) return Bad("must be an HTTP method");
+  Raw(job).method = member.text;
+  return {};
+}
+
+Result<void> ReadPath(const Member& member, Job& job) {
+  const std::string& path = member.text;
+  if (!path.starts_with("/v1/") && !path.starts_with("/v2/")) return Bad("must start with /v1/ or /v2/");
+  if (path.size() > limits::kRawPathBytes) return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes");
+  if (HasControl(path) || path.find('#') != std::string::npos) return Bad("must not hold control characters or #");
+  if (HasDotSegment(path)) return Bad("must not hold . or .. segments");
+  Raw(job).path = path;
+  return {};
+}
+
+Result<void> ReadQuery(const Member& member, Job& job) { return ReadTextPairs(member, job, Raw(job).query); }
+
+Result<void> ReadHeaders(const Member& member, Job& job) {
+  TextPairs& headers = Raw(job).headers;
+  if (Result<void> read = ReadTextPairs(member, job, headers); !read) return read;
+  if (headers.size() > limits::kRawHeaders) return Bad("more than " + std::to_string(limits::kRawHeaders) + " headers");
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : headers) {
+    if (!IsToken(name)) return Bad("is not a header name", name);
+    if (HasControl(value)) return Bad("must not hold control characters", name);
+    bytes += name.size() + value.size();
+  }
+  if (bytes > limits::kRawHeaderBytes) return Bad("are longer than " + std::to_string(limits::kRawHeaderBytes) + " bytes together");
+  return {};
+}
+
+Result<void> ReadBody(const Member& member, Job& job) {
+  if (member.kind == ValueKind::kString) {
+    Raw(job).text_body = member.text;
+  } else {
+    job.body = member.raw;
+  }
+  return {};
+}
+
+Result<void> ReadForm(const Member& member, Job& job) {
+  if (Result<void> read = ReadTextPairs(member, job, Raw(job).form); !read) return read;
+  for (const auto& [name, value] : Raw(job).form) {
+    if (name.empty() || HasControl(name)) return Bad("a field needs a name without control characters", name);
+  }
+  return {};
+}
+
+Result<void> ReadFiles(const Member& member, Job& job) {
+  if (member.kind != ValueKind::kArray) return Bad("must be an array of objects");
+  const std::string array(job.Text(member.raw));
+  const std::vector<Member> files = Inside(array);
+  if (files.size() > limits::kRawFiles) return Bad("more than " + std::to_string(limits::kRawFiles) + " files");
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    Result<void> read = ReadFile(files[i], array, Raw(job).files.emplace_back());
+    if (!read) return Bad(std::move(read.error().message), std::to_string(i) + (read.error().field.empty() ? "" : "." + read.error().field));
+  }
+  return {};
+}
+
+Result<void> ReadResponseType(const Member& member, Job& job) {
+  if (member.kind == ValueKind::kString && member.text == "json") {
+    Raw(job).response_type = ResponseType::kJson;
+  } else if (member.kind == ValueKind::kString && member.text == "text") {
+    Raw(job).response_type = ResponseType::kText;
+  } else if (member.kind == ValueKind::kString && member.text == "binary") {
+    Raw(job).response_type = ResponseType::kBinary;
+  } else {
+    return Bad("must be \"json\", \"text\" or \"binary\"");
+  }
+  return {};
+}
+
+Result<void> ReadTimeout(const Member& member, Job& job) {
+  constexpr std::int64_t kMostMs = 600'000;
+  const std::optional<std::int64_t> timeout = ReadInteger(member.kind, job.Text(member.raw), 1, kMostMs);
+  if (!timeout) return Bad("must be whole milliseconds, 1 to 600000");
+  Raw(job).timeout = Milliseconds(*timeout);
+  return {};
+}
+
+Result<void> ReadRetry(const Member& member, Job& job) {
+  if (member.kind != ValueKind::kObject) return Bad("must be an object");
+  RawRetry& retry = Raw(job).retry.emplace();
+  const std::string text(job.Text(member.raw));
+  for (const Member& part : Inside(text)) {
+    const std::string_view json = std::string_view(text).substr(part.raw.offset, part.raw.length);
+    if (part.key == "max_retries") {
+      const auto count = ReadInteger(part.kind, json, 0, limits::kRawRetries);
+      if (!count) return Bad("must be 0 to " + std::to_string(limits::kRawRetries), part.key);
+      retry.max_retries = *count;
+    } else if (part.key == "delay_ms") {
+      const auto delay = ReadInteger(part.kind, json, 0, 86'400'000);
+      if (!delay) return Bad("must be 0 to 86400000", part.key);
+      retry.delay = Milliseconds(*delay);
+    } else if (part.key == "exponential" || part.key == "all_errors") {
+      if (part.kind != ValueKind::kTrue && part.kind != ValueKind::kFalse) return Bad("must be true or false", part.key);
+      (part.key == "exponential" ? retry.exponential : retry.all_errors) = part.kind == ValueKind::kTrue;
+    } else {
+      return Bad("unknown member", part.key);
+    }
+  }
+  return {};
+}
+
+Result<void> ReadDebug(const Member& member, Job& job) {
+  if (member.kind != ValueKind::kTrue && member.kind != ValueKind::kFalse) return Bad("must be true or false");
+  Raw(job).debug = member.kind == ValueKind::kTrue;
+  return {};
+}
+
+Result<void> CheckWhole(Job& job) {
+  const RawCall& call = Raw(job);
+  if (call.method.empty()) return Bad("raw needs \"method\"", "method");
+  if (call.path.empty()) return Bad("raw needs \"path\"", "path");
+  const bool multipart = !call.form.empty() || !call.files.empty();
+  if (multipart && (call.text_body || !job.body.empty())) return Bad("give \"body\" or \"form\" and \"files\", not both", "body");
+  if (job.customer.empty()) job.customer = CustomerInPath(call.path);
+  return {};
+}
+
+}  // namespace outboxd::members::raw

@@ -1,0 +1,168 @@
+#include "daemon/http_server.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <system_error>
+
+namespace outboxd {
+
+namespace {
+
+// One request on its way in. Born when its first line was read, gone when the answer was sent or the connection broke.
+struct Exchange {
+  std::string target;
+  std::string body;
+  bool started = false;
+  bool too_large = false;
+  std::size_t discarded_bytes = 0;
+};
+
+MHD_Result CollectHeader(void* headers, MHD_ValueKind, const char* name, const char* value) {
+  static_cast<HttpHeaders*>(headers)->emplace_back(name, value != nullptr ? value : "");
+  return MHD_YES;
+}
+
+// The target as it came: libmicrohttpd's own path and arguments are decoded and cannot be split safely any more.
+void* BeginExchange(void*, const char* target, MHD_Connection*) {
+  auto exchange = std::make_unique<Exchange>();
+  exchange->target = target;
+  return exchange.release();
+}
+
+void EndExchange(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
+  const std::unique_ptr<Exchange> exchange(static_cast<Exchange*>(*request));
+  *request = nullptr;
+}
+
+std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) { return std::strlen(text); }
+
+MHD_Result Send(MHD_Connection* connection, const HttpResponse& answer) {
+  // MHD_RESPMEM_MUST_COPY: the bytes are only read.
+  void* bytes = const_cast<char*>(answer.body.data());
+  MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), bytes, MHD_RESPMEM_MUST_COPY);
+  if (response == nullptr) return MHD_NO;
+  if (!answer.content_type.empty()) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type.c_str());
+  for (const auto& [name, value] : answer.headers) MHD_add_response_header(response, name.c_str(), value.c_str());
+  const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
+  MHD_destroy_response(response);
+  return queued;
+}
+
+bool Announces(MHD_Connection* connection, std::size_t bytes_max) {
+  const char* length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+  // libmicrohttpd has refused anything but digits already; too many of them overflow to ULLONG_MAX.
+  return length != nullptr && std::strtoull(length, nullptr, 10) > bytes_max;
+}
+
+}  // namespace
+
+class HttpServer::Impl {
+ public:
+  Impl(HttpServerOptions options, Handler handler) : options_(std::move(options)), handler_(std::move(handler)) {
+    options_.too_large.headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
+  }
+
+  ~Impl() {
+    if (daemon_ == nullptr) return;
+    // Taken back before the stop, so that a socket shared with systemd is closed here but not shut down for everyone.
+    const MHD_socket listening = MHD_quiesce_daemon(daemon_);
+    MHD_stop_daemon(daemon_);
+    if (listening != MHD_INVALID_SOCKET) close(listening);
+  }
+
+  Result<void> Start(int listening) {
+    const unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC;
+    daemon_ = MHD_start_daemon(flags, 0, &Impl::OnAccept, this, &Impl::OnRequest, this, MHD_OPTION_LISTEN_SOCKET, listening,
+                               MHD_OPTION_URI_LOG_CALLBACK, &BeginExchange, nullptr, MHD_OPTION_NOTIFY_COMPLETED, &EndExchange, nullptr,
+                               MHD_OPTION_UNESCAPE_CALLBACK, &LeaveEncoded, nullptr, MHD_OPTION_CONNECTION_LIMIT, options_.connections_max,
+                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.head_bytes_max, MHD_OPTION_CONNECTION_TIMEOUT,
+                               static_cast<unsigned>(options_.idle_timeout.count()), MHD_OPTION_END);
+    if (daemon_ != nullptr) return {};
+    const int why = errno;
+    close(listening);
+    return Fail(ErrorKind::kInternal, options_.thread_name + ": cannot start the HTTP server: " + std::generic_category().message(why));
+  }
+
+ private:
+  // The one callback on the listening thread.
+  static MHD_Result OnAccept(void* self, const sockaddr*, socklen_t) {
+    static_cast<Impl*>(self)->NameThread();
+    return MHD_YES;
+  }
+
+  // Called once when the head is there, then for each piece of the body, then once more with none.
+  static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char*, const char* method, const char*, const char* piece,
+                              std::size_t* piece_bytes, void** request) {
+    auto* exchange = static_cast<Exchange*>(*request);
+    if (exchange == nullptr) return MHD_NO;
+    auto& server = *static_cast<Impl*>(self);
+    if (!exchange->started) {
+      exchange->started = true;
+      server.NameThread();
+      return Announces(connection, server.options_.body_bytes_max) ? Send(connection, server.options_.too_large) : MHD_YES;
+    }
+    if (*piece_bytes > 0) {
+      const std::string_view bytes(piece, *piece_bytes);
+      *piece_bytes = 0;
+      return server.Collect(*exchange, bytes) ? MHD_YES : MHD_NO;
+    }
+    return server.Answer(connection, method, *exchange);
+  }
+
+  // A chunked body announces no length. Once it is too large the rest is thrown away, because the answer can only be sent behind it; but
+  // not without end.
+  bool Collect(Exchange& exchange, std::string_view bytes) const {
+    if (!exchange.too_large && exchange.body.size() + bytes.size() <= options_.body_bytes_max) {
+      exchange.body.append(bytes);
+      return true;
+    }
+    exchange.too_large = true;
+    exchange.body = {};
+    exchange.discarded_bytes += bytes.size();
+    return exchange.discarded_bytes <= options_.body_bytes_max;
+  }
+
+  MHD_Result Answer(MHD_Connection* connection, const char* method, const Exchange& exchange) const {
+    if (exchange.too_large) return Send(connection, options_.too_large);
+    HttpRequestView view;
+    view.method = method;
+    const std::string_view target = exchange.target;
+    const std::size_t question_mark = target.find('?');
+    view.path = target.substr(0, question_mark);
+    if (question_mark != std::string_view::npos) view.query = target.substr(question_mark + 1);
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, &CollectHeader, &view.headers);
+    view.body = exchange.body;
+    return Send(connection, handler_(view));
+  }
+
+  void NameThread() const { pthread_setname_np(pthread_self(), options_.thread_name.c_str()); }
+
+  HttpServerOptions options_;
+  Handler handler_;
+  MHD_Daemon* daemon_ = nullptr;
+};
+
+std::optional<std::string_view> HttpRequestView::Header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0) return value;
+  }
+  return std::nullopt;
+}
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpServer::~HttpServer() = default;
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(int listening, HttpServerOptions options, Handler handler) {
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(handler));
+  Result<void> started = impl->Start(listening);
+  if (!started) return Failure(started.error());
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+}
+
+}  // namespace outboxd

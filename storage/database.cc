@@ -1,0 +1,200 @@
+#include "storage/database.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <system_error>
+
+namespace outboxd {
+namespace {
+
+ErrorKind KindOf(int code, int system_error) {
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      return ErrorKind::kFull;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return ErrorKind::kCorrupt;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return ErrorKind::kBusy;
+    case SQLITE_IOERR:
+      return system_error == ENOSPC || system_error == EDQUOT ? ErrorKind::kFull : ErrorKind::kIo;
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_AUTH:
+      return ErrorKind::kIo;
+    default:
+      return ErrorKind::kInternal;
+  }
+}
+
+Failure FailFrom(sqlite3* handle, std::string_view what) {
+  const int code = handle != nullptr ? sqlite3_extended_errcode(handle) : SQLITE_NOMEM;
+  const int system_error = handle != nullptr ? sqlite3_system_errno(handle) : 0;
+  std::string message(what);
+  message += ": ";
+  message += handle != nullptr ? sqlite3_errmsg(handle) : "out of memory";
+  if (system_error != 0) message += " (" + std::generic_category().message(system_error) + ")";
+  return Fail(KindOf(code, system_error), std::move(message));
+}
+
+Result<void> SyncFile(const std::filesystem::path& file) {
+  const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = descriptor >= 0 && fsync(descriptor) == 0;
+  const int why = errno;
+  if (descriptor >= 0) close(descriptor);
+  if (synced) return {};
+  return Fail(ErrorKind::kIo, file.string() + ": " + std::generic_category().message(why));
+}
+
+}  // namespace
+
+Statement::Statement(Statement&& other) noexcept
+    : statement_(std::exchange(other.statement_, nullptr)), database_(std::exchange(other.database_, nullptr)) {}
+
+Statement& Statement::operator=(Statement&& other) noexcept {
+  std::swap(statement_, other.statement_);
+  std::swap(database_, other.database_);
+  return *this;
+}
+
+Statement::~Statement() { sqlite3_finalize(statement_); }
+
+// Binding fails only by a programming error (index out of range, statement not reset) or lack of memory: both abort.
+Statement& Statement::Bind(int index, std::int64_t value) {
+  if (sqlite3_bind_int64(statement_, index, value) != SQLITE_OK) std::abort();
+  return *this;
+}
+
+Statement& Statement::Bind(int index, std::string_view text) {
+  const char* bytes = text.data() != nullptr ? text.data() : "";
+  if (sqlite3_bind_text64(statement_, index, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK) std::abort();
+  return *this;
+}
+
+Statement& Statement::BindNull(int index) {
+  if (sqlite3_bind_null(statement_, index) != SQLITE_OK) std::abort();
+  return *this;
+}
+
+Statement& Statement::Bind(int index, std::optional<std::int64_t> value) { return value ? Bind(index, *value) : BindNull(index); }
+
+Statement& Statement::BindTextOrNull(int index, std::string_view text) { return text.empty() ? BindNull(index) : Bind(index, text); }
+
+Result<bool> Statement::Step() {
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  Failure failure = FailFrom(database_, "outbox");
+  Reset();
+  return failure;
+}
+
+Result<void> Statement::Run() {
+  for (;;) {
+    Result<bool> row = Step();
+    if (!row) return Failure(row.error());
+    if (*row) continue;
+    Reset();
+    return {};
+  }
+}
+
+void Statement::Reset() {
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
+
+std::int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement_, column); }
+
+std::optional<std::int64_t> Statement::IntOrNull(int column) const {
+  if (IsNull(column)) return std::nullopt;
+  return Int(column);
+}
+
+std::string_view Statement::Text(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+  const int length = sqlite3_column_bytes(statement_, column);
+  if (bytes == nullptr) return {};
+  return {bytes, static_cast<std::size_t>(length)};
+}
+
+bool Statement::IsNull(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+
+Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode) {
+  const int flags = (mode == OpenMode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX |
+                    SQLITE_OPEN_EXRESCODE;
+  sqlite3* handle = nullptr;
+  const int code = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
+  Database database(handle);
+  if (code != SQLITE_OK) return FailFrom(handle, file.string());
+  sqlite3_busy_timeout(handle, 10'000);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  return database;
+}
+
+Database::Database(Database&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+
+Database& Database::operator=(Database&& other) noexcept {
+  std::swap(handle_, other.handle_);
+  return *this;
+}
+
+Database::~Database() { sqlite3_close_v2(handle_); }
+
+Result<Statement> Database::Prepare(std::string_view sql) {
+  sqlite3_stmt* statement = nullptr;
+  const int code = sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  if (code != SQLITE_OK) return FailFrom(handle_, "outbox");
+  return Statement(statement, handle_);
+}
+
+Result<void> Database::Execute(std::string_view sql) {
+  if (sqlite3_exec(handle_, std::string(sql).c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) return FailFrom(handle_, "outbox");
+  return {};
+}
+
+Result<std::int64_t> Database::Scalar(std::string_view sql) {
+  Result<Statement> statement = Prepare(sql);
+  if (!statement) return Failure(statement.error());
+  Result<bool> row = statement->Step();
+  if (!row) return Failure(row.error());
+  return *row ? statement->Int(0) : 0;
+}
+
+std::int64_t Database::Changes() const { return sqlite3_changes64(handle_); }
+
+Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file) {
+  // Created by us alone (O_EXCL, 0600): neither an existing file nor a planted link is written through.
+  const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (descriptor < 0) {
+    const int why = errno;
+    return Fail(why == EEXIST ? ErrorKind::kConflict : ErrorKind::kIo, file.string() + ": " + std::generic_category().message(why), "path");
+  }
+  close(descriptor);
+  Result<void> copied = [&]() -> Result<void> {
+    Result<Database> target = Open(file, OpenMode::kReadWrite);
+    if (!target) return Failure(target.error());
+    sqlite3_backup* backup = sqlite3_backup_init(target->handle_, "main", handle_, "main");
+    if (backup == nullptr) return FailFrom(target->handle_, file.string());
+    // All pages in one read transaction: in steps, a busy writer would make the copy start over again and again.
+    const int code = sqlite3_backup_step(backup, -1);
+    sqlite3_backup_finish(backup);
+    if (code != SQLITE_DONE) return FailFrom(target->handle_, file.string());
+    return {};
+  }();
+  if (copied) copied = SyncFile(file);
+  std::error_code error;
+  if (!copied) {
+    std::filesystem::remove(file, error);
+    return Failure(copied.error());
+  }
+  return static_cast<std::uint64_t>(std::filesystem::file_size(file, error));
+}
+
+}  // namespace outboxd

@@ -1,0 +1,82 @@
+#include "storage/filter.h"
+
+#include <string_view>
+#include <utility>
+
+#include "storage/database.h"
+
+namespace outboxd {
+
+namespace {
+
+class Builder {
+ public:
+  void Plain(std::string_view comparison) {
+    if (!condition_.sql.empty()) condition_.sql += " AND ";
+    condition_.sql += comparison;
+  }
+  void Add(std::string_view comparison, std::variant<std::int64_t, std::string> value) {
+    Plain(comparison);
+    condition_.values.push_back(std::move(value));
+  }
+  void Text(std::string_view comparison, const std::optional<std::string>& text) {
+    if (text) Add(comparison, *text);
+  }
+  void Time(std::string_view comparison, const std::optional<Timestamp>& at) {
+    if (at) Add(comparison, ToUnixMs(*at));
+  }
+  void Position(const std::optional<Sequence>& sequence) {
+    if (sequence) Add("seq = ?", static_cast<std::int64_t>(ToNumber(*sequence)));
+  }
+  SqlCondition Take() {
+    if (condition_.sql.empty()) condition_.sql = "1";
+    return std::move(condition_);
+  }
+
+ private:
+  SqlCondition condition_;
+};
+
+}  // namespace
+
+int SqlCondition::BindTo(Statement& statement, int index) const {
+  for (const auto& value : values) {
+    if (const auto* number = std::get_if<std::int64_t>(&value)) {
+      statement.Bind(index, *number);
+    } else {
+      statement.Bind(index, std::string_view(std::get<std::string>(value)));
+    }
+    ++index;
+  }
+  return index;
+}
+
+SqlCondition ToSql(const JobFilter& filter) {
+  Builder builder;
+  builder.Position(filter.sequence);
+  builder.Text("job = ?", filter.job);
+  builder.Text("connection = ?", filter.connection);
+  builder.Text("type = ?", filter.type);
+  builder.Text("customer = ?", filter.customer);
+  builder.Time("accepted_ms < ?", filter.accepted_before);
+  builder.Time("accepted_ms > ?", filter.accepted_after);
+  if (filter.deferred_only) builder.Plain("due_ms IS NOT NULL");
+  return builder.Take();
+}
+
+SqlCondition ToSql(const DeadFilter& filter) {
+  Builder builder;
+  builder.Position(filter.sequence);
+  builder.Text("job = ?", filter.job);
+  builder.Text("connection = ?", filter.connection);
+  builder.Text("type = ?", filter.type);
+  builder.Text("customer = ?", filter.customer);
+  builder.Text("death = ?", filter.death);
+  builder.Text("cause = ?", filter.cause);
+  if (filter.status) builder.Add("status = ?", *filter.status);
+  builder.Time("dead_ms < ?", filter.dead_before);
+  builder.Time("dead_ms > ?", filter.dead_after);
+  return builder.Take();
+}
+
+}  // namespace outboxd

@@ -1,0 +1,263 @@
+#include "storage/inspection.h"
+
+#include <algorithm>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+namespace outboxd {
+
+namespace {
+
+constexpr std::string_view kJobQuery =
+    "SELECT seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, due_ms, parked, reason,"
+    " length(CAST(line AS BLOB)), CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, line FROM outbox WHERE seq = ?";
+constexpr std::string_view kDeadQuery =
+    "SELECT seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, attempts,"
+    " CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, answer, line FROM dead_letters WHERE seq = ?";
+constexpr std::string_view kAttemptQuery =
+    "SELECT seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer"
+    " FROM attempts WHERE seq = ? ORDER BY attempt";
+
+std::string TextAt(const Statement& statement, int column) { return std::string(statement.Text(column)); }
+
+Sequence SequenceAt(const Statement& statement, int column) { return Sequence{static_cast<std::uint64_t>(statement.Int(column))}; }
+
+Timestamp TimeAt(const Statement& statement, int column) { return FromUnixMs(statement.Int(column)); }
+
+std::optional<Timestamp> TimeOrNullAt(const Statement& statement, int column) {
+  const std::optional<std::int64_t> unix_ms = statement.IntOrNull(column);
+  if (!unix_ms) return std::nullopt;
+  return FromUnixMs(*unix_ms);
+}
+
+std::optional<std::string> TextOrNullAt(const Statement& statement, int column) {
+  if (statement.IsNull(column)) return std::nullopt;
+  return TextAt(statement, column);
+}
+
+std::int64_t ToSql(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
+
+JobRow ReadJob(const Statement& row, Detail detail) {
+  JobRow job;
+  job.sequence = SequenceAt(row, 0);
+  job.job = TextAt(row, 1);
+  job.connection = TextAt(row, 2);
+  job.type = TextAt(row, 3);
+  job.customer = TextAt(row, 4);
+  job.accepted = TimeAt(row, 5);
+  job.redriven = TimeOrNullAt(row, 6);
+  job.attempts = static_cast<std::uint32_t>(row.Int(7));
+  job.due = TimeOrNullAt(row, 8);
+  job.parked = row.IntOrNull(9);
+  job.reason = TextAt(row, 10);
+  job.bytes = static_cast<std::uint64_t>(row.Int(11));
+  job.ref = TextOrNullAt(row, 12);
+  if (detail == Detail::kFull) job.line = TextAt(row, 13);
+  return job;
+}
+
+DeadRow ReadDead(const Statement& row, Detail detail) {
+  DeadRow dead;
+  dead.sequence = SequenceAt(row, 0);
+  dead.job = TextAt(row, 1);
+  dead.connection = TextAt(row, 2);
+  dead.type = TextAt(row, 3);
+  dead.customer = TextAt(row, 4);
+  dead.accepted = TimeAt(row, 5);
+  dead.dead = TimeAt(row, 6);
+  dead.death = TextAt(row, 7);
+  dead.status = row.IntOrNull(8);
+  dead.reason = TextAt(row, 9);
+  dead.cause = TextAt(row, 10);
+  dead.attempts = static_cast<std::uint32_t>(row.Int(11));
+  dead.ref = TextOrNullAt(row, 12);
+  if (detail == Detail::kFull) {
+    dead.answer = TextAt(row, 13);
+    dead.line = TextAt(row, 14);
+  }
+  return dead;
+}
+
+AttemptRow ReadAttempt(const Statement& row) {
+  AttemptRow attempt;
+  attempt.sequence = SequenceAt(row, 0);
+  attempt.attempt = static_cast<std::uint32_t>(row.Int(1));
+  attempt.job = TextAt(row, 2);
+  attempt.connection = TextAt(row, 3);
+  attempt.type = TextAt(row, 4);
+  attempt.customer = TextAt(row, 5);
+  attempt.sent = TimeAt(row, 6);
+  attempt.duration = Milliseconds(row.Int(7));
+  attempt.result = TextAt(row, 8);
+  attempt.status = row.IntOrNull(9);
+  attempt.error = TextAt(row, 10);
+  attempt.answer = TextAt(row, 11);
+  return attempt;
+}
+
+DeadGroup ReadGroup(const Statement& row) {
+  DeadGroup group;
+  group.cause = TextAt(row, 0);
+  group.death = TextAt(row, 1);
+  group.status = row.IntOrNull(2);
+  group.count = static_cast<std::uint64_t>(row.Int(3));
+  group.first = TimeAt(row, 4);
+  group.last = TimeAt(row, 5);
+  group.example = TextAt(row, 6);
+  return group;
+}
+
+// The rows that `query` finds for each sequence in turn; one that is gone by now is left out.
+template <typename Row, typename Read>
+Result<std::vector<Row>> RowsOf(Database& database, std::string_view query, const std::vector<Sequence>& sequences, Read read) {
+  std::vector<Row> rows;
+  if (sequences.empty()) return rows;
+  Result<Statement> statement = database.Prepare(query);
+  if (!statement) return Failure(statement.error());
+  for (const Sequence sequence : sequences) {
+    statement->Bind(1, ToSql(sequence));
+    for (;;) {
+      Result<bool> found = statement->Step();
+      if (!found) return Failure(found.error());
+      if (!*found) break;
+      rows.push_back(read(*statement));
+    }
+    statement->Reset();
+  }
+  return rows;
+}
+
+template <typename Row>
+std::optional<Row> FirstOf(std::vector<Row> rows) {
+  if (rows.empty()) return std::nullopt;
+  return std::move(rows.front());
+}
+
+}  // namespace
+
+Result<Inspection> Inspection::Open(const std::filesystem::path& file) {
+  Result<Database> database = Database::Open(file, OpenMode::kReadOnly);
+  if (!database) return Failure(database.error());
+  return Inspection(std::move(*database));
+}
+
+// `rows` names the table (and the index). The condition stands in the result, not in WHERE: that way every examined row is seen and the
+// scan can be cut short. No column behind the condition's is read, so long lines cost nothing.
+Result<Inspection::Found> Inspection::Scan(std::string_view rows, const SqlCondition& condition, const PageRequest& request,
+                                           std::optional<Sequence> only) {
+  std::string query = "SELECT seq, " + condition.sql + " FROM ";
+  query += rows;
+  query += " AND seq > ? AND seq <= ? ORDER BY seq";
+  Result<Statement> statement = database_.Prepare(query);
+  if (!statement) return Failure(statement.error());
+  const std::int64_t after = std::max(ToSql(request.after), only ? ToSql(*only) - 1 : 0);
+  const std::int64_t last = only ? ToSql(*only) : std::numeric_limits<std::int64_t>::max();
+  const int index = condition.BindTo(*statement, 1);
+  statement->Bind(index, after).Bind(index + 1, last);
+
+  Found found;
+  std::size_t matches = 0;
+  Sequence examined_last{};
+  for (;;) {
+    Result<bool> row = statement->Step();
+    if (!row) return Failure(row.error());
+    if (!*row) return found;
+    if (found.examined == request.examined_max) break;
+    ++found.examined;
+    const Sequence sequence = SequenceAt(*statement, 0);
+    if (statement->Int(1) != 0) {
+      const bool is_new = found.sequences.empty() || found.sequences.back() != sequence;
+      if (is_new && matches >= request.rows_max) break;
+      if (is_new) found.sequences.push_back(sequence);
+      ++matches;
+    }
+    examined_last = sequence;
+  }
+  found.next = examined_last;
+  return found;
+}
+
+Result<Page<JobRow>> Inspection::Jobs(const JobFilter& filter, const PageRequest& request) {
+  const std::string_view rows = filter.deferred_only ? "outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL" : "outbox WHERE 1";
+  Result<Found> found = Scan(rows, outboxd::ToSql(filter), request, filter.sequence);
+  if (!found) return Failure(found.error());
+  auto jobs = RowsOf<JobRow>(database_, kJobQuery, found->sequences, [](const Statement& row) { return ReadJob(row, Detail::kRow); });
+  if (!jobs) return Failure(jobs.error());
+  return Page<JobRow>{std::move(*jobs), found->next, found->examined};
+}
+
+Result<std::optional<JobRow>> Inspection::Job(Sequence sequence) {
+  auto jobs = RowsOf<JobRow>(database_, kJobQuery, {sequence}, [](const Statement& row) { return ReadJob(row, Detail::kFull); });
+  if (!jobs) return Failure(jobs.error());
+  return FirstOf(std::move(*jobs));
+}
+
+Result<std::optional<JobRow>> Inspection::FirstJob(std::string_view query, const SqlCondition& values) {
+  Result<Statement> statement = database_.Prepare(query);
+  if (!statement) return Failure(statement.error());
+  values.BindTo(*statement, 1);
+  Result<bool> row = statement->Step();
+  if (!row) return Failure(row.error());
+  if (!*row) return std::optional<JobRow>();
+  const Sequence first = SequenceAt(*statement, 0);
+  statement->Reset();
+  return Job(first);
+}
+
+Result<std::optional<JobRow>> Inspection::DeferredBefore(const std::string& connection, const std::string& customer, Sequence sequence) {
+  return FirstJob(
+      "SELECT seq FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? AND customer = ? AND seq < ?"
+      " ORDER BY seq LIMIT 1",
+      SqlCondition{{}, {connection, customer, ToSql(sequence)}});
+}
+
+Result<std::optional<JobRow>> Inspection::ParkedBefore(std::int64_t parked, Sequence sequence) {
+  return FirstJob("SELECT seq FROM outbox WHERE parked = ? AND seq < ? ORDER BY seq LIMIT 1", SqlCondition{{}, {parked, ToSql(sequence)}});
+}
+
+Result<Page<DeadRow>> Inspection::DeadRows(const DeadFilter& filter, const PageRequest& request, Detail detail) {
+  Result<Found> found = Scan("dead_letters WHERE 1", outboxd::ToSql(filter), request, filter.sequence);
+  if (!found) return Failure(found.error());
+  auto rows = RowsOf<DeadRow>(database_, kDeadQuery, found->sequences, [detail](const Statement& row) { return ReadDead(row, detail); });
+  if (!rows) return Failure(rows.error());
+  return Page<DeadRow>{std::move(*rows), found->next, found->examined};
+}
+
+Result<std::optional<DeadRow>> Inspection::Dead(Sequence sequence) {
+  auto rows = RowsOf<DeadRow>(database_, kDeadQuery, {sequence}, [](const Statement& row) { return ReadDead(row, Detail::kFull); });
+  if (!rows) return Failure(rows.error());
+  return FirstOf(std::move(*rows));
+}
+
+Result<std::vector<DeadGroup>> Inspection::DeadGroups() {
+  // min(job) is the earliest job's id: ULIDs sort by time.
+  Result<Statement> statement = database_.Prepare(
+      "SELECT cause, death, status, count(*) AS size, min(dead_ms), max(dead_ms), min(job) FROM dead_letters"
+      " GROUP BY cause, death, status ORDER BY size DESC, cause, death, status LIMIT 1000");
+  if (!statement) return Failure(statement.error());
+  std::vector<DeadGroup> groups;
+  for (;;) {
+    Result<bool> row = statement->Step();
+    if (!row) return Failure(row.error());
+    if (!*row) return groups;
+    groups.push_back(ReadGroup(*statement));
+  }
+}
+
+Result<std::vector<AttemptRow>> Inspection::Attempts(Sequence sequence) {
+  return RowsOf<AttemptRow>(database_, kAttemptQuery, {sequence}, ReadAttempt);
+}
+
+Result<Page<AttemptRow>> Inspection::Attempts(const AttemptFilter& filter, const PageRequest& request) {
+  JobFilter condition;
+  condition.customer = filter.customer;
+  condition.connection = filter.connection;
+  Result<Found> found = Scan("attempts WHERE 1", outboxd::ToSql(condition), request, std::nullopt);
+  if (!found) return Failure(found.error());
+  auto rows = RowsOf<AttemptRow>(database_, kAttemptQuery, found->sequences, ReadAttempt);
+  if (!rows) return Failure(rows.error());
+  return Page<AttemptRow>{std::move(*rows), found->next, found->examined};
+}
+
+}  // namespace outboxd

@@ -1,0 +1,117 @@
+// storage/inspection.h — read-only questions about the outbox, for people and scripts.
+//
+// Threads:      an Inspection belongs to one thread at a time; any number may be open beside the clerk's writing connection.
+// Transactions: each question reads in a transaction of its own and ends it before it returns, so that the log of a busy outbox can be
+//               checkpointed. A row that settles between two questions (or between the two halves of a list) is simply not there.
+// Errors:       those of storage/database.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "storage/database.h"
+#include "storage/filter.h"
+
+namespace outboxd {
+
+struct JobRow {
+  Sequence sequence{};
+  std::string job, connection, type, customer, reason;
+  std::optional<std::string> ref;
+  Timestamp accepted{};
+  std::optional<Timestamp> redriven, due;
+  std::optional<std::int64_t> parked;  // the lane key it waits for on disk
+  std::uint32_t attempts = 0;
+  std::uint64_t bytes = 0;             // of the line
+  std::string line;                    // only from Job()
+};
+
+struct AttemptRow {
+  Sequence sequence{};
+  std::uint32_t attempt = 0;
+  std::string job, connection, type, customer, result, error, answer;
+  Timestamp sent{};
+  Milliseconds duration{0};
+  std::optional<std::int64_t> status;
+};
+
+struct DeadRow {
+  Sequence sequence{};
+  std::string job, connection, type, customer, death, reason, cause;
+  std::optional<std::string> ref;
+  Timestamp accepted{}, dead{};
+  std::optional<std::int64_t> status;
+  std::uint32_t attempts = 0;
+  std::string line, answer;            // only with Detail::kFull
+};
+
+struct DeadGroup {
+  std::string cause, death, example;   // example: the id of the group's first job
+  std::optional<std::int64_t> status;
+  std::uint64_t count = 0;
+  Timestamp first{}, last{};           // deaths
+};
+
+struct AttemptFilter {
+  std::optional<std::string> customer, connection;
+};
+
+enum class Detail { kRow, kFull };
+
+struct PageRequest {
+  Sequence after{};                    // rows beyond this one
+  std::size_t rows_max = 100;
+  std::size_t examined_max = 200'000;  // then the page is cut short
+};
+
+template <typename Row>
+struct Page {
+  std::vector<Row> rows;               // by sequence
+  std::optional<Sequence> next;        // `after` of the next page; absent on the last
+  std::size_t examined = 0;
+};
+
+class Inspection {
+ public:
+  // The outbox must exist, with the schema in place.
+  static Result<Inspection> Open(const std::filesystem::path& file);
+
+  Result<Page<JobRow>> Jobs(const JobFilter& filter, const PageRequest& request);
+  Result<std::optional<JobRow>> Job(Sequence sequence);
+
+  // The earliest job of this customer before `sequence` that waits for a next attempt of its own: what a parked job really waits for.
+  Result<std::optional<JobRow>> DeferredBefore(const std::string& connection, const std::string& customer, Sequence sequence);
+  // The earliest other job parked on the same lane before `sequence`.
+  Result<std::optional<JobRow>> ParkedBefore(std::int64_t parked, Sequence sequence);
+
+  Result<Page<DeadRow>> DeadRows(const DeadFilter& filter, const PageRequest& request, Detail detail);
+  Result<std::optional<DeadRow>> Dead(Sequence sequence);
+  // Largest first, at most 1000.
+  Result<std::vector<DeadGroup>> DeadGroups();
+
+  // Every attempt of one job, oldest first.
+  Result<std::vector<AttemptRow>> Attempts(Sequence sequence);
+  // By customer and connection. All attempts of a job stand on one page, so a page may be longer than asked for.
+  Result<Page<AttemptRow>> Attempts(const AttemptFilter& filter, const PageRequest& request);
+
+ private:
+  struct Found {
+    std::vector<Sequence> sequences;
+    std::optional<Sequence> next;
+    std::size_t examined = 0;
+  };
+  explicit Inspection(Database database) : database_(std::move(database)) {}
+  Result<Found> Scan(std::string_view rows, const SqlCondition& condition, const PageRequest& request, std::optional<Sequence> only);
+  Result<std::optional<JobRow>> FirstJob(std::string_view query, const SqlCondition& values);
+
+  Database database_;
+};
+
+}  // namespace outboxd

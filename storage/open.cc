@@ -1,0 +1,84 @@
+#include "storage/open.h"
+
+#include <sys/stat.h>
+
+#include <string>
+
+#include "storage/schema.h"
+
+namespace outboxd {
+namespace {
+
+Result<void> Configure(Database& database) {
+  // A crash loses nothing that was committed: WAL and FULL sync each commit. The log is folded back at 4000 pages (16 MB), fewer and
+  // cheaper than SQLite's 1000; what it grew to beyond 64 MB is given back.
+  return database.Execute(R"sql(
+    PRAGMA auto_vacuum = INCREMENTAL;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA cache_size = -8192;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA foreign_keys = OFF;)sql");
+}
+
+Result<void> CheckIdentity(Database& database, const std::filesystem::path& file, std::int64_t version) {
+  const Result<std::int64_t> application = database.Scalar("PRAGMA application_id");
+  if (!application) return Failure(application.error());
+  const Result<std::int64_t> tables = database.Scalar("SELECT count(*) FROM sqlite_schema");
+  if (!tables) return Failure(tables.error());
+  const bool fresh = *tables == 0 && version == 0;
+  if (!fresh && *application != schema::kApplicationId) {
+    return Fail(ErrorKind::kCorrupt, file.string() + " is a SQLite database but no outbox; set outbox.path to another file");
+  }
+  if (version > static_cast<std::int64_t>(schema::kMigrations.size())) {
+    return Fail(ErrorKind::kCorrupt, file.string() + " was written by a later outboxd (format " + std::to_string(version) + ", this one knows " +
+                                         std::to_string(schema::kMigrations.size()) + "); run that version or restore a backup");
+  }
+  return {};
+}
+
+Result<void> Migrate(Database& database, std::int64_t version) {
+  for (std::size_t next = static_cast<std::size_t>(version); next < schema::kMigrations.size(); ++next) {
+    std::string sql = "BEGIN IMMEDIATE;";
+    sql += schema::kMigrations[next];
+    sql += "PRAGMA application_id = " + std::to_string(schema::kApplicationId) + ";";
+    sql += "PRAGMA user_version = " + std::to_string(next + 1) + ";COMMIT;";
+    if (Result<void> done = database.Execute(sql); !done) {
+      static_cast<void>(database.Execute("ROLLBACK"));
+      return done;
+    }
+  }
+  return {};
+}
+
+Error Explain(Error error, const std::filesystem::path& file) {
+  if (error.kind != ErrorKind::kCorrupt || error.message.starts_with(file.string())) return error;
+  error.message = file.string() + ": " + error.message +
+                  "; the outbox is damaged: keep a copy of it and of its -wal file, try `sqlite3 FILE .recover`, or restore a backup";
+  return error;
+}
+
+Result<Database> Open(const std::filesystem::path& file) {
+  const mode_t before = umask(0027);  // the -wal and -shm files take after the main file
+  Result<Database> database = Database::Open(file, OpenMode::kReadWrite);
+  umask(before);
+  if (!database) return database;
+  const Result<std::int64_t> version = database->Scalar("PRAGMA user_version");
+  if (!version) return Failure(version.error());
+  if (Result<void> known = CheckIdentity(*database, file, *version); !known) return Failure(known.error());
+  if (Result<void> configured = Configure(*database); !configured) return Failure(configured.error());
+  if (Result<void> migrated = Migrate(*database, *version); !migrated) return Failure(migrated.error());
+  return database;
+}
+
+}  // namespace
+
+Result<Database> OpenForWriting(const std::filesystem::path& file) {
+  Result<Database> database = Open(file);
+  if (!database) return Failure(Explain(database.error(), file));
+  return database;
+}
+
+}  // namespace outboxd

@@ -1,0 +1,226 @@
+#include "storage/outbox.h"
+
+#include <algorithm>
+#include <array>
+
+#include "storage/open.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::uint64_t kReserveAhead = 100'000;
+
+std::int64_t Number(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
+std::int64_t Number(LaneKey lane) { return static_cast<std::int64_t>(lane); }
+
+std::optional<std::int64_t> UnixMs(const std::optional<Timestamp>& at) {
+  if (!at) return std::nullopt;
+  return ToUnixMs(*at);
+}
+
+}  // namespace
+
+std::string_view DeathName(Death death) {
+  constexpr std::array<std::string_view, 4> kNames = {"rejected", "exhausted", "expired", "cancelled"};
+  return kNames[static_cast<std::size_t>(death)];
+}
+
+Outbox::Outbox(FileLock lock, Database database, std::uint64_t seed)
+    : lock_(std::move(lock)), database_(std::move(database)), random_(seed) {}
+
+Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t seed) {
+  Result<FileLock> lock = FileLock::Take(file);
+  if (!lock) return Failure(lock.error());
+  Result<Database> database = OpenForWriting(file);
+  if (!database) return Failure(database.error());
+  Outbox outbox(std::move(*lock), std::move(*database), seed);
+  if (Result<void> prepared = outbox.Prepare(); !prepared) return Failure(prepared.error());
+  if (Result<void> loaded = outbox.LoadCounts(); !loaded) return Failure(loaded.error());
+  return outbox;
+}
+
+Result<void> Outbox::Prepare() {
+  const std::array<std::pair<Statement*, std::string_view>, 12> statements = {{
+      {&begin_, "BEGIN IMMEDIATE"},
+      {&commit_, "COMMIT"},
+      {&rollback_, "ROLLBACK"},
+      {&append_, "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line) VALUES (?, ?, ?, ?, ?, ?, ?)"},
+      {&remove_, "DELETE FROM outbox WHERE seq = ?"},
+      {&defer_, "UPDATE outbox SET attempts = ?, charged = ?, due_ms = ?, reason = ? WHERE seq = ?"},
+      {&park_, "UPDATE outbox SET parked = ? WHERE seq = ?"},
+      {&bury_,
+       "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer, "
+       "attempts, line) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, line FROM outbox WHERE seq = ?"},
+      {&attempt_,
+       "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
+       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&gate_,
+       "INSERT OR REPLACE INTO connections (name, state, pause, detail, since_ms, reopen_ms, failures) VALUES (?, ?, ?, ?, ?, ?, ?)"},
+      {&count_, "INSERT OR REPLACE INTO counters (connection, jobs, dead, attempts) VALUES (?, ?, ?, ?)"},
+      {&reserve_, "UPDATE sequence SET reserved = ?"},
+  }};
+  for (const auto& [statement, sql] : statements) {
+    Result<Statement> prepared = database_.Prepare(sql);
+    if (!prepared) return Failure(prepared.error());
+    *statement = std::move(*prepared);
+  }
+  return {};
+}
+
+Result<void> Outbox::LoadCounts() {
+  const Result<std::int64_t> reserved = database_.Scalar("SELECT reserved FROM sequence");
+  if (!reserved) return Failure(reserved.error());
+  next_ = reserved_ = static_cast<std::uint64_t>(std::max<std::int64_t>(*reserved, 1));
+  Result<Statement> rows = database_.Prepare("SELECT connection, jobs, dead, attempts FROM counters");
+  if (!rows) return Failure(rows.error());
+  for (;;) {
+    const Result<bool> row = rows->Step();
+    if (!row) return Failure(row.error());
+    if (!*row) return {};
+    const auto unsigned_at = [&](int column) { return static_cast<std::uint64_t>(std::max<std::int64_t>(rows->Int(column), 0)); };
+    counts_[std::string(rows->Text(0))] = Counts{unsigned_at(1), unsigned_at(2), unsigned_at(3)};
+  }
+}
+
+Counts& Outbox::Touch(std::string_view connection) {
+  auto found = counts_.find(connection);
+  if (found == counts_.end()) found = counts_.emplace(connection, Counts{}).first;
+  if (std::find(touched_.begin(), touched_.end(), connection) == touched_.end()) touched_.emplace_back(connection);
+  return found->second;
+}
+
+// On failure nothing has changed, in the file or here.
+Result<void> Outbox::Transaction(const std::function<Result<void>()>& work) {
+  if (Result<void> begun = begin_.Run(); !begun) return begun;
+  const std::map<std::string, Counts, std::less<>> counts_before = counts_;
+  const std::uint64_t next_before = next_;
+  const std::uint64_t reserved_before = reserved_;
+  touched_.clear();
+  Result<void> done = work();
+  if (done) done = WriteCounts();
+  if (done) done = commit_.Run();
+  if (done) return done;
+  static_cast<void>(rollback_.Run());  // SQLite may have rolled back by itself
+  counts_ = counts_before;
+  next_ = next_before;
+  reserved_ = reserved_before;
+  return done;
+}
+
+Result<void> Outbox::Write(WriteBatch& batch, Timestamp now) {
+  return Transaction([&] { return WriteAll(batch, now); });
+}
+
+Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
+  if (Result<void> reserved = Reserve(batch.accepted.size()); !reserved) return reserved;
+  for (QueuedJob* queued : batch.accepted) {
+    if (Result<void> appended = Append(*queued, now); !appended) return appended;
+  }
+  for (const Outcome* outcome : batch.outcomes) {
+    if (Result<void> recorded = Record(*outcome, now); !recorded) return recorded;
+  }
+  for (const Park& park : batch.parks) {
+    if (Result<void> parked = park_.Bind(1, Number(park.lane)).Bind(2, Number(park.sequence)).Run(); !parked) return parked;
+  }
+  for (const auto& [connection, gate] : batch.gates) {
+    gate_.Bind(1, std::string_view(connection)).Bind(2, GateStateName(gate.state)).Bind(3, PauseReasonName(gate.pause));
+    gate_.Bind(4, std::string_view(gate.detail)).Bind(5, ToUnixMs(gate.since)).Bind(6, UnixMs(gate.reopen_at));
+    if (Result<void> written = gate_.Bind(7, std::int64_t{gate.failures}).Run(); !written) return written;
+  }
+  return {};
+}
+
+Result<void> Outbox::Reserve(std::uint64_t count) {
+  if (next_ + count <= reserved_) return {};
+  reserved_ = next_ + count + kReserveAhead;
+  return reserve_.Bind(1, static_cast<std::int64_t>(reserved_)).Run();
+}
+
+Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
+  queued.sequence = Sequence{next_++};
+  queued.stamp = Stamp{Ulid::Make(now, queued.sequence, random_()), now};
+  const Job& job = queued.job;
+  const std::string id = queued.stamp.id.ToText();
+  ++Touch(job.connection).jobs;
+  append_.Bind(1, Number(queued.sequence)).Bind(2, std::string_view(id)).Bind(3, std::string_view(job.connection));
+  append_.Bind(4, JobTypeName(job.type)).BindTextOrNull(5, job.customer).Bind(6, ToUnixMs(now)).Bind(7, std::string_view(job.line));
+  return append_.Run();
+}
+
+Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
+  if (outcome.attempt) {
+    if (Result<void> recorded = RecordAttempt(outcome); !recorded) return recorded;
+  }
+  const QueuedJob& queued = *outcome.job;
+  switch (outcome.kind) {
+    case OutcomeKind::kDead:
+      if (Result<void> buried = Bury(outcome, now); !buried) return buried;
+      [[fallthrough]];
+    case OutcomeKind::kDelivered: {
+      if (Result<void> removed = remove_.Bind(1, Number(queued.sequence)).Run(); !removed) return removed;
+      if (database_.Changes() > 0) --Touch(queued.job.connection).jobs;
+      return {};
+    }
+    case OutcomeKind::kDeferred:
+    case OutcomeKind::kReturned:
+      defer_.Bind(1, std::int64_t{queued.attempts}).Bind(2, std::int64_t{queued.charged}).Bind(3, UnixMs(queued.due));
+      return defer_.BindTextOrNull(4, outcome.reason).Bind(5, Number(queued.sequence)).Run();
+  }
+  return {};
+}
+
+Result<void> Outbox::RecordAttempt(const Outcome& outcome) {
+  const QueuedJob& queued = *outcome.job;
+  const Attempt& attempt = *outcome.attempt;
+  const std::string id = queued.stamp.id.ToText();
+  attempt_.Bind(1, Number(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id));
+  attempt_.Bind(4, std::string_view(queued.job.connection)).Bind(5, JobTypeName(queued.job.type)).BindTextOrNull(6, queued.job.customer);
+  attempt_.Bind(7, ToUnixMs(attempt.sent)).Bind(8, std::int64_t{attempt.duration.count()}).Bind(9, attempt.result);
+  attempt_.Bind(10, attempt.status == 0 ? std::nullopt : std::optional<std::int64_t>(attempt.status));
+  attempt_.BindTextOrNull(11, attempt.error).BindTextOrNull(12, attempt.answer);
+  if (Result<void> recorded = attempt_.Run(); !recorded) return recorded;
+  if (database_.Changes() > 0) ++Touch(queued.job.connection).attempts;
+  return {};
+}
+
+Result<void> Outbox::Bury(const Outcome& outcome, Timestamp now) {
+  const QueuedJob& queued = *outcome.job;
+  const int status = outcome.attempt ? outcome.attempt->status : 0;
+  bury_.Bind(1, ToUnixMs(now)).Bind(2, DeathName(outcome.death));
+  bury_.Bind(3, status == 0 ? std::nullopt : std::optional<std::int64_t>(status));
+  bury_.Bind(4, std::string_view(outcome.reason)).Bind(5, std::string_view(outcome.cause));
+  bury_.BindTextOrNull(6, outcome.attempt ? std::string_view(outcome.attempt->answer) : std::string_view());
+  bury_.Bind(7, std::int64_t{queued.attempts}).Bind(8, Number(queued.sequence));
+  if (Result<void> buried = bury_.Run(); !buried) return buried;
+  if (database_.Changes() > 0) ++Touch(queued.job.connection).dead;
+  return {};
+}
+
+Result<void> Outbox::WriteCounts() {
+  for (const std::string& connection : touched_) {
+    const Counts& counts = counts_[connection];
+    count_.Bind(1, std::string_view(connection)).Bind(2, static_cast<std::int64_t>(counts.jobs));
+    count_.Bind(3, static_cast<std::int64_t>(counts.dead)).Bind(4, static_cast<std::int64_t>(counts.attempts));
+    if (Result<void> written = count_.Run(); !written) return written;
+  }
+  return {};
+}
+
+Counts Outbox::Total() const {
+  Counts total;
+  for (const auto& [connection, counts] : counts_) {
+    total.jobs += counts.jobs;
+    total.dead += counts.dead;
+    total.attempts += counts.attempts;
+  }
+  return total;
+}
+
+Result<std::uint64_t> Outbox::UsedBytes() {
+  const Result<std::int64_t> bytes = database_.Scalar(
+      "SELECT (c.page_count - f.freelist_count) * s.page_size FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s");
+  if (!bytes) return Failure(bytes.error());
+  return static_cast<std::uint64_t>(*bytes);
+}
+
+}  // namespace outboxd

@@ -1,0 +1,179 @@
+#include "storage/outbox_reader.h"
+
+#include <array>
+#include <limits>
+
+#include "core/job_line.h"
+
+namespace outboxd {
+namespace {
+
+#define OUTBOXD_JOB_COLUMNS "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, line"
+enum Column { kSeq, kConnection, kDue, kParked, kJob, kType, kAccepted, kRedriven, kAttempts, kCharged, kLine };
+
+std::int64_t Number(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
+Sequence SequenceAt(const Statement& row, int column) { return Sequence{static_cast<std::uint64_t>(row.Int(column))}; }
+
+std::optional<Timestamp> TimeOrNull(const Statement& row, int column) {
+  const std::optional<std::int64_t> unix_ms = row.IntOrNull(column);
+  if (!unix_ms) return std::nullopt;
+  return FromUnixMs(*unix_ms);
+}
+
+// A row may be damaged: whatever stands in it, a StoredJob comes out.
+StoredJob Decode(const Statement& row) {
+  StoredJob stored;
+  stored.job = std::make_unique<QueuedJob>();
+  stored.parked = !row.IsNull(kParked);
+  QueuedJob& queued = *stored.job;
+  queued.sequence = SequenceAt(row, kSeq);
+  queued.attempts = static_cast<std::uint32_t>(row.Int(kAttempts));
+  queued.charged = static_cast<std::uint32_t>(row.Int(kCharged));
+  queued.due = TimeOrNull(row, kDue);
+  queued.redriven = TimeOrNull(row, kRedriven);
+  queued.stamp.accepted = FromUnixMs(row.Int(kAccepted));
+  const std::optional<Ulid> id = Ulid::Parse(row.Text(kJob));
+  if (id) queued.stamp.id = *id;
+  auto job = ParseJobLine(std::string(row.Text(kLine)));
+  if (job && id && job->connection == row.Text(kConnection)) {
+    queued.job = std::move(*job);
+    return stored;
+  }
+  stored.unreadable = job ? "stored job id or connection is damaged" : "stored line is damaged: " + job.error().message;
+  queued.job.connection = row.Text(kConnection);
+  queued.job.type = JobTypeFromName(row.Text(kType)).value_or(JobType::kRaw);
+  return stored;
+}
+
+Result<std::vector<StoredJob>> All(Statement& statement) {
+  std::vector<StoredJob> jobs;
+  for (;;) {
+    const Result<bool> row = statement.Step();
+    if (!row) return Failure(row.error());
+    if (!*row) break;
+    jobs.push_back(Decode(statement));
+  }
+  statement.Reset();
+  return jobs;
+}
+
+}  // namespace
+
+Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
+  Result<Database> database = Database::Open(file, OpenMode::kReadOnly);
+  if (!database) return Failure(database.error());
+  OutboxReader reader(std::move(*database));
+  const std::array<std::pair<Statement*, std::string_view>, 6> statements = {{
+      {&reader.after_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"},
+      {&reader.one_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq = ?"},
+      {&reader.parked_,
+       "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq LIMIT ?"},
+      {&reader.deferred_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq"},
+      {&reader.next_parked_lane_,
+       "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? ORDER BY parked, seq LIMIT 1"},
+      {&reader.oldest_,
+       "SELECT accepted_ms FROM (SELECT connection, accepted_ms FROM outbox ORDER BY seq LIMIT 20000) WHERE connection = ? LIMIT 1"},
+  }};
+  for (const auto& [statement, sql] : statements) {
+    Result<Statement> prepared = reader.database_.Prepare(sql);
+    if (!prepared) return Failure(prepared.error());
+    *statement = std::move(*prepared);
+  }
+  return reader;
+}
+
+Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, Sequence after, std::size_t count_max, std::size_t bytes_max,
+                                                   std::size_t examined_max) {
+  Page page;
+  page.through = after;
+  std::size_t bytes = 0;
+  std::size_t examined = 0;
+  after_.Bind(1, Number(after)).Bind(2, static_cast<std::int64_t>(examined_max));
+  while (page.jobs.size() < count_max && bytes < bytes_max) {
+    const Result<bool> row = after_.Step();
+    if (!row) return Failure(row.error());
+    if (!*row) {
+      page.at_end = examined < examined_max;
+      break;
+    }
+    ++examined;
+    page.through = SequenceAt(after_, kSeq);
+    if (!after_.IsNull(kDue) || !after_.IsNull(kParked) || after_.Text(kConnection) != connection) continue;
+    page.jobs.push_back(Decode(after_));
+    bytes += page.jobs.back().job->job.line.size();
+  }
+  after_.Reset();
+  return page;
+}
+
+Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
+  one_.Bind(1, Number(sequence));
+  Result<std::vector<StoredJob>> jobs = All(one_);
+  if (!jobs) return Failure(jobs.error());
+  if (jobs->empty()) return std::optional<StoredJob>();
+  return std::optional<StoredJob>(std::move(jobs->front()));
+}
+
+Result<std::vector<StoredJob>> OutboxReader::ReadParked(LaneKey lane, Sequence from, std::size_t count_max) {
+  parked_.Bind(1, static_cast<std::int64_t>(lane)).Bind(2, Number(from)).Bind(3, static_cast<std::int64_t>(count_max));
+  return All(parked_);
+}
+
+Result<std::vector<StoredJob>> OutboxReader::ReadDeferred(std::string_view connection) {
+  deferred_.Bind(1, connection);
+  return All(deferred_);
+}
+
+// One index seek a lane, however many rows each has.
+Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
+  std::vector<ParkedLane> lanes;
+  std::int64_t last = std::numeric_limits<std::int64_t>::min();
+  for (;;) {
+    next_parked_lane_.Bind(1, last);
+    const Result<bool> row = next_parked_lane_.Step();
+    if (!row) return Failure(row.error());
+    if (!*row) break;
+    last = next_parked_lane_.Int(0);
+    lanes.push_back({LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1), std::string(next_parked_lane_.Text(2))});
+    next_parked_lane_.Reset();
+  }
+  next_parked_lane_.Reset();
+  return lanes;
+}
+
+Result<std::uint64_t> OutboxReader::CountParked(std::string_view connection) {
+  Result<Statement> count = database_.Prepare("SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND connection = ?");
+  if (!count) return Failure(count.error());
+  const Result<bool> row = count->Bind(1, connection).Step();
+  if (!row) return Failure(row.error());
+  return static_cast<std::uint64_t>(count->Int(0));
+}
+
+Result<std::map<std::string, GateSnapshot, std::less<>>> OutboxReader::ReadGates() {
+  Result<Statement> rows = database_.Prepare("SELECT name, state, pause, detail, since_ms, reopen_ms, failures FROM connections");
+  if (!rows) return Failure(rows.error());
+  std::map<std::string, GateSnapshot, std::less<>> gates;
+  for (;;) {
+    const Result<bool> row = rows->Step();
+    if (!row) return Failure(row.error());
+    if (!*row) return gates;
+    GateSnapshot& gate = gates[std::string(rows->Text(0))];
+    gate.state = GateStateFromName(rows->Text(1)).value_or(GateState::kOpen);
+    gate.pause = PauseReasonFromName(rows->Text(2)).value_or(PauseReason::kNone);
+    gate.detail = rows->Text(3);
+    gate.since = FromUnixMs(rows->Int(4));
+    gate.reopen_at = TimeOrNull(*rows, 5);
+    gate.failures = static_cast<std::uint32_t>(rows->Int(6));
+  }
+}
+
+Result<std::optional<Timestamp>> OutboxReader::Oldest(std::string_view connection) {
+  const Result<bool> row = oldest_.Bind(1, connection).Step();
+  if (!row) return Failure(row.error());
+  std::optional<Timestamp> oldest;
+  if (*row) oldest = FromUnixMs(oldest_.Int(0));
+  oldest_.Reset();
+  return oldest;
+}
+
+}  // namespace outboxd

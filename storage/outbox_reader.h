@@ -1,0 +1,64 @@
+// storage/outbox_reader.h — reads waiting jobs back for the dispatcher, on a read-only connection of its own.
+//
+// Threads: belongs to one thread. Each call is one short read transaction; it sees every Write() that returned before the call.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/gate.h"
+#include "core/job.h"
+#include "core/result.h"
+#include "storage/database.h"
+
+namespace outboxd {
+
+// A row read back. `unreadable` says why its line is no job (a damaged row): `job` then has the columns only.
+struct StoredJob {
+  std::unique_ptr<QueuedJob> job;
+  std::string unreadable;
+  bool parked = false;
+};
+
+class OutboxReader {
+ public:
+  static Result<OutboxReader> Open(const std::filesystem::path& file);
+
+  struct Page {
+    std::vector<StoredJob> jobs;
+    Sequence through{};   // every row up to here was looked at
+    bool at_end = false;  // no row after `through` existed
+  };
+  // Jobs of `connection` after `after` that are neither deferred nor parked, oldest first: until `count_max` jobs or `bytes_max` line bytes
+  // are collected or `examined_max` rows were looked at.
+  Result<Page> ReadAfter(std::string_view connection, Sequence after, std::size_t count_max, std::size_t bytes_max, std::size_t examined_max);
+  // nullopt when the job is no longer there.
+  Result<std::optional<StoredJob>> ReadOne(Sequence sequence);
+  // Jobs parked under `lane` from `from` on that are not deferred, oldest first.
+  Result<std::vector<StoredJob>> ReadParked(LaneKey lane, Sequence from, std::size_t count_max);
+  // Every deferred job, by connection.
+  Result<std::vector<StoredJob>> ReadDeferred(std::string_view connection);
+
+  struct ParkedLane {
+    LaneKey lane{};
+    Sequence first{};
+    std::string connection;
+  };
+  Result<std::vector<ParkedLane>> ReadParkedLanes();
+  Result<std::uint64_t> CountParked(std::string_view connection);
+  Result<std::map<std::string, GateSnapshot, std::less<>>> ReadGates();
+  // Acceptance of the oldest waiting job of `connection` among the first 20,000 rows; nullopt when there is none.
+  Result<std::optional<Timestamp>> Oldest(std::string_view connection);
+
+ private:
+  explicit OutboxReader(Database database) : database_(std::move(database)) {}
+  Database database_;
+  Statement after_, one_, parked_, deferred_, next_parked_lane_, oldest_;
+};
+
+}  // namespace outboxd
