@@ -84,6 +84,7 @@ bool Gate::MaySend(Timestamp now, std::uint32_t in_flight) {
 }
 
 void Gate::OnSent(Timestamp now) {
+  last_sent_ = now;
   if (snapshot_.state == GateState::kProbing) {
     probe_out_ = true;
     era_ = now;
@@ -150,6 +151,8 @@ void Gate::Resume(Timestamp now) {
   era_ = now + kTick;
   if (not_before_ > now) {
     Close(now, not_before_ - now);
+  } else if (last_sent_ == now) {
+    Close(now, kTick);  // a probe in this tick could not be told from what left before the pause
   } else {
     Enter(GateState::kProbing, now);
   }

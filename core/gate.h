@@ -59,7 +59,8 @@ class Gate {
   // With `sent`, the answer of that attempt is the cause: ignored when it left before the gate last closed or was resumed. An operator's
   // pause outweighs the others, which change it no more.
   void Pause(PauseReason reason, std::string detail, Timestamp now, std::optional<Timestamp> sent = std::nullopt);
-  // Lifts a pause of any reason: the gate probes before it opens, and not before a Retry-After is over. Otherwise does nothing.
+  // Lifts a pause of any reason: the gate probes before it opens, at once or (throttled until then) after a Retry-After or the
+  // millisecond of the last attempt. Does nothing when not paused.
   void Resume(Timestamp now);
 
   const GateSnapshot& Snapshot() const { return snapshot_; }
@@ -88,7 +89,8 @@ class Gate {
   bool limit_reached_ = false;                  // in the same time
   bool next_reaches_limit_ = false;             // between MaySend and OnSent
   bool probe_out_ = false;
-  Timestamp era_{};         // attempts that left before this belong to a time before the last closure
+  Timestamp era_{};  // attempts that left before this belong to a time before the last closure
+  Timestamp last_sent_{};
   Timestamp not_before_{};  // the last Retry-After, kept through a pause
   bool changed_ = false;
 };

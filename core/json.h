@@ -1,11 +1,11 @@
-// core/json.h — JSON as the admin API, its client and the answer reader need it. The only RapidJSON DOM in the program.
+// core/json.h — JSON as the admin API, its client and the answer reader need it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -13,9 +13,11 @@
 namespace outboxd {
 
 // A parsed value; cheap to copy (shares its document). Reading a member that is absent or of another type gives the fallback.
-// Depth is bounded by limits::kJsonDepth; not for the producer's lines, whose bytes are carried.
+// Numbers of any size and precision are kept as they were written. Nesting is bounded by limits::kJsonDepth.
+// Not for the producer's lines on the hot path: those are scanned (core/object_scan.h) and their bytes carried.
 class JsonValue {
  public:
+  // Strict RFC 8259; invalid UTF-8 and NUL bytes are errors (kInvalid).
   static Result<JsonValue> Parse(std::string_view text);
 
   JsonValue();  // null
@@ -25,21 +27,24 @@ class JsonValue {
   bool IsString() const;
   bool IsNumber() const;
   bool IsBool() const;
-  JsonValue operator[](std::string_view name) const;  // null when absent or not an object
+  JsonValue operator[](std::string_view name) const;  // null when absent or not an object; the first of equal names
   bool Has(std::string_view name) const;
-  std::vector<JsonValue> Items() const;               // empty when not an array
+  std::vector<JsonValue> Items() const;  // empty when not an array
   std::vector<std::pair<std::string, JsonValue>> Members() const;
   std::string String(std::string_view fallback = {}) const;
-  std::int64_t Int(std::int64_t fallback = 0) const;
-  double Number(double fallback = 0) const;
+  std::int64_t Int(std::int64_t fallback = 0) const;  // the fallback too when it has a fraction or does not fit
+  double Number(double fallback = 0) const;           // the fallback too when it does not fit
   bool Bool(bool fallback = false) const;
-  std::string ToText() const;                         // compact JSON
+  // The value's own bytes without the white space between its tokens: numbers, escapes and the order of names stay as written.
+  std::string ToText() const;
 
  private:
+  struct Node;
   struct Document;
-  JsonValue(std::shared_ptr<const Document> document, const void* value);
+  JsonValue(std::shared_ptr<const Document> document, const Node* node);
+  static Result<void> ReadChildren(const std::string& text, std::size_t offset, Node& node);
   std::shared_ptr<const Document> document_;
-  const void* value_ = nullptr;
+  const Node* node_ = nullptr;  // nullptr: null
 };
 
 // Writes one JSON text; invalid UTF-8 in strings becomes U+FFFD. Commas and quoting are its business:
@@ -53,7 +58,7 @@ class JsonWriter {
   JsonWriter& Key(std::string_view name);
   JsonWriter& String(std::string_view text);
   JsonWriter& Int(std::int64_t number);
-  JsonWriter& Number(double number);
+  JsonWriter& Number(double number);  // the shortest text that reads back the same; null when not finite
   JsonWriter& Bool(bool value);
   JsonWriter& Null();
   JsonWriter& Raw(std::string_view json);  // one complete JSON value, trusted to be valid
@@ -66,7 +71,8 @@ class JsonWriter {
   bool needs_comma_ = false;
 };
 
-// `text` with control bytes, DEL, C1 controls, bidi overrides and invalid UTF-8 as visible escapes (\xNN, \u{…}): safe for a terminal or a log line.
+// `text` with control bytes, DEL, C1 controls, bidi overrides, invisible characters and invalid UTF-8 as visible escapes (\xNN, \u{…}):
+// safe for a terminal or a log line.
 std::string EscapeForTerminal(std::string_view text);
 
 }  // namespace outboxd

@@ -22,13 +22,18 @@ bool Lanes::IsFirst(const Lane& lane, Sequence sequence) const {
          (!lane.parked_from || sequence < *lane.parked_from);
 }
 
+// A job before those held (a redriven one) is never parked: it goes first.
+bool Lanes::Parks(const Lane& lane, Sequence sequence) const {
+  const bool last = lane.jobs.empty() || lane.jobs.back() < sequence;
+  const bool behind_parked = lane.parked_from && *lane.parked_from < sequence;
+  return last && (behind_parked || lane.troubled || lane.jobs.size() >= lane_jobs_max_);
+}
+
 Admission Lanes::Admit(Sequence sequence, std::span<const LaneKey> lanes) {
   if (lanes.empty()) return Admission::kReady;
   if (lanes.size() == 1) {
     Lane& lane = lanes_[lanes[0]];
-    const bool last = lane.jobs.empty() || lane.jobs.back() < sequence;
-    const bool behind_parked = lane.parked_from && *lane.parked_from < sequence;
-    if (last && (behind_parked || lane.troubled || lane.jobs.size() >= lane_jobs_max_)) {
+    if (Parks(lane, sequence)) {
       lane.parked_from = lane.parked_from ? std::min(*lane.parked_from, sequence) : sequence;
       return Admission::kPark;
     }

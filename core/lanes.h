@@ -69,6 +69,7 @@ class Lanes {
   };
 
   bool IsFirst(const Lane& lane, Sequence sequence) const;
+  bool Parks(const Lane& lane, Sequence sequence) const;
   void Announce(LaneKey key, const Lane& lane, LanesOpened& opened) const;
   void EraseIfIdle(LaneKey key);
 

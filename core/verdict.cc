@@ -131,15 +131,16 @@ Milliseconds Jittered(Milliseconds delay, double random) {
   return Milliseconds(static_cast<Milliseconds::rep>(static_cast<double>(delay.count()) * random));
 }
 
-// Builds a cause; stops taking once it is long enough.
+// Builds a cause; stops taking once it is more than long enough, so that the cut shows whether a character goes on.
 class CauseWriter {
  public:
   void Add(std::string_view text) {
     const std::size_t start = text.find_first_not_of(" \t\r\n");
     const bool is_json = start != std::string_view::npos && (text[start] == '{' || text[start] == '[');
-    while (!text.empty() && cause_.size() < kCauseBytes) text.remove_prefix(AddPiece(text, is_json));
+    while (!text.empty() && cause_.size() <= kCauseBytes) text.remove_prefix(AddPiece(text, is_json));
   }
   void AddVerbatim(std::string_view text) { cause_ += text; }
+  bool IsEmpty() const { return cause_.empty(); }
 
   std::string Take() {
     if (cause_.size() > kCauseBytes) {
@@ -188,10 +189,11 @@ class CauseWriter {
 
   std::size_t AddWord(std::string_view text) {
     const auto* const stop = std::find_if_not(text.begin(), text.end(), IsWordByte);
-    const std::string_view word = text.substr(0, static_cast<std::size_t>(stop - text.begin()));
+    std::string_view word = text.substr(0, static_cast<std::size_t>(stop - text.begin()));
+    while (word.size() > 1 && (word.ends_with('.') || word.ends_with('-'))) word.remove_suffix(1);  // end of a sentence
     const std::size_t at = word.find('@');
     if (at != std::string_view::npos && at > 0 && at + 1 < word.size()) {
-      cause_ += word.ends_with('.') ? "<email>." : "<email>";
+      cause_ += "<email>";
     } else if (IsId(word)) {
       cause_ += '#';
     } else {
@@ -255,6 +257,22 @@ Milliseconds BackoffOf(const RawRetry* own, std::uint32_t charged, const RetryPo
 
 }  // namespace
 
+std::string_view FateName(Fate fate) {
+  switch (fate) {
+    case Fate::kDelivered:
+      return "delivered";
+    case Fate::kDeferred:
+      return "deferred";
+    case Fate::kRejected:
+      return "rejected";
+    case Fate::kPausedAuth:
+      return "paused_auth";
+    case Fate::kPausedRegion:
+      return "paused_region";
+  }
+  return {};
+}
+
 Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now) {
   Verdict verdict;
   verdict.fate = FateOf(answer.status);
@@ -306,7 +324,7 @@ std::string NormaliseCause(std::string_view reason, std::string_view body) {
   }
   cause.Add(reason);
   if (std::any_of(body.begin(), body.end(), [](char byte) { return !IsBlank(byte); })) {
-    if (!reason.empty()) cause.AddVerbatim(": ");
+    if (!cause.IsEmpty()) cause.AddVerbatim(": ");
     cause.Add(body);
   }
   return cause.Take();

@@ -28,6 +28,8 @@ enum class Fate : std::uint8_t {
   kPausedRegion,  // job stays ready, not charged; connection paused `region`
 };
 
+std::string_view FateName(Fate fate);  // "delivered", "deferred", "rejected", "paused_auth", "paused_region"
+
 struct Verdict {
   Fate fate = Fate::kDelivered;
   std::string reason;                       // one line for people: "503 Service Unavailable", "connect: …"

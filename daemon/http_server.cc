@@ -3,10 +3,11 @@
 #include <microhttpd.h>
 #include <pthread.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -40,7 +41,9 @@ void EndExchange(void*, MHD_Connection*, void** request, MHD_RequestTerminationC
   *request = nullptr;
 }
 
-std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) { return std::strlen(text); }
+std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) {
+  return std::strlen(text);
+}
 
 MHD_Result Send(MHD_Connection* connection, const HttpResponse& answer) {
   // MHD_RESPMEM_MUST_COPY: the bytes are only read.
@@ -52,6 +55,12 @@ MHD_Result Send(MHD_Connection* connection, const HttpResponse& answer) {
   const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
   MHD_destroy_response(response);
   return queued;
+}
+
+bool IsListening(int descriptor) {
+  int listening = 0;
+  socklen_t length = sizeof listening;
+  return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
 }
 
 bool Announces(MHD_Connection* connection, std::size_t bytes_max) {
@@ -77,6 +86,10 @@ class HttpServer::Impl {
   }
 
   Result<void> Start(int listening) {
+    if (!IsListening(listening)) {
+      close(listening);
+      return Fail(ErrorKind::kInvalid, options_.thread_name + ": the socket is not listening");
+    }
     const unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC;
     daemon_ = MHD_start_daemon(flags, 0, &Impl::OnAccept, this, &Impl::OnRequest, this, MHD_OPTION_LISTEN_SOCKET, listening,
                                MHD_OPTION_URI_LOG_CALLBACK, &BeginExchange, nullptr, MHD_OPTION_NOTIFY_COMPLETED, &EndExchange, nullptr,

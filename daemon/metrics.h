@@ -14,6 +14,7 @@
 #include "core/job.h"
 #include "core/verdict.h"
 #include "daemon/control.h"
+#include "storage/outbox.h"
 
 namespace outboxd {
 
@@ -24,8 +25,7 @@ class ConnectionMetrics {
   virtual void Accepted(JobType type, std::uint64_t count) = 0;
   virtual void Attempts(Fate result, std::uint64_t count) = 0;
   virtual void Delivered(JobType type, std::uint64_t count) = 0;
-  // `death`: as in dead_letters.death.
-  virtual void Dead(std::string_view death, std::uint64_t count) = 0;
+  virtual void Dead(Death death, std::uint64_t count) = 0;
 };
 
 class Metrics {
@@ -41,7 +41,7 @@ class Metrics {
   void Accepted(std::string_view connection, JobType type, std::uint64_t count) { Of(connection).Accepted(type, count); }
   void Attempts(std::string_view connection, Fate result, std::uint64_t count) { Of(connection).Attempts(result, count); }
   void Delivered(std::string_view connection, JobType type, std::uint64_t count) { Of(connection).Delivered(type, count); }
-  void Dead(std::string_view connection, std::string_view death, std::uint64_t count) { Of(connection).Dead(death, count); }
+  void Dead(std::string_view connection, Death death, std::uint64_t count) { Of(connection).Dead(death, count); }
   // `code`: an error code of the producer socket; one we do not know counts as "internal".
   void Refused(std::string_view code, std::uint64_t count);
 
@@ -53,9 +53,9 @@ class Metrics {
   // Takes a sample for the rates; call it about once a second.
   void Tick(Timestamp now);
   // Since the start.
-  struct Totals Totals() const;
+  Totals ReadTotals() const;
   // Means over the samples of the last 10 s; 0 until there are two.
-  struct Rates Rates() const;
+  Rates ReadRates() const;
 
   // The Prometheus text, version 0.0.4. What `status` knows becomes gauges: nothing is kept of a connection that left the config.
   std::string Render(const DaemonStatus& status) const;

@@ -1,23 +1,31 @@
 // daemon/worker.h — a thread that drives many Track API requests at once over one libcurl multi handle.
 //
-// Takes Transfers from its mailbox, builds the request, sends it, and hands a Finished to the sink it was given. Keep-alive connections are
-// reused; redirects are never followed; the answer's body is kept up to limits::kAnswerBytes and the rest discarded.
-// Secrets: the Authorization header is built per transfer from Endpoint and appears in no log, error or dump.
+// Takes Transfers, builds each request, sends it, and hands a Finished to the sink. Keep-alive connections are reused; redirects are never
+// followed. A request leaves once: libcurl's silent repeat on a connection that broke is refused, because every attempt is to be recorded.
+//
+// Answers:  the body is kept up to limits::kAnswerBytes; more is read and dropped up to kDroppedAnswerBytes, then the connection is cut and
+//           the status counts. An answer that breaks off before its end is no answer: whether the request took effect is not known.
+// Proxies:  http_proxy, https_proxy, all_proxy and no_proxy of the environment, as libcurl reads them.
+// Secrets:  the Authorization header is built by libcurl from Endpoint and appears in no log, error or dump.
+// SIGPIPE:  every signal is blocked in the worker's thread, so a peer that goes away is an error and nothing more.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/request.h"
 #include "core/verdict.h"
 #include "daemon/config.h"
-#include "daemon/mailbox.h"
 
 namespace outboxd {
+
+// Answer::error of a transfer that Stop() aborted.
+inline constexpr std::string_view kStoppedError = "stopped";
+inline constexpr std::size_t kDroppedAnswerBytes = 1024 * 1024;
 
 // Where and how a connection's requests go. Immutable; a reload makes a new one, transfers under way keep theirs.
 struct Endpoint {
@@ -37,22 +45,25 @@ struct Transfer {
 struct Finished {
   Transfer transfer;
   Answer answer;
-  Timestamp sent{};             // wall clock when the request left
-  Milliseconds duration{0};     // monotonic
+  Timestamp sent{};          // wall clock when the worker began with it, so connecting counts
+  Milliseconds duration{0};  // monotonic
 };
 
 class Worker {
  public:
-  // `name` is the thread's ("outboxd-net-0"). `sink` is called on the worker's thread with all transfers that ended in one round; it must not block.
+  // Called on the worker's thread with all transfers that ended in one round; must not block, may call Send().
   using Sink = std::function<void(std::vector<Finished>)>;
-  Worker(std::string name, Sink sink);
-  // Stops as Stop(0ms) if that was not done.
-  ~Worker();
+  // Takes one line about a raw job with `debug`: its request, later its answer. Called on the worker's thread.
+  using DebugLog = std::function<void(std::string)>;
 
-  // Any thread. The dispatcher bounds how many are out, so this never waits.
+  // `name` is the thread's ("outboxd-net-0", at most 15 bytes). Ends the process when the kernel gives no descriptor to begin with.
+  Worker(const std::string& name, Sink sink, DebugLog debug_log = {});
+  ~Worker();  // as Stop()
+
+  // Any thread. The dispatcher bounds how many are out, so this never waits. After Stop() the transfers are dropped: the outbox holds them.
   void Send(std::vector<Transfer> transfers);
 
-  // Aborts what is still under way (each comes back through the sink with error "stopped") and joins the thread.
+  // Aborts what is still under way (each comes back through the sink with error "stopped") and joins the thread. Not from the sink.
   void Stop();
 
  private:

@@ -16,16 +16,16 @@ class Statement;
 
 struct JobFilter {
   std::optional<std::string> connection, type, customer;
-  std::optional<std::string> job;     // the whole id; quick only together with `sequence`
+  std::optional<std::string> job;  // the whole id; quick only together with `sequence`
   std::optional<Sequence> sequence;
   std::optional<Timestamp> accepted_before, accepted_after;  // both exclusive
-  bool deferred_only = false;         // rows with a next attempt of their own
+  bool deferred_only = false;                                // rows with a next attempt of their own
 };
 
 struct DeadFilter {
   std::optional<std::string> connection, type, customer, death, cause;
   std::optional<std::int64_t> status;
-  std::optional<std::string> job;     // the whole id; quick only together with `sequence`
+  std::optional<std::string> job;  // the whole id; quick only together with `sequence`
   std::optional<Sequence> sequence;
   std::optional<Timestamp> dead_before, dead_after;  // both exclusive
 

@@ -19,11 +19,19 @@ constexpr std::string_view kAttemptQuery =
     "SELECT seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer"
     " FROM attempts WHERE seq = ? ORDER BY attempt";
 
-std::string TextAt(const Statement& statement, int column) { return std::string(statement.Text(column)); }
+constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-Sequence SequenceAt(const Statement& statement, int column) { return Sequence{static_cast<std::uint64_t>(statement.Int(column))}; }
+std::string TextAt(const Statement& statement, int column) {
+  return std::string(statement.Text(column));
+}
 
-Timestamp TimeAt(const Statement& statement, int column) { return FromUnixMs(statement.Int(column)); }
+Sequence SequenceAt(const Statement& statement, int column) {
+  return Sequence{static_cast<std::uint64_t>(statement.Int(column))};
+}
+
+Timestamp TimeAt(const Statement& statement, int column) {
+  return FromUnixMs(statement.Int(column));
+}
 
 std::optional<Timestamp> TimeOrNullAt(const Statement& statement, int column) {
   const std::optional<std::int64_t> unix_ms = statement.IntOrNull(column);
@@ -36,7 +44,9 @@ std::optional<std::string> TextOrNullAt(const Statement& statement, int column) 
   return TextAt(statement, column);
 }
 
-std::int64_t ToSql(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
+std::int64_t ToSql(Sequence sequence) {
+  return static_cast<std::int64_t>(ToNumber(sequence));
+}
 
 JobRow ReadJob(const Statement& row, Detail detail) {
   JobRow job;
@@ -108,24 +118,45 @@ DeadGroup ReadGroup(const Statement& row) {
   return group;
 }
 
-// The rows that `query` finds for each sequence in turn; one that is gone by now is left out.
+std::size_t TextBytes(const JobRow& row) {
+  return row.line.size();
+}
+std::size_t TextBytes(const AttemptRow& row) {
+  return row.answer.size();
+}
+std::size_t TextBytes(const DeadRow& row) {
+  return row.line.size() + row.answer.size();
+}
+
+// The rows that `query` finds for each sequence in turn; one that is gone by now is left out. Stops behind the row that makes `bytes_max`.
 template <typename Row, typename Read>
-Result<std::vector<Row>> RowsOf(Database& database, std::string_view query, const std::vector<Sequence>& sequences, Read read) {
+Result<std::vector<Row>> RowsOf(Database& database, std::string_view query, const std::vector<Sequence>& sequences, Read read,
+                                std::size_t bytes_max = kNoLimit) {
   std::vector<Row> rows;
   if (sequences.empty()) return rows;
   Result<Statement> statement = database.Prepare(query);
   if (!statement) return Failure(statement.error());
+  std::size_t bytes = 0;
   for (const Sequence sequence : sequences) {
+    if (bytes >= bytes_max) break;
     statement->Bind(1, ToSql(sequence));
     for (;;) {
       Result<bool> found = statement->Step();
       if (!found) return Failure(found.error());
       if (!*found) break;
       rows.push_back(read(*statement));
+      bytes += TextBytes(rows.back());
     }
     statement->Reset();
   }
   return rows;
+}
+
+// A page that was cut short by its size ends with its last row.
+template <typename Row>
+std::optional<Sequence> NextAfter(const std::vector<Row>& rows, const std::vector<Sequence>& found, std::optional<Sequence> next) {
+  const bool is_cut = !rows.empty() && rows.back().sequence < found.back();
+  return is_cut ? rows.back().sequence : next;
 }
 
 template <typename Row>
@@ -219,9 +250,11 @@ Result<std::optional<JobRow>> Inspection::ParkedBefore(std::int64_t parked, Sequ
 Result<Page<DeadRow>> Inspection::DeadRows(const DeadFilter& filter, const PageRequest& request, Detail detail) {
   Result<Found> found = Scan("dead_letters WHERE 1", outboxd::ToSql(filter), request, filter.sequence);
   if (!found) return Failure(found.error());
-  auto rows = RowsOf<DeadRow>(database_, kDeadQuery, found->sequences, [detail](const Statement& row) { return ReadDead(row, detail); });
+  const auto read = [detail](const Statement& row) { return ReadDead(row, detail); };
+  auto rows = RowsOf<DeadRow>(database_, kDeadQuery, found->sequences, read, request.bytes_max);
   if (!rows) return Failure(rows.error());
-  return Page<DeadRow>{std::move(*rows), found->next, found->examined};
+  const std::optional<Sequence> next = NextAfter(*rows, found->sequences, found->next);
+  return Page<DeadRow>{std::move(*rows), next, found->examined};
 }
 
 Result<std::optional<DeadRow>> Inspection::Dead(Sequence sequence) {

@@ -29,8 +29,8 @@ struct JobRow {
   std::optional<Timestamp> redriven, due;
   std::optional<std::int64_t> parked;  // the lane key it waits for on disk
   std::uint32_t attempts = 0;
-  std::uint64_t bytes = 0;             // of the line
-  std::string line;                    // only from Job()
+  std::uint64_t bytes = 0;  // of the line
+  std::string line;         // only from Job()
 };
 
 struct AttemptRow {
@@ -49,14 +49,14 @@ struct DeadRow {
   Timestamp accepted{}, dead{};
   std::optional<std::int64_t> status;
   std::uint32_t attempts = 0;
-  std::string line, answer;            // only with Detail::kFull
+  std::string line, answer;  // only with Detail::kFull
 };
 
 struct DeadGroup {
-  std::string cause, death, example;   // example: the id of the group's first job
+  std::string cause, death, example;  // example: the id of the group's first job
   std::optional<std::int64_t> status;
   std::uint64_t count = 0;
-  Timestamp first{}, last{};           // deaths
+  Timestamp first{}, last{};  // deaths
 };
 
 struct AttemptFilter {
@@ -66,15 +66,16 @@ struct AttemptFilter {
 enum class Detail { kRow, kFull };
 
 struct PageRequest {
-  Sequence after{};                    // rows beyond this one
+  Sequence after{};  // rows beyond this one
   std::size_t rows_max = 100;
   std::size_t examined_max = 200'000;  // then the page is cut short
+  std::size_t bytes_max = 8 << 20;     // the same for the lines of dead letters in full
 };
 
 template <typename Row>
 struct Page {
-  std::vector<Row> rows;               // by sequence
-  std::optional<Sequence> next;        // `after` of the next page; absent on the last
+  std::vector<Row> rows;         // by sequence
+  std::optional<Sequence> next;  // `after` of the next page; absent on the last
   std::size_t examined = 0;
 };
 

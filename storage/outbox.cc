@@ -175,7 +175,7 @@ Result<void> Outbox::RecordAttempt(const Outcome& outcome) {
   const std::string id = queued.stamp.id.ToText();
   attempt_.Bind(1, Number(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id));
   attempt_.Bind(4, std::string_view(queued.job.connection)).Bind(5, JobTypeName(queued.job.type)).BindTextOrNull(6, queued.job.customer);
-  attempt_.Bind(7, ToUnixMs(attempt.sent)).Bind(8, std::int64_t{attempt.duration.count()}).Bind(9, attempt.result);
+  attempt_.Bind(7, ToUnixMs(attempt.sent)).Bind(8, std::int64_t{attempt.duration.count()}).Bind(9, FateName(attempt.result));
   attempt_.Bind(10, attempt.status == 0 ? std::nullopt : std::optional<std::int64_t>(attempt.status));
   attempt_.BindTextOrNull(11, attempt.error).BindTextOrNull(12, attempt.answer);
   if (Result<void> recorded = attempt_.Run(); !recorded) return recorded;

@@ -21,6 +21,7 @@
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/result.h"
+#include "core/verdict.h"
 #include "storage/database.h"
 #include "storage/file_lock.h"
 #include "storage/filter.h"
@@ -31,7 +32,7 @@ namespace outboxd {
 struct Attempt {
   Timestamp sent{};
   Milliseconds duration{0};
-  std::string_view result;  // "delivered", "deferred", "rejected", "paused_auth", "paused_region"
+  Fate result = Fate::kDelivered;
   int status = 0;           // 0: no answer
   std::string error;
   std::string answer;       // first bytes of the body
@@ -98,8 +99,8 @@ class Outbox {
 
   // History older than `before`, or beyond `rows_max_kept` rows; at most `rows_max` rows a call. True while there is more to do.
   Result<bool> PruneHistory(Timestamp before, std::uint64_t rows_max_kept, std::size_t rows_max);
-  // Gives free pages back to the file system, at most `pages_max`. True while there is more to give.
-  Result<bool> Shrink(std::size_t pages_max);
+  // Gives free pages beyond `pages_kept` back to the file system, at most `pages_max` a call. True while there is more to give.
+  Result<bool> Shrink(std::size_t pages_max, std::size_t pages_kept);
   // Moves the log into the main file and empties it (clean stop, after Forget).
   Result<void> Checkpoint();
 

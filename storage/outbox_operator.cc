@@ -169,15 +169,15 @@ Result<bool> Outbox::PruneHistory(Timestamp before, std::uint64_t rows_max_kept,
   return removed > 0 && seen == rows_max;
 }
 
-Result<bool> Outbox::Shrink(std::size_t pages_max) {
+Result<bool> Outbox::Shrink(std::size_t pages_max, std::size_t pages_kept) {
   const Result<std::int64_t> free_pages = database_.Scalar("PRAGMA freelist_count");
   if (!free_pages) return Failure(free_pages.error());
-  const auto wanted = static_cast<std::size_t>(*free_pages);
-  if (wanted == 0) return false;
-  if (Result<void> shrunk = database_.Execute("PRAGMA incremental_vacuum(" + std::to_string(std::min(wanted, pages_max)) + ")"); !shrunk) {
-    return Failure(shrunk.error());
-  }
-  return wanted > pages_max;
+  const auto held = static_cast<std::size_t>(*free_pages);
+  if (held <= pages_kept) return false;
+  const std::size_t given = std::min(held - pages_kept, pages_max);
+  Result<void> shrunk = database_.Execute("PRAGMA incremental_vacuum(" + std::to_string(given) + ")");
+  if (!shrunk) return Failure(shrunk.error());
+  return held - given > pages_kept;
 }
 
 Result<void> Outbox::Checkpoint() { return database_.Execute("PRAGMA wal_checkpoint(TRUNCATE)"); }

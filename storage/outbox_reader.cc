@@ -176,4 +176,14 @@ Result<std::optional<Timestamp>> OutboxReader::Oldest(std::string_view connectio
   return oldest;
 }
 
+Result<std::uint64_t> OutboxReader::CountDead(const DeadFilter& filter) {
+  const SqlCondition condition = ToSql(filter);
+  Result<Statement> count = database_.Prepare("SELECT count(*) FROM dead_letters WHERE " + condition.sql);
+  if (!count) return Failure(count.error());
+  condition.BindTo(*count, 1);
+  const Result<bool> row = count->Step();
+  if (!row) return Failure(row.error());
+  return static_cast<std::uint64_t>(count->Int(0));
+}
+
 }  // namespace outboxd

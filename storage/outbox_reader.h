@@ -15,6 +15,7 @@
 #include "core/job.h"
 #include "core/result.h"
 #include "storage/database.h"
+#include "storage/filter.h"
 
 namespace outboxd {
 
@@ -54,6 +55,7 @@ class OutboxReader {
   Result<std::map<std::string, GateSnapshot, std::less<>>> ReadGates();
   // Acceptance of the oldest waiting job of `connection` among the first 20,000 rows; nullopt when there is none.
   Result<std::optional<Timestamp>> Oldest(std::string_view connection);
+  Result<std::uint64_t> CountDead(const DeadFilter& filter);
 
  private:
   explicit OutboxReader(Database database) : database_(std::move(database)) {}

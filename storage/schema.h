@@ -30,7 +30,7 @@ CREATE TABLE outbox (            -- accepted and unsettled
   line        TEXT NOT NULL          -- as the producer wrote it
 );
 CREATE INDEX outbox_deferred ON outbox (due_ms) WHERE due_ms IS NOT NULL;
-CREATE INDEX outbox_parked ON outbox (parked, seq) WHERE parked IS NOT NULL;
+CREATE INDEX outbox_parked ON outbox (parked, seq, connection) WHERE parked IS NOT NULL;
 
 CREATE TABLE attempts (          -- one row for each request that left
   seq         INTEGER NOT NULL,

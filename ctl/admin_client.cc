@@ -1,0 +1,148 @@
+#include "ctl/admin_client.h"
+
+#include <curl/curl.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "core/request.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kAnswerBytesMax = 256U << 20;
+constexpr long kConnectSeconds = 5;
+constexpr long kBriefSeconds = 60;
+
+std::size_t Collect(char* data, std::size_t size, std::size_t count, void* into) {
+  auto& body = *static_cast<std::string*>(into);
+  const std::size_t bytes = size * count;
+  if (body.size() + bytes > kAnswerBytesMax) return 0;
+  body.append(data, bytes);
+  return bytes;
+}
+
+// `unavailable` is the Track API behind the daemon, not the daemon: to a script the daemon said no.
+ErrorKind KindFromName(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, ErrorKind>, 7> kKinds = {{{"invalid", ErrorKind::kInvalid},
+                                                                            {"not_found", ErrorKind::kNotFound},
+                                                                            {"conflict", ErrorKind::kConflict},
+                                                                            {"busy", ErrorKind::kBusy},
+                                                                            {"full", ErrorKind::kFull},
+                                                                            {"unavailable", ErrorKind::kIo},
+                                                                            {"internal", ErrorKind::kInternal}}};
+  for (const auto& [text, kind] : kKinds) {
+    if (text == name) return kind;
+  }
+  return ErrorKind::kInternal;
+}
+
+Error Refusal(long status, const std::string& body) {
+  const Result<JsonValue> answer = JsonValue::Parse(body);
+  const JsonValue error = answer ? (*answer)["error"] : JsonValue();
+  if (!error.IsObject()) {
+    const ErrorKind kind = status == 503 ? ErrorKind::kBusy : ErrorKind::kInternal;
+    std::string text = body.substr(0, 300);
+    while (text.ends_with('\n')) text.pop_back();
+    return Error{kind, "the daemon answered " + std::to_string(status) + (text.empty() ? "" : ": " + text), {}};
+  }
+  return Error{KindFromName(error["kind"].String()), error["message"].String("no reason given"), error["field"].String()};
+}
+
+std::string Reachability(const std::filesystem::path& socket, const std::string& why, long system_error) {
+  std::string text = "cannot reach the daemon at " + socket.string() + ": ";
+  text += system_error != 0 ? std::strerror(static_cast<int>(system_error)) : why;
+  if (system_error == ENOENT || system_error == ECONNREFUSED) text += " (is outboxd running? another place is given by --socket or --config)";
+  if (system_error == EACCES) text += " (your user needs to be in the socket's group)";
+  return text;
+}
+
+}  // namespace
+
+struct AdminClient::Handle {
+  CURL* curl = nullptr;
+  curl_slist* headers = nullptr;
+  std::array<char, CURL_ERROR_SIZE> error{};
+  std::string body;
+
+  Handle() : curl(curl_easy_init()), headers(curl_slist_append(nullptr, "Content-Type: application/json")) {}
+  ~Handle() {
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+};
+
+AdminClient::AdminClient(std::filesystem::path socket) : socket_(std::move(socket)), handle_(std::make_unique<Handle>()) {
+  CURL* curl = handle_->curl;
+  if (curl == nullptr) return;
+  curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+  curl_easy_setopt(curl, CURLOPT_PROXY, "");
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, handle_->headers);
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, "outboxctl/" OUTBOXD_VERSION);
+  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, handle_->error.data());
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, Collect);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &handle_->body);
+}
+
+AdminClient::~AdminClient() = default;
+
+Result<std::string> AdminClient::Perform(const std::string& target, const std::string* body, Patience patience) {
+  CURL* curl = handle_->curl;
+  if (curl == nullptr) return Fail(ErrorKind::kInternal, "libcurl could not be started");
+  handle_->body.clear();
+  handle_->error[0] = '\0';
+  curl_easy_setopt(curl, CURLOPT_URL, ("http://outboxd" + target).c_str());
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT, patience == Patience::kBrief ? kBriefSeconds : 0L);
+  if (body != nullptr) {
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body->c_str());
+  } else {
+    curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+  }
+  const CURLcode code = curl_easy_perform(curl);
+  if (code != CURLE_OK) {
+    long system_error = 0;
+    if (code == CURLE_COULDNT_CONNECT) curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &system_error);
+    const std::string why = handle_->error[0] != '\0' ? handle_->error.data() : curl_easy_strerror(code);
+    return Fail(ErrorKind::kUnavailable, Reachability(socket_, why, system_error));
+  }
+  long status = 0;
+  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  if (status < 200 || status > 299) return tl::unexpected(Refusal(status, handle_->body));
+  return std::move(handle_->body);
+}
+
+namespace {
+
+Result<JsonValue> ReadJson(const Result<std::string>& text) {
+  if (!text) return tl::unexpected(text.error());
+  Result<JsonValue> value = JsonValue::Parse(*text);
+  if (!value) return Fail(ErrorKind::kInternal, "the daemon's answer is not JSON: " + value.error().message);
+  return value;
+}
+
+}  // namespace
+
+Result<JsonValue> AdminClient::Get(std::string_view path, const Query& query) {
+  std::string target(path);
+  char separator = '?';
+  for (const auto& [name, value] : query) {
+    target += separator + name + "=" + PercentEncode(value);
+    separator = '&';
+  }
+  return ReadJson(Perform(target, nullptr, Patience::kBrief));
+}
+
+Result<std::string> AdminClient::GetText(std::string_view path) { return Perform(std::string(path), nullptr, Patience::kBrief); }
+
+Result<JsonValue> AdminClient::Post(std::string_view path, const std::string& body, Patience patience) {
+  return ReadJson(Perform(std::string(path), &body, patience));
+}
+
+}  // namespace outboxd

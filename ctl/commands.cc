@@ -1,0 +1,91 @@
+#include "ctl/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <exception>
+
+#include "core/json.h"
+#include "ctl/exit_code.h"
+
+namespace outboxd {
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  outboxctl send track --id 42 --name purchase --data '{"price":23.45}'
+  outboxctl send --json '{"type":"identify","id":"42","attributes":{"plan":"pro"}}'
+  outboxctl import events.ndjson
+  outboxctl status --watch 2
+  outboxctl list --state deferred --older-than 10min
+  outboxctl explain 01JDB3T0C5W7X8Y9Z0ABCDEFGH
+  outboxctl dead groups
+  outboxctl dead redrive --status 400 --newer-than 1h --dry-run
+
+Exit codes: 0 done, 1 the daemon said no, 2 usage, 69 daemon not reachable, 75 busy: try again.)";
+
+// Foreign bytes in a message become visible; its own line ends stay.
+std::string EscapeLines(const std::string& text) {
+  std::string out;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', start), text.size());
+    if (start != 0) out += '\n';
+    out += EscapeForTerminal(std::string_view(text).substr(start, end - start));
+    start = end + 1;
+  }
+  return out;
+}
+
+int Parse(CLI::App& app, std::vector<std::string> arguments, Context& context) {
+  try {
+    std::reverse(arguments.begin(), arguments.end());
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, context.console.out, context.console.err) == 0 ? kExitDone : kExitUsage;
+  }
+  if (!context.run) {
+    context.console.err << app.help();
+    return kExitUsage;
+  }
+  const int code = context.run();
+  context.console.out.flush();
+  if (context.console.out) return code;
+  return Report(context.console, Error{ErrorKind::kIo, "the output could not be written", {}});
+}
+
+}  // namespace
+
+int Report(const Console& console, const Error& error) {
+  const std::string where = error.field.empty() ? "" : error.field + ": ";
+  console.err << "outboxctl: " << EscapeLines(where + error.message) << '\n';
+  return ExitCodeOf(error.kind);
+}
+
+int ReportUsage(const Console& console, const std::string& message) {
+  console.err << "outboxctl: " << EscapeLines(message) << '\n';
+  return kExitUsage;
+}
+
+int RunOutboxctl(std::vector<std::string> arguments, Console& console) {
+  try {
+    CLI::App app("outboxctl: hand jobs to outboxd and look after its queue", "outboxctl");
+    Context context{console, {}, {}};
+    app.set_version_flag("--version", std::string("outboxctl " OUTBOXD_VERSION));
+    app.set_help_flag("-h,--help", "Print this help and exit");
+    app.fallthrough();
+    app.footer(kExamples);
+    app.get_formatter()->column_width(38);
+    AddGlobals(app, context.globals);
+    AddSend(app, context);
+    AddImport(app, context);
+    AddStatus(app, context);
+    AddJobs(app, context);
+    AddDead(app, context);
+    AddConnections(app, context);
+    AddMaintenance(app, context);
+    app.require_subcommand(0, 1);
+    return Parse(app, std::move(arguments), context);
+  } catch (const std::exception& error) {
+    return Report(console, Error{ErrorKind::kInternal, error.what(), {}});
+  }
+}
+
+}  // namespace outboxd

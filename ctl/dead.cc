@@ -1,0 +1,219 @@
+// outboxctl dead list|groups|show|redrive|drop|export.
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <memory>
+
+#include "core/request.h"
+#include "ctl/admin_client.h"
+#include "ctl/commands.h"
+#include "ctl/exit_code.h"
+#include "ctl/line_reader.h"
+#include "ctl/listing.h"
+
+namespace outboxd {
+
+namespace {
+
+struct DeadOptions {
+  Filter filter;
+  std::uint64_t limit = 100;
+  bool all = false;
+  bool dry_run = false;
+  bool yes = false;
+  bool lines = false;
+  std::string file;
+};
+
+int List(const Context& context, const DeadOptions& options) {
+  Result<Query> query = options.filter.ToQuery();
+  if (!query) return ReportUsage(context.console, query.error().message);
+  ListRequest request{"/v1/dead", std::move(*query), options.limit, 1000, "No dead letters."};
+  if (!options.filter.IsEmpty()) request.nothing = "No dead letter matches.";
+  if (options.all) request.limit.reset();
+  return PrintList(context, std::move(request), DeadRows(context));
+}
+
+void PrintGroups(const Context& context, const JsonValue& answer) {
+  Table table({{"COUNT", Align::kRight}, {"DEATH"}, {"STATUS", Align::kRight}, {"FIRST"}, {"LAST"}, {"EXAMPLE"}, {"CAUSE"}});
+  for (const JsonValue& group : answer["groups"].Items()) {
+    const std::int64_t status = group["status"].Int();
+    table.Add({FormatCount(group["count"].Int()), Cell(group["death"].String(), Colour::kRed), status == 0 ? std::string() : std::to_string(status),
+               TimeText(context, group["first_ms"]), TimeText(context, group["last_ms"]), group["example"].String(), group["cause"].String()});
+  }
+  if (answer["groups"].Items().empty()) {
+    context.console.out << "No dead letters.\n";
+  } else {
+    table.Print(context.console);
+  }
+}
+
+// One group a line: a list, as every other.
+int Groups(const Context& context) {
+  int code = kExitDone;
+  const std::optional<std::string> socket = FindAdminSocket(context, code);
+  if (!socket) return code;
+  AdminClient client(*socket);
+  const Result<JsonValue> answer = client.Get("/v1/dead/groups");
+  if (!answer) return Report(context.console, answer.error());
+  if (!context.globals.json) {
+    PrintGroups(context, *answer);
+    return kExitDone;
+  }
+  for (const JsonValue& group : (*answer)["groups"].Items()) context.console.out << group.ToText() << '\n';
+  return kExitDone;
+}
+
+int Show(const Context& context, const DeadOptions& options) {
+  return AskAndPrint(
+      context, [&](AdminClient& client) { return client.Get("/v1/dead/" + PercentEncode(options.filter.job.value_or(""))); },
+      [&](const JsonValue& dead) { PrintFacts(context, DeadFacts(context, dead)); });
+}
+
+Result<std::string> ChangeBody(const DeadOptions& options, bool dry_run) {
+  const Result<std::string> filter = options.filter.ToJson();
+  if (!filter) return filter;
+  JsonWriter writer;
+  writer.Object().Key("filter").Raw(*filter);
+  if (options.all) writer.Key("all").Bool(true);
+  return writer.Key("dry_run").Bool(dry_run).EndObject().Take();
+}
+
+bool ScopeIsClear(const Context& context, const DeadOptions& options, const char* verb) {
+  if (options.filter.IsEmpty() && !options.all) {
+    ReportUsage(context.console, std::string(verb) + " which? Give a job id, a filter (outboxctl dead " + verb + " --help) or --all");
+    return false;
+  }
+  if (!options.filter.IsEmpty() && options.all) {
+    ReportUsage(context.console, "--all means all of them: give it or a filter, not both");
+    return false;
+  }
+  return true;
+}
+
+std::string Letters(std::int64_t count) { return FormatCount(count) + (count == 1 ? " dead letter" : " dead letters"); }
+
+int Redrive(const Context& context, const DeadOptions& options) {
+  if (!ScopeIsClear(context, options, "redrive")) return kExitUsage;
+  const Result<std::string> body = ChangeBody(options, options.dry_run);
+  if (!body) return ReportUsage(context.console, body.error().message);
+  return AskAndPrint(
+      context, [&](AdminClient& client) { return client.Post("/v1/dead/redrive", *body, Patience::kAsLongAsItTakes); },
+      [&](const JsonValue& answer) {
+        if (options.dry_run) {
+          context.console.out << Letters(answer["matched"].Int()) << " would go back into the queue.\n";
+        } else {
+          context.console.out << Letters(answer["redriven"].Int()) << " went back into the queue, with id and timestamp as they were.\n";
+        }
+      });
+}
+
+bool Confirm(const Context& context, std::int64_t count) {
+  context.console.err << "Drop " << Letters(count) << " for good? [y/N] " << std::flush;
+  LineReader reader(context.console.in_fd);
+  InputLine answer;
+  const Result<ReadStatus> status = reader.Next(answer, Milliseconds(-1));
+  return status && *status == ReadStatus::kLine && (answer.text == "y" || answer.text == "Y" || answer.text == "yes");
+}
+
+int Drop(const Context& context, const DeadOptions& options) {
+  if (!ScopeIsClear(context, options, "drop")) return kExitUsage;
+  if (!options.yes && !options.dry_run && !context.console.in_is_terminal) {
+    return ReportUsage(context.console, "drop cannot ask without a terminal: --yes confirms, --dry-run counts");
+  }
+  const Result<std::string> count_body = ChangeBody(options, true);
+  if (!count_body) return ReportUsage(context.console, count_body.error().message);
+  bool declined = false;
+  const auto ask = [&](AdminClient& client) -> Result<JsonValue> {
+    if (options.yes && !options.dry_run) return client.Post("/v1/dead/drop", *ChangeBody(options, false), Patience::kAsLongAsItTakes);
+    Result<JsonValue> counted = client.Post("/v1/dead/drop", *count_body, Patience::kAsLongAsItTakes);
+    if (!counted || options.dry_run) return counted;
+    if ((*counted)["matched"].Int() == 0) return counted;
+    declined = !Confirm(context, (*counted)["matched"].Int());
+    return declined ? counted : client.Post("/v1/dead/drop", *ChangeBody(options, false), Patience::kAsLongAsItTakes);
+  };
+  const int code = AskAndPrint(context, ask, [&](const JsonValue& answer) {
+    if (declined) {
+      context.console.out << "Nothing was dropped.\n";
+    } else if (options.dry_run) {
+      context.console.out << Letters(answer["matched"].Int()) << " would be dropped.\n";
+    } else {
+      context.console.out << Letters(answer["dropped"].Int()) << (answer["dropped"].Int() == 1 ? " was dropped.\n" : " were dropped.\n");
+    }
+  });
+  return code == kExitDone && declined ? kExitRefused : code;
+}
+
+// Rows carry whole lines: pages are small so that neither side holds much.
+int Export(const Context& context, const DeadOptions& options) {
+  Result<Query> query = options.filter.ToQuery();
+  if (!query) return ReportUsage(context.console, query.error().message);
+  query->emplace_back("full", "true");
+  int code = kExitDone;
+  const std::optional<std::string> socket = FindAdminSocket(context, code);
+  if (!socket) return code;
+  std::ofstream file;
+  if (!options.file.empty()) {
+    file.open(options.file, std::ios::binary | std::ios::trunc);
+    if (!file) return Report(context.console, Error{ErrorKind::kIo, "cannot write " + options.file, {}});
+  }
+  std::ostream& out = options.file.empty() ? context.console.out : file;
+  AdminClient client(*socket);
+  const ListRequest request{"/v1/dead", std::move(*query), std::nullopt, 50, {}};
+  const auto each = [&](const JsonValue& row) { out << (options.lines ? row["line"] : row).ToText() << '\n'; };
+  const Result<ListEnd> end = ForEachRow(client, request, each, [] {});
+  out.flush();
+  if (!end) return Report(context.console, end.error());
+  if (!out) return Report(context.console, Error{ErrorKind::kIo, "the export could not be written", {}});
+  if (!options.file.empty()) context.console.err << Letters(static_cast<std::int64_t>(end->rows)) << " written to " << options.file << '\n';
+  return kExitDone;
+}
+
+using DeadVerb = int (*)(const Context&, const DeadOptions&);
+
+std::shared_ptr<DeadOptions> AddVerb(CLI::App* verb, Context& context, DeadVerb run) {
+  const auto options = std::make_shared<DeadOptions>();
+  verb->final_callback([&context, options, run] { context.run = [&context, options, run] { return run(context, *options); }; });
+  return options;
+}
+
+void AddScope(CLI::App& verb, DeadOptions& options) {
+  verb.add_option("job", options.filter.job, "Only this job")->type_name("JOB");
+  AddDeadFilter(verb, options.filter);
+  verb.add_flag("--all", options.all, "All dead letters");
+  verb.add_flag("--dry-run", options.dry_run, "Count, change nothing");
+}
+
+}  // namespace
+
+void AddDead(CLI::App& app, Context& context) {
+  CLI::App* dead = app.add_subcommand("dead", "Dead letters: jobs that will not be tried again by themselves");
+  dead->require_subcommand(1);
+
+  CLI::App* list = dead->add_subcommand("list", "Dead letters, oldest first");
+  const auto list_options = AddVerb(list, context, List);
+  AddDeadFilter(*list, list_options->filter);
+  list->add_option("--limit", list_options->limit, "At most this many rows")->check(CLI::PositiveNumber)->capture_default_str();
+  list->add_flag("--all", list_options->all, "Every row");
+
+  AddVerb(dead->add_subcommand("groups", "Dead letters by cause, most frequent first"), context,
+          [](const Context& where, const DeadOptions&) { return Groups(where); });
+
+  CLI::App* show = dead->add_subcommand("show", "One dead letter with its line and the last answer");
+  show->add_option("job", AddVerb(show, context, Show)->filter.job, "Job id")->required()->type_name("JOB");
+
+  CLI::App* redrive = dead->add_subcommand("redrive", "Put dead letters back into the queue, keeping id and timestamp");
+  AddScope(*redrive, *AddVerb(redrive, context, Redrive));
+
+  CLI::App* drop = dead->add_subcommand("drop", "Remove dead letters for good");
+  const auto drop_options = AddVerb(drop, context, Drop);
+  AddScope(*drop, *drop_options);
+  drop->add_flag("--yes", drop_options->yes, "Do not ask");
+
+  CLI::App* exporting = dead->add_subcommand("export", "Write dead letters with their lines, one JSON object a line");
+  const auto export_options = AddVerb(exporting, context, Export);
+  AddDeadFilter(*exporting, export_options->filter);
+  exporting->add_option("--out", export_options->file, "Write to this file (default: standard output)")->type_name("FILE");
+  exporting->add_flag("--lines", export_options->lines, "Only the producers' lines, as import reads them");
+}
+
+}  // namespace outboxd

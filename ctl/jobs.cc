@@ -1,0 +1,143 @@
+// outboxctl list, show, explain, history, cancel.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "core/request.h"
+#include "ctl/admin_client.h"
+#include "ctl/commands.h"
+#include "ctl/exit_code.h"
+#include "ctl/listing.h"
+
+namespace outboxd {
+namespace {
+
+struct ListOptions {
+  Filter filter;
+  std::uint64_t limit = 100;
+  bool all = false;
+};
+
+struct HistoryOptions {
+  std::optional<std::string> job, customer, connection;
+};
+
+int List(const Context& context, const ListOptions& options) {
+  Result<Query> query = options.filter.ToQuery();
+  if (!query) return ReportUsage(context.console, query.error().message);
+  ListRequest request{"/v1/jobs", std::move(*query), options.limit, 1000, "No job is waiting."};
+  if (!options.filter.IsEmpty()) request.nothing = "No waiting job matches.";
+  if (options.all) request.limit.reset();
+  return PrintList(context, std::move(request), JobRows(context));
+}
+
+std::vector<std::pair<std::string, Cell>> JobFacts(const Context& context, const JsonValue& job) {
+  const std::string state = job["state"].String();
+  return {{"job", job["job"].String()},
+          {"state", Cell(state, StateColour(state))},
+          {"connection", job["connection"].String()},
+          {"type", job["type"].String()},
+          {"customer", job["customer"].String()},
+          {"ref", job["ref"].String()},
+          {"accepted", TimeText(context, job["accepted_ms"])},
+          {"age", AgeText(context, job["accepted_ms"])},
+          {"redriven", TimeText(context, job["redriven_ms"])},
+          {"attempts", FormatCount(job["attempts"].Int())},
+          {"next attempt", DueText(context, job["due_ms"])},
+          {"last reason", job["reason"].String()},
+          {"line", job["line"].IsNull() ? std::string() : job["line"].ToText()}};
+}
+
+void PrintAttempts(const Context& context, const JsonValue& attempts) {
+  const RowView view = AttemptRows(context);
+  Table table(view.columns);
+  for (const JsonValue& attempt : attempts.Items()) table.Add(view.cells(attempt));
+  context.console.out << '\n';
+  if (attempts.Items().empty()) {
+    context.console.out << "No attempt is on record.\n";
+  } else {
+    table.Print(context.console);
+  }
+}
+
+int Show(const Context& context, const std::string& job) {
+  return AskAndPrint(
+      context, [&](AdminClient& client) { return client.Get("/v1/jobs/" + PercentEncode(job)); },
+      [&](const JsonValue& answer) {
+        if (answer.Has("job")) PrintFacts(context, JobFacts(context, answer["job"]));
+        if (answer.Has("dead")) PrintFacts(context, DeadFacts(context, answer["dead"]));
+        if (!answer.Has("job") && !answer.Has("dead")) context.console.out << "The job is settled; only its attempts are on record.\n";
+        PrintAttempts(context, answer["attempts"]);
+      });
+}
+
+int Explain(const Context& context, const std::string& job) {
+  return AskAndPrint(
+      context, [&](AdminClient& client) { return client.Get("/v1/jobs/" + PercentEncode(job) + "/explain"); },
+      [&](const JsonValue& answer) {
+        context.console.out << EscapeForTerminal(answer["explanation"].String()) << "\n\n";
+        const JsonValue gate = answer["gate"];
+        const std::string state = answer["state"].String();
+        const std::string gate_state = gate["state"].String();
+        PrintFacts(context, {{"job", answer["job"].String()},
+                             {"state", Cell(state, StateColour(state))},
+                             {"blocked by", answer["blocked_by"].String()},
+                             {"next attempt", DueText(context, answer["due_ms"])},
+                             {"last reason", answer["last_reason"].String()},
+                             {"connection", gate["name"].String()},
+                             {"connection is", Cell(gate_state, StateColour(gate_state))},
+                             {"pause", gate["pause"].String()},
+                             {"because", gate["detail"].String()},
+                             {"since", TimeText(context, gate["since_ms"])},
+                             {"reopens", DueText(context, gate["reopen_ms"])}});
+      });
+}
+
+int History(const Context& context, const HistoryOptions& options) {
+  if (options.job.has_value() == options.customer.has_value()) {
+    return ReportUsage(context.console, "history of what? Give a job id or --customer ID");
+  }
+  ListRequest request{"/v1/history", {}, std::nullopt, 1000, "No attempt is on record."};
+  if (options.job) request.query.emplace_back("job", *options.job);
+  if (options.customer) request.query.emplace_back("customer", *options.customer);
+  if (options.connection) request.query.emplace_back("connection", *options.connection);
+  return PrintList(context, std::move(request), AttemptRows(context));
+}
+
+int Cancel(const Context& context, const std::string& job) {
+  return AskAndPrint(
+      context, [&](AdminClient& client) { return client.Post("/v1/jobs/" + PercentEncode(job) + "/cancel"); },
+      [&](const JsonValue&) { context.console.out << "Cancelled: the job is a dead letter now (outboxctl dead show " << EscapeForTerminal(job) << ").\n"; });
+}
+
+CLI::App* AddJobVerb(CLI::App& app, Context& context, const std::string& name, const std::string& help,
+                     int (*verb)(const Context&, const std::string&)) {
+  CLI::App* command = app.add_subcommand(name, help);
+  const auto job = std::make_shared<std::string>();
+  command->add_option("job", *job, "Job id")->required()->type_name("JOB");
+  command->final_callback([&context, job, verb] { context.run = [&context, job, verb] { return verb(context, *job); }; });
+  return command;
+}
+
+}  // namespace
+
+void AddJobs(CLI::App& app, Context& context) {
+  CLI::App* list = app.add_subcommand("list", "Waiting jobs, oldest first");
+  const auto list_options = std::make_shared<ListOptions>();
+  AddJobFilter(*list, list_options->filter);
+  list->add_option("--limit", list_options->limit, "At most this many rows")->check(CLI::PositiveNumber)->capture_default_str();
+  list->add_flag("--all", list_options->all, "Every row");
+  list->final_callback([&context, list_options] { context.run = [&context, list_options] { return List(context, *list_options); }; });
+
+  AddJobVerb(app, context, "show", "One job, waiting or dead, with its line and attempts", Show);
+  AddJobVerb(app, context, "explain", "Why a job is still here", Explain);
+  AddJobVerb(app, context, "cancel", "Take a waiting job out of the queue; it becomes a dead letter", Cancel);
+
+  CLI::App* history = app.add_subcommand("history", "Attempts of a job or a customer, oldest first");
+  const auto history_options = std::make_shared<HistoryOptions>();
+  history->add_option("job", history_options->job, "Job id")->type_name("JOB");
+  history->add_option("--customer", history_options->customer, "All attempts for this customer")->type_name("ID");
+  history->add_option("--connection", history_options->connection, "With --customer: only on this connection")->type_name("NAME");
+  history->final_callback([&context, history_options] { context.run = [&context, history_options] { return History(context, *history_options); }; });
+}
+
+}  // namespace outboxd

@@ -1,0 +1,116 @@
+#include "ctl/options.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <system_error>
+
+#include "core/json.h"
+#include "daemon/config.h"
+
+namespace outboxd {
+namespace {
+
+Result<Config> ReadConfig(const Globals& globals) {
+  AssumeCredentialsDirectory();
+  return LoadConfig(globals.config.empty() ? std::filesystem::path(kDefaultConfigPath) : std::filesystem::path(globals.config));
+}
+
+Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given, SocketConfig Config::* socket) {
+  if (!given.empty()) return std::filesystem::path(given);
+  const Result<Config> config = ReadConfig(globals);
+  if (config) return ((*config).*socket).path;
+  if (!globals.config.empty()) return tl::unexpected(config.error());
+  return (Config().*socket).path;
+}
+
+Result<std::string> WholeSeconds(const std::string& text) {
+  const Result<Milliseconds> duration = ParseDuration(text);
+  if (!duration) return tl::unexpected(duration.error());
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*duration).count());
+}
+
+}  // namespace
+
+void AddGlobals(CLI::App& app, Globals& globals) {
+  app.add_option("--socket", globals.socket, "The daemon's admin socket (default: from the config)")->type_name("PATH");
+  app.add_option("--producer", globals.producer, "The daemon's producer socket, for send and import")->type_name("PATH");
+  app.add_option("--config", globals.config, "The config that names the sockets (default: " + std::string(kDefaultConfigPath) + ")")
+      ->type_name("FILE");
+  app.add_flag("--json", globals.json, "One JSON object, or one a line for lists");
+  app.add_flag("--utc", globals.utc, "Times as RFC 3339 in UTC instead of local ones");
+}
+
+Result<std::filesystem::path> AdminSocket(const Globals& globals) { return FindSocket(globals, globals.socket, &Config::admin); }
+Result<std::filesystem::path> ProducerSocket(const Globals& globals) { return FindSocket(globals, globals.producer, &Config::producer); }
+
+void AssumeCredentialsDirectory() {
+  constexpr int kKeep = 0;
+  ::setenv("CREDENTIALS_DIRECTORY", "/run/credentials/outboxd.service", kKeep);
+}
+
+bool Filter::IsEmpty() const {
+  return !connection && !type && !customer && !state && !death && !cause && !job && !status && !older_than && !newer_than;
+}
+
+Result<Query> Filter::ToQuery() const {
+  Query query;
+  const auto add = [&](const char* name, const std::optional<std::string>& value) {
+    if (value) query.emplace_back(name, *value);
+  };
+  add("connection", connection);
+  add("type", type);
+  add("customer", customer);
+  add("state", state);
+  add("death", death);
+  add("cause", cause);
+  add("job", job);
+  if (status) query.emplace_back("status", std::to_string(*status));
+  for (const auto& [name, value] : {std::pair("older_than_s", &older_than), std::pair("newer_than_s", &newer_than)}) {
+    if (!*value) continue;
+    const Result<std::string> seconds = WholeSeconds(**value);
+    if (!seconds) return tl::unexpected(seconds.error());
+    query.emplace_back(name, *seconds);
+  }
+  return query;
+}
+
+Result<std::string> Filter::ToJson() const {
+  const Result<Query> query = ToQuery();
+  if (!query) return tl::unexpected(query.error());
+  JsonWriter writer;
+  writer.Object();
+  for (const auto& [name, value] : *query) {
+    const bool number = name == "status" || name == "older_than_s" || name == "newer_than_s";
+    writer.Key(name);
+    number ? writer.Raw(value) : writer.String(value);
+  }
+  return writer.EndObject().Take();
+}
+
+namespace {
+
+void AddCommonFilter(CLI::App& verb, Filter& filter, const std::string& since) {
+  verb.add_option("--connection", filter.connection, "Only this connection")->type_name("NAME");
+  verb.add_option("--type", filter.type, "Only this type of job")->type_name("TYPE");
+  verb.add_option("--customer", filter.customer, "Only this customer")->type_name("ID");
+  verb.add_option("--older-than", filter.older_than, "Only what " + since + " longer ago than this")->type_name("DURATION");
+  verb.add_option("--newer-than", filter.newer_than, "Only what " + since + " more recently than this")->type_name("DURATION");
+}
+
+}  // namespace
+
+void AddJobFilter(CLI::App& verb, Filter& filter) {
+  verb.add_option("--state", filter.state, "Only jobs in this state")
+      ->check(CLI::IsMember({"ready", "in_flight", "deferred", "blocked"}));
+  AddCommonFilter(verb, filter, "was accepted");
+}
+
+void AddDeadFilter(CLI::App& verb, Filter& filter) {
+  verb.add_option("--death", filter.death, "Only this kind of death")
+      ->check(CLI::IsMember({"rejected", "exhausted", "expired", "cancelled"}));
+  verb.add_option("--status", filter.status, "Only this HTTP status of the last answer")->type_name("CODE");
+  verb.add_option("--cause", filter.cause, "Only this cause, as shown by dead groups")->type_name("TEXT");
+  AddCommonFilter(verb, filter, "died");
+}
+
+}  // namespace outboxd

@@ -1,0 +1,254 @@
+#include "daemon/clerk.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+#include "daemon/log.h"
+
+namespace outboxd {
+namespace {
+
+constexpr Milliseconds kRoomInterval{100};         // how often the disk is asked for its free space
+constexpr Milliseconds kHousekeepingInterval{1000};
+constexpr Milliseconds kRetryInterval{200};        // of outcomes that could not be written
+constexpr std::size_t kPruneRows = 500;
+constexpr std::size_t kShrinkPages = 256;
+constexpr std::size_t kFreePagesKept = 1024;
+
+}  // namespace
+
+Clerk::Clerk(Outbox outbox, Limits limits, std::function<std::uint64_t()> disk_free)
+    : outbox_(std::move(outbox)), limits_(std::move(limits)), disk_free_(std::move(disk_free)) {}
+
+void Clerk::Add(std::unique_ptr<Submission> submission) { submissions_.push_back(std::move(submission)); }
+
+void Clerk::Add(Report report) {
+  std::move(report.outcomes.begin(), report.outcomes.end(), std::back_inserter(pending_.outcomes));
+  pending_.parks.insert(pending_.parks.end(), report.parks.begin(), report.parks.end());
+  std::move(report.gates.begin(), report.gates.end(), std::back_inserter(pending_.gates));
+  pending_.ticket = std::max(pending_.ticket, report.ticket);
+}
+
+void Clerk::CheckRoom(Timestamp now) {
+  if (now >= room_checked_ && now < room_checked_ + kRoomInterval) return;
+  room_checked_ = now;
+  disk_free_bytes_ = disk_free_();
+  if (const Result<std::uint64_t> used = outbox_.UsedBytes()) used_bytes_ = *used;
+}
+
+std::optional<Error> Clerk::WhyFull(std::size_t jobs) const {
+  const OutboxConfig& config = limits_.outbox;
+  if (outbox_.Total().jobs + jobs > config.max_jobs) {
+    return Error{ErrorKind::kBusy, "the outbox holds its limit of " + std::to_string(config.max_jobs) + " jobs (outbox.max_jobs)", {}};
+  }
+  if (used_bytes_ >= config.max_bytes) {
+    return Error{ErrorKind::kFull, "the outbox has its limit of " + std::to_string(config.max_bytes) + " bytes (outbox.max_bytes)", {}};
+  }
+  if (disk_free_bytes_ < config.min_free_bytes) {
+    return Error{ErrorKind::kFull,
+                 "only " + std::to_string(disk_free_bytes_) + " bytes are free on the outbox's disk (outbox.min_free_bytes: " +
+                     std::to_string(config.min_free_bytes) + ")", {}};
+  }
+  return std::nullopt;
+}
+
+// Chooses the submissions that fit; the others are refused.
+void Clerk::Admit(Done& done) {
+  accepting_.clear();
+  std::vector<std::unique_ptr<Submission>> incoming;
+  incoming.swap(submissions_);
+  for (std::unique_ptr<Submission>& submission : incoming) {
+    if (!submission->jobs.empty()) {
+      submission->refused = WhyFull(accepting_.size() + submission->jobs.size());
+      if (!submission->refused) {
+        for (const auto& job : submission->jobs) accepting_.push_back(job.get());
+      }
+    }
+    done.submissions.push_back(std::move(submission));
+  }
+}
+
+WriteBatch Clerk::Batch(bool accepted, bool reports) {
+  WriteBatch batch;
+  if (accepted) batch.accepted = accepting_;
+  if (reports) {
+    batch.outcomes.reserve(pending_.outcomes.size());
+    for (const Outcome& outcome : pending_.outcomes) batch.outcomes.push_back(&outcome);
+    batch.parks = pending_.parks;
+    batch.gates = pending_.gates;
+  }
+  return batch;
+}
+
+Clerk::Done Clerk::Work(Timestamp now) {
+  Done done;
+  CheckRoom(now);
+  Admit(done);
+  WriteBatch batch = Batch(true, true);
+  if (!batch.empty()) {
+    const Result<void> written = outbox_.Write(batch, now);
+    if (written) {
+      not_healthy_.clear();
+      Confirm(done, true, true);
+    } else if (!batch.accepted.empty() && !pending_.empty()) {
+      WriteApart(now, done);
+    } else {
+      Note(written, done);
+      if (!batch.accepted.empty()) Refuse(done, written.error());
+    }
+  }
+  if (!tasks_.empty() && !tasks_.front()(outbox_, now)) tasks_.pop_front();
+  Housekeep(now);
+  done.committed.last = outbox_.LastSequence();
+  return done;
+}
+
+// Outcomes first: they free room.
+void Clerk::WriteApart(Timestamp now, Done& done) {
+  WriteBatch reports = Batch(false, true);
+  const Result<void> settled = outbox_.Write(reports, now);
+  Note(settled, done);
+  if (settled) Confirm(done, false, true);
+  WriteBatch jobs = Batch(true, false);
+  const Result<void> stored = outbox_.Write(jobs, now);
+  Note(stored, done);
+  if (stored) {
+    Confirm(done, true, false);
+  } else {
+    Refuse(done, stored.error());
+  }
+}
+
+void Clerk::Note(const Result<void>& written, Done& done) {
+  if (written) {
+    not_healthy_.clear();
+    return;
+  }
+  if (not_healthy_.empty()) Log(LogLevel::kError, "outbox cannot be written", {{"reason", written.error().message}});
+  not_healthy_ = written.error().message;
+  if (written.error().kind == ErrorKind::kCorrupt) done.fatal = written.error();
+}
+
+void Clerk::Refuse(Done& done, const Error& error) {
+  for (const std::unique_ptr<Submission>& submission : done.submissions) {
+    if (!submission->jobs.empty() && !submission->refused) submission->refused = error;
+  }
+}
+
+void Clerk::Confirm(Done& done, bool accepted, bool reports) {
+  if (accepted) {
+    for (const std::unique_ptr<Submission>& submission : done.submissions) {
+      if (submission->refused) continue;
+      for (std::unique_ptr<QueuedJob>& job : submission->jobs) {
+        submission->ids.push_back(job->stamp.id);
+        done.committed.accepted.push_back(std::move(job));
+      }
+    }
+  }
+  if (reports) {
+    done.committed.outcomes = std::move(pending_.outcomes);
+    done.committed.ticket = pending_.ticket;
+    pending_.outcomes.clear();
+    pending_.parks.clear();
+    pending_.gates.clear();
+  }
+}
+
+void Clerk::Housekeep(Timestamp now) {
+  if (!more_housekeeping_ && now >= housekept_ && now < housekept_ + kHousekeepingInterval) return;
+  housekept_ = now;
+  const Result<bool> pruned = outbox_.PruneHistory(now - limits_.history.keep, limits_.history.max_rows, kPruneRows);
+  const Result<bool> shrunk = outbox_.Shrink(kShrinkPages, kFreePagesKept);
+  more_housekeeping_ = (pruned && *pruned) || (shrunk && *shrunk);
+}
+
+OutboxState Clerk::State() const {
+  OutboxState state;
+  state.counts = outbox_.CountsByConnection();
+  state.used_bytes = used_bytes_;
+  state.disk_free_bytes = disk_free_bytes_;
+  state.not_healthy = not_healthy_;
+  if (const std::optional<Error> full = WhyFull(1)) state.not_accepting = full->message;
+  if (!not_healthy_.empty()) state.not_accepting = not_healthy_;
+  return state;
+}
+
+// --- the thread ------------------------------------------------------------------------------------------------------------------------
+
+ClerkThread::ClerkThread(Clerk clerk, std::size_t submissions_max, Ports ports)
+    : clerk_(std::move(clerk)), ports_(std::move(ports)), mailbox_(submissions_max), state_(clerk_.State()), thread_([this] { Run(); }) {}
+
+ClerkThread::~ClerkThread() { Stop(); }
+
+void ClerkThread::Stop() {
+  mailbox_.Close();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ClerkThread::Submit(std::unique_ptr<Submission> submission) { mailbox_.Put(std::move(submission)); }
+void ClerkThread::OnReport(Report report) { mailbox_.Post(std::move(report)); }
+bool ClerkThread::Post(ClerkTask task) { return mailbox_.Post(std::move(task)); }
+void ClerkThread::Configure(Clerk::Limits limits) { mailbox_.Post(std::move(limits)); }
+
+OutboxState ClerkThread::State() const {
+  MutexLock lock(mutex_);
+  return state_;
+}
+
+void ClerkThread::Run() {
+  pthread_setname_np(pthread_self(), "outboxd-clerk");
+  std::vector<Message> messages;
+  Milliseconds sleep = kHousekeepingInterval;
+  while (mailbox_.TakeAll(messages, sleep)) {
+    const auto started = std::chrono::steady_clock::now();
+    for (Message& message : messages) Handle(message);
+    const Timestamp now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+    Clerk::Done done = clerk_.Work(now);
+    {
+      OutboxState state = clerk_.State();
+      MutexLock lock(mutex_);
+      state_ = std::move(state);
+    }
+    if (!done.committed.accepted.empty()) {
+      ports_.stored(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), done.committed.accepted);
+    }
+    Answer(std::move(done));
+    sleep = clerk_.HasTasks() ? Milliseconds(0) : clerk_.HasUnwritten() ? kRetryInterval : kHousekeepingInterval;
+  }
+  Finish();
+}
+
+void ClerkThread::Handle(Message& message) {
+  if (auto* submission = std::get_if<std::unique_ptr<Submission>>(&message)) {
+    clerk_.Add(std::move(*submission));
+  } else if (auto* report = std::get_if<Report>(&message)) {
+    clerk_.Add(std::move(*report));
+  } else if (auto* task = std::get_if<ClerkTask>(&message)) {
+    clerk_.Add(std::move(*task));
+  } else {
+    clerk_.Configure(std::get<Clerk::Limits>(std::move(message)));
+  }
+}
+
+// First the producers, who wait; each origin gets its own in one call.
+void ClerkThread::Answer(Clerk::Done done) {
+  std::map<SubmissionOrigin*, std::vector<std::unique_ptr<Submission>>> by_origin;
+  for (std::unique_ptr<Submission>& submission : done.submissions) {
+    SubmissionOrigin* origin = &submission->origin;
+    by_origin[origin].push_back(std::move(submission));
+  }
+  for (auto& [origin, submissions] : by_origin) origin->OnAnswered(std::move(submissions));
+  const bool news = !done.committed.accepted.empty() || !done.committed.outcomes.empty() || done.committed.ticket > 0;
+  if (!done.committed.accepted.empty() && ports_.dispatcher_is_behind()) done.committed.accepted.clear();
+  if (news) ports_.committed(std::move(done.committed));
+  if (done.fatal) ports_.fatal(*done.fatal);
+}
+
+void ClerkThread::Finish() {
+  if (Result<void> folded = clerk_.outbox().Checkpoint(); !folded) {
+    Log(LogLevel::kWarn, "outbox log not folded back", {{"reason", folded.error().message}});
+  }
+}
+
+}  // namespace outboxd

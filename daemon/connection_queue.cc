@@ -1,0 +1,555 @@
+#include "daemon/connection_queue.h"
+
+#include <algorithm>
+
+#include "core/limits.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kReadRows = 1000;        // read back at once
+constexpr std::size_t kExaminedRows = 5000;    // looked at while doing so
+constexpr std::size_t kRetriesLoaded = 256;    // deferred jobs read back in one Pump
+constexpr Milliseconds kSweepInterval{1000};   // of the search for expired jobs
+constexpr Milliseconds kLongestSleep{1000};
+
+}  // namespace
+
+ConnectionQueue::ConnectionQueue(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits, std::uint64_t seed, Timestamp now)
+    : endpoint_(std::move(endpoint)),
+      limits_(limits),
+      random_(seed),
+      gate_(endpoint_->config.max_in_flight, endpoint_->config.retry, now),
+      limiter_(endpoint_->config.rate_limit, now),
+      lanes_(limits.lane_jobs) {}
+
+Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gate, Sequence tail) {
+  tail_ = tail;
+  if (gate != nullptr) gate_.Restore(*gate);
+  const std::string& name = endpoint_->config.name;
+  Result<std::vector<StoredJob>> deferred = reader.ReadDeferred(name);
+  if (!deferred) return Failure(deferred.error());
+  for (StoredJob& stored : *deferred) {
+    const Sequence sequence = stored.job->sequence;
+    std::vector<LaneKey> lanes = LanesFor(stored.job->job);
+    static_cast<void>(lanes_.Admit(sequence, lanes));
+    std::vector<Sequence> evicted;  // none can be: deferred heads come first
+    lanes_.Hold(sequence, lanes, evicted);
+    deferred_.emplace(*stored.job->due, sequence);
+    Entry& entry = entries_[ToNumber(sequence)];
+    entry.lanes = std::move(lanes);
+    entry.state = State::kDeferred;
+    entry.parked = stored.parked;
+  }
+  const Result<std::vector<OutboxReader::ParkedLane>> parked = reader.ReadParkedLanes();
+  if (!parked) return Failure(parked.error());
+  for (const OutboxReader::ParkedLane& lane : *parked) {
+    if (lane.connection != name) continue;
+    lanes_.MarkParked(lane.lane, lane.first);
+    refills_.push_back(lane.lane);
+  }
+  const Result<std::uint64_t> parked_out = reader.CountParked(name);
+  if (!parked_out) return Failure(parked_out.error());
+  parked_out_ = *parked_out;
+  return {};
+}
+
+void ConnectionQueue::Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits) {
+  if (endpoint->credentials != endpoint_->credentials) ProbeNow();
+  gate_.Configure(endpoint->config.max_in_flight, endpoint->config.retry);
+  limiter_.Configure(endpoint->config.rate_limit);
+  limits_ = limits;
+  endpoint_ = std::move(endpoint);
+}
+
+std::vector<LaneKey> ConnectionQueue::LanesFor(const Job& job) const {
+  if (endpoint_->config.order == LaneOrder::kNone) return {};
+  return LanesOf(job);
+}
+
+bool ConnectionQueue::HasRoom() const {
+  return window_jobs_ < limits_.window_jobs && window_bytes_ < limits_.window_bytes && deferred_.size() < limits_.deferred_jobs;
+}
+
+ConnectionQueue::Entry* ConnectionQueue::Find(Sequence sequence) {
+  const auto found = entries_.find(ToNumber(sequence));
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+// --- into the window -------------------------------------------------------------------------------------------------------------------
+
+void ConnectionQueue::OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, Sequence last, Actions& actions) {
+  const bool caught_up = cursor_ >= tail_;
+  tail_ = std::max(tail_, last);
+  if (!caught_up) return;
+  Sequence through = last;
+  for (std::unique_ptr<QueuedJob>& job : jobs) {
+    if (job->sequence <= cursor_) continue;  // read back from disk before the news came
+    if (!HasRoom()) {
+      through = Sequence{ToNumber(job->sequence) - 1};
+      break;
+    }
+    StoredJob stored;
+    stored.job = std::move(job);
+    Admit(std::move(stored), actions);
+  }
+  cursor_ = std::max(cursor_, through);
+}
+
+void ConnectionQueue::Hold(std::unique_ptr<QueuedJob> job, bool parked, Admission admission, std::vector<LaneKey> lanes) {
+  const Sequence sequence = job->sequence;
+  Entry& entry = entries_[ToNumber(sequence)];
+  entry.bytes = static_cast<std::uint32_t>(job->job.line.size());
+  entry.job = std::move(job);
+  entry.lanes = std::move(lanes);
+  entry.parked = parked;
+  window_bytes_ += entry.bytes;
+  ++window_jobs_;
+  ++waiting_;
+  if (admission == Admission::kReady) MakeReady(sequence);
+}
+
+void ConnectionQueue::Admit(StoredJob stored, Actions& actions) {
+  const Sequence sequence = stored.job->sequence;
+  if (Find(sequence) != nullptr) return;
+  if (!stored.unreadable.empty()) return BuryUnreadable(std::move(stored), actions);
+  std::vector<LaneKey> lanes = LanesFor(stored.job->job);
+  const Admission admission = lanes_.Admit(sequence, lanes);
+  if (admission == Admission::kPark) return ParkLater(sequence, lanes[0], actions.report);
+  Hold(std::move(stored.job), false, admission, std::move(lanes));
+}
+
+void ConnectionQueue::ParkLater(Sequence sequence, LaneKey lane, Report& report) {
+  report.parks.push_back({sequence, lane});
+  report.ticket = ticket_;
+  parking_[static_cast<std::uint64_t>(lane)] = ticket_;
+  ++parked_out_;
+}
+
+// A damaged row must not stop the others, nor vanish: it becomes a dead letter that says so.
+void ConnectionQueue::BuryUnreadable(StoredJob stored, Actions& actions) {
+  Entry& entry = entries_[ToNumber(stored.job->sequence)];
+  entry.state = State::kSettling;
+  entry.bytes = 0;
+  ++window_jobs_;
+  Outcome& outcome = actions.report.outcomes.emplace_back();
+  outcome.job = std::move(stored.job);
+  outcome.kind = OutcomeKind::kDead;
+  outcome.reason = outcome.cause = std::move(stored.unreadable);
+}
+
+void ConnectionQueue::MakeReady(Sequence sequence) {
+  Entry* entry = Find(sequence);
+  if (entry == nullptr || entry->state != State::kWaiting) return;
+  entry->state = State::kReady;
+  --waiting_;
+  (entry->job->charged > 0 ? retries_ : fresh_).push_back(sequence);
+}
+
+Result<void> ConnectionQueue::ReadBack(OutboxReader& reader, Actions& actions) {
+  if (cursor_ >= tail_ || !HasRoom()) return {};
+  const std::size_t count = std::min<std::size_t>(kReadRows, limits_.window_jobs - window_jobs_);
+  Result<OutboxReader::Page> page =
+      reader.ReadAfter(endpoint_->config.name, cursor_, count, limits_.window_bytes - window_bytes_, kExaminedRows);
+  if (!page) return Failure(page.error());
+  for (StoredJob& stored : page->jobs) Admit(std::move(stored), actions);
+  cursor_ = page->at_end ? std::max(tail_, page->through) : page->through;
+  return {};
+}
+
+Result<void> ConnectionQueue::Refill(OutboxReader& reader, LaneKey lane, Actions& actions) {
+  const std::optional<Sequence> from = lanes_.RefillFrom(lane);
+  if (!from) return {};
+  const std::size_t count = HasRoom() ? limits_.lane_jobs : 1;  // one at least: the lane's last job has just made room for it
+  Result<std::vector<StoredJob>> rows = reader.ReadParked(lane, *from, count + 1);
+  if (!rows) return Failure(rows.error());
+
+  std::optional<Sequence> next;
+  if (rows->size() > count) {
+    next = rows->back().job->sequence;
+    rows->pop_back();
+  } else if (parking_.contains(static_cast<std::uint64_t>(lane))) {
+    // More of them are on their way to the disk: look again once they are there.
+    next = rows->empty() ? *from : Sequence{ToNumber(rows->back().job->sequence) + 1};
+    refills_.push_back(lane);
+  }
+  std::vector<Sequence> loaded;
+  for (StoredJob& stored : *rows) {
+    if (Find(stored.job->sequence) != nullptr) continue;
+    parked_out_ -= std::min<std::uint64_t>(parked_out_, 1);
+    if (!stored.unreadable.empty()) {
+      BuryUnreadable(std::move(stored), actions);
+      continue;
+    }
+    loaded.push_back(stored.job->sequence);
+    std::vector<LaneKey> lanes = LanesFor(stored.job->job);
+    if (lanes.empty()) lanes.push_back(lane);  // parked when the connection still kept order
+    Hold(std::move(stored.job), true, Admission::kWaits, std::move(lanes));
+  }
+  LanesOpened opened;
+  lanes_.Refilled(lane, loaded, next, opened);
+  Open(opened);
+  return {};
+}
+
+Result<void> ConnectionQueue::WakeDeferred(OutboxReader& reader, Timestamp now, Actions& actions) {
+  for (std::size_t count = 0; count < kRetriesLoaded && !deferred_.empty() && deferred_.begin()->first <= now; ++count) {
+    if (window_jobs_ >= limits_.window_jobs + kRetriesLoaded) return {};
+    const Sequence sequence = deferred_.begin()->second;
+    Result<std::optional<StoredJob>> stored = reader.ReadOne(sequence);
+    if (!stored) return Failure(stored.error());
+    deferred_.erase(deferred_.begin());
+    Entry* entry = Find(sequence);
+    if (!*stored) {
+      Release(sequence);
+      continue;
+    }
+    if (!(*stored)->unreadable.empty()) {
+      BuryUnreadable(std::move(**stored), actions);
+      continue;
+    }
+    entry->job = std::move((*stored)->job);
+    entry->job->due.reset();
+    entry->bytes = static_cast<std::uint32_t>(entry->job->job.line.size());
+    entry->state = State::kWaiting;
+    window_bytes_ += entry->bytes;
+    ++window_jobs_;
+    ++waiting_;
+    if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(sequence);
+  }
+  return {};
+}
+
+// --- out of the window -----------------------------------------------------------------------------------------------------------------
+
+void ConnectionQueue::Open(const LanesOpened& opened) {
+  for (const Sequence sequence : opened.ready) MakeReady(sequence);
+  refills_.insert(refills_.end(), opened.refill.begin(), opened.refill.end());
+}
+
+void ConnectionQueue::Release(Sequence sequence) {
+  const auto found = entries_.find(ToNumber(sequence));
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  if (entry.state == State::kWaiting) --waiting_;
+  if (entry.state != State::kDeferred) {
+    window_bytes_ -= entry.bytes;
+    --window_jobs_;
+  }
+  const std::vector<LaneKey> lanes = std::move(entry.lanes);
+  entries_.erase(found);
+  LanesOpened opened;
+  lanes_.Release(sequence, lanes, opened);
+  Open(opened);
+}
+
+void ConnectionQueue::Remove(Sequence sequence) {
+  const Entry* entry = Find(sequence);
+  // What is out comes back by itself: its outcome then only adds the attempt.
+  if (entry == nullptr || entry->state == State::kInFlight || entry->state == State::kSettling) return;
+  if (entry->state == State::kDeferred) std::erase_if(deferred_, [&](const auto& due) { return due.second == sequence; });
+  Release(sequence);
+}
+
+void ConnectionQueue::OnCommitted(Outcome outcome) {
+  const Sequence sequence = outcome.job->sequence;
+  Entry* entry = Find(sequence);
+  if (entry == nullptr) return;
+  switch (outcome.kind) {
+    case OutcomeKind::kDelivered:
+    case OutcomeKind::kDead:
+      Release(sequence);
+      return;
+    case OutcomeKind::kDeferred:
+      entry->state = State::kDeferred;
+      window_bytes_ -= std::exchange(entry->bytes, 0);
+      --window_jobs_;
+      deferred_.emplace(*outcome.job->due, sequence);
+      return;
+    case OutcomeKind::kReturned:
+      lanes_.Stop(sequence, entry->lanes);
+      entry->job = std::move(outcome.job);
+      entry->state = State::kWaiting;
+      ++waiting_;
+      if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(sequence);
+      return;
+  }
+}
+
+void ConnectionQueue::OnTicket(std::uint64_t ticket) {
+  if (ticket <= tickets_done_) return;
+  tickets_done_ = ticket;
+  std::erase_if(parking_, [&](const auto& parking) { return parking.second <= ticket; });
+}
+
+// --- sending ---------------------------------------------------------------------------------------------------------------------------
+
+Result<void> ConnectionQueue::Pump(OutboxReader& reader, Timestamp now, Actions& actions) {
+  const std::size_t parks_before = actions.report.parks.size();
+  if (Result<void> woken = WakeDeferred(reader, now, actions); !woken) return woken;
+  for (std::size_t count = refills_.size(); count > 0; --count) {
+    const LaneKey lane = refills_.front();
+    refills_.pop_front();
+    if (Result<void> refilled = Refill(reader, lane, actions); !refilled) return refilled;
+  }
+  if (Result<void> read = ReadBack(reader, actions); !read) return read;
+  ExpireWaiting(now, actions);
+  SendProbe(now, actions);
+  Send(now, actions);
+  if (actions.report.parks.size() > parks_before) ++ticket_;
+  if (gate_.TakeChanged()) actions.report.gates.emplace_back(endpoint_->config.name, gate_.Snapshot());
+  return {};
+}
+
+// In turn a fresh one and a retry, so that neither starves the other.
+std::optional<Sequence> ConnectionQueue::NextReady() {
+  for (;;) {
+    std::deque<Sequence>& queue = (retry_turn_ && !retries_.empty()) || fresh_.empty() ? retries_ : fresh_;
+    if (queue.empty()) return std::nullopt;
+    const Sequence sequence = queue.front();
+    const Entry* entry = Find(sequence);
+    if (entry != nullptr && entry->state == State::kReady) return sequence;
+    queue.pop_front();
+  }
+}
+
+void ConnectionQueue::Send(Timestamp now, Actions& actions) {
+  for (;;) {
+    const std::optional<Sequence> next = NextReady();
+    if (!next) return;
+    if (Expire(*next, now, actions)) continue;
+    if (!gate_.MaySend(now, static_cast<std::uint32_t>(in_flight_)) || !limiter_.TryTake(now)) return;
+    Entry& entry = *Find(*next);
+    retry_turn_ = !retry_turn_;
+    gate_.OnSent(now);
+    lanes_.Start(*next, entry.lanes);
+    entry.state = State::kInFlight;
+    ++in_flight_;
+    Transfer& transfer = actions.transfers.emplace_back();
+    transfer.connection = endpoint_->config.name;
+    transfer.endpoint = endpoint_;
+    transfer.job = std::move(entry.job);
+  }
+}
+
+// A ready job too old to be sent becomes a dead letter. False when it is not.
+bool ConnectionQueue::Expire(Sequence sequence, Timestamp now, Actions& actions) {
+  Entry& entry = *Find(sequence);
+  if (!IsExpired(*entry.job, endpoint_->config.retry, now)) return false;
+  entry.state = State::kSettling;
+  Outcome& outcome = actions.report.outcomes.emplace_back();
+  outcome.job = std::move(entry.job);
+  outcome.kind = OutcomeKind::kDead;
+  outcome.death = Death::kExpired;
+  outcome.reason = "waited longer than its max age";
+  outcome.cause = outcome.reason;
+  return true;
+}
+
+// While the gate is closed nobody looks at the ready jobs, yet their time may run out.
+void ConnectionQueue::ExpireWaiting(Timestamp now, Actions& actions) {
+  if (now >= swept_at_ && now < swept_at_ + kSweepInterval) return;
+  swept_at_ = now;
+  for (const std::deque<Sequence>* queue : {&fresh_, &retries_}) {
+    for (const Sequence sequence : *queue) {
+      const Entry* entry = Find(sequence);
+      if (entry != nullptr && entry->state == State::kReady) static_cast<void>(Expire(sequence, now, actions));
+    }
+  }
+}
+
+// --- coming back -----------------------------------------------------------------------------------------------------------------------
+
+void ConnectionQueue::OnFinished(Finished finished, Timestamp now, Actions& actions) {
+  switch (finished.transfer.kind) {
+    case TransferKind::kProbe:
+      return OnProbeFinished(finished, now);
+    case TransferKind::kJob:
+      return Settle(finished, now, actions);
+  }
+}
+
+void ConnectionQueue::Settle(Finished& finished, Timestamp now, Actions& actions) {
+  --in_flight_;
+  const Sequence sequence = finished.transfer.job->sequence;
+  Find(sequence)->state = State::kSettling;
+  const Verdict verdict = Judge(finished.answer, finished.transfer.job->job, endpoint_->config.retry, now);
+  const bool stopped = finished.answer.status == 0 && finished.answer.error == kStoppedError;
+  if (!stopped) UpdateGate(finished, verdict, now);
+
+  Outcome outcome;
+  outcome.job = std::move(finished.transfer.job);
+  outcome.reason = verdict.reason;
+  ++outcome.job->attempts;
+  Attempt& attempt = outcome.attempt.emplace();
+  attempt.sent = finished.sent;
+  attempt.duration = finished.duration;
+  attempt.status = finished.answer.status;
+  attempt.error = finished.answer.error;
+  attempt.result = verdict.fate;
+  attempt.answer = finished.answer.body.substr(0, limits::kAnswerKeptBytes);
+  if (stopped) {
+    outcome.kind = OutcomeKind::kReturned;
+    actions.report.outcomes.push_back(std::move(outcome));
+    return;
+  }
+  switch (verdict.fate) {
+    case Fate::kDelivered:
+      outcome.kind = OutcomeKind::kDelivered;
+      break;
+    case Fate::kDeferred:
+      ++outcome.job->charged;
+      Defer(outcome, verdict, now, actions);
+      break;
+    case Fate::kRejected:
+      ++outcome.job->charged;
+      outcome.kind = OutcomeKind::kDead;
+      outcome.death = Death::kRejected;
+      break;
+    case Fate::kPausedAuth:
+    case Fate::kPausedRegion:
+      outcome.kind = OutcomeKind::kReturned;
+      break;
+  }
+  if (outcome.kind == OutcomeKind::kDead) outcome.cause = NormaliseCause(outcome.reason, attempt.answer);
+  actions.report.outcomes.push_back(std::move(outcome));
+}
+
+void ConnectionQueue::Defer(Outcome& outcome, const Verdict& verdict, Timestamp now, Actions& actions) {
+  const RetryPlan plan = PlanRetry(*outcome.job, outcome.job->charged, endpoint_->config.retry, verdict.retry_after, now, Random());
+  if (plan.next != AfterDeferral::kRetry) {
+    outcome.kind = OutcomeKind::kDead;
+    outcome.death = plan.next == AfterDeferral::kExhausted ? Death::kExhausted : Death::kExpired;
+    return;
+  }
+  outcome.kind = OutcomeKind::kDeferred;
+  outcome.job->due = plan.due;
+  std::vector<Sequence> evicted;
+  lanes_.Hold(outcome.job->sequence, Find(outcome.job->sequence)->lanes, evicted);
+  for (const Sequence follower : evicted) {
+    const auto found = entries_.find(ToNumber(follower));
+    if (found->second.parked) {
+      ++parked_out_;
+    } else {
+      ParkLater(follower, found->second.lanes[0], actions.report);
+    }
+    window_bytes_ -= found->second.bytes;
+    --window_jobs_;
+    --waiting_;
+    entries_.erase(found);
+  }
+}
+
+void ConnectionQueue::UpdateGate(const Finished& finished, const Verdict& verdict, Timestamp now) {
+  switch (verdict.fate) {
+    case Fate::kDelivered:
+    case Fate::kRejected:  // the API is up and takes our credentials
+      return gate_.OnSuccess(finished.sent, now);
+    case Fate::kDeferred:
+      if (verdict.closes_gate) return gate_.OnTrouble(finished.sent, now, verdict.retry_after, verdict.reason, Random());
+      return gate_.OnNeutral(finished.sent, now);
+    case Fate::kPausedAuth:
+      probe_at_ = now + endpoint_->config.probe_interval;
+      return gate_.Pause(PauseReason::kAuth, verdict.reason, now, finished.sent);
+    case Fate::kPausedRegion:
+      probe_at_ = now + endpoint_->config.probe_interval;
+      return gate_.Pause(PauseReason::kRegion, verdict.reason, now, finished.sent);
+  }
+}
+
+// --- credentials and region ------------------------------------------------------------------------------------------------------------
+
+void ConnectionQueue::SendProbe(Timestamp now, Actions& actions) {
+  const PauseReason pause = gate_.Snapshot().pause;
+  const bool heals = gate_.Snapshot().state == GateState::kPaused && (pause == PauseReason::kAuth || pause == PauseReason::kRegion);
+  const bool asked = probe_at_ == Timestamp::min();
+  if (probing_ || !(asked || (heals && now >= probe_at_))) return;
+  probing_ = true;
+  probe_at_ = now + endpoint_->config.probe_interval;
+  // The operator may have put new credentials where the config points to.
+  if (Result<Credentials> credentials = ReadCredentials(endpoint_->config); credentials && *credentials != endpoint_->credentials) {
+    endpoint_ = std::make_shared<const Endpoint>(Endpoint{endpoint_->config, std::move(*credentials)});
+  }
+  Transfer& transfer = actions.transfers.emplace_back();
+  transfer.kind = TransferKind::kProbe;
+  transfer.connection = endpoint_->config.name;
+  transfer.endpoint = endpoint_;
+}
+
+void ConnectionQueue::OnProbeFinished(const Finished& finished, Timestamp now) {
+  probing_ = false;
+  probe_at_ = now + endpoint_->config.probe_interval;
+  const bool own_host = !endpoint_->config.base_url.empty();
+  const ProbeVerdict verdict = JudgeProbe(finished.answer, own_host ? std::nullopt : std::optional(endpoint_->config.region));
+  ProbeReport& report = probe_report_.emplace();
+  report.ok = verdict.ok;
+  report.status = finished.answer.status;
+  report.region = verdict.region;
+  report.environment_id = verdict.environment_id;
+  report.duration = finished.duration;
+  report.message = verdict.message;
+  const GateSnapshot& gate = gate_.Snapshot();
+  if (verdict.ok && gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator) gate_.Resume(now);
+}
+
+void ConnectionQueue::Pause(PauseReason reason, std::string detail, Timestamp now) { gate_.Pause(reason, std::move(detail), now); }
+
+void ConnectionQueue::Resume(Timestamp now) { gate_.Resume(now); }
+
+// --- looking at it ---------------------------------------------------------------------------------------------------------------------
+
+Timestamp ConnectionQueue::NextWake(Timestamp now) const {
+  if (!refills_.empty() && parking_.empty()) return now;
+  if (cursor_ < tail_ && HasRoom()) return now;
+  Timestamp wake = now + kLongestSleep;
+  if (!deferred_.empty()) wake = std::min(wake, std::max(now, deferred_.begin()->first));
+  const GateSnapshot& gate = gate_.Snapshot();
+  if (gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator && !probing_) wake = std::min(wake, std::max(now, probe_at_));
+  if (fresh_.empty() && retries_.empty()) return wake;
+  if (const std::optional<Timestamp> reopen = gate_.ReopenAt()) wake = std::min(wake, std::max(now, *reopen));
+  const Milliseconds wait = limiter_.Wait(now);
+  if (wait.count() > 0) wake = std::min(wake, now + wait);
+  return wake;
+}
+
+std::optional<JobPlace> ConnectionQueue::Place(Sequence sequence) const {
+  const auto found = entries_.find(ToNumber(sequence));
+  if (found == entries_.end()) return std::nullopt;
+  const Entry& entry = found->second;
+  switch (entry.state) {
+    case State::kReady:
+      return JobPlace{JobState::kReady, std::nullopt};
+    case State::kInFlight:
+    case State::kSettling:
+      return JobPlace{JobState::kInFlight, std::nullopt};
+    case State::kDeferred:
+      return JobPlace{JobState::kDeferred, lanes_.Blocker(sequence, entry.lanes)};
+    case State::kWaiting:
+      return JobPlace{JobState::kBlocked, lanes_.Blocker(sequence, entry.lanes)};
+  }
+  return std::nullopt;
+}
+
+void ConnectionQueue::AppendInFlight(std::vector<Sequence>& sequences) const {
+  for (const auto& [sequence, entry] : entries_) {
+    if (entry.state == State::kInFlight || entry.state == State::kSettling) sequences.push_back(Sequence{sequence});
+  }
+}
+
+ConnectionStatus ConnectionQueue::Status() const {
+  const ConnectionConfig& config = endpoint_->config;
+  ConnectionStatus status;
+  status.name = config.name;
+  status.base_url = config.BaseUrl(std::nullopt);
+  status.region = RegionName(config.region);
+  status.gate = gate_.Snapshot();
+  status.limit = gate_.Limit();
+  status.max_in_flight = config.max_in_flight;
+  status.rate_limit = config.rate_limit;
+  status.in_flight = in_flight_;
+  status.deferred = deferred_.size();
+  status.blocked = waiting_ + parked_out_;
+  return status;
+}
+
+}  // namespace outboxd

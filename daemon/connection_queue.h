@@ -1,0 +1,140 @@
+// daemon/connection_queue.h — the waiting jobs of one connection, as far as they are in memory, and the decision what leaves next.
+//
+// Holds a bounded window over the outbox: jobs just accepted go straight into it while there is room, the others are read back by
+// sequence. Lanes say who may go next, the gate and the rate limiter whether anyone may. A lane opens again only after its job's outcome
+// is committed; a failure takes effect at once.
+// Time and randomness are arguments; no thread, no lock: belongs to the dispatcher.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/gate.h"
+#include "core/lanes.h"
+#include "core/rate_limiter.h"
+#include "core/region_probe.h"
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/messages.h"
+#include "daemon/worker.h"
+#include "storage/outbox_reader.h"
+
+namespace outboxd {
+
+// What a queue wants done; the dispatcher does it.
+struct Actions {
+  std::vector<Transfer> transfers;
+  Report report;
+};
+
+class ConnectionQueue {
+ public:
+  ConnectionQueue(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits, std::uint64_t seed, Timestamp now);
+
+  // At start: deferred jobs, parked lanes and the gate of the last run. `tail` is the highest sequence in the outbox.
+  Result<void> Load(OutboxReader& reader, const GateSnapshot* gate, Sequence tail);
+  // New settings or credentials. A paused connection whose credentials changed probes at once.
+  void Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits);
+
+  // `jobs` are this connection's among those committed up to `last`.
+  void OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, Sequence last, Actions& actions);
+  void OnFinished(Finished finished, Timestamp now, Actions& actions);
+  void OnCommitted(Outcome outcome);
+  void OnTicket(std::uint64_t ticket);  // every report up to it is written
+
+  // Redriven jobs: rows from `from` on are looked at again.
+  void Rewind(Sequence from) { cursor_ = std::min(cursor_, Sequence{ToNumber(from) - 1}); }
+  // The job was taken off the disk by an operator.
+  void Remove(Sequence sequence);
+
+  // Reads back, expires, and sends what may be sent. `reader` sees everything committed.
+  Result<void> Pump(OutboxReader& reader, Timestamp now, Actions& actions);
+  // When Pump has something to do by time alone.
+  Timestamp NextWake(Timestamp now) const;
+
+  void Pause(PauseReason reason, std::string detail, Timestamp now);
+  void Resume(Timestamp now);
+  void ProbeNow() { probe_at_ = Timestamp::min(); }
+  // Results of probes that ended since the last call.
+  std::optional<ProbeReport> TakeProbeReport() { return std::exchange(probe_report_, std::nullopt); }
+
+  std::optional<JobPlace> Place(Sequence sequence) const;
+  void AppendInFlight(std::vector<Sequence>& sequences) const;
+  ConnectionStatus Status() const;  // without counts of the disk
+  std::size_t in_flight() const { return in_flight_; }
+
+ private:
+  enum class State : std::uint8_t { kWaiting, kReady, kInFlight, kSettling, kDeferred };
+  struct Entry {
+    std::unique_ptr<QueuedJob> job;  // null while in flight, settling or deferred
+    std::vector<LaneKey> lanes;
+    std::uint32_t bytes = 0;         // of its line, counted in the window while not deferred
+    State state = State::kWaiting;
+    bool parked = false;             // its row is marked so
+  };
+  using Entries = std::unordered_map<std::uint64_t, Entry>;
+
+  bool HasRoom() const;
+  Entry* Find(Sequence sequence);
+  void Hold(std::unique_ptr<QueuedJob> job, bool parked, Admission admission, std::vector<LaneKey> lanes);
+  void Admit(StoredJob stored, Actions& actions);
+  void ParkLater(Sequence sequence, LaneKey lane, Report& report);
+  void MakeReady(Sequence sequence);
+  void Open(const LanesOpened& opened);
+  void Release(Sequence sequence);
+  void BuryUnreadable(StoredJob stored, Actions& actions);
+
+  Result<void> ReadBack(OutboxReader& reader, Actions& actions);
+  Result<void> Refill(OutboxReader& reader, LaneKey lane, Actions& actions);
+  Result<void> WakeDeferred(OutboxReader& reader, Timestamp now, Actions& actions);
+  void ExpireWaiting(Timestamp now, Actions& actions);
+  std::optional<Sequence> NextReady();
+  void Send(Timestamp now, Actions& actions);
+  void SendProbe(Timestamp now, Actions& actions);
+  void OnProbeFinished(const Finished& finished, Timestamp now);
+  void Settle(Finished& finished, Timestamp now, Actions& actions);
+  void Defer(Outcome& outcome, const Verdict& verdict, Timestamp now, Actions& actions);
+  bool Expire(Sequence sequence, Timestamp now, Actions& actions);
+  void UpdateGate(const Finished& finished, const Verdict& verdict, Timestamp now);
+  double Random() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
+  std::vector<LaneKey> LanesFor(const Job& job) const;
+
+  std::shared_ptr<const Endpoint> endpoint_;
+  LimitsConfig limits_;
+  std::mt19937_64 random_;
+  Gate gate_;
+  RateLimiter limiter_;
+  Lanes lanes_;
+
+  Entries entries_;
+  std::size_t window_bytes_ = 0;
+  std::size_t window_jobs_ = 0;
+  std::size_t waiting_ = 0;
+  std::size_t in_flight_ = 0;
+  std::uint64_t parked_out_ = 0;                        // rows parked and not in memory
+  std::deque<Sequence> fresh_, retries_;                // ready ones; stale entries are skipped
+  bool retry_turn_ = false;
+  std::set<std::pair<Timestamp, Sequence>> deferred_;   // committed, by due time
+
+  Sequence cursor_{};                                   // every own row up to here is in memory, deferred or parked
+  Sequence tail_{};                                     // highest sequence known to be committed
+  std::deque<LaneKey> refills_;
+  std::unordered_map<std::uint64_t, std::uint64_t> parking_;  // lane → ticket of its newest park that is not yet on disk
+  std::uint64_t ticket_ = 1;                            // of the report being filled
+  std::uint64_t tickets_done_ = 0;
+
+  Timestamp probe_at_{};
+  bool probing_ = false;
+  std::optional<ProbeReport> probe_report_;
+  Timestamp swept_at_{};
+};
+
+}  // namespace outboxd

@@ -1,0 +1,31 @@
+#include "daemon/endpoints.h"
+
+namespace outboxd {
+
+Result<Endpoints> MakeEndpoints(const Config& config) {
+  Endpoints endpoints;
+  for (const auto& [name, connection] : config.connections) {
+    Result<Credentials> credentials = ReadCredentials(connection);
+    if (!credentials) return Failure(credentials.error());
+    endpoints.emplace(name, std::make_shared<const Endpoint>(Endpoint{connection, std::move(*credentials)}));
+  }
+  return endpoints;
+}
+
+std::string NeedsRestart(const Config& before, const Config& after) {
+  std::string keys;
+  const auto note = [&](bool changed, std::string_view key) {
+    if (!changed) return;
+    if (!keys.empty()) keys += ", ";
+    keys += key;
+  };
+  note(before.outbox.path != after.outbox.path, "outbox.path");
+  note(before.producer.path != after.producer.path || before.producer.mode != after.producer.mode || before.producer.group != after.producer.group,
+       "listen.producer");
+  note(before.admin.path != after.admin.path || before.admin.mode != after.admin.mode || before.admin.group != after.admin.group, "listen.admin");
+  note(before.metrics.tcp != after.metrics.tcp, "metrics.tcp");
+  note(before.workers != after.workers, "workers");
+  return keys;
+}
+
+}  // namespace outboxd

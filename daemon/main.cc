@@ -1,0 +1,109 @@
+// outboxd: reads the command line and the config, runs the Service until a signal ends it.
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+
+#include "core/json.h"
+#include "daemon/config.h"
+#include "daemon/log.h"
+#include "daemon/service.h"
+#include "daemon/systemd_notify.h"
+
+namespace outboxd {
+namespace {
+
+constexpr int kExitUsage = 2;
+
+Timestamp Now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+
+sigset_t OwnSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+  return signals;
+}
+
+// Memory holds credentials and customers' data: no core dumps, no debugger of another process.
+void KeepMemoryPrivate() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+}
+
+int Complain(const Error& error) {
+  std::cerr << "outboxd: " << error.message << '\n';
+  return 1;
+}
+
+void Reload(Service& service) {
+  NotifyReloading();
+  if (const Result<void> reloaded = service.Reload(); !reloaded) {
+    Log(LogLevel::kError, "config not reloaded, the old one stays", {{"reason", reloaded.error().message}});
+  }
+  NotifyReady("accepting jobs");
+}
+
+// Until SIGTERM or SIGINT.
+void Serve(Service& service, const sigset_t& signals) {
+  for (;;) {
+    const timespec second{1, 0};
+    const int number = sigtimedwait(&signals, nullptr, &second);
+    if (number == SIGTERM || number == SIGINT) return;
+    if (number == SIGHUP) Reload(service);
+    service.Tick(Now());
+    NotifyWatchdog();
+  }
+}
+
+int Run(Config config) {
+  InitLog(config.log_level);
+  const sigset_t signals = OwnSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  KeepMemoryPrivate();
+  Result<std::unique_ptr<Service>> service = Service::Start(std::move(config));
+  if (!service) return Complain(service.error());
+  Log(LogLevel::kInfo, "started", {{"version", OUTBOXD_VERSION}});
+  NotifyReady("accepting jobs");
+  Serve(**service, signals);
+  NotifyStopping("finishing what is in flight");
+  const std::string fatal = (*service)->FatalReason();
+  Log(LogLevel::kInfo, "stopping", {});
+  (*service)->Stop();
+  if (!fatal.empty()) return Complain({ErrorKind::kCorrupt, fatal, {}});
+  Log(LogLevel::kInfo, "stopped", {});
+  return 0;
+}
+
+int Check(const Config& config) {
+  for (const auto& [name, connection] : config.connections) {
+    if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) return Complain(credentials.error());
+  }
+  std::cout << config.file.string() << ": ok\n";
+  return 0;
+}
+
+}  // namespace
+}  // namespace outboxd
+
+int main(int argc, char** argv) {
+  CLI::App app("outboxd: accepts events for Customer.io on a local socket, keeps them safe on disk, and delivers them in order.");
+  std::string config_path(outboxd::kDefaultConfigPath);
+  bool check = false;
+  app.add_option("--config", config_path, "The config file")->capture_default_str();
+  app.add_flag("--check", check, "Read the config and the credentials, say what is wrong, and exit");
+  app.set_version_flag("--version", std::string("outboxd ") + OUTBOXD_VERSION);
+  app.footer("Signals: TERM stops cleanly, HUP reloads the config. Look at the queue with outboxctl.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : outboxd::kExitUsage;
+  }
+  outboxd::Result<outboxd::Config> config = outboxd::LoadConfig(config_path);
+  if (!config) return outboxd::Complain(config.error());
+  return check ? outboxd::Check(*config) : outboxd::Run(std::move(*config));
+}

@@ -1,0 +1,214 @@
+#include "daemon/service.h"
+
+#include <signal.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "daemon/endpoints.h"
+#include "daemon/log.h"
+#include "daemon/tcp_socket.h"
+#include "storage/outbox_reader.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kSubmissionsWaiting = 65'536;  // in front of the clerk; their bytes are bounded by limits.intake_bytes
+constexpr Milliseconds kIntakePatience{5000};        // how long a stop waits for producers to take their replies
+
+Timestamp Now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+
+std::uint64_t RandomSeed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+std::uint64_t DiskFree(const std::filesystem::path& file) {
+  struct statvfs disk {};
+  if (statvfs(file.parent_path().c_str(), &disk) != 0) return std::numeric_limits<std::uint64_t>::max();
+  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
+}
+
+ProducerListener::ConnectionNames NamesOf(const Config& config) {
+  ProducerListener::ConnectionNames names;
+  for (const auto& [name, connection] : config.connections) names.insert(name);
+  return names;
+}
+
+}  // namespace
+
+Service::Service(Config config) : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(Now()) {}
+
+Service::~Service() { Stop(); }
+
+Result<std::unique_ptr<Service>> Service::Start(Config config) {
+  std::unique_ptr<Service> service(new Service(std::move(config)));
+  if (Result<void> opened = service->OpenOutbox(); !opened) return Failure(opened.error());
+  if (Result<void> listening = service->OpenListeners(); !listening) return Failure(listening.error());
+  return service;
+}
+
+Result<void> Service::OpenOutbox() {
+  MutexLock lock(config_mutex_);
+  const Result<Endpoints> endpoints = MakeEndpoints(config_);
+  if (!endpoints) return Failure(endpoints.error());
+  Result<Outbox> outbox = Outbox::Open(outbox_path_, RandomSeed());
+  if (!outbox) return Failure(outbox.error());
+  Result<OutboxReader> reader = OutboxReader::Open(outbox_path_);
+  if (!reader) return Failure(reader.error());
+  Dispatcher dispatcher(std::move(*reader), metrics_, RandomSeed());
+  if (Result<void> started = dispatcher.Start(*endpoints, config_.limits, outbox->LastSequence(), Now()); !started) return started;
+  for (const auto& [name, counts] : outbox->CountsByConnection()) {
+    if (counts.jobs == 0 || config_.connections.contains(name)) continue;
+    Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config", {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
+  }
+  const std::uint32_t workers = config_.workers;
+  for (std::uint32_t i = 0; i < workers; ++i) {
+    worker_loads_.push_back(std::make_unique<std::atomic<std::size_t>>(0));
+    auto sink = [this, load = worker_loads_.back().get()](std::vector<Finished> finished) {
+      load->fetch_sub(finished.size(), std::memory_order_relaxed);
+      dispatcher_->OnFinished(std::move(finished));
+    };
+    auto debug = [](const std::string& line) { Log(LogLevel::kInfo, "raw debug", {{"text", line}}); };
+    workers_.push_back(std::make_unique<Worker>("outboxd-net-" + std::to_string(i), std::move(sink), debug));
+  }
+  Clerk clerk(std::move(*outbox), {config_.outbox, config_.history}, [path = outbox_path_] { return DiskFree(path); });
+  ClerkThread::Ports ports;
+  ports.committed = [this](Committed committed) { dispatcher_->OnCommitted(std::move(committed)); };
+  ports.dispatcher_is_behind = [this] { return dispatcher_->IsBehind(); };
+  ports.stored = [this](double seconds, const auto& jobs) { OnStored(seconds, jobs); };
+  ports.fatal = [this](const Error& error) { OnFatal(error); };
+  clerk_ = std::make_unique<ClerkThread>(std::move(clerk), kSubmissionsWaiting, std::move(ports));
+
+  DispatcherThread::Ports outward;
+  outward.send = [this](std::vector<Transfer> transfers) { Send(std::move(transfers)); };
+  outward.report = [this](Report report) { clerk_->OnReport(std::move(report)); };
+  outward.probed = [this](const std::string& connection, const ProbeReport& report) { OnProbed(connection, report); };
+  outward.failed = [this](const Error& error) {
+    Log(LogLevel::kError, "outbox cannot be read", {{"reason", error.message}});
+    if (error.kind == ErrorKind::kCorrupt) OnFatal(error);
+  };
+  dispatcher_ = std::make_unique<DispatcherThread>(std::move(dispatcher), std::move(outward));
+  return {};
+}
+
+Result<void> Service::OpenListeners() {
+  MutexLock lock(config_mutex_);
+  admin_api_ = std::make_unique<AdminApi>(outbox_path_, *this, metrics_, Now);
+  Result<UnixListener> admin = UnixListener::Open(config_.admin);
+  if (!admin) return Failure(admin.error());
+  admin_socket_ = std::move(*admin);
+  HttpServerOptions options;
+  options.thread_name = "outboxd-admin";
+  auto server = HttpServer::Start(dup(admin_socket_->descriptor()), options, [this](const HttpRequestView& request) { return admin_api_->Handle(request); });
+  if (!server) return Failure(server.error());
+  admin_server_ = std::move(*server);
+  if (!config_.metrics.tcp.empty()) {
+    const Result<int> listening = ListenOnLoopback(config_.metrics.tcp);
+    if (!listening) return Failure(listening.error());
+    options.thread_name = "outboxd-metrics";
+    auto metrics = HttpServer::Start(*listening, options, [this](const HttpRequestView& request) { return admin_api_->HandleMetrics(request); });
+    if (!metrics) return Failure(metrics.error());
+    metrics_server_ = std::move(*metrics);
+  }
+  Result<UnixListener> producer = UnixListener::Open(config_.producer);
+  if (!producer) return Failure(producer.error());
+  producers_ = std::make_unique<ProducerListener>(std::move(*producer), config_.limits, NamesOf(config_), metrics_,
+                                                  [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
+  return {};
+}
+
+// To the worker with the least under way.
+void Service::Send(std::vector<Transfer> transfers) {
+  std::vector<std::vector<Transfer>> shares(workers_.size());
+  std::vector<std::size_t> loads;
+  for (const auto& load : worker_loads_) loads.push_back(load->load(std::memory_order_relaxed));
+  for (Transfer& transfer : transfers) {
+    const auto least = static_cast<std::size_t>(std::min_element(loads.begin(), loads.end()) - loads.begin());
+    ++loads[least];
+    shares[least].push_back(std::move(transfer));
+  }
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    if (shares[i].empty()) continue;
+    worker_loads_[i]->fetch_add(shares[i].size(), std::memory_order_relaxed);
+    workers_[i]->Send(std::move(shares[i]));
+  }
+}
+
+void Service::OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJob>>& jobs) {
+  metrics_.ObserveCommit(seconds);
+  std::map<std::string_view, std::array<std::uint64_t, kJobTypeCount>> counts;
+  for (const auto& job : jobs) ++counts[job->job.connection][static_cast<std::size_t>(job->job.type)];
+  for (const auto& [connection, by_type] : counts) {
+    ConnectionMetrics& metrics = metrics_.Of(connection);
+    for (std::size_t type = 0; type < by_type.size(); ++type) {
+      if (by_type[type] > 0) metrics.Accepted(static_cast<JobType>(type), by_type[type]);
+    }
+  }
+  if (!LogEnabled(LogLevel::kDebug)) return;
+  for (const auto& job : jobs) {
+    Log(LogLevel::kDebug, "accepted", {{"job", job->stamp.id.ToText()}, {"connection", job->job.connection}, {"type", JobTypeName(job->job.type)}});
+  }
+}
+
+void Service::OnProbed(const std::string& connection, const ProbeReport& report) {
+  MutexLock lock(probe_mutex_);
+  const auto [first, last] = probes_.equal_range(connection);
+  for (auto probe = first; probe != last; ++probe) probe->second.set_value(report);
+  probes_.erase(first, last);
+}
+
+void Service::OnFatal(const Error& error) {
+  {
+    MutexLock lock(fatal_mutex_);
+    if (!fatal_.empty()) return;
+    fatal_ = error.message;
+  }
+  kill(getpid(), SIGTERM);  // wakes the main thread
+}
+
+std::string Service::FatalReason() const {
+  MutexLock lock(fatal_mutex_);
+  return fatal_;
+}
+
+void Service::Tick(Timestamp now) { metrics_.Tick(now); }
+
+void Service::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  stopping_ = true;
+  if (producers_) producers_->Stop(kIntakePatience);
+  Milliseconds patience;
+  {
+    MutexLock lock(config_mutex_);
+    patience = config_.drain_timeout;
+  }
+  if (dispatcher_) AwaitInFlight(patience);
+  admin_server_.reset();
+  metrics_server_.reset();
+  for (const auto& worker : workers_) worker->Stop();
+  if (dispatcher_) dispatcher_->Stop();
+  if (clerk_) clerk_->Stop();
+  producers_.reset();
+}
+
+void Service::AwaitInFlight(Milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  dispatcher_->Post([](Dispatcher& dispatcher, Timestamp) { dispatcher.StopSending(); });
+  for (;;) {
+    const auto left = AskDispatcher<std::size_t>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlight(); });
+    if (!left || *left == 0) return;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      Log(LogLevel::kWarn, "stopping with requests in flight; they will be sent again", {{"requests", std::to_string(*left)}});
+      return;
+    }
+    std::this_thread::sleep_for(Milliseconds(10));
+  }
+}
+
+}  // namespace outboxd

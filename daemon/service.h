@@ -1,0 +1,100 @@
+// daemon/service.h — the daemon as a whole: builds the object graph, answers the admin API's wishes, reloads, and stops in order.
+//
+// Start: outbox → workers → clerk → dispatcher → listeners: whoever is fed is there before its feeder.
+// Stop:  listeners (what was read is answered) → what is in flight (until drain_timeout) → workers → dispatcher → clerk: nothing that
+//        was accepted or answered is left unwritten.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/admin_api.h"
+#include "daemon/clerk.h"
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/dispatcher.h"
+#include "daemon/http_server.h"
+#include "daemon/metrics.h"
+#include "daemon/producer_listener.h"
+#include "daemon/unix_socket.h"
+#include "daemon/worker.h"
+
+namespace outboxd {
+
+class Service final : public Control {
+ public:
+  // Ready to serve when it returns. Signals the service reacts to must be blocked in every thread before (see main.cc).
+  static Result<std::unique_ptr<Service>> Start(Config config);
+  ~Service() override;
+
+  // About once a second, from the main thread.
+  void Tick(Timestamp now);
+  // Why the daemon has to end by itself; empty: it has not.
+  std::string FatalReason() const;
+  void Stop();
+
+  DaemonStatus Status() override;
+  std::vector<std::optional<JobPlace>> Places(std::span<const Sequence> sequences) override;
+  std::vector<Sequence> InFlight() override;
+  Result<ConnectionStatus> Pause(const std::string& connection) override;
+  Result<ConnectionStatus> Resume(const std::string& connection) override;
+  Result<ProbeReport> Probe(const std::string& connection) override;
+  Result<ChangeCount> Redrive(const DeadFilter& filter, bool dry_run) override;
+  Result<ChangeCount> Drop(const DeadFilter& filter, bool dry_run) override;
+  Result<void> Cancel(Sequence sequence) override;
+  Result<ForgetCount> Forget(const std::string& customer, const std::optional<std::string>& connection) override;
+  Result<std::uint64_t> Backup(const std::filesystem::path& file) override;
+  Result<void> Reload() override;
+
+ private:
+  using Step = std::function<Result<Outbox::Step>(Outbox&, Timestamp now)>;
+  using AfterStep = std::function<void(const Outbox::Step&)>;
+
+  explicit Service(Config config);
+  Result<void> OpenOutbox();
+  Result<void> OpenListeners();
+  void StartThreads(Outbox outbox, Dispatcher dispatcher);
+  void Send(std::vector<Transfer> transfers);
+  void OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJob>>& jobs);
+  void OnProbed(const std::string& connection, const ProbeReport& report);
+  void OnFatal(const Error& error);
+
+  template <typename T>
+  std::optional<T> AskDispatcher(std::function<T(Dispatcher&, Timestamp)> question);
+  Result<ConnectionStatus> ChangeGate(const std::string& connection, std::function<void(ConnectionQueue&, Timestamp)> change);
+  // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
+  Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);
+  Result<ChangeCount> CountOnly(const DeadFilter& filter);
+  void FillCounts(DaemonStatus& status, const OutboxState& outbox);
+  void AwaitInFlight(Milliseconds patience);
+
+  Mutex config_mutex_;
+  Config config_ GUARDED_BY(config_mutex_);
+  const std::filesystem::path outbox_path_;
+  const Timestamp started_;
+  Metrics metrics_;
+
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<std::atomic<std::size_t>>> worker_loads_;
+  std::unique_ptr<ClerkThread> clerk_;
+  std::unique_ptr<DispatcherThread> dispatcher_;
+  std::unique_ptr<ProducerListener> producers_;
+  std::optional<UnixListener> admin_socket_;
+  std::unique_ptr<AdminApi> admin_api_;
+  std::unique_ptr<HttpServer> admin_server_;
+  std::unique_ptr<HttpServer> metrics_server_;
+
+  Mutex probe_mutex_;
+  std::multimap<std::string, std::promise<ProbeReport>> probes_ GUARDED_BY(probe_mutex_);
+  mutable Mutex fatal_mutex_;
+  std::string fatal_ GUARDED_BY(fatal_mutex_);
+  std::atomic<bool> stopping_{false};
+  bool stopped_ = false;
+};
+
+}  // namespace outboxd

@@ -1,0 +1,256 @@
+// What the admin API may ask of the running daemon: Service as Control.
+#include <algorithm>
+
+#include "daemon/endpoints.h"
+#include "daemon/log.h"
+#include "daemon/service.h"
+#include "storage/database.h"
+#include "storage/outbox_reader.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kRowsAStep = 500;
+constexpr std::chrono::seconds kAnswerPatience{10};
+
+Failure Stopping() { return Fail(ErrorKind::kBusy, "outboxd is stopping"); }
+
+Failure UnknownConnection(const std::string& name) {
+  return Fail(ErrorKind::kNotFound, "no connection \"" + name + "\" is configured", "connection");
+}
+
+ProducerListener::ConnectionNames NamesOf(const Config& config) {
+  ProducerListener::ConnectionNames names;
+  for (const auto& [name, connection] : config.connections) names.insert(name);
+  return names;
+}
+
+}  // namespace
+
+// nullopt: the dispatcher has stopped, or is too busy to answer.
+template <typename T>
+std::optional<T> Service::AskDispatcher(std::function<T(Dispatcher&, Timestamp)> question) {
+  auto promise = std::make_shared<std::promise<T>>();
+  std::future<T> answer = promise->get_future();
+  const bool posted = dispatcher_->Post(
+      [promise, question = std::move(question)](Dispatcher& dispatcher, Timestamp now) { promise->set_value(question(dispatcher, now)); });
+  if (!posted || answer.wait_for(kAnswerPatience) != std::future_status::ready) return std::nullopt;
+  return answer.get();
+}
+
+template std::optional<std::size_t> Service::AskDispatcher(std::function<std::size_t(Dispatcher&, Timestamp)> question);
+
+DaemonStatus Service::Status() {
+  DaemonStatus status;
+  status.started = started_;
+  status.now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+  status.outbox_path = outbox_path_;
+  {
+    MutexLock lock(config_mutex_);
+    status.max_jobs = config_.outbox.max_jobs;
+    status.max_bytes = config_.outbox.max_bytes;
+  }
+  status.totals = metrics_.ReadTotals();
+  status.rates = metrics_.ReadRates();
+  using Statuses = std::vector<ConnectionStatus>;
+  if (auto connections = AskDispatcher<Statuses>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.Status(); })) {
+    status.connections = std::move(*connections);
+  }
+  FillCounts(status, clerk_->State());
+  if (stopping_) status.not_accepting = "outboxd is stopping";
+  return status;
+}
+
+void Service::FillCounts(DaemonStatus& status, const OutboxState& outbox) {
+  status.bytes = outbox.used_bytes;
+  status.disk_free_bytes = outbox.disk_free_bytes;
+  status.not_accepting = outbox.not_accepting;
+  status.not_healthy = outbox.not_healthy;
+  Result<OutboxReader> reader = OutboxReader::Open(outbox_path_);
+  for (const auto& [name, counts] : outbox.counts) {
+    status.attempts_rows += counts.attempts;
+    const auto named = [&](const ConnectionStatus& connection) { return connection.name == name; };
+    auto found = std::find_if(status.connections.begin(), status.connections.end(), named);
+    if (found == status.connections.end()) {
+      if (counts.jobs == 0 && counts.dead == 0) continue;
+      ConnectionStatus gone;
+      gone.name = name;
+      gone.gate.state = GateState::kPaused;
+      gone.gate.pause = PauseReason::kOperator;
+      gone.gate.detail = "not in the config";
+      found = status.connections.insert(status.connections.end(), std::move(gone));
+    }
+    found->jobs = counts.jobs;
+    found->dead = counts.dead;
+    if (counts.jobs == 0 || !reader) continue;
+    if (const auto oldest = reader->Oldest(name)) found->oldest = *oldest;
+  }
+}
+
+std::vector<std::optional<JobPlace>> Service::Places(std::span<const Sequence> sequences) {
+  using Found = std::vector<std::optional<JobPlace>>;
+  const std::vector<Sequence> asked(sequences.begin(), sequences.end());
+  auto places = AskDispatcher<Found>([asked](Dispatcher& dispatcher, Timestamp) { return dispatcher.Places(asked); });
+  return places ? std::move(*places) : Found(asked.size());
+}
+
+std::vector<Sequence> Service::InFlight() {
+  return AskDispatcher<std::vector<Sequence>>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlightJobs(); })
+      .value_or(std::vector<Sequence>());
+}
+
+Result<ConnectionStatus> Service::ChangeGate(const std::string& connection, std::function<void(ConnectionQueue&, Timestamp)> change) {
+  using Changed = std::optional<ConnectionStatus>;
+  auto answer = AskDispatcher<Changed>([connection, change = std::move(change)](Dispatcher& dispatcher, Timestamp now) -> Changed {
+    ConnectionQueue* queue = dispatcher.Find(connection);
+    if (queue == nullptr) return std::nullopt;
+    change(*queue, now);
+    return queue->Status();
+  });
+  if (!answer) return Stopping();
+  if (!*answer) return UnknownConnection(connection);
+  return **answer;
+}
+
+Result<ConnectionStatus> Service::Pause(const std::string& connection) {
+  return ChangeGate(connection,
+                    [](ConnectionQueue& queue, Timestamp now) { queue.Pause(PauseReason::kOperator, "paused by an operator", now); });
+}
+
+Result<ConnectionStatus> Service::Resume(const std::string& connection) {
+  return ChangeGate(connection, [](ConnectionQueue& queue, Timestamp now) { queue.Resume(now); });
+}
+
+Result<ProbeReport> Service::Probe(const std::string& connection) {
+  std::future<ProbeReport> report;
+  {
+    MutexLock lock(probe_mutex_);
+    report = probes_.emplace(connection, std::promise<ProbeReport>())->second.get_future();
+  }
+  const Result<ConnectionStatus> asked = ChangeGate(connection, [](ConnectionQueue& queue, Timestamp) { queue.ProbeNow(); });
+  if (!asked) {
+    MutexLock lock(probe_mutex_);
+    probes_.erase(connection);
+    return Failure(asked.error());
+  }
+  Milliseconds patience;
+  {
+    MutexLock lock(config_mutex_);
+    const auto found = config_.connections.find(connection);
+    patience = (found == config_.connections.end() ? Milliseconds(0) : found->second.timeout) + kAnswerPatience;
+  }
+  if (report.wait_for(patience) != std::future_status::ready) return Fail(ErrorKind::kUnavailable, "no answer to the probe");
+  return report.get();
+}
+
+// A ClerkTask must be copyable and outlive the caller's patience: what it needs lives in shared state.
+Result<std::uint64_t> Service::RunOnClerk(Step step, AfterStep after) {
+  struct Work {
+    std::promise<Result<std::uint64_t>> promise;
+    std::uint64_t changed = 0;
+  };
+  auto work = std::make_shared<Work>();
+  std::future<Result<std::uint64_t>> result = work->promise.get_future();
+  const bool posted = clerk_->Post([work, step = std::move(step), after = std::move(after)](Outbox& outbox, Timestamp now) {
+    const Result<Outbox::Step> done = step(outbox, now);
+    if (!done) {
+      work->promise.set_value(Failure(done.error()));
+      return false;
+    }
+    work->changed += done->sequences.size();
+    if (!done->sequences.empty()) after(*done);
+    if (!done->more) work->promise.set_value(work->changed);
+    return done->more;
+  });
+  work.reset();
+  if (!posted) return Stopping();
+  try {
+    return result.get();
+  } catch (const std::future_error&) {
+    return Stopping();  // the clerk ended before the work did; each finished step holds
+  }
+}
+
+Result<ChangeCount> Service::CountOnly(const DeadFilter& filter) {
+  Result<OutboxReader> reader = OutboxReader::Open(outbox_path_);
+  if (!reader) return Failure(reader.error());
+  const Result<std::uint64_t> count = reader->CountDead(filter);
+  if (!count) return Failure(count.error());
+  return ChangeCount{*count, 0};
+}
+
+Result<ChangeCount> Service::Redrive(const DeadFilter& filter, bool dry_run) {
+  if (dry_run) return CountOnly(filter);
+  const auto rewind = [this](const Outbox::Step& step) {
+    const Sequence first = *std::min_element(step.sequences.begin(), step.sequences.end());
+    dispatcher_->Post([first](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
+  };
+  const Result<std::uint64_t> changed =
+      RunOnClerk([filter](Outbox& outbox, Timestamp now) { return outbox.Redrive(filter, now, kRowsAStep); }, rewind);
+  if (!changed) return Failure(changed.error());
+  Log(LogLevel::kInfo, "redrive", {{"jobs", std::to_string(*changed)}});
+  return ChangeCount{*changed, *changed};
+}
+
+Result<ChangeCount> Service::Drop(const DeadFilter& filter, bool dry_run) {
+  if (dry_run) return CountOnly(filter);
+  const Result<std::uint64_t> changed =
+      RunOnClerk([filter](Outbox& outbox, Timestamp) { return outbox.Drop(filter, kRowsAStep); }, [](const Outbox::Step&) {});
+  if (!changed) return Failure(changed.error());
+  Log(LogLevel::kInfo, "dead letters dropped", {{"jobs", std::to_string(*changed)}});
+  return ChangeCount{*changed, *changed};
+}
+
+Result<void> Service::Cancel(Sequence sequence) {
+  const auto remove = [this](const Outbox::Step& step) {
+    dispatcher_->Post([gone = step.sequences](Dispatcher& dispatcher, Timestamp) { dispatcher.Remove(gone); });
+  };
+  const Result<std::uint64_t> changed =
+      RunOnClerk([sequence](Outbox& outbox, Timestamp now) { return outbox.Cancel(sequence, now); }, remove);
+  if (!changed) return Failure(changed.error());
+  return {};
+}
+
+Result<ForgetCount> Service::Forget(const std::string& customer, const std::optional<std::string>& connection) {
+  const auto remove = [this](const Outbox::Step& step) {
+    dispatcher_->Post([gone = step.sequences](Dispatcher& dispatcher, Timestamp) { dispatcher.Remove(gone); });
+  };
+  auto counts = std::make_shared<Counts>();
+  const Result<std::uint64_t> changed = RunOnClerk(
+      [=](Outbox& outbox, Timestamp) { return outbox.Forget(customer, connection, kRowsAStep, *counts); }, remove);
+  if (!changed) return Failure(changed.error());
+  return ForgetCount{counts->jobs, counts->dead, counts->attempts};
+}
+
+Result<std::uint64_t> Service::Backup(const std::filesystem::path& file) {
+  if (!file.is_absolute()) return Fail(ErrorKind::kInvalid, "must be an absolute path", "path");
+  Result<Database> database = Database::Open(outbox_path_, OpenMode::kReadOnly);
+  if (!database) return Failure(database.error());
+  return database->BackupTo(file);
+}
+
+Result<void> Service::Reload() {
+  MutexLock lock(config_mutex_);
+  Result<Config> fresh = LoadConfig(config_.file);
+  if (!fresh) return Failure(fresh.error());
+  if (std::string fixed = NeedsRestart(config_, *fresh); !fixed.empty()) {
+    Log(LogLevel::kWarn, "takes effect at the next start only", {{"keys", fixed}});
+  }
+  const Result<Endpoints> endpoints = MakeEndpoints(*fresh);
+  if (!endpoints) return Failure(endpoints.error());
+  auto done = AskDispatcher<Result<void>>([endpoints = *endpoints, limits = fresh->limits](Dispatcher& dispatcher, Timestamp now) {
+    return dispatcher.Configure(endpoints, limits, now);
+  });
+  if (!done) return Stopping();
+  if (!*done) return *done;
+  OutboxConfig outbox = fresh->outbox;
+  outbox.path = outbox_path_;
+  clerk_->Configure({outbox, fresh->history});
+  producers_->Configure(fresh->limits, NamesOf(*fresh));
+  SetLogLevel(fresh->log_level);
+  config_ = std::move(*fresh);
+  Log(LogLevel::kInfo, "config reloaded", {{"file", config_.file.string()}});
+  return {};
+}
+
+}  // namespace outboxd

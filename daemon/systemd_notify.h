@@ -1,0 +1,25 @@
+// daemon/systemd_notify.h — what the daemon tells its service manager. Without one (no $NOTIFY_SOCKET) everything here does nothing.
+//
+// Threads: every function may be called on any thread; none blocks for long.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "core/time.h"
+
+namespace outboxd {
+
+// `status` is one line for `systemctl status`; line breaks in it become spaces.
+void NotifyReady(std::string_view status);
+// A reload begins; NotifyReady() ends it, whether it succeeded or not.
+void NotifyReloading();
+void NotifyStopping(std::string_view status);
+void NotifyStatus(std::string_view status);
+// Still alive. Call it at least once in every WatchdogInterval().
+void NotifyWatchdog();
+
+// Half of the time after which the service manager takes a silent daemon for hung; nullopt when it does not watch.
+std::optional<Milliseconds> WatchdogInterval();
+
+}  // namespace outboxd

@@ -1,0 +1,626 @@
+#include "core/gate.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+namespace outboxd {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr Timestamp kStart = FromUnixMs(1'700'000'000'000);
+constexpr double kHalf = 0.5;
+
+RetryPolicy Policy() {
+  RetryPolicy policy;
+  policy.base = seconds(1);
+  policy.cap = minutes(10);
+  policy.retry_after_cap = minutes(15);
+  return policy;
+}
+
+// A gate with its clock and its attempts.
+struct Bench {
+  explicit Bench(std::uint32_t max_in_flight = 64) : gate(max_in_flight, Policy(), kStart) {}
+
+  bool Send() {
+    if (!gate.MaySend(now, static_cast<std::uint32_t>(out.size()))) return false;
+    gate.OnSent(now);
+    out.push_back(now);
+    return true;
+  }
+  std::size_t SendAll() {
+    while (Send()) {
+    }
+    return out.size();
+  }
+  Timestamp Take() {
+    const Timestamp sent = out.front();
+    out.erase(out.begin());
+    return sent;
+  }
+  void Succeed() {
+    const Timestamp sent = Take();
+    gate.OnSuccess(sent, now);
+  }
+  void SucceedAll() {
+    while (!out.empty()) Succeed();
+  }
+  void Trouble(std::optional<Milliseconds> retry_after = std::nullopt, double random = kHalf) {
+    const Timestamp sent = Take();
+    gate.OnTrouble(sent, now, retry_after, "503 Service Unavailable", random);
+  }
+  void Round() {
+    SendAll();
+    now += Milliseconds(20);
+    SucceedAll();
+  }
+  // Closes an open gate by one attempt that fails; nothing else is out afterwards.
+  void Close(std::optional<Milliseconds> retry_after = std::nullopt) {
+    REQUIRE(Send());
+    now += Milliseconds(20);
+    while (out.size() > 1) Succeed();
+    Trouble(retry_after);
+    REQUIRE(State() == GateState::kThrottled);
+  }
+  void OpenAgain() {
+    now = std::max(now, gate.ReopenAt().value_or(now));
+    REQUIRE(Send());
+    now += Milliseconds(20);
+    Succeed();
+    REQUIRE(State() == GateState::kOpen);
+  }
+  GateState State() const { return gate.Snapshot().state; }
+
+  Timestamp now = kStart;
+  Gate gate;
+  std::vector<Timestamp> out;
+};
+
+TEST_CASE("gate: states and reasons have names that lead back to them") {
+  for (const GateState state : {GateState::kOpen, GateState::kThrottled, GateState::kProbing, GateState::kPaused}) {
+    CHECK(GateStateFromName(GateStateName(state)) == state);
+  }
+  for (const PauseReason reason : {PauseReason::kNone, PauseReason::kAuth, PauseReason::kRegion, PauseReason::kOperator}) {
+    CHECK(PauseReasonFromName(PauseReasonName(reason)) == reason);
+  }
+  CHECK(GateStateName(GateState::kThrottled) == "throttled");
+  CHECK(PauseReasonName(PauseReason::kNone).empty());
+  CHECK_FALSE(GateStateFromName("ajar"));
+  CHECK_FALSE(PauseReasonFromName("whim"));
+}
+
+TEST_CASE("gate: a fresh gate starts small and doubles while its limit is reached") {
+  Bench bench(100);
+  std::vector<std::uint32_t> limits;
+  for (int i = 0; i < 5; ++i) {
+    limits.push_back(bench.gate.Limit());
+    CHECK(bench.SendAll() == bench.gate.Limit());
+    bench.Round();
+  }
+  CHECK(limits == std::vector<std::uint32_t>{16, 32, 64, 100, 100});
+  CHECK_FALSE(bench.gate.TakeChanged());
+  CHECK(Bench(4).gate.Limit() == 4);
+  CHECK(Bench(0).gate.Limit() == 1);
+}
+
+TEST_CASE("gate: a limit that is not reached does not grow") {
+  Bench bench;
+  for (int i = 0; i < 1000; ++i) {
+    REQUIRE(bench.Send());
+    REQUIRE(bench.Send());
+    bench.SucceedAll();
+  }
+  CHECK(bench.gate.Limit() == 16);
+}
+
+TEST_CASE("gate: permission that was not used does not count as reaching the limit") {
+  Bench bench;
+  for (int i = 0; i < 15; ++i) REQUIRE(bench.Send());
+  for (int i = 0; i < 100; ++i) CHECK(bench.gate.MaySend(bench.now, 15));
+  bench.SucceedAll();
+  REQUIRE(bench.Send());
+  bench.Succeed();
+  CHECK(bench.gate.Limit() == 16);
+}
+
+TEST_CASE("gate: trouble closes it, after the wait one probe opens it at limit 1, then it doubles up to where trouble began") {
+  Bench bench(64);
+  bench.Round();
+  bench.Round();
+  REQUIRE(bench.gate.Limit() == 64);
+  bench.Close();
+  CHECK(bench.gate.Limit() == 32);
+  CHECK(bench.gate.Snapshot().detail == "503 Service Unavailable");
+  CHECK(bench.gate.Snapshot().since == bench.now);
+  CHECK(bench.gate.Snapshot().failures == 1);
+  bench.OpenAgain();
+  CHECK(bench.gate.Snapshot().failures == 0);
+  CHECK(bench.gate.Snapshot().detail.empty());
+  std::vector<std::uint32_t> limits;
+  for (int i = 0; i < 8; ++i, bench.Round()) limits.push_back(bench.gate.Limit());
+  CHECK(limits == std::vector<std::uint32_t>{1, 2, 4, 8, 16, 32, 33, 34});
+}
+
+TEST_CASE("gate: growth stops at the most that may be in flight") {
+  Bench bench(5);
+  bench.Close();
+  bench.OpenAgain();
+  for (int i = 0; i < 20; ++i) bench.Round();
+  CHECK(bench.gate.Limit() == 5);
+}
+
+TEST_CASE("gate: a closed gate lets exactly one probe through when its time is over") {
+  Bench bench;
+  bench.Close();
+  const Timestamp reopen = bench.gate.ReopenAt().value();
+  CHECK(reopen > bench.now);
+  bench.now = reopen - Milliseconds(1);
+  CHECK_FALSE(bench.Send());
+  CHECK(bench.State() == GateState::kThrottled);
+  bench.now = reopen;
+  CHECK(bench.Send());
+  CHECK(bench.State() == GateState::kProbing);
+  CHECK_FALSE(bench.gate.ReopenAt());
+  for (int i = 0; i < 10; ++i, bench.now += minutes(1)) CHECK_FALSE(bench.Send());
+  bench.Succeed();
+  CHECK(bench.State() == GateState::kOpen);
+}
+
+TEST_CASE("gate: the wait doubles with each failed probe up to the cap and is never shorter than half the base") {
+  for (const double random : {0.0, 0.5, 0.999}) {
+    CAPTURE(random);
+    Bench bench;
+    REQUIRE(bench.Send());
+    bench.Trouble(std::nullopt, random);
+    Milliseconds ceiling = seconds(1);
+    for (std::uint32_t failures = 1; failures < 40; ++failures) {
+      CAPTURE(failures);
+      REQUIRE(bench.gate.Snapshot().failures == failures);
+      const auto jittered = Milliseconds(static_cast<std::int64_t>(static_cast<double>(ceiling.count()) * random));
+      REQUIRE(*bench.gate.ReopenAt() - bench.now == std::max(jittered, Milliseconds(500)));
+      bench.now = *bench.gate.ReopenAt();
+      REQUIRE(bench.Send());
+      bench.Trouble(std::nullopt, random);
+      ceiling = std::min<Milliseconds>(ceiling * 2, minutes(10));
+    }
+  }
+}
+
+TEST_CASE("gate: Retry-After is obeyed exactly, up to its cap; one of nothing is none") {
+  struct Case {
+    Milliseconds asked;
+    Milliseconds wait;
+  };
+  for (const Case& one : {Case{seconds(1), seconds(1)},
+                          {seconds(90), seconds(90)},
+                          {hours(9), minutes(15)},
+                          {Milliseconds(1), Milliseconds(1)},
+                          {Milliseconds(0), Milliseconds(500)},
+                          {seconds(-5), Milliseconds(500)}}) {
+    CAPTURE(one.asked);
+    Bench bench;
+    bench.Close(one.asked);
+    CHECK(*bench.gate.ReopenAt() - bench.now == one.wait);
+  }
+}
+
+TEST_CASE("gate: trouble of attempts from before the closure counts once, only a longer Retry-After among it extends the wait") {
+  Bench bench;
+  for (int i = 0; i < 6; ++i) REQUIRE(bench.Send());
+  bench.Trouble(seconds(10));
+  const Timestamp first = *bench.gate.ReopenAt();
+  CHECK(bench.gate.Limit() == 8);
+  bench.Trouble();
+  bench.Trouble(seconds(5));
+  CHECK(bench.gate.ReopenAt() == first);
+  CHECK(bench.gate.Snapshot().failures == 1);
+  CHECK(bench.gate.Limit() == 8);
+  bench.gate.TakeChanged();
+  bench.now += seconds(3);
+  bench.Trouble(seconds(30));
+  CHECK(bench.gate.ReopenAt() == bench.now + seconds(30));
+  CHECK(bench.gate.TakeChanged());
+  CHECK(bench.gate.Snapshot().failures == 1);
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  bench.Trouble(seconds(60));  // an old one while the probe is out
+  CHECK(bench.State() == GateState::kProbing);
+  bench.Succeed();  // another old one
+  CHECK(bench.State() == GateState::kProbing);
+  bench.Succeed();  // the probe
+  CHECK(bench.State() == GateState::kOpen);
+}
+
+TEST_CASE("gate: a late success from before the closure does not open it") {
+  Bench bench;
+  REQUIRE(bench.Send());
+  REQUIRE(bench.Send());
+  bench.Trouble();
+  bench.Succeed();
+  CHECK(bench.State() == GateState::kThrottled);
+}
+
+TEST_CASE("gate: a late Retry-After sends a gate that has not probed yet back to waiting, without counting a failure") {
+  Bench bench;
+  REQUIRE(bench.Send());
+  REQUIRE(bench.Send());
+  bench.Trouble();
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.gate.MaySend(bench.now, 1));
+  REQUIRE(bench.State() == GateState::kProbing);
+  bench.Trouble(seconds(20));
+  CHECK(bench.State() == GateState::kThrottled);
+  CHECK(bench.gate.ReopenAt() == bench.now + seconds(20));
+  CHECK(bench.gate.Snapshot().failures == 1);
+}
+
+TEST_CASE("gate: an old attempt's trouble does not close a gate that has opened since") {
+  Bench bench;
+  REQUIRE(bench.Send());
+  REQUIRE(bench.Send());
+  bench.Trouble();
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  const Timestamp old = bench.Take();
+  bench.Succeed();
+  REQUIRE(bench.State() == GateState::kOpen);
+  bench.gate.OnTrouble(old, bench.now, seconds(60), "timeout", kHalf);
+  CHECK(bench.State() == GateState::kOpen);
+}
+
+TEST_CASE("gate: a probe that says nothing about the connection makes room for the next one") {
+  Bench bench;
+  bench.Close();
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  CHECK_FALSE(bench.Send());
+  bench.gate.OnNeutral(bench.Take(), bench.now);
+  CHECK(bench.State() == GateState::kProbing);
+  CHECK(bench.Send());
+  CHECK_FALSE(bench.Send());
+}
+
+TEST_CASE("gate: an old attempt's neutral end does not let a second probe out") {
+  Bench bench;
+  REQUIRE(bench.Send());
+  REQUIRE(bench.Send());
+  bench.Trouble();
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  bench.gate.OnNeutral(bench.Take(), bench.now);
+  CHECK_FALSE(bench.Send());
+}
+
+TEST_CASE("gate: a paused gate sends nothing and ignores all outcomes until it is resumed, then it probes") {
+  for (const PauseReason reason : {PauseReason::kAuth, PauseReason::kRegion, PauseReason::kOperator}) {
+    Bench bench;
+    for (int i = 0; i < 3; ++i) REQUIRE(bench.Send());
+    bench.gate.Pause(reason, "401 Unauthorized", bench.now);
+    CHECK(bench.gate.TakeChanged());
+    CHECK(bench.gate.Snapshot().pause == reason);
+    CHECK(bench.gate.Snapshot().detail == "401 Unauthorized");
+    CHECK_FALSE(bench.gate.ReopenAt());
+    bench.Succeed();
+    bench.Trouble();
+    bench.now += hours(100);
+    CHECK(bench.State() == GateState::kPaused);
+    CHECK_FALSE(bench.Send());
+    CHECK_FALSE(bench.gate.TakeChanged());
+    bench.gate.Resume(bench.now);
+    CHECK(bench.State() == GateState::kProbing);
+    CHECK(bench.gate.Snapshot().pause == PauseReason::kNone);
+    CHECK(bench.gate.TakeChanged());
+    bench.Succeed();  // sent before the pause
+    CHECK(bench.State() == GateState::kProbing);
+    CHECK(bench.Send());
+    CHECK_FALSE(bench.Send());
+    bench.Succeed();
+    CHECK(bench.State() == GateState::kOpen);
+    CHECK(bench.gate.Limit() == 1);
+  }
+}
+
+TEST_CASE("gate: an operator's pause outweighs the others, and repeating a pause changes nothing") {
+  Bench bench;
+  bench.gate.Pause(PauseReason::kAuth, "401", bench.now);
+  bench.gate.TakeChanged();
+  bench.now += seconds(1);
+  bench.gate.Pause(PauseReason::kAuth, "403", bench.now);
+  CHECK_FALSE(bench.gate.TakeChanged());
+  CHECK(bench.gate.Snapshot().since == kStart);
+  bench.gate.Pause(PauseReason::kOperator, "", bench.now);
+  CHECK(bench.gate.TakeChanged());
+  CHECK(bench.gate.Snapshot().pause == PauseReason::kOperator);
+  bench.gate.Pause(PauseReason::kAuth, "401", bench.now);
+  CHECK(bench.gate.Snapshot().pause == PauseReason::kOperator);
+  CHECK_FALSE(bench.gate.TakeChanged());
+}
+
+TEST_CASE("gate: an answer to an attempt from before the resume does not pause it again") {
+  Bench bench;
+  REQUIRE(bench.Send());
+  REQUIRE(bench.Send());
+  bench.gate.Pause(PauseReason::kAuth, "401", bench.now, bench.Take());
+  REQUIRE(bench.State() == GateState::kPaused);
+  bench.now += seconds(1);
+  bench.gate.Resume(bench.now);
+  bench.gate.Pause(PauseReason::kAuth, "401", bench.now, bench.Take());
+  CHECK(bench.State() == GateState::kProbing);
+  REQUIRE(bench.Send());
+  bench.gate.Pause(PauseReason::kAuth, "401", bench.now, bench.Take());
+  CHECK(bench.State() == GateState::kPaused);
+}
+
+TEST_CASE("gate: a success from before the pause opens nothing, even if pause and resume fall into the instant it left") {
+  Bench bench;
+  REQUIRE(bench.Send());
+  const Timestamp old = bench.Take();
+  bench.gate.Pause(PauseReason::kOperator, "", bench.now);
+  bench.gate.Resume(bench.now);
+  CHECK_FALSE(bench.Send());
+  bench.now = bench.gate.ReopenAt().value();
+  REQUIRE(bench.Send());
+  bench.gate.OnSuccess(old, bench.now);
+  CHECK(bench.State() == GateState::kProbing);
+}
+
+TEST_CASE("gate: resuming does not shorten a Retry-After") {
+  Bench bench;
+  bench.Close(seconds(60));
+  const Timestamp reopen = *bench.gate.ReopenAt();
+  bench.gate.Pause(PauseReason::kOperator, "", bench.now);
+  bench.now += seconds(10);
+  bench.gate.Resume(bench.now);
+  CHECK(bench.State() == GateState::kThrottled);
+  CHECK(bench.gate.ReopenAt() == reopen);
+  CHECK_FALSE(bench.Send());
+  bench.OpenAgain();
+}
+
+TEST_CASE("gate: resuming a gate that is not paused does nothing") {
+  Bench bench;
+  bench.gate.Resume(bench.now);
+  CHECK(bench.State() == GateState::kOpen);
+  bench.Close();
+  bench.gate.TakeChanged();
+  bench.gate.Resume(bench.now);
+  CHECK(bench.State() == GateState::kThrottled);
+  CHECK_FALSE(bench.gate.TakeChanged());
+}
+
+TEST_CASE("gate: after a restart each state goes on where it was") {
+  GateSnapshot snapshot;
+  Bench open;
+  open.gate.Restore(snapshot);
+  CHECK(open.State() == GateState::kOpen);
+  CHECK(open.gate.Limit() == 8);
+
+  snapshot.state = GateState::kThrottled;
+  snapshot.reopen_at = kStart + seconds(5);
+  snapshot.failures = 3;
+  Bench throttled;
+  throttled.gate.Restore(snapshot);
+  CHECK_FALSE(throttled.Send());
+  throttled.now = kStart + seconds(5);
+  REQUIRE(throttled.Send());
+  CHECK_FALSE(throttled.Send());
+  throttled.Trouble();
+  CHECK(throttled.gate.Snapshot().failures == 4);
+  CHECK(throttled.gate.ReopenAt() == throttled.now + seconds(4));
+
+  snapshot.reopen_at.reset();
+  Bench no_time;
+  no_time.gate.Restore(snapshot);
+  CHECK(no_time.State() == GateState::kProbing);
+
+  snapshot.state = GateState::kProbing;
+  Bench probing;
+  probing.gate.Restore(snapshot);
+  CHECK(probing.Send());
+  CHECK_FALSE(probing.Send());
+
+  snapshot.state = GateState::kPaused;
+  snapshot.pause = PauseReason::kRegion;
+  Bench paused;
+  paused.gate.Restore(snapshot);
+  CHECK_FALSE(paused.Send());
+  CHECK(paused.gate.Snapshot().pause == PauseReason::kRegion);
+  CHECK_FALSE(paused.gate.TakeChanged());
+}
+
+TEST_CASE("gate: a clock that is set back prolongs no wait beyond the caps and hangs no probe") {
+  Bench bench;
+  bench.Close(seconds(60));
+  bench.now -= hours(24);
+  CHECK_FALSE(bench.Send());
+  CHECK(bench.gate.ReopenAt() == bench.now + minutes(15));
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  bench.now -= hours(24);
+  bench.Succeed();
+  CHECK(bench.State() == GateState::kOpen);
+  bench.now -= hours(24);
+  REQUIRE(bench.Send());
+  bench.Trouble();
+  CHECK(bench.State() == GateState::kThrottled);
+}
+
+TEST_CASE("gate: a probe whose outcome bears a time from before it is given up once nothing is in flight") {
+  Bench bench;
+  bench.Close();
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  bench.out.clear();
+  bench.gate.OnSuccess(bench.now - hours(1), bench.now - hours(1));
+  CHECK(bench.State() == GateState::kProbing);
+  CHECK(bench.Send());
+}
+
+TEST_CASE("gate: a smaller maximum takes effect at once, a larger one by growth") {
+  Bench bench(64);
+  bench.gate.Configure(4, Policy());
+  CHECK(bench.gate.Limit() == 4);
+  CHECK(bench.SendAll() == 4);
+  bench.gate.Configure(64, Policy());
+  CHECK(bench.gate.Limit() == 4);
+  bench.SucceedAll();
+  CHECK(bench.gate.Limit() == 8);
+}
+
+// Drives a gate at random against a model that knows only what the header promises.
+class Walk {
+ public:
+  explicit Walk(unsigned seed)
+      : random_(seed), max_(static_cast<std::uint32_t>(1 + random_() % 40)), gate_(max_, Policy(), now_), since_state_(GateState::kOpen) {}
+
+  void Step() {
+    now_ += Milliseconds(random_() % 4 == 0 ? random_() % 3000 : random_() % 3);
+    switch (random_() % 16) {
+      case 0:
+        gate_.Pause(static_cast<PauseReason>(1 + random_() % 3), "why", now_);
+        break;
+      case 1:
+      case 2:
+        Resume();
+        break;
+      case 3:
+        max_ = static_cast<std::uint32_t>(1 + random_() % 40);
+        gate_.Configure(max_, Policy());
+        break;
+      case 4:
+      case 5:
+      case 6:
+      case 7:
+      case 8:
+      case 9:
+        Send();
+        break;
+      default:
+        Finish();
+        break;
+    }
+    CheckInvariants();
+  }
+
+ private:
+  struct Attempt {
+    Timestamp sent;
+    bool is_probe;
+  };
+
+  void Resume() {
+    const bool was_paused = gate_.Snapshot().state == GateState::kPaused;
+    gate_.Resume(now_);
+    if (was_paused) ForgetProbes();
+  }
+
+  void ForgetProbes() {
+    for (Attempt& attempt : out_) attempt.is_probe = false;
+  }
+
+  void Send() {
+    const GateSnapshot before = gate_.Snapshot();
+    if (!gate_.MaySend(now_, static_cast<std::uint32_t>(out_.size()))) return;
+    REQUIRE(before.state != GateState::kPaused);
+    if (before.state == GateState::kThrottled) REQUIRE(now_ >= *before.reopen_at);
+    REQUIRE(now_ >= not_before_);
+    const bool is_probe = gate_.Snapshot().state == GateState::kProbing;
+    if (is_probe) REQUIRE(CountProbes() == 0);
+    if (!is_probe) REQUIRE(out_.size() < gate_.Limit());
+    gate_.OnSent(now_);
+    out_.push_back({now_, is_probe});
+  }
+
+  void Finish() {
+    if (out_.empty()) return;
+    const std::size_t index = random_() % out_.size();
+    const Attempt attempt = out_[index];
+    out_.erase(out_.begin() + static_cast<std::ptrdiff_t>(index));
+    const GateState before = gate_.Snapshot().state;
+    switch (random_() % 4) {
+      case 0:
+        Trouble(attempt, before);
+        break;
+      case 1:
+        gate_.OnNeutral(attempt.sent, now_);
+        REQUIRE(gate_.Snapshot().state == before);
+        break;
+      default:
+        gate_.OnSuccess(attempt.sent, now_);
+        if (before == GateState::kProbing && attempt.is_probe) {
+          REQUIRE(gate_.Snapshot().state == GateState::kOpen);
+          ForgetProbes();
+        } else {
+          REQUIRE(gate_.Snapshot().state == before);
+        }
+        break;
+    }
+  }
+
+  void Trouble(const Attempt& attempt, GateState before) {
+    std::optional<Milliseconds> retry_after;
+    if (random_() % 2 == 0) retry_after = Milliseconds(1 + random_() % 20'000);
+    const std::optional<Timestamp> reopen_before = gate_.ReopenAt();
+    gate_.OnTrouble(attempt.sent, now_, retry_after, "trouble", std::uniform_real_distribution<double>(0, 1)(random_));
+    const GateState after = gate_.Snapshot().state;
+    if (before == GateState::kPaused) REQUIRE(after == before);
+    if (before == GateState::kThrottled) {
+      REQUIRE(after == before);
+      REQUIRE(*gate_.ReopenAt() >= *reopen_before);
+    }
+    if (attempt.is_probe && before == GateState::kProbing) REQUIRE(after == GateState::kThrottled);
+    if (after == GateState::kThrottled) {
+      ForgetProbes();
+      if (retry_after) {
+        not_before_ = std::max(not_before_, now_ + *retry_after);
+        REQUIRE(*gate_.ReopenAt() >= now_ + *retry_after);
+      }
+    }
+  }
+
+  std::size_t CountProbes() const {
+    return static_cast<std::size_t>(std::count_if(out_.begin(), out_.end(), [](const Attempt& attempt) { return attempt.is_probe; }));
+  }
+
+  void CheckInvariants() {
+    const GateSnapshot& snapshot = gate_.Snapshot();
+    REQUIRE(gate_.Limit() >= 1);
+    REQUIRE(gate_.Limit() <= max_);
+    REQUIRE(snapshot.reopen_at.has_value() == (snapshot.state == GateState::kThrottled));
+    REQUIRE((snapshot.pause != PauseReason::kNone) == (snapshot.state == GateState::kPaused));
+    REQUIRE(CountProbes() <= 1);
+    const bool has_changed = snapshot.state != since_state_;
+    if (gate_.TakeChanged()) {
+      since_state_ = snapshot.state;
+    } else {
+      REQUIRE_FALSE(has_changed);
+    }
+  }
+
+  std::mt19937 random_;
+  Timestamp now_ = kStart;
+  Timestamp not_before_{};
+  std::uint32_t max_;
+  Gate gate_;
+  std::vector<Attempt> out_;
+  GateState since_state_;
+};
+
+TEST_CASE("gate: on any walk one probe at a time, nothing while closed, limits kept, no Retry-After cut short") {
+  const unsigned seed = std::random_device{}();
+  CAPTURE(seed);
+  for (unsigned walk = 0; walk < 300; ++walk) {
+    CAPTURE(walk);
+    Walk steps(seed + walk);
+    for (int i = 0; i < 1000; ++i) steps.Step();
+  }
+}
+
+}  // namespace
+}  // namespace outboxd

@@ -1,0 +1,119 @@
+// tests/support/outbox_rows.h — an outbox on a temporary file with rows written straight into its tables, for tests of what reads them.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "core/ulid.h"
+#include "storage/database.h"
+#include "storage/schema.h"
+
+namespace outboxd::test {
+
+struct OutboxLine {
+  std::uint64_t sequence = 1;
+  std::string connection = "default", type = "track", customer = "42";
+  std::int64_t accepted_ms = 1'000;
+  std::int64_t attempts = 0;
+  std::optional<std::int64_t> due_ms, parked;
+  std::string reason;
+  std::string line = R"({"type":"track","id":"42","name":"purchase"})";
+};
+
+struct DeadLine {
+  std::uint64_t sequence = 1;
+  std::string connection = "default", type = "track", customer = "42";
+  std::int64_t accepted_ms = 1'000, dead_ms = 2'000;
+  std::string death = "rejected";
+  std::optional<std::int64_t> status = 400;
+  std::string reason = "400 Bad Request", cause = "400 bad name", answer = R"({"meta":{"error":"bad name"}})";
+  std::int64_t attempts = 1;
+  std::string line = R"({"type":"track","id":"42","name":"purchase"})";
+};
+
+struct AttemptLine {
+  std::uint64_t sequence = 1;
+  std::int64_t attempt = 1;
+  std::string connection = "default", type = "track", customer = "42";
+  std::int64_t sent_ms = 1'500, duration_ms = 12;
+  std::string result = "delivered";
+  std::optional<std::int64_t> status = 200;
+  std::string error, answer = "{}";
+};
+
+class OutboxRows {
+ public:
+  OutboxRows() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "outboxd-rows-XXXXXX").string();
+    REQUIRE(mkdtemp(pattern.data()) != nullptr);
+    folder_ = pattern;
+    auto database = Database::Open(File(), OpenMode::kReadWrite);
+    REQUIRE(database);
+    database_.emplace(std::move(*database));
+    REQUIRE(database_->Execute("PRAGMA journal_mode=WAL"));
+    for (const char* migration : schema::kMigrations) REQUIRE(database_->Execute(migration));
+  }
+  ~OutboxRows() {
+    database_.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  OutboxRows(const OutboxRows&) = delete;
+  OutboxRows& operator=(const OutboxRows&) = delete;
+
+  std::filesystem::path File() const { return folder_ / "outbox.db"; }
+  Database& Handle() { return *database_; }
+
+  // The id of the job with this sequence, in every table.
+  static std::string JobId(std::uint64_t sequence) { return Ulid::Make(FromUnixMs(1'000), Sequence{sequence}, 7).ToText(); }
+
+  void Add(const OutboxLine& row) {
+    const std::string job = JobId(row.sequence);
+    auto statement = database_->Prepare(
+        "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, attempts, due_ms, parked, reason, line)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    REQUIRE(statement);
+    statement->Bind(1, static_cast<std::int64_t>(row.sequence)).Bind(2, std::string_view(job)).Bind(3, std::string_view(row.connection));
+    statement->Bind(4, std::string_view(row.type)).BindTextOrNull(5, row.customer).Bind(6, row.accepted_ms).Bind(7, row.attempts);
+    statement->Bind(8, row.due_ms).Bind(9, row.parked).BindTextOrNull(10, row.reason).Bind(11, std::string_view(row.line));
+    REQUIRE(statement->Run());
+  }
+
+  void Add(const DeadLine& row) {
+    const std::string job = JobId(row.sequence);
+    auto statement = database_->Prepare(
+        "INSERT INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer,"
+        " attempts, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    REQUIRE(statement);
+    statement->Bind(1, static_cast<std::int64_t>(row.sequence)).Bind(2, std::string_view(job)).Bind(3, std::string_view(row.connection));
+    statement->Bind(4, std::string_view(row.type)).BindTextOrNull(5, row.customer).Bind(6, row.accepted_ms).Bind(7, row.dead_ms);
+    statement->Bind(8, std::string_view(row.death)).Bind(9, row.status).Bind(10, std::string_view(row.reason));
+    statement->Bind(11, std::string_view(row.cause)).BindTextOrNull(12, row.answer).Bind(13, row.attempts);
+    statement->Bind(14, std::string_view(row.line));
+    REQUIRE(statement->Run());
+  }
+
+  void Add(const AttemptLine& row) {
+    const std::string job = JobId(row.sequence);
+    auto statement = database_->Prepare(
+        "INSERT INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    REQUIRE(statement);
+    statement->Bind(1, static_cast<std::int64_t>(row.sequence)).Bind(2, row.attempt).Bind(3, std::string_view(job));
+    statement->Bind(4, std::string_view(row.connection)).Bind(5, std::string_view(row.type)).BindTextOrNull(6, row.customer);
+    statement->Bind(7, row.sent_ms).Bind(8, row.duration_ms).Bind(9, std::string_view(row.result)).Bind(10, row.status);
+    statement->BindTextOrNull(11, row.error).BindTextOrNull(12, row.answer);
+    REQUIRE(statement->Run());
+  }
+
+ private:
+  std::filesystem::path folder_;
+  std::optional<Database> database_;
+};
+
+}  // namespace outboxd::test
