@@ -191,7 +191,7 @@ void DispatcherThread::OnFinished(std::vector<Finished> finished) { mailbox_.Pos
 bool DispatcherThread::Post(Call call) { return mailbox_.Post(std::move(call)); }
 
 void DispatcherThread::Run() {
-  pthread_setname_np(pthread_self(), "outboxd-dispatch");
+  pthread_setname_np(pthread_self(), "outboxd-queue");
   std::vector<Message> messages;
   Milliseconds sleep{0};
   while (mailbox_.TakeAll(messages, sleep)) {

@@ -166,6 +166,15 @@ TEST_CASE("worker: each method has the length and type that belongs to it, also 
   }
 }
 
+TEST_CASE("worker: a large body leaves at once and does not ask for permission") {
+  StubServer server(Fine);
+  Bench bench;
+  const std::string body(3 << 20, 'b');
+  CHECK(bench.Do(RawTo(EndpointAt(server.Url()), "POST", "/v1/x", body)).answer.status == 200);
+  CHECK(server.Requests().at(0).body == body);
+  CHECK(server.Requests().at(0).head.find("Expect:") == std::string::npos);
+}
+
 TEST_CASE("worker: a credential probe asks for the account's region") {
   StubServer server(Fine);
   Bench bench;
@@ -432,6 +441,7 @@ TEST_CASE("worker: form and files leave as multipart/form-data, byte for byte, a
   transfer.job->job.raw->files = {{.name = "file", .filename = "a b\".png", .content = bytes},
                                   {.name = "note", .filename = "n.txt", .content = "hi"}};
   CHECK(bench.Do(std::move(transfer)).answer.status == 200);
+  bench.Do(RawTo(endpoint, "POST", "/v1/empty"));
   bench.Do(RawTo(endpoint, "POST", "/v1/plain", "{}"));
 
   const SeenRequest seen = server.Requests().at(0);
@@ -445,8 +455,10 @@ TEST_CASE("worker: form and files leave as multipart/form-data, byte for byte, a
                          bytes + "\r\n" + boundary +
                          "\r\nContent-Disposition: form-data; name=\"note\"; filename=\"n.txt\"\r\nContent-Type: text/plain\r\n\r\nhi\r\n" +
                          boundary + "--\r\n");
-  CHECK(server.Requests().at(1).body == "{}");
-  CHECK(server.Requests().at(1).HasHeader("Content-Type: application/json"));
+  CHECK(server.Requests().at(1).HasHeader("Content-Length: 0"));
+  CHECK(server.Requests().at(1).head.find("Content-Type:") == std::string::npos);
+  CHECK(server.Requests().at(2).body == "{}");
+  CHECK(server.Requests().at(2).HasHeader("Content-Type: application/json"));
 }
 
 TEST_CASE("worker: stopping brings everything under way back as stopped") {

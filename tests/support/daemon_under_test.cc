@@ -49,8 +49,8 @@ std::string RenderYaml(const ConfigValues& values) {
 ConfigValues TestConfig(const std::filesystem::path& dir, const std::string& base_url, const SimOptions& sim) {
   return {
       {"outbox.path", Quoted(dir / "outbox.db")},
-      {"listen.producer", "{path: " + Quoted(dir / "p.sock") + "}"},
-      {"listen.admin", "{path: " + Quoted(dir / "a.sock") + "}"},
+      {"listen.producer.path", Quoted(dir / "p.sock")},
+      {"listen.admin.path", Quoted(dir / "a.sock")},
       {"connections.default.base_url", Quoted(base_url)},
       {"connections.default.site_id", Quoted(sim.site_id)},
       {"connections.default.api_key", Quoted(sim.api_key)},

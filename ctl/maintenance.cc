@@ -1,0 +1,137 @@
+// outboxctl check, backup, forget, reload, metrics.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include "ctl/admin_client.h"
+#include "ctl/commands.h"
+#include "ctl/exit_code.h"
+#include "ctl/listing.h"
+#include "daemon/config.h"
+
+namespace outboxd {
+namespace {
+
+void PrintCheck(const Context& context, const std::string& file, const Result<Config>& config, const std::vector<std::string>& problems) {
+  const Console& console = context.console;
+  if (context.globals.json) {
+    JsonWriter writer;
+    writer.Object().Key("ok").Bool(problems.empty()).Key("file").String(file).Key("connections").Array();
+    if (config) {
+      for (const auto& [name, connection] : config->connections) writer.String(name);
+    }
+    writer.EndArray().Key("errors").Array();
+    for (const std::string& problem : problems) writer.String(problem);
+    console.out << writer.EndArray().EndObject().Text() << '\n';
+  }
+  if (!problems.empty()) {
+    for (const std::string& problem : problems) Report(console, Error{ErrorKind::kInvalid, problem, {}});
+    return;
+  }
+  if (context.globals.json) return;
+  console.out << EscapeForTerminal(file) << ": " << Paint(console, Colour::kGreen, "ok") << ", " << config->connections.size()
+              << (config->connections.size() == 1 ? " connection" : " connections") << '\n';
+  for (const auto& [name, connection] : config->connections) {
+    console.out << "  " << EscapeForTerminal(name) << " → " << EscapeForTerminal(connection.BaseUrl(std::nullopt)) << '\n';
+  }
+}
+
+int Check(const Context& context, const std::string& given) {
+  const std::string file = !given.empty() ? given : !context.globals.config.empty() ? context.globals.config : std::string(kDefaultConfigPath);
+  AssumeCredentialsDirectory();
+  const Result<Config> config = LoadConfig(file);
+  std::vector<std::string> problems;
+  if (!config) {
+    problems.push_back(config.error().message);
+  } else {
+    for (const auto& [name, connection] : config->connections) {
+      const Result<Credentials> credentials = ReadCredentials(connection);
+      if (!credentials) problems.push_back(credentials.error().message);
+    }
+  }
+  PrintCheck(context, file, config, problems);
+  return problems.empty() ? kExitDone : kExitRefused;
+}
+
+// The daemon has another working directory.
+int Backup(const Context& context, const std::string& file) {
+  std::error_code failed;
+  const std::filesystem::path path = std::filesystem::absolute(file, failed);
+  if (failed) return Report(context.console, Error{ErrorKind::kIo, "no working directory: " + failed.message(), {}});
+  JsonWriter body;
+  body.Object().Key("path").String(path.lexically_normal().string()).EndObject();
+  return AskAndPrint(
+      context, [&](AdminClient& client) { return client.Post("/v1/backup", body.Text(), Patience::kAsLongAsItTakes); },
+      [&](const JsonValue& answer) {
+        const auto bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(answer["bytes"].Int(), 0));
+        context.console.out << FormatBytes(bytes) << " written to " << EscapeForTerminal(answer["path"].String()) << '\n';
+      });
+}
+
+struct ForgetOptions {
+  std::string customer;
+  std::optional<std::string> connection;
+  bool yes = false;
+};
+
+int Forget(const Context& context, const ForgetOptions& options) {
+  if (!options.yes) {
+    return ReportUsage(context.console, "forget removes this customer's waiting jobs, dead letters and history for good: --yes confirms");
+  }
+  JsonWriter body;
+  body.Object().Key("customer").String(options.customer);
+  if (options.connection) body.Key("connection").String(*options.connection);
+  body.EndObject();
+  return AskAndPrint(
+      context, [&](AdminClient& client) { return client.Post("/v1/forget", body.Text(), Patience::kAsLongAsItTakes); },
+      [&](const JsonValue& answer) {
+        context.console.out << "Forgotten: " << FormatCount(answer["jobs"].Int()) << " waiting jobs, " << FormatCount(answer["dead"].Int())
+                            << " dead letters, " << FormatCount(answer["attempts"].Int()) << " attempts\n";
+      });
+}
+
+int Reload(const Context& context) {
+  return AskAndPrint(
+      context, [](AdminClient& client) { return client.Post("/v1/reload"); },
+      [&](const JsonValue&) { context.console.out << "The config was read again and is in force.\n"; });
+}
+
+int Metrics(const Context& context) {
+  int code = kExitDone;
+  const std::optional<std::string> socket = FindAdminSocket(context, code);
+  if (!socket) return code;
+  const Result<std::string> text = AdminClient(*socket).GetText("/metrics");
+  if (!text) return Report(context.console, text.error());
+  context.console.out << *text;
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddMaintenance(CLI::App& app, Context& context) {
+  CLI::App* check = app.add_subcommand("check", "Check a config file and the credentials it names; needs no daemon");
+  const auto config = std::make_shared<std::string>();
+  check->add_option("file", *config, "The config (default: --config)")->type_name("FILE");
+  check->final_callback([&context, config] { context.run = [&context, config] { return Check(context, *config); }; });
+
+  CLI::App* backup = app.add_subcommand("backup", "Copy the outbox into a new file while the daemon runs");
+  const auto file = std::make_shared<std::string>();
+  backup->add_option("file", *file, "A file that does not exist; the daemon's user must be able to write it")->required()->type_name("FILE");
+  backup->final_callback([&context, file] { context.run = [&context, file] { return Backup(context, *file); }; });
+
+  CLI::App* forget = app.add_subcommand("forget", "Remove everything the outbox holds of a customer");
+  const auto options = std::make_shared<ForgetOptions>();
+  forget->add_option("customer", options->customer, "Customer")->required()->type_name("CUSTOMER");
+  forget->add_option("--connection", options->connection, "Only on this connection")->type_name("NAME");
+  forget->add_flag("--yes", options->yes, "Confirm: what is removed is gone");
+  forget->final_callback([&context, options] { context.run = [&context, options] { return Forget(context, *options); }; });
+
+  CLI::App* reload = app.add_subcommand("reload", "Have the daemon read its config again");
+  reload->final_callback([&context] { context.run = [&context] { return Reload(context); }; });
+  CLI::App* metrics = app.add_subcommand("metrics", "The daemon's metrics as Prometheus text");
+  metrics->final_callback([&context] { context.run = [&context] { return Metrics(context); }; });
+}
+
+}  // namespace outboxd

@@ -1,0 +1,149 @@
+// outboxctl status: the daemon, its queue and its connections at a glance.
+#include <poll.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+
+#include "ctl/admin_client.h"
+#include "ctl/commands.h"
+#include "ctl/exit_code.h"
+#include "ctl/interrupt.h"
+#include "ctl/listing.h"
+
+namespace outboxd {
+namespace {
+
+std::uint64_t Bytes(const JsonValue& number) { return static_cast<std::uint64_t>(std::max<std::int64_t>(number.Int(), 0)); }
+
+// Ages are told by the daemon's clock: both times in the answer are its own.
+std::string AgeAt(const JsonValue& status, const JsonValue& unix_ms) {
+  return unix_ms.IsNumber() ? FormatAge(Milliseconds(status["now_ms"].Int() - unix_ms.Int())) : std::string();
+}
+
+void PrintHead(const Context& context, const JsonValue& status) {
+  const Console& console = context.console;
+  console.out << Paint(console, Colour::kBold, "outboxd " + EscapeForTerminal(status["version"].String())) << ", pid " << status["pid"].Int()
+              << ", up " << AgeAt(status, status["started_ms"]) << ", ";
+  if (status["accepting"].Bool()) {
+    console.out << Paint(console, Colour::kGreen, "accepting jobs") << "\n\n";
+  } else {
+    console.out << Paint(console, Colour::kRed, "refusing jobs: " + EscapeForTerminal(status["accepting_reason"].String())) << "\n\n";
+  }
+}
+
+std::string OldestAge(const JsonValue& status) {
+  std::int64_t oldest = 0;
+  for (const JsonValue& connection : status["connections"].Items()) {
+    const std::int64_t at = connection["oldest_ms"].Int();
+    if (at != 0 && (oldest == 0 || at < oldest)) oldest = at;
+  }
+  return oldest == 0 ? std::string() : FormatAge(Milliseconds(status["now_ms"].Int() - oldest));
+}
+
+void PrintQueue(const Context& context, const JsonValue& status) {
+  const JsonValue outbox = status["outbox"];
+  const JsonValue states = status["states"];
+  const JsonValue rates = status["rates"];
+  const JsonValue totals = status["totals"];
+  const auto count = [](const JsonValue& object, const char* name) { return FormatCount(object[name].Int()); };
+  const std::string oldest = OldestAge(status);
+  const bool has_dead = states["dead"].Int() > 0;
+  PrintFacts(context,
+             {{"waiting", count(outbox, "jobs") + " of at most " + count(outbox, "max_jobs") + (oldest.empty() ? "" : ", the oldest for " + oldest)},
+              {"  by state", count(states, "ready") + " ready, " + count(states, "in_flight") + " in flight, " + count(states, "deferred") +
+                                 " deferred, " + count(states, "blocked") + " blocked"},
+              {"dead letters", Cell(count(states, "dead"), has_dead ? Colour::kRed : Colour::kPlain)},
+              {"rates (10 s)", FormatRate(rates["accepted_per_s"].Number()) + " accepted, " + FormatRate(rates["attempts_per_s"].Number()) +
+                                   " attempted, " + FormatRate(rates["delivered_per_s"].Number()) + " delivered, " +
+                                   FormatRate(rates["dead_per_s"].Number()) + " dead"},
+              {"since start", count(totals, "accepted") + " accepted, " + count(totals, "refused") + " refused, " + count(totals, "attempts") +
+                                  " attempts, " + count(totals, "delivered") + " delivered, " + count(totals, "dead") + " dead"},
+              {"history", count(outbox, "attempts") + " attempts kept"},
+              {"outbox", outbox["path"].String()},
+              {"disk", FormatBytes(Bytes(outbox["bytes"])) + " of at most " + FormatBytes(Bytes(outbox["max_bytes"])) + "; " +
+                           FormatBytes(Bytes(outbox["disk_free_bytes"])) + " free on the disk"}});
+  context.console.out << '\n';
+}
+
+std::string StateText(const JsonValue& connection) {
+  const std::string pause = connection["pause"].String();
+  return connection["state"].String() + (pause.empty() ? "" : " (" + pause + ")");
+}
+
+std::string ReasonText(const JsonValue& status, const JsonValue& connection) {
+  std::string reason = connection["detail"].String();
+  const std::int64_t failures = connection["failures"].Int();
+  if (failures > 1) reason += (reason.empty() ? "" : "; ") + FormatCount(failures) + " failures in a row";
+  const std::int64_t wait = connection["reopen_ms"].Int() - status["now_ms"].Int();
+  if (connection["reopen_ms"].IsNumber() && wait > 0) reason += (reason.empty() ? "" : "; ") + ("next try in " + FormatAge(Milliseconds(wait)));
+  return reason;
+}
+
+void PrintConnections(const Context& context, const JsonValue& status) {
+  Table table({{"CONNECTION"},
+               {"STATE"},
+               {"SINCE", Align::kRight},
+               {"JOBS", Align::kRight},
+               {"READY", Align::kRight},
+               {"IN FLIGHT", Align::kRight},
+               {"DEFERRED", Align::kRight},
+               {"BLOCKED", Align::kRight},
+               {"DEAD", Align::kRight},
+               {"OLDEST", Align::kRight},
+               {"REASON"}});
+  for (const JsonValue& connection : status["connections"].Items()) {
+    const auto count = [&](const char* name) { return FormatCount(connection[name].Int()); };
+    table.Add({connection["name"].String(), Cell(StateText(connection), StateColour(connection["state"].String())),
+               AgeAt(status, connection["since_ms"]), count("jobs"), count("ready"), count("in_flight") + "/" + count("limit"), count("deferred"),
+               count("blocked"), count("dead"), AgeAt(status, connection["oldest_ms"]), ReasonText(status, connection)});
+  }
+  table.Print(context.console);
+}
+
+int ShowOnce(const Context& context, AdminClient& client, const char* before) {
+  const Result<JsonValue> status = client.Get("/v1/status");
+  if (!status) return Report(context.console, status.error());
+  context.console.out << before;
+  if (context.globals.json) {
+    context.console.out << status->ToText() << '\n';
+  } else {
+    PrintHead(context, *status);
+    PrintQueue(context, *status);
+    PrintConnections(context, *status);
+  }
+  context.console.out.flush();
+  return kExitDone;
+}
+
+int Watch(const Context& context, AdminClient& client, double seconds) {
+  constexpr const char* kClearScreen = "\x1b[H\x1b[2J";
+  const bool clear = context.console.out_is_terminal && !context.globals.json;
+  CatchInterrupts();
+  for (bool first = true;; first = false) {
+    const char* before = clear ? kClearScreen : first || context.globals.json ? "" : "\n";
+    if (const int code = ShowOnce(context, client, before); code != kExitDone) return code;
+    if (Interrupted() || !context.console.out) return kExitDone;
+    ::poll(nullptr, 0, static_cast<int>(seconds * 1000));  // ends early on a signal
+    if (Interrupted()) return kExitDone;
+  }
+}
+
+int Status(const Context& context, double watch_seconds) {
+  int code = kExitDone;
+  const std::optional<std::string> socket = FindAdminSocket(context, code);
+  if (!socket) return code;
+  AdminClient client(*socket);
+  return watch_seconds > 0 ? Watch(context, client, watch_seconds) : ShowOnce(context, client, "");
+}
+
+}  // namespace
+
+void AddStatus(CLI::App& app, Context& context) {
+  CLI::App* status = app.add_subcommand("status", "The daemon, its queue and its connections");
+  const auto seconds = std::make_shared<double>(0);
+  status->add_option("--watch", *seconds, "Show it again every so many seconds")->type_name("SECONDS")->check(CLI::Range(0.1, 86400.0));
+  status->final_callback([&context, seconds] { context.run = [&context, seconds] { return Status(context, *seconds); }; });
+}
+
+}  // namespace outboxd
