@@ -104,16 +104,23 @@ struct Config {
   LogLevel log_level = LogLevel::kInfo;
 };
 
-// Reads and checks `file`. `${NAME}` in a string is replaced by the environment variable; unset is an error.
+// Reads and checks `file`. `${NAME}` in a value is replaced by the environment variable; unset is an error. A wrong config is kInvalid: up
+// to ten problems, one a line as "FILE:LINE: KEY: what is allowed". Secrets are never shown.
 Result<Config> LoadConfig(const std::filesystem::path& file);
+// The same for the text of a config; `file` is only named.
+Result<Config> ParseConfig(const std::string& text, const std::filesystem::path& file);
 
-// Site id and API key of a connection, read now. Trailing newlines are cut; an empty or unreadable one, or one with control bytes or (site id) a colon, is an error that
-// names the key and never shows the value.
+// Every key there is, as "limits.line_bytes", sorted; "NAME" stands for a connection's name.
+std::vector<std::string> KnownConfigKeys();
+
 struct Credentials {
   std::string site_id;
   std::string api_key;
   friend bool operator==(const Credentials&, const Credentials&) = default;
 };
+
+// Site id and API key of a connection, read now. Trailing newlines are cut; an empty or unreadable one, or one with control bytes or
+// (site id) a colon, is an error that names the key and never shows the value.
 Result<Credentials> ReadCredentials(const ConnectionConfig& connection);
 
 }  // namespace outboxd

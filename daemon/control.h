@@ -4,11 +4,13 @@
 // Backup, Forget, Redrive and Drop take as long as their work. Errors carry the kind that the API's status comes from.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/gate.h"

@@ -1,7 +1,7 @@
 // daemon/http_server.h — HTTP/1.1 on a listening socket, by libmicrohttpd: a thread per connection, so a handler may wait.
 //
 // Limits: a body over the limit is answered with `too_large` and the connection closed; a request head over its limit with 431 or 414;
-// connections beyond the limit wait in the socket's backlog or are closed; an idle one is closed after `idle_timeout`.
+// a connection beyond the limit is closed at once, an idle one after `idle_timeout`.
 // Paths: nothing is decoded here, so that an encoded "/" inside a segment survives.
 #pragma once
 
