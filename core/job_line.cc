@@ -15,6 +15,8 @@ namespace {
 using members::Bit;
 using members::Name;
 
+constexpr std::size_t kMembersKept = 256;  // for the next line: a hostile one may have a hundred thousand
+
 tl::unexpected<LineError> Refuse(std::string field, std::string message, LineErrorCode code = LineErrorCode::kInvalidJob) {
   return tl::unexpected(LineError{code, std::move(field), std::move(message), {}, false});
 }
@@ -77,6 +79,12 @@ tl::expected<Job, LineError> Read(std::string line, const std::vector<Member>& f
   return job;
 }
 
+tl::expected<Job, LineError> ReadScanned(const Result<ValueKind>& root, std::string line, const std::vector<Member>& found) {
+  if (!root && root.error().kind == ErrorKind::kInvalid) return Refuse({}, root.error().message, LineErrorCode::kInvalidJson);
+  if (!root || *root != ValueKind::kObject) return Refuse({}, "a job is one JSON object");
+  return Read(std::move(line), found);
+}
+
 void EchoRef(const std::vector<Member>& found, LineError& error) {
   const auto ref = std::find_if(found.begin(), found.end(), [](const Member& member) { return member.key == "ref"; });
   if (ref == found.end() || ref->kind != ValueKind::kString || ref->text.size() > limits::kRefBytes) return;
@@ -90,10 +98,9 @@ tl::expected<Job, LineError> ParseJobLine(std::string line) {
   thread_local std::vector<Member> found;
   found.clear();
   const Result<ValueKind> root = ScanMembers(line, found);
-  if (!root && root.error().kind == ErrorKind::kInvalid) return Refuse({}, root.error().message, LineErrorCode::kInvalidJson);
-  if (!root || *root != ValueKind::kObject) return Refuse({}, "a job is one JSON object");
-  tl::expected<Job, LineError> job = Read(std::move(line), found);
+  tl::expected<Job, LineError> job = ReadScanned(root, std::move(line), found);
   if (!job) EchoRef(found, job.error());
+  if (found.capacity() > kMembersKept) found = {};
   return job;
 }
 

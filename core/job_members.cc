@@ -130,7 +130,8 @@ Result<void> ReadTimestamp(const Member& member, Job& job) {
   job.timestamp = member.raw;
   if (member.kind == ValueKind::kString) {
     const std::optional<Timestamp> at = ParseRfc3339(member.text);
-    if (!at || ToUnixMs(*at) < 0 || member.raw.length != member.text.size() + 2) return Bad(std::string(kWanted));
+    const bool in_range = at && ToUnixMs(*at) >= 0 && ToUnixMs(*at) / 1000 <= kLastUnixSecond;
+    if (!in_range || member.raw.length != member.text.size() + 2) return Bad(std::string(kWanted));
     return {};
   }
   const std::string_view json = job.Text(member.raw);

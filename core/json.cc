@@ -171,12 +171,24 @@ Result<JsonValue> JsonValue::Parse(std::string_view text) {
   return JsonValue(document, &document->root.children.front());
 }
 
-bool JsonValue::IsNull() const { return node_ == nullptr || node_->kind == ValueKind::kNull; }
-bool JsonValue::IsObject() const { return node_ != nullptr && node_->kind == ValueKind::kObject; }
-bool JsonValue::IsArray() const { return node_ != nullptr && node_->kind == ValueKind::kArray; }
-bool JsonValue::IsString() const { return node_ != nullptr && node_->kind == ValueKind::kString; }
-bool JsonValue::IsNumber() const { return node_ != nullptr && node_->kind == ValueKind::kNumber; }
-bool JsonValue::IsBool() const { return node_ != nullptr && (node_->kind == ValueKind::kTrue || node_->kind == ValueKind::kFalse); }
+bool JsonValue::IsNull() const {
+  return node_ == nullptr || node_->kind == ValueKind::kNull;
+}
+bool JsonValue::IsObject() const {
+  return node_ != nullptr && node_->kind == ValueKind::kObject;
+}
+bool JsonValue::IsArray() const {
+  return node_ != nullptr && node_->kind == ValueKind::kArray;
+}
+bool JsonValue::IsString() const {
+  return node_ != nullptr && node_->kind == ValueKind::kString;
+}
+bool JsonValue::IsNumber() const {
+  return node_ != nullptr && node_->kind == ValueKind::kNumber;
+}
+bool JsonValue::IsBool() const {
+  return node_ != nullptr && (node_->kind == ValueKind::kTrue || node_->kind == ValueKind::kFalse);
+}
 
 JsonValue JsonValue::operator[](std::string_view name) const {
   if (!IsObject()) return {};
@@ -204,10 +216,18 @@ std::vector<std::pair<std::string, JsonValue>> JsonValue::Members() const {
   return members;
 }
 
-std::string JsonValue::String(std::string_view fallback) const { return IsString() ? node_->text : std::string(fallback); }
-std::int64_t JsonValue::Int(std::int64_t fallback) const { return IsNumber() ? ToInteger(node_->raw).value_or(fallback) : fallback; }
-double JsonValue::Number(double fallback) const { return IsNumber() ? ToDouble(node_->raw).value_or(fallback) : fallback; }
-bool JsonValue::Bool(bool fallback) const { return IsBool() ? node_->kind == ValueKind::kTrue : fallback; }
+std::string JsonValue::String(std::string_view fallback) const {
+  return IsString() ? node_->text : std::string(fallback);
+}
+std::int64_t JsonValue::Int(std::int64_t fallback) const {
+  return IsNumber() ? ToInteger(node_->raw).value_or(fallback) : fallback;
+}
+double JsonValue::Number(double fallback) const {
+  return IsNumber() ? ToDouble(node_->raw).value_or(fallback) : fallback;
+}
+bool JsonValue::Bool(bool fallback) const {
+  return IsBool() ? node_->kind == ValueKind::kTrue : fallback;
+}
 
 std::string JsonValue::ToText() const {
   if (node_ == nullptr) return "null";
@@ -269,7 +289,9 @@ JsonWriter& JsonWriter::String(std::string_view text) {
   return *this;
 }
 
-JsonWriter& JsonWriter::Int(std::int64_t number) { return Raw(std::to_string(number)); }
+JsonWriter& JsonWriter::Int(std::int64_t number) {
+  return Raw(std::to_string(number));
+}
 
 JsonWriter& JsonWriter::Number(double number) {
   if (!std::isfinite(number)) return Null();
@@ -278,8 +300,12 @@ JsonWriter& JsonWriter::Number(double number) {
   return Raw(std::string_view(digits, static_cast<std::size_t>(written.ptr - digits)));
 }
 
-JsonWriter& JsonWriter::Bool(bool value) { return Raw(value ? "true" : "false"); }
-JsonWriter& JsonWriter::Null() { return Raw("null"); }
+JsonWriter& JsonWriter::Bool(bool value) {
+  return Raw(value ? "true" : "false");
+}
+JsonWriter& JsonWriter::Null() {
+  return Raw("null");
+}
 
 JsonWriter& JsonWriter::Raw(std::string_view json) {
   Separate();

@@ -18,7 +18,7 @@ using rapidjson::SizeType;
 class MemberHandler {
  public:
   MemberHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Member>& members)
-      : text_(text), stream_(stream), members_(members) {}
+      : text_(text), stream_(stream), members_(members), has_escapes_(text.find("\\u") != std::string::npos) {}
 
   bool Null() { return Scalar(ValueKind::kNull, 4); }
   bool Bool(bool value) { return value ? Scalar(ValueKind::kTrue, 4) : Scalar(ValueKind::kFalse, 5); }
@@ -30,6 +30,7 @@ class MemberHandler {
   bool RawNumber(const char*, SizeType, bool) { return Number(); }
 
   bool String(const char* decoded, SizeType length, bool) {
+    if (HasLoneSurrogate(std::string_view(decoded, length))) return false;
     if (depth_ != 1) return depth_ != 0;
     const std::size_t start = stream_.Tell();
     Member& member = Begin(ValueKind::kString, start);
@@ -39,6 +40,7 @@ class MemberHandler {
   }
 
   bool Key(const char* decoded, SizeType length, bool) {
+    if (HasLoneSurrogate(std::string_view(decoded, length))) return false;
     if (depth_ == 1) key_.assign(decoded, length);
     return true;
   }
@@ -49,10 +51,19 @@ class MemberHandler {
   bool EndArray(SizeType) { return Close(); }
 
   bool too_deep() const { return depth_ > limits::kJsonDepth; }
-  bool not_container() const { return depth_ == 0; }
+  bool lone_surrogate() const { return lone_surrogate_; }
   ValueKind root() const { return root_; }
 
  private:
+  // RapidJSON lets an escaped low surrogate without its high one pass; decoded it would not be UTF-8.
+  bool HasLoneSurrogate(std::string_view decoded) {
+    if (!has_escapes_) return false;
+    for (std::size_t at = decoded.find('\xed'); at != std::string_view::npos; at = decoded.find('\xed', at + 1)) {
+      if (at + 1 < decoded.size() && static_cast<unsigned char>(decoded[at + 1]) >= 0xa0) lone_surrogate_ = true;
+    }
+    return lone_surrogate_;
+  }
+
   Member& Begin(ValueKind kind, std::size_t start) {
     Member& member = members_.emplace_back();
     member.key.swap(key_);
@@ -98,6 +109,8 @@ class MemberHandler {
   const std::string& text_;
   const rapidjson::StringStream& stream_;
   std::vector<Member>& members_;
+  const bool has_escapes_;
+  bool lone_surrogate_ = false;
   std::string key_;
   std::size_t depth_ = 0;
   ValueKind root_ = ValueKind::kNull;
@@ -177,6 +190,9 @@ Result<ValueKind> Scan(const std::string& original, const std::string& parsed, s
   if (result.Code() == rapidjson::kParseErrorTermination) {
     if (handler.too_deep()) {
       return Fail(ErrorKind::kInvalid, "nested deeper than " + std::to_string(limits::kJsonDepth) + " levels");
+    }
+    if (handler.lone_surrogate()) {
+      return Fail(ErrorKind::kInvalid, "a lone surrogate escape (byte " + std::to_string(result.Offset() + 1) + ")");
     }
     return Fail(ErrorKind::kConflict, "neither an object nor an array");
   }

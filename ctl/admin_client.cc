@@ -26,12 +26,12 @@ std::size_t Collect(char* data, std::size_t size, std::size_t count, void* into)
 // `unavailable` is the Track API behind the daemon, not the daemon: to a script the daemon said no.
 ErrorKind KindFromName(std::string_view name) {
   constexpr std::array<std::pair<std::string_view, ErrorKind>, 7> kKinds = {{{"invalid", ErrorKind::kInvalid},
-                                                                            {"not_found", ErrorKind::kNotFound},
-                                                                            {"conflict", ErrorKind::kConflict},
-                                                                            {"busy", ErrorKind::kBusy},
-                                                                            {"full", ErrorKind::kFull},
-                                                                            {"unavailable", ErrorKind::kIo},
-                                                                            {"internal", ErrorKind::kInternal}}};
+                                                                             {"not_found", ErrorKind::kNotFound},
+                                                                             {"conflict", ErrorKind::kConflict},
+                                                                             {"busy", ErrorKind::kBusy},
+                                                                             {"full", ErrorKind::kFull},
+                                                                             {"unavailable", ErrorKind::kIo},
+                                                                             {"internal", ErrorKind::kInternal}}};
   for (const auto& [text, kind] : kKinds) {
     if (text == name) return kind;
   }
@@ -53,7 +53,8 @@ Error Refusal(long status, const std::string& body) {
 std::string Reachability(const std::filesystem::path& socket, const std::string& why, long system_error) {
   std::string text = "cannot reach the daemon at " + socket.string() + ": ";
   text += system_error != 0 ? std::strerror(static_cast<int>(system_error)) : why;
-  if (system_error == ENOENT || system_error == ECONNREFUSED) text += " (is outboxd running? another place is given by --socket or --config)";
+  if (system_error == ENOENT || system_error == ECONNREFUSED)
+    text += " (is outboxd running? another place is given by --socket or --config)";
   if (system_error == EACCES) text += " (your user needs to be in the socket's group)";
   return text;
 }
@@ -139,7 +140,9 @@ Result<JsonValue> AdminClient::Get(std::string_view path, const Query& query) {
   return ReadJson(Perform(target, nullptr, Patience::kBrief));
 }
 
-Result<std::string> AdminClient::GetText(std::string_view path) { return Perform(std::string(path), nullptr, Patience::kBrief); }
+Result<std::string> AdminClient::GetText(std::string_view path) {
+  return Perform(std::string(path), nullptr, Patience::kBrief);
+}
 
 Result<JsonValue> AdminClient::Post(std::string_view path, const std::string& body, Patience patience) {
   return ReadJson(Perform(std::string(path), &body, patience));

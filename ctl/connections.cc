@@ -11,7 +11,9 @@
 namespace outboxd {
 namespace {
 
-std::string PathOf(const std::string& connection, const char* action) { return "/v1/connections/" + PercentEncode(connection) + "/" + action; }
+std::string PathOf(const std::string& connection, const char* action) {
+  return "/v1/connections/" + PercentEncode(connection) + "/" + action;
+}
 
 int Pause(const Context& context, const std::string& name) {
   return AskAndPrint(

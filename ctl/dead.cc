@@ -37,8 +37,9 @@ void PrintGroups(const Context& context, const JsonValue& answer) {
   Table table({{"COUNT", Align::kRight}, {"DEATH"}, {"STATUS", Align::kRight}, {"FIRST"}, {"LAST"}, {"EXAMPLE"}, {"CAUSE"}});
   for (const JsonValue& group : answer["groups"].Items()) {
     const std::int64_t status = group["status"].Int();
-    table.Add({FormatCount(group["count"].Int()), Cell(group["death"].String(), Colour::kRed), status == 0 ? std::string() : std::to_string(status),
-               TimeText(context, group["first_ms"]), TimeText(context, group["last_ms"]), group["example"].String(), group["cause"].String()});
+    table.Add({FormatCount(group["count"].Int()), Cell(group["death"].String(), Colour::kRed),
+               status == 0 ? std::string() : std::to_string(status), TimeText(context, group["first_ms"]),
+               TimeText(context, group["last_ms"]), group["example"].String(), group["cause"].String()});
   }
   if (answer["groups"].Items().empty()) {
     context.console.out << "No dead letters.\n";
@@ -90,7 +91,9 @@ bool ScopeIsClear(const Context& context, const DeadOptions& options, const char
   return true;
 }
 
-std::string Letters(std::int64_t count) { return FormatCount(count) + (count == 1 ? " dead letter" : " dead letters"); }
+std::string Letters(std::int64_t count) {
+  return FormatCount(count) + (count == 1 ? " dead letter" : " dead letters");
+}
 
 int Redrive(const Context& context, const DeadOptions& options) {
   if (!ScopeIsClear(context, options, "redrive")) return kExitUsage;

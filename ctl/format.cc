@@ -62,7 +62,9 @@ std::string FormatRate(double per_second) {
   return FormatCount(std::llround(std::min(per_second, 1e15))) + "/s";
 }
 
-std::string FormatPercent(double part) { return OneDecimal(std::clamp(part, 0.0, 1.0) * 100) + "%"; }
+std::string FormatPercent(double part) {
+  return OneDecimal(std::clamp(part, 0.0, 1.0) * 100) + "%";
+}
 
 std::string FormatTime(Timestamp at, Zone zone) {
   if (zone == Zone::kUtc) return FormatRfc3339(at);

@@ -10,11 +10,11 @@
 
 namespace outboxd {
 
-std::string FormatAge(Milliseconds age);         // "3m 12s", "2d 4h", "450ms"; negative ages count as 0
-std::string FormatCount(std::int64_t count);     // "12,345"
-std::string FormatBytes(std::uint64_t bytes);    // "512 B", "1.2 GiB"
-std::string FormatRate(double per_second);       // "1,180/s", "0.4/s"
-std::string FormatPercent(double part);          // 0.4567 → "45.7%"
+std::string FormatAge(Milliseconds age);       // "3m 12s", "2d 4h", "450ms"; negative ages count as 0
+std::string FormatCount(std::int64_t count);   // "12,345"
+std::string FormatBytes(std::uint64_t bytes);  // "512 B", "1.2 GiB"
+std::string FormatRate(double per_second);     // "1,180/s", "0.4/s"
+std::string FormatPercent(double part);        // 0.4567 → "45.7%"
 
 enum class Zone { kLocal, kUtc };
 std::string FormatTime(Timestamp at, Zone zone);  // "2026-11-24 04:10:27" here, "2026-11-24T03:10:27.123Z" in UTC

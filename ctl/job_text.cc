@@ -10,13 +10,17 @@
 namespace outboxd {
 namespace {
 
-Failure Bad(std::string flag, std::string message) { return Fail(ErrorKind::kInvalid, std::move(message), std::move(flag)); }
+Failure Bad(std::string flag, std::string message) {
+  return Fail(ErrorKind::kInvalid, std::move(message), std::move(flag));
+}
 
 void WriteText(JsonWriter& writer, std::string_view member, const std::optional<std::string>& value) {
   if (value) writer.Key(member).String(*value);
 }
 
-bool IsDigits(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
+bool IsDigits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
 
 // Unix seconds stay a number, any other text is the daemon's to judge.
 void WriteTime(JsonWriter& writer, std::string_view member, const std::optional<std::string>& value) {
@@ -141,7 +145,8 @@ Result<void> WriteBody(JsonWriter& writer, const JobFlags& flags) {
   if (!flags.body_json) return {};
   const Result<std::string> body = CheckedJson("--body-json", *flags.body_json);
   if (!body) return tl::unexpected(body.error());
-  if (body->starts_with('"')) return Bad("--body-json", "a JSON string would be sent without its quotes; give it to --body as it shall be sent");
+  if (body->starts_with('"'))
+    return Bad("--body-json", "a JSON string would be sent without its quotes; give it to --body as it shall be sent");
   writer.Key("body").Raw(*body);
   return {};
 }

@@ -20,8 +20,8 @@ struct FileFlag {
 struct JobFlags {
   std::string type;
   std::optional<std::string> connection, id, anonymous_id, name, url, timestamp, event_id, max_age, region, ref;
-  std::optional<std::string> object;    // --attributes or --data: a JSON object
-  std::vector<std::string> fields;      // --attribute or --data-field: name=text or name:=json
+  std::optional<std::string> object;  // --attributes or --data: a JSON object
+  std::vector<std::string> fields;    // --attribute or --data-field: name=text or name:=json
   std::optional<std::string> device_id, platform, last_used, form_id, segment_id, id_type, primary, secondary;
   std::vector<std::string> ids;
   std::optional<std::string> delivery_id, metric, recipient, reason, href;

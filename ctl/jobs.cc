@@ -106,7 +106,9 @@ int History(const Context& context, const HistoryOptions& options) {
 int Cancel(const Context& context, const std::string& job) {
   return AskAndPrint(
       context, [&](AdminClient& client) { return client.Post("/v1/jobs/" + PercentEncode(job) + "/cancel"); },
-      [&](const JsonValue&) { context.console.out << "Cancelled: the job is a dead letter now (outboxctl dead show " << EscapeForTerminal(job) << ").\n"; });
+      [&](const JsonValue&) {
+        context.console.out << "Cancelled: the job is a dead letter now (outboxctl dead show " << EscapeForTerminal(job) << ").\n";
+      });
 }
 
 CLI::App* AddJobVerb(CLI::App& app, Context& context, const std::string& name, const std::string& help,
@@ -137,7 +139,8 @@ void AddJobs(CLI::App& app, Context& context) {
   history->add_option("job", history_options->job, "Job id")->type_name("JOB");
   history->add_option("--customer", history_options->customer, "All attempts for this customer")->type_name("ID");
   history->add_option("--connection", history_options->connection, "With --customer: only on this connection")->type_name("NAME");
-  history->final_callback([&context, history_options] { context.run = [&context, history_options] { return History(context, *history_options); }; });
+  history->final_callback(
+      [&context, history_options] { context.run = [&context, history_options] { return History(context, *history_options); }; });
 }
 
 }  // namespace outboxd

@@ -41,7 +41,7 @@ class LineReader {
   std::size_t scanned_ = 0;  // no newline before this
   std::uint64_t offset_;     // of buffer_[start_]
   std::uint64_t lines_;
-  bool skipping_ = false;    // inside a line that is too long
+  bool skipping_ = false;  // inside a line that is too long
   bool ended_ = false;
 };
 

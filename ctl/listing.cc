@@ -120,7 +120,15 @@ RowView JobRows(const Context& context) {
 }
 
 RowView AttemptRows(const Context& context) {
-  return {{{"SENT"}, {"JOB"}, {"ATTEMPT", Align::kRight}, {"TYPE"}, {"CUSTOMER"}, {"TOOK", Align::kRight}, {"STATUS", Align::kRight}, {"RESULT"}, {"ANSWER"}},
+  return {{{"SENT"},
+           {"JOB"},
+           {"ATTEMPT", Align::kRight},
+           {"TYPE"},
+           {"CUSTOMER"},
+           {"TOOK", Align::kRight},
+           {"STATUS", Align::kRight},
+           {"RESULT"},
+           {"ANSWER"}},
           [&context](const JsonValue& row) -> std::vector<Cell> {
             const std::string result = row["result"].String();
             const std::int64_t status = row["status"].Int();
@@ -139,7 +147,15 @@ RowView AttemptRows(const Context& context) {
 }
 
 RowView DeadRows(const Context& context) {
-  return {{{"JOB"}, {"DEATH"}, {"STATUS", Align::kRight}, {"CONNECTION"}, {"TYPE"}, {"CUSTOMER"}, {"DIED"}, {"ATTEMPTS", Align::kRight}, {"REASON"}},
+  return {{{"JOB"},
+           {"DEATH"},
+           {"STATUS", Align::kRight},
+           {"CONNECTION"},
+           {"TYPE"},
+           {"CUSTOMER"},
+           {"DIED"},
+           {"ATTEMPTS", Align::kRight},
+           {"REASON"}},
           [&context](const JsonValue& row) -> std::vector<Cell> {
             const std::int64_t status = row["status"].Int();
             const std::string age = AgeText(context, row["dead_ms"]);
@@ -161,7 +177,9 @@ std::vector<std::pair<std::string, Cell>> DeadFacts(const Context& context, cons
           {"death", Cell(dead["death"].String(), Colour::kRed)},
           {"reason", dead["reason"].String()},
           {"status", status == 0 ? std::string() : std::to_string(status)},
-          {"answer", dead["answer"].IsString() ? dead["answer"].String() : dead["answer"].IsNull() ? std::string() : dead["answer"].ToText()},
+          {"answer", dead["answer"].IsString() ? dead["answer"].String()
+                     : dead["answer"].IsNull() ? std::string()
+                                               : dead["answer"].ToText()},
           {"cause", dead["cause"].String()},
           {"connection", dead["connection"].String()},
           {"type", dead["type"].String()},

@@ -39,7 +39,9 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
 }
 
 int Check(const Context& context, const std::string& given) {
-  const std::string file = !given.empty() ? given : !context.globals.config.empty() ? context.globals.config : std::string(kDefaultConfigPath);
+  const std::string file = !given.empty()                    ? given
+                           : !context.globals.config.empty() ? context.globals.config
+                                                             : std::string(kDefaultConfigPath);
   AssumeCredentialsDirectory();
   const Result<Config> config = LoadConfig(file);
   std::vector<std::string> problems;
@@ -118,7 +120,9 @@ void AddMaintenance(CLI::App& app, Context& context) {
 
   CLI::App* backup = app.add_subcommand("backup", "Copy the outbox into a new file while the daemon runs");
   const auto file = std::make_shared<std::string>();
-  backup->add_option("file", *file, "A file that does not exist; the daemon's user must be able to write it")->required()->type_name("FILE");
+  backup->add_option("file", *file, "A file that does not exist; the daemon's user must be able to write it")
+      ->required()
+      ->type_name("FILE");
   backup->final_callback([&context, file] { context.run = [&context, file] { return Backup(context, *file); }; });
 
   CLI::App* forget = app.add_subcommand("forget", "Remove everything the outbox holds of a customer");

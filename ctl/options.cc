@@ -15,7 +15,7 @@ Result<Config> ReadConfig(const Globals& globals) {
   return LoadConfig(globals.config.empty() ? std::filesystem::path(kDefaultConfigPath) : std::filesystem::path(globals.config));
 }
 
-Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given, SocketConfig Config::* socket) {
+Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given, SocketConfig Config::*socket) {
   if (!given.empty()) return std::filesystem::path(given);
   const Result<Config> config = ReadConfig(globals);
   if (config) return ((*config).*socket).path;
@@ -40,8 +40,12 @@ void AddGlobals(CLI::App& app, Globals& globals) {
   app.add_flag("--utc", globals.utc, "Times as RFC 3339 in UTC instead of local ones");
 }
 
-Result<std::filesystem::path> AdminSocket(const Globals& globals) { return FindSocket(globals, globals.socket, &Config::admin); }
-Result<std::filesystem::path> ProducerSocket(const Globals& globals) { return FindSocket(globals, globals.producer, &Config::producer); }
+Result<std::filesystem::path> AdminSocket(const Globals& globals) {
+  return FindSocket(globals, globals.socket, &Config::admin);
+}
+Result<std::filesystem::path> ProducerSocket(const Globals& globals) {
+  return FindSocket(globals, globals.producer, &Config::producer);
+}
 
 void AssumeCredentialsDirectory() {
   constexpr int kKeep = 0;
@@ -100,8 +104,7 @@ void AddCommonFilter(CLI::App& verb, Filter& filter, const std::string& since) {
 }  // namespace
 
 void AddJobFilter(CLI::App& verb, Filter& filter) {
-  verb.add_option("--state", filter.state, "Only jobs in this state")
-      ->check(CLI::IsMember({"ready", "in_flight", "deferred", "blocked"}));
+  verb.add_option("--state", filter.state, "Only jobs in this state")->check(CLI::IsMember({"ready", "in_flight", "deferred", "blocked"}));
   AddCommonFilter(verb, filter, "was accepted");
 }
 

@@ -23,7 +23,9 @@ Failure Unreachable(const std::filesystem::path& socket, int error) {
   return Fail(ErrorKind::kUnavailable, std::move(text));
 }
 
-Failure Closed() { return Fail(ErrorKind::kUnavailable, "the daemon closed the connection"); }
+Failure Closed() {
+  return Fail(ErrorKind::kUnavailable, "the daemon closed the connection");
+}
 
 }  // namespace
 
@@ -40,7 +42,9 @@ Result<ProducerClient> ProducerClient::Connect(const std::filesystem::path& sock
   return client;
 }
 
-ProducerClient::ProducerClient(ProducerClient&& other) noexcept { *this = std::move(other); }
+ProducerClient::ProducerClient(ProducerClient&& other) noexcept {
+  *this = std::move(other);
+}
 
 ProducerClient& ProducerClient::operator=(ProducerClient&& other) noexcept {
   std::swap(fd_, other.fd_);

@@ -208,7 +208,8 @@ void AddSegment(CLI::App& verb, JobFlags& flags) {
 
 void AddMetric(CLI::App& verb, JobFlags& flags) {
   AddText(verb, "--delivery-id", flags.delivery_id, "ID", "Delivery that is reported on", kRequired);
-  AddText(verb, "--metric", flags.metric, "NAME", "bounced, clicked, converted, deferred, delivered, dropped, opened or spammed", kRequired);
+  AddText(verb, "--metric", flags.metric, "NAME", "bounced, clicked, converted, deferred, delivered, dropped, opened or spammed",
+          kRequired);
   AddText(verb, "--recipient", flags.recipient, "TEXT", "Recipient");
   AddText(verb, "--reason", flags.reason, "TEXT", "Reason of a failure");
   AddText(verb, "--href", flags.href, "URL", "Link that was clicked");
@@ -266,13 +267,15 @@ constexpr std::array<std::pair<const char*, const char*>, 14> kTypes = {{
 void AddSend(CLI::App& app, Context& context) {
   CLI::App* send = app.add_subcommand("send", "Hand one job to the daemon; prints its id once it is safe on disk");
   const auto options = std::make_shared<SendOptions>();
-  send->add_option("--json", options->json_line, "A finished line instead of a type; - reads lines from standard input. Without LINE: print the reply")
-      ->type_name("[LINE]")
-      ->expected(0, 1)
-      ->each([options](const std::string&) { options->json = true; });
-  send->footer("Examples:\n  outboxctl send identify --id 42 --attribute plan=pro --attribute age:=30\n"
-               "  outboxctl send raw --method PUT --path /v1/customers/42 --body-json '{\"plan\":\"pro\"}'\n"
-               "  printf '%s\\n' \"$lines\" | outboxctl send --json -");
+  const CLI::Option* json =
+      send->add_option("--json", options->json_line,
+                       "A finished line instead of a type; - reads lines from standard input. Without LINE: print the reply")
+          ->type_name("[LINE]")
+          ->expected(0, 1);
+  send->footer(
+      "Examples:\n  outboxctl send identify --id 42 --attribute plan=pro --attribute age:=30\n"
+      "  outboxctl send raw --method PUT --path /v1/customers/42 --body-json '{\"plan\":\"pro\"}'\n"
+      "  printf '%s\\n' \"$lines\" | outboxctl send --json -");
   send->require_subcommand(0, 1);
   for (const auto& [type, help] : kTypes) {
     CLI::App* verb = send->add_subcommand(type, help);
@@ -280,7 +283,10 @@ void AddSend(CLI::App& app, Context& context) {
     AddCommon(*verb, options->flags);
     verb->callback([options, name = std::string(type)] { options->flags.type = name; });
   }
-  send->final_callback([&context, options] { context.run = [&context, options] { return Send(context, *options); }; });
+  send->final_callback([&context, options, json] {
+    options->json = json->count() > 0;
+    context.run = [&context, options] { return Send(context, *options); };
+  });
 }
 
 }  // namespace outboxd

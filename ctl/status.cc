@@ -14,7 +14,9 @@
 namespace outboxd {
 namespace {
 
-std::uint64_t Bytes(const JsonValue& number) { return static_cast<std::uint64_t>(std::max<std::int64_t>(number.Int(), 0)); }
+std::uint64_t Bytes(const JsonValue& number) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(number.Int(), 0));
+}
 
 // Ages are told by the daemon's clock: both times in the answer are its own.
 std::string AgeAt(const JsonValue& status, const JsonValue& unix_ms) {
@@ -23,8 +25,8 @@ std::string AgeAt(const JsonValue& status, const JsonValue& unix_ms) {
 
 void PrintHead(const Context& context, const JsonValue& status) {
   const Console& console = context.console;
-  console.out << Paint(console, Colour::kBold, "outboxd " + EscapeForTerminal(status["version"].String())) << ", pid " << status["pid"].Int()
-              << ", up " << AgeAt(status, status["started_ms"]) << ", ";
+  console.out << Paint(console, Colour::kBold, "outboxd " + EscapeForTerminal(status["version"].String())) << ", pid "
+              << status["pid"].Int() << ", up " << AgeAt(status, status["started_ms"]) << ", ";
   if (status["accepting"].Bool()) {
     console.out << Paint(console, Colour::kGreen, "accepting jobs") << "\n\n";
   } else {
@@ -49,20 +51,22 @@ void PrintQueue(const Context& context, const JsonValue& status) {
   const auto count = [](const JsonValue& object, const char* name) { return FormatCount(object[name].Int()); };
   const std::string oldest = OldestAge(status);
   const bool has_dead = states["dead"].Int() > 0;
-  PrintFacts(context,
-             {{"waiting", count(outbox, "jobs") + " of at most " + count(outbox, "max_jobs") + (oldest.empty() ? "" : ", the oldest for " + oldest)},
-              {"  by state", count(states, "ready") + " ready, " + count(states, "in_flight") + " in flight, " + count(states, "deferred") +
-                                 " deferred, " + count(states, "blocked") + " blocked"},
-              {"dead letters", Cell(count(states, "dead"), has_dead ? Colour::kRed : Colour::kPlain)},
-              {"rates (10 s)", FormatRate(rates["accepted_per_s"].Number()) + " accepted, " + FormatRate(rates["attempts_per_s"].Number()) +
-                                   " attempted, " + FormatRate(rates["delivered_per_s"].Number()) + " delivered, " +
-                                   FormatRate(rates["dead_per_s"].Number()) + " dead"},
-              {"since start", count(totals, "accepted") + " accepted, " + count(totals, "refused") + " refused, " + count(totals, "attempts") +
-                                  " attempts, " + count(totals, "delivered") + " delivered, " + count(totals, "dead") + " dead"},
-              {"history", count(outbox, "attempts") + " attempts kept"},
-              {"outbox", outbox["path"].String()},
-              {"disk", FormatBytes(Bytes(outbox["bytes"])) + " of at most " + FormatBytes(Bytes(outbox["max_bytes"])) + "; " +
-                           FormatBytes(Bytes(outbox["disk_free_bytes"])) + " free on the disk"}});
+  PrintFacts(
+      context,
+      {{"waiting",
+        count(outbox, "jobs") + " of at most " + count(outbox, "max_jobs") + (oldest.empty() ? "" : ", the oldest for " + oldest)},
+       {"  by state", count(states, "ready") + " ready, " + count(states, "in_flight") + " in flight, " + count(states, "deferred") +
+                          " deferred, " + count(states, "blocked") + " blocked"},
+       {"dead letters", Cell(count(states, "dead"), has_dead ? Colour::kRed : Colour::kPlain)},
+       {"rates (10 s)", FormatRate(rates["accepted_per_s"].Number()) + " accepted, " + FormatRate(rates["attempts_per_s"].Number()) +
+                            " attempted, " + FormatRate(rates["delivered_per_s"].Number()) + " delivered, " +
+                            FormatRate(rates["dead_per_s"].Number()) + " dead"},
+       {"since start", count(totals, "accepted") + " accepted, " + count(totals, "refused") + " refused, " + count(totals, "attempts") +
+                           " attempts, " + count(totals, "delivered") + " delivered, " + count(totals, "dead") + " dead"},
+       {"history", count(outbox, "attempts") + " attempts kept"},
+       {"outbox", outbox["path"].String()},
+       {"disk", FormatBytes(Bytes(outbox["bytes"])) + " of at most " + FormatBytes(Bytes(outbox["max_bytes"])) + "; " +
+                    FormatBytes(Bytes(outbox["disk_free_bytes"])) + " free on the disk"}});
   context.console.out << '\n';
 }
 
@@ -76,7 +80,8 @@ std::string ReasonText(const JsonValue& status, const JsonValue& connection) {
   const std::int64_t failures = connection["failures"].Int();
   if (failures > 1) reason += (reason.empty() ? "" : "; ") + FormatCount(failures) + " failures in a row";
   const std::int64_t wait = connection["reopen_ms"].Int() - status["now_ms"].Int();
-  if (connection["reopen_ms"].IsNumber() && wait > 0) reason += (reason.empty() ? "" : "; ") + ("next try in " + FormatAge(Milliseconds(wait)));
+  if (connection["reopen_ms"].IsNumber() && wait > 0)
+    reason += (reason.empty() ? "" : "; ") + ("next try in " + FormatAge(Milliseconds(wait)));
   return reason;
 }
 
@@ -95,8 +100,8 @@ void PrintConnections(const Context& context, const JsonValue& status) {
   for (const JsonValue& connection : status["connections"].Items()) {
     const auto count = [&](const char* name) { return FormatCount(connection[name].Int()); };
     table.Add({connection["name"].String(), Cell(StateText(connection), StateColour(connection["state"].String())),
-               AgeAt(status, connection["since_ms"]), count("jobs"), count("ready"), count("in_flight") + "/" + count("limit"), count("deferred"),
-               count("blocked"), count("dead"), AgeAt(status, connection["oldest_ms"]), ReasonText(status, connection)});
+               AgeAt(status, connection["since_ms"]), count("jobs"), count("ready"), count("in_flight") + "/" + count("limit"),
+               count("deferred"), count("blocked"), count("dead"), AgeAt(status, connection["oldest_ms"]), ReasonText(status, connection)});
   }
   table.Print(context.console);
 }

@@ -19,7 +19,9 @@ constexpr std::size_t kFreePagesKept = 1024;
 }  // namespace
 
 Clerk::Clerk(Outbox outbox, Limits limits, std::function<std::uint64_t()> disk_free)
-    : outbox_(std::move(outbox)), limits_(std::move(limits)), disk_free_(std::move(disk_free)) {}
+    : outbox_(std::move(outbox)), limits_(std::move(limits)), disk_free_(std::move(disk_free)) {
+  ReadRoom();
+}
 
 void Clerk::Add(std::unique_ptr<Submission> submission) { submissions_.push_back(std::move(submission)); }
 
@@ -33,6 +35,10 @@ void Clerk::Add(Report report) {
 void Clerk::CheckRoom(Timestamp now) {
   if (now >= room_checked_ && now < room_checked_ + kRoomInterval) return;
   room_checked_ = now;
+  ReadRoom();
+}
+
+void Clerk::ReadRoom() {
   disk_free_bytes_ = disk_free_();
   if (const Result<std::uint64_t> used = outbox_.UsedBytes()) used_bytes_ = *used;
 }
@@ -83,6 +89,8 @@ WriteBatch Clerk::Batch(bool accepted, bool reports) {
 
 Clerk::Done Clerk::Work(Timestamp now) {
   Done done;
+  // The operator's step first: what it tells the dispatcher then comes in the order of the disk.
+  if (!tasks_.empty() && !tasks_.front()(outbox_, now)) tasks_.pop_front();
   CheckRoom(now);
   Admit(done);
   WriteBatch batch = Batch(true, true);
@@ -98,7 +106,6 @@ Clerk::Done Clerk::Work(Timestamp now) {
       if (!batch.accepted.empty()) Refuse(done, written.error());
     }
   }
-  if (!tasks_.empty() && !tasks_.front()(outbox_, now)) tasks_.pop_front();
   Housekeep(now);
   done.committed.last = outbox_.LastSequence();
   return done;
@@ -240,7 +247,8 @@ void ClerkThread::Answer(Clerk::Done done) {
   }
   for (auto& [origin, submissions] : by_origin) origin->OnAnswered(std::move(submissions));
   const bool news = !done.committed.accepted.empty() || !done.committed.outcomes.empty() || done.committed.ticket > 0;
-  if (!done.committed.accepted.empty() && ports_.dispatcher_is_behind()) done.committed.accepted.clear();
+  done.committed.left_out = !done.committed.accepted.empty() && ports_.dispatcher_is_behind();
+  if (done.committed.left_out) done.committed.accepted.clear();
   if (news) ports_.committed(std::move(done.committed));
   if (done.fatal) ports_.fatal(*done.fatal);
 }

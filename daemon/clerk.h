@@ -57,7 +57,7 @@ class Clerk {
     Committed committed;
     std::optional<Error> fatal;                            // the outbox is damaged: stop
   };
-  // Writes what was added, in one commit where possible; then a step of the operator's work and of housekeeping.
+  // A step of the operator's work, then writes what was added, in one commit where possible; then a step of housekeeping.
   Done Work(Timestamp now);
   // True when Work() should be called again at once, or soon: nothing new has to come.
   bool HasTasks() const { return !tasks_.empty() || more_housekeeping_; }
@@ -67,6 +67,7 @@ class Clerk {
 
  private:
   void CheckRoom(Timestamp now);
+  void ReadRoom();
   std::optional<Error> WhyFull(std::size_t jobs) const;
   void Admit(Done& done);
   void WriteApart(Timestamp now, Done& done);

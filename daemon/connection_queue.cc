@@ -29,28 +29,30 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
   const std::string& name = endpoint_->config.name;
   Result<std::vector<StoredJob>> deferred = reader.ReadDeferred(name);
   if (!deferred) return Failure(deferred.error());
+  std::uint64_t parked_deferred = 0;
   for (StoredJob& stored : *deferred) {
+    parked_deferred += stored.parked ? 1 : 0;
     const Sequence sequence = stored.job->sequence;
     std::vector<LaneKey> lanes = LanesFor(stored.job->job);
-    static_cast<void>(lanes_.Admit(sequence, lanes));
-    std::vector<Sequence> evicted;  // none can be: deferred heads come first
+    LanesOpened opened;
+    if (lanes_.Admit(sequence, lanes) == Admission::kPark) lanes_.Refilled(lanes[0], {&sequence, 1}, std::nullopt, opened);
+    std::vector<Sequence> evicted;  // none can be: they are admitted in order
     lanes_.Hold(sequence, lanes, evicted);
     deferred_.emplace(*stored.job->due, sequence);
     Entry& entry = entries_[ToNumber(sequence)];
     entry.lanes = std::move(lanes);
     entry.state = State::kDeferred;
-    entry.parked = stored.parked;
   }
   const Result<std::vector<OutboxReader::ParkedLane>> parked = reader.ReadParkedLanes();
   if (!parked) return Failure(parked.error());
   for (const OutboxReader::ParkedLane& lane : *parked) {
     if (lane.connection != name) continue;
     lanes_.MarkParked(lane.lane, lane.first);
-    refills_.push_back(lane.lane);
+    later_refills_.emplace(lane.first, lane.lane);
   }
   const Result<std::uint64_t> parked_out = reader.CountParked(name);
   if (!parked_out) return Failure(parked_out.error());
-  parked_out_ = *parked_out;
+  parked_out_ = *parked_out - std::min(*parked_out, parked_deferred);
   return {};
 }
 
@@ -93,7 +95,16 @@ void ConnectionQueue::OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, S
     stored.job = std::move(job);
     Admit(std::move(stored), actions);
   }
-  cursor_ = std::max(cursor_, through);
+  MoveCursor(std::max(cursor_, through));
+}
+
+void ConnectionQueue::MoveCursor(Sequence through) {
+  cursor_ = through;
+  frontier_ = std::max(frontier_, through);
+  while (!later_refills_.empty() && later_refills_.begin()->first <= frontier_) {
+    refills_.push_back(later_refills_.begin()->second);
+    later_refills_.erase(later_refills_.begin());
+  }
 }
 
 void ConnectionQueue::Hold(std::unique_ptr<QueuedJob> job, bool parked, Admission admission, std::vector<LaneKey> lanes) {
@@ -111,7 +122,10 @@ void ConnectionQueue::Hold(std::unique_ptr<QueuedJob> job, bool parked, Admissio
 
 void ConnectionQueue::Admit(StoredJob stored, Actions& actions) {
   const Sequence sequence = stored.job->sequence;
-  if (Find(sequence) != nullptr) return;
+  if (Entry* entry = Find(sequence)) {
+    entry->removed = false;  // redriven while its last attempt is still out
+    return;
+  }
   if (!stored.unreadable.empty()) return BuryUnreadable(std::move(stored), actions);
   std::vector<LaneKey> lanes = LanesFor(stored.job->job);
   const Admission admission = lanes_.Admit(sequence, lanes);
@@ -121,9 +135,9 @@ void ConnectionQueue::Admit(StoredJob stored, Actions& actions) {
 
 void ConnectionQueue::ParkLater(Sequence sequence, LaneKey lane, Report& report) {
   report.parks.push_back({sequence, lane});
-  report.ticket = ticket_;
-  parking_[static_cast<std::uint64_t>(lane)] = ticket_;
   ++parked_out_;
+  const auto [place, fresh] = parking_.emplace(std::pair(lane, report.ticket), sequence);
+  if (!fresh) place->second = std::min(place->second, sequence);
 }
 
 // A damaged row must not stop the others, nor vanish: it becomes a dead letter that says so.
@@ -153,7 +167,7 @@ Result<void> ConnectionQueue::ReadBack(OutboxReader& reader, Actions& actions) {
       reader.ReadAfter(endpoint_->config.name, cursor_, count, limits_.window_bytes - window_bytes_, kExaminedRows);
   if (!page) return Failure(page.error());
   for (StoredJob& stored : page->jobs) Admit(std::move(stored), actions);
-  cursor_ = page->at_end ? std::max(tail_, page->through) : page->through;
+  MoveCursor(page->at_end ? std::max(tail_, page->through) : page->through);
   return {};
 }
 
@@ -164,15 +178,14 @@ Result<void> ConnectionQueue::Refill(OutboxReader& reader, LaneKey lane, Actions
   Result<std::vector<StoredJob>> rows = reader.ReadParked(lane, *from, count + 1);
   if (!rows) return Failure(rows.error());
 
-  std::optional<Sequence> next;
-  if (rows->size() > count) {
-    next = rows->back().job->sequence;
-    rows->pop_back();
-  } else if (parking_.contains(static_cast<std::uint64_t>(lane))) {
-    // More of them are on their way to the disk: look again once they are there.
-    next = rows->empty() ? *from : Sequence{ToNumber(rows->back().job->sequence) + 1};
-    refills_.push_back(lane);
-  }
+  // Not past rows that are still being marked, nor past the frontier, where rows of this lane may stand that are not parked.
+  std::optional<Sequence> next = ParkingFrom(lane);
+  const auto goes = [&](const StoredJob& stored) { return stored.job->sequence <= frontier_ && (!next || stored.job->sequence < *next); };
+  const auto limit = rows->begin() + static_cast<std::ptrdiff_t>(std::min(count, rows->size()));
+  const auto end = std::find_if_not(rows->begin(), limit, goes);
+  if (end != rows->end()) next = next ? std::min(*next, end->job->sequence) : end->job->sequence;
+  rows->erase(end, rows->end());
+  if (next && *next > frontier_) later_refills_.emplace(*next, lane);
   std::vector<Sequence> loaded;
   for (StoredJob& stored : *rows) {
     if (Find(stored.job->sequence) != nullptr) continue;
@@ -244,9 +257,11 @@ void ConnectionQueue::Release(Sequence sequence) {
 }
 
 void ConnectionQueue::Remove(Sequence sequence) {
-  const Entry* entry = Find(sequence);
+  Entry* entry = Find(sequence);
+  if (entry == nullptr) return;
   // What is out comes back by itself: its outcome then only adds the attempt.
-  if (entry == nullptr || entry->state == State::kInFlight || entry->state == State::kSettling) return;
+  entry->removed = entry->state == State::kInFlight || entry->state == State::kSettling;
+  if (entry->removed) return;
   if (entry->state == State::kDeferred) std::erase_if(deferred_, [&](const auto& due) { return due.second == sequence; });
   Release(sequence);
 }
@@ -255,6 +270,7 @@ void ConnectionQueue::OnCommitted(Outcome outcome) {
   const Sequence sequence = outcome.job->sequence;
   Entry* entry = Find(sequence);
   if (entry == nullptr) return;
+  if (entry->removed) return Release(sequence);
   switch (outcome.kind) {
     case OutcomeKind::kDelivered:
     case OutcomeKind::kDead:
@@ -262,9 +278,11 @@ void ConnectionQueue::OnCommitted(Outcome outcome) {
       return;
     case OutcomeKind::kDeferred:
       entry->state = State::kDeferred;
+      entry->parked = false;
       window_bytes_ -= std::exchange(entry->bytes, 0);
       --window_jobs_;
       deferred_.emplace(*outcome.job->due, sequence);
+      WakeFirst(sequence, entry->lanes);
       return;
     case OutcomeKind::kReturned:
       lanes_.Stop(sequence, entry->lanes);
@@ -272,33 +290,55 @@ void ConnectionQueue::OnCommitted(Outcome outcome) {
       entry->state = State::kWaiting;
       ++waiting_;
       if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(sequence);
+      WakeFirst(sequence, entry->lanes);
       return;
   }
 }
 
+// A redriven job may have gone before this one while it was out.
+void ConnectionQueue::WakeFirst(Sequence sequence, const std::vector<LaneKey>& lanes) {
+  for (const LaneKey& lane : lanes) {
+    const std::optional<Sequence> first = lanes_.Blocker(sequence, {&lane, 1});
+    const Entry* entry = first ? Find(*first) : nullptr;
+    if (entry != nullptr && lanes_.IsReady(*first, entry->lanes)) MakeReady(*first);
+  }
+}
+
 void ConnectionQueue::OnTicket(std::uint64_t ticket) {
-  if (ticket <= tickets_done_) return;
-  tickets_done_ = ticket;
-  std::erase_if(parking_, [&](const auto& parking) { return parking.second <= ticket; });
+  std::erase_if(parking_, [&](const auto& parking) {
+    const auto& [lane, written_with] = parking.first;
+    if (written_with > ticket) return false;
+    refills_.push_back(lane);
+    return true;
+  });
+}
+
+std::optional<Sequence> ConnectionQueue::ParkingFrom(LaneKey lane) const {
+  std::optional<Sequence> from;
+  for (auto place = parking_.lower_bound({lane, 0}); place != parking_.end() && place->first.first == lane; ++place) {
+    from = from ? std::min(*from, place->second) : place->second;
+  }
+  return from;
 }
 
 // --- sending ---------------------------------------------------------------------------------------------------------------------------
 
 Result<void> ConnectionQueue::Pump(OutboxReader& reader, Timestamp now, Actions& actions) {
-  const std::size_t parks_before = actions.report.parks.size();
-  if (Result<void> woken = WakeDeferred(reader, now, actions); !woken) return woken;
-  for (std::size_t count = refills_.size(); count > 0; --count) {
-    const LaneKey lane = refills_.front();
-    refills_.pop_front();
-    if (Result<void> refilled = Refill(reader, lane, actions); !refilled) return refilled;
-  }
-  if (Result<void> read = ReadBack(reader, actions); !read) return read;
+  const Result<void> read = Read(reader, now, actions);  // what is in memory goes on even when the disk cannot be read
   ExpireWaiting(now, actions);
   SendProbe(now, actions);
   Send(now, actions);
-  if (actions.report.parks.size() > parks_before) ++ticket_;
   if (gate_.TakeChanged()) actions.report.gates.emplace_back(endpoint_->config.name, gate_.Snapshot());
-  return {};
+  return read;
+}
+
+Result<void> ConnectionQueue::Read(OutboxReader& reader, Timestamp now, Actions& actions) {
+  if (Result<void> woken = WakeDeferred(reader, now, actions); !woken) return woken;
+  for (; !refills_.empty(); refills_.pop_front()) {
+    if (Result<void> refilled = Refill(reader, refills_.front(), actions); !refilled) return refilled;
+  }
+  if (lanes_.LaneCount() == 0) parked_out_ = 0;  // an operator may have taken parked rows away
+  return ReadBack(reader, actions);
 }
 
 // In turn a fresh one and a retry, so that neither starves the other.
@@ -307,8 +347,12 @@ std::optional<Sequence> ConnectionQueue::NextReady() {
     std::deque<Sequence>& queue = (retry_turn_ && !retries_.empty()) || fresh_.empty() ? retries_ : fresh_;
     if (queue.empty()) return std::nullopt;
     const Sequence sequence = queue.front();
-    const Entry* entry = Find(sequence);
-    if (entry != nullptr && entry->state == State::kReady) return sequence;
+    Entry* entry = Find(sequence);
+    if (entry != nullptr && entry->state == State::kReady) {
+      if (lanes_.IsReady(sequence, entry->lanes)) return sequence;
+      entry->state = State::kWaiting;  // a redriven job of its lane goes first
+      ++waiting_;
+    }
     queue.pop_front();
   }
 }
@@ -426,18 +470,36 @@ void ConnectionQueue::Defer(Outcome& outcome, const Verdict& verdict, Timestamp 
   outcome.job->due = plan.due;
   std::vector<Sequence> evicted;
   lanes_.Hold(outcome.job->sequence, Find(outcome.job->sequence)->lanes, evicted);
-  for (const Sequence follower : evicted) {
-    const auto found = entries_.find(ToNumber(follower));
-    if (found->second.parked) {
-      ++parked_out_;
-    } else {
-      ParkLater(follower, found->second.lanes[0], actions.report);
-    }
-    window_bytes_ -= found->second.bytes;
-    --window_jobs_;
-    --waiting_;
-    entries_.erase(found);
+  for (const Sequence follower : evicted) Evict(follower, actions.report);
+}
+
+// Out of memory, to be read back when the lane opens. Ready or deferred it is only when a redriven job went before it.
+void ConnectionQueue::Evict(Sequence sequence, Report& report) {
+  const auto found = entries_.find(ToNumber(sequence));
+  const Entry& entry = found->second;
+  switch (entry.state) {
+    case State::kInFlight:
+    case State::kSettling:
+      return;
+    case State::kWaiting:
+      --waiting_;
+      break;
+    case State::kReady:
+      break;
+    case State::kDeferred:
+      std::erase_if(deferred_, [&](const auto& due) { return due.second == sequence; });
+      break;
   }
+  if (entry.state != State::kDeferred) {
+    window_bytes_ -= entry.bytes;
+    --window_jobs_;
+  }
+  if (entry.parked) {
+    ++parked_out_;
+  } else {
+    ParkLater(sequence, entry.lanes[0], report);
+  }
+  entries_.erase(found);
 }
 
 void ConnectionQueue::UpdateGate(const Finished& finished, const Verdict& verdict, Timestamp now) {
@@ -478,7 +540,8 @@ void ConnectionQueue::SendProbe(Timestamp now, Actions& actions) {
 
 void ConnectionQueue::OnProbeFinished(const Finished& finished, Timestamp now) {
   probing_ = false;
-  probe_at_ = now + endpoint_->config.probe_interval;
+  const bool asked_again = probe_at_ == Timestamp::min();
+  if (!asked_again) probe_at_ = now + endpoint_->config.probe_interval;
   const bool own_host = !endpoint_->config.base_url.empty();
   const ProbeVerdict verdict = JudgeProbe(finished.answer, own_host ? std::nullopt : std::optional(endpoint_->config.region));
   ProbeReport& report = probe_report_.emplace();
@@ -499,10 +562,11 @@ void ConnectionQueue::Resume(Timestamp now) { gate_.Resume(now); }
 // --- looking at it ---------------------------------------------------------------------------------------------------------------------
 
 Timestamp ConnectionQueue::NextWake(Timestamp now) const {
-  if (!refills_.empty() && parking_.empty()) return now;
+  if (!refills_.empty()) return now;
   if (cursor_ < tail_ && HasRoom()) return now;
   Timestamp wake = now + kLongestSleep;
-  if (!deferred_.empty()) wake = std::min(wake, std::max(now, deferred_.begin()->first));
+  const bool wakes_deferred = !deferred_.empty() && window_jobs_ < limits_.window_jobs + kRetriesLoaded;
+  if (wakes_deferred) wake = std::min(wake, std::max(now, deferred_.begin()->first));
   const GateSnapshot& gate = gate_.Snapshot();
   if (gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator && !probing_) wake = std::min(wake, std::max(now, probe_at_));
   if (fresh_.empty() && retries_.empty()) return wake;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -29,7 +30,7 @@
 
 namespace outboxd {
 
-// What a queue wants done; the dispatcher does it.
+// What a queue wants done; the dispatcher does it. `report.ticket` is given by the dispatcher, a higher one each time.
 struct Actions {
   std::vector<Transfer> transfers;
   Report report;
@@ -46,6 +47,8 @@ class ConnectionQueue {
 
   // `jobs` are this connection's among those committed up to `last`.
   void OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, Sequence last, Actions& actions);
+  // Jobs up to `last` were committed and are to be read back.
+  void OnTail(Sequence last) { tail_ = std::max(tail_, last); }
   void OnFinished(Finished finished, Timestamp now, Actions& actions);
   void OnCommitted(Outcome outcome);
   void OnTicket(std::uint64_t ticket);  // every report up to it is written
@@ -70,6 +73,7 @@ class ConnectionQueue {
   void AppendInFlight(std::vector<Sequence>& sequences) const;
   ConnectionStatus Status() const;  // without counts of the disk
   std::size_t in_flight() const { return in_flight_; }
+  const GateSnapshot& gate() const { return gate_.Snapshot(); }
 
  private:
   enum class State : std::uint8_t { kWaiting, kReady, kInFlight, kSettling, kDeferred };
@@ -79,6 +83,7 @@ class ConnectionQueue {
     std::uint32_t bytes = 0;         // of its line, counted in the window while not deferred
     State state = State::kWaiting;
     bool parked = false;             // its row is marked so
+    bool removed = false;            // taken off the disk while it was out: it ends when it comes back
   };
   using Entries = std::unordered_map<std::uint64_t, Entry>;
 
@@ -90,8 +95,13 @@ class ConnectionQueue {
   void MakeReady(Sequence sequence);
   void Open(const LanesOpened& opened);
   void Release(Sequence sequence);
+  void Evict(Sequence sequence, Report& report);
+  void WakeFirst(Sequence sequence, const std::vector<LaneKey>& lanes);
+  void MoveCursor(Sequence through);
+  std::optional<Sequence> ParkingFrom(LaneKey lane) const;
   void BuryUnreadable(StoredJob stored, Actions& actions);
 
+  Result<void> Read(OutboxReader& reader, Timestamp now, Actions& actions);
   Result<void> ReadBack(OutboxReader& reader, Actions& actions);
   Result<void> Refill(OutboxReader& reader, LaneKey lane, Actions& actions);
   Result<void> WakeDeferred(OutboxReader& reader, Timestamp now, Actions& actions);
@@ -125,11 +135,11 @@ class ConnectionQueue {
   std::set<std::pair<Timestamp, Sequence>> deferred_;   // committed, by due time
 
   Sequence cursor_{};                                   // every own row up to here is in memory, deferred or parked
+  Sequence frontier_{};                                 // the highest cursor so far: parked rows beyond it come after rows not yet read
   Sequence tail_{};                                     // highest sequence known to be committed
   std::deque<LaneKey> refills_;
-  std::unordered_map<std::uint64_t, std::uint64_t> parking_;  // lane → ticket of its newest park that is not yet on disk
-  std::uint64_t ticket_ = 1;                            // of the report being filled
-  std::uint64_t tickets_done_ = 0;
+  std::multimap<Sequence, LaneKey> later_refills_;      // by parked row, when the frontier has come that far
+  std::map<std::pair<LaneKey, std::uint64_t>, Sequence> parking_;  // rows being marked: by lane and ticket, the first of them
 
   Timestamp probe_at_{};
   bool probing_ = false;

@@ -8,6 +8,17 @@
 #include "daemon/log.h"
 
 namespace outboxd {
+namespace {
+
+constexpr std::string_view kNotInConfig = "not in the config";
+
+// Back in the config: it goes on by itself.
+void Readmit(ConnectionQueue& queue, Timestamp now) {
+  const GateSnapshot& gate = queue.gate();
+  if (gate.pause == PauseReason::kOperator && gate.detail == kNotInConfig) queue.Resume(now);
+}
+
+}  // namespace
 
 Dispatcher::Dispatcher(OutboxReader reader, Metrics& metrics, std::uint64_t seed)
     : reader_(std::move(reader)), metrics_(metrics), random_(seed) {}
@@ -24,6 +35,7 @@ Result<void> Dispatcher::Add(const std::string& name, std::shared_ptr<const Endp
   if (!gates) return Failure(gates.error());
   const auto gate = gates->find(name);
   if (Result<void> loaded = queue->Load(reader_, gate == gates->end() ? nullptr : &gate->second, tail_); !loaded) return loaded;
+  Readmit(*queue, now);
   queues_.emplace(name, std::move(queue));
   return {};
 }
@@ -33,12 +45,13 @@ Result<void> Dispatcher::Configure(const Endpoints& endpoints, const LimitsConfi
   for (const auto& [name, endpoint] : endpoints) {
     if (ConnectionQueue* queue = Find(name)) {
       queue->Configure(endpoint, limits);
+      Readmit(*queue, now);
     } else if (Result<void> added = Add(name, endpoint, now); !added) {
       return added;
     }
   }
   for (auto& [name, queue] : queues_) {
-    if (!endpoints.contains(name)) queue->Pause(PauseReason::kOperator, "not in the config", now);
+    if (!endpoints.contains(name)) queue->Pause(PauseReason::kOperator, std::string(kNotInConfig), now);
   }
   return {};
 }
@@ -46,6 +59,12 @@ Result<void> Dispatcher::Configure(const Endpoints& endpoints, const LimitsConfi
 ConnectionQueue* Dispatcher::Find(std::string_view connection) {
   const auto found = queues_.find(connection);
   return found == queues_.end() ? nullptr : found->second.get();
+}
+
+Actions Dispatcher::NewActions() {
+  Actions actions;
+  actions.report.ticket = ++ticket_;
+  return actions;
 }
 
 void Dispatcher::OnCommitted(Committed committed, Actions& actions) {
@@ -57,7 +76,11 @@ void Dispatcher::OnCommitted(Committed committed, Actions& actions) {
   }
   for (auto& [name, queue] : queues_) {
     const auto own = accepted.find(name);
-    queue->OnAccepted(own == accepted.end() ? std::vector<std::unique_ptr<QueuedJob>>() : std::move(own->second), committed.last, actions);
+    if (committed.left_out) {
+      queue->OnTail(committed.last);
+    } else {
+      queue->OnAccepted(own == accepted.end() ? std::vector<std::unique_ptr<QueuedJob>>() : std::move(own->second), committed.last, actions);
+    }
     queue->OnTicket(committed.ticket);
   }
   for (Outcome& outcome : committed.outcomes) {
@@ -196,7 +219,7 @@ void DispatcherThread::Run() {
   Milliseconds sleep{0};
   while (mailbox_.TakeAll(messages, sleep)) {
     const Timestamp now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
-    Actions actions;
+    Actions actions = dispatcher_.NewActions();
     for (Message& message : messages) Handle(message, now, actions);
     if (Result<void> pumped = dispatcher_.Pump(now, actions); !pumped) {
       ports_.failed(pumped.error());

@@ -33,6 +33,8 @@ class Dispatcher {
   // Connections that are gone keep their jobs and pause; new ones begin.
   Result<void> Configure(const Endpoints& endpoints, const LimitsConfig& limits, Timestamp now);
 
+  // To be filled in one round and then carried out, its report with a ticket of its own.
+  Actions NewActions();
   void OnCommitted(Committed committed, Actions& actions);
   void OnFinished(std::vector<Finished> finished, Timestamp now, Actions& actions);
   // Everything that may leave now. An Error says why the outbox cannot be read; the others were served.
@@ -61,6 +63,7 @@ class Dispatcher {
   LimitsConfig limits_;
   Sequence tail_{};
   std::map<std::string, std::unique_ptr<ConnectionQueue>, std::less<>> queues_;
+  std::uint64_t ticket_ = 0;
   bool stopping_ = false;
 };
 

@@ -41,14 +41,15 @@ class SubmissionOrigin {
 struct Report {
   std::vector<Outcome> outcomes;
   std::vector<Park> parks;
-  std::uint64_t ticket = 0;  // comes back in Committed
+  std::uint64_t ticket = 0;  // comes back in Committed; rising
   std::vector<std::pair<std::string, GateSnapshot>> gates;
   bool empty() const { return outcomes.empty() && parks.empty() && gates.empty(); }
 };
 
 // clerk → dispatcher: what is on stable storage now.
 struct Committed {
-  std::vector<std::unique_ptr<QueuedJob>> accepted;  // in order; may be left out when the dispatcher has enough to do: they are on disk
+  std::vector<std::unique_ptr<QueuedJob>> accepted;  // in order
+  bool left_out = false;                             // `accepted` is, because the dispatcher has enough to do: they are on disk
   Sequence last{};                                   // the highest sequence written so far
   std::vector<Outcome> outcomes;
   std::uint64_t ticket = 0;                          // of the newest Report written; reports are written in order

@@ -39,7 +39,12 @@ Failure FailFrom(sqlite3* handle, std::string_view what) {
   message += ": ";
   message += handle != nullptr ? sqlite3_errmsg(handle) : "out of memory";
   if (system_error != 0) message += " (" + std::generic_category().message(system_error) + ")";
-  return Fail(KindOf(code, system_error), std::move(message));
+  const ErrorKind kind = KindOf(code, system_error);
+  if (kind == ErrorKind::kCorrupt) {
+    message = std::string(sqlite3_db_filename(handle, "main")) + ": " + sqlite3_errmsg(handle) +
+              "; the outbox is damaged: keep a copy of it and of its -wal file, try `sqlite3 FILE .recover`, or restore a backup";
+  }
+  return Fail(kind, std::move(message));
 }
 
 Result<void> SyncFile(const std::filesystem::path& file) {

@@ -53,14 +53,9 @@ Result<void> Migrate(Database& database, std::int64_t version) {
   return {};
 }
 
-Error Explain(Error error, const std::filesystem::path& file) {
-  if (error.kind != ErrorKind::kCorrupt || error.message.starts_with(file.string())) return error;
-  error.message = file.string() + ": " + error.message +
-                  "; the outbox is damaged: keep a copy of it and of its -wal file, try `sqlite3 FILE .recover`, or restore a backup";
-  return error;
-}
+}  // namespace
 
-Result<Database> Open(const std::filesystem::path& file) {
+Result<Database> OpenForWriting(const std::filesystem::path& file) {
   const mode_t before = umask(0027);  // the -wal and -shm files take after the main file
   Result<Database> database = Database::Open(file, OpenMode::kReadWrite);
   umask(before);
@@ -70,14 +65,6 @@ Result<Database> Open(const std::filesystem::path& file) {
   if (Result<void> known = CheckIdentity(*database, file, *version); !known) return Failure(known.error());
   if (Result<void> configured = Configure(*database); !configured) return Failure(configured.error());
   if (Result<void> migrated = Migrate(*database, *version); !migrated) return Failure(migrated.error());
-  return database;
-}
-
-}  // namespace
-
-Result<Database> OpenForWriting(const std::filesystem::path& file) {
-  Result<Database> database = Open(file);
-  if (!database) return Failure(Explain(database.error(), file));
   return database;
 }
 

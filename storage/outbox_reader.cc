@@ -70,7 +70,7 @@ Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
        "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq LIMIT ?"},
       {&reader.deferred_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq"},
       {&reader.next_parked_lane_,
-       "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? ORDER BY parked, seq LIMIT 1"},
+       "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND due_ms IS NULL ORDER BY parked, seq LIMIT 1"},
       {&reader.oldest_,
        "SELECT accepted_ms FROM (SELECT connection, accepted_ms FROM outbox ORDER BY seq LIMIT 20000) WHERE connection = ? LIMIT 1"},
   }};

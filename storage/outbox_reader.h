@@ -50,7 +50,7 @@ class OutboxReader {
     Sequence first{};
     std::string connection;
   };
-  Result<std::vector<ParkedLane>> ReadParkedLanes();
+  Result<std::vector<ParkedLane>> ReadParkedLanes();  // without lanes whose parked rows are all deferred
   Result<std::uint64_t> CountParked(std::string_view connection);
   Result<std::map<std::string, GateSnapshot, std::less<>>> ReadGates();
   // Acceptance of the oldest waiting job of `connection` among the first 20,000 rows; nullopt when there is none.

@@ -18,7 +18,9 @@ JsonValue MustParse(std::string_view text) {
   return *value;
 }
 
-std::string Nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+std::string Nested(std::size_t depth) {
+  return std::string(depth, '[') + std::string(depth, ']');
+}
 
 TEST_CASE("json: members, items and scalars are read with their types") {
   const JsonValue value = MustParse(R"( {"s":"a\u00e9\n","i":-5,"d":1.5,"t":true,"f":false,"n":null,"a":[1,"x",{"y":[]}],"o":{"k":"v"}} )");
@@ -74,8 +76,8 @@ TEST_CASE("json: lone scalars are values too, and only one of them") {
 }
 
 TEST_CASE("json: malformed texts are refused") {
-  for (const char* text : {"{", "}", "{\"a\"}", "{\"a\":1,}", "[1,]", "[1 2]", "{a:1}", "[1]x", "{\"a\":1}{}", "\"\\x\"", "[\"\\ud800\"]", "[01]",
-                           "[\"a\nb\"]", "[\"\xff\"]", "[\"\xc0\x80\"]", "[\"\xed\xa0\x80\"]", "// c\n1"}) {
+  for (const char* text : {"{", "}", "{\"a\"}", "{\"a\":1,}", "[1,]", "[1 2]", "{a:1}", "[1]x", "{\"a\":1}{}", "\"\\x\"", "[\"\\ud800\"]",
+                           "[01]", "[\"a\nb\"]", "[\"\xff\"]", "[\"\xc0\x80\"]", "[\"\xed\xa0\x80\"]", "// c\n1"}) {
     CHECK_MESSAGE(!JsonValue::Parse(text), std::string(text));
   }
   CHECK_FALSE(JsonValue::Parse(std::string_view("[1]\0", 4)));
@@ -83,7 +85,8 @@ TEST_CASE("json: malformed texts are refused") {
 }
 
 TEST_CASE("json: numbers of any size are kept as written") {
-  const JsonValue value = MustParse(R"([1e400, -0, 1.0, 9223372036854775807, 9223372036854775808, 123456789012345678901234567890, 0.1, 5.0, 1E3])");
+  const JsonValue value =
+      MustParse(R"([1e400, -0, 1.0, 9223372036854775807, 9223372036854775808, 123456789012345678901234567890, 0.1, 5.0, 1E3])");
   CHECK(value.ToText() == "[1e400,-0,1.0,9223372036854775807,9223372036854775808,123456789012345678901234567890,0.1,5.0,1E3]");
   const std::vector<JsonValue> items = value.Items();
   CHECK(items[0].IsNumber());
@@ -107,14 +110,15 @@ TEST_CASE("json: nesting is bounded") {
   CHECK_FALSE(JsonValue::Parse(std::string(1'000'000, '[')).has_value());
 }
 
-TEST_CASE("json: the first of equal names counts") { CHECK(MustParse(R"({"a":1,"a":2})")["a"].Int() == 1); }
+TEST_CASE("json: the first of equal names counts") {
+  CHECK(MustParse(R"({"a":1,"a":2})")["a"].Int() == 1);
+}
 
 TEST_CASE("json writer: commas, quoting and nesting are right") {
   JsonWriter writer;
   writer.Object().Key("s").String("a\"\\\n\x01/\xc3\xa9").Key("n").Int(-5).Key("a").Array().Int(1).Bool(true).Null().Object().EndObject();
   writer.EndArray().Key("d").Number(0.1).Key("r").Raw("[1e400]").Key("e").Array().EndArray().EndObject();
-  CHECK(writer.Text() ==
-        "{\"s\":\"a\\\"\\\\\\n\\u0001/\xc3\xa9\",\"n\":-5,\"a\":[1,true,null,{}],\"d\":0.1,\"r\":[1e400],\"e\":[]}");
+  CHECK(writer.Text() == "{\"s\":\"a\\\"\\\\\\n\\u0001/\xc3\xa9\",\"n\":-5,\"a\":[1,true,null,{}],\"d\":0.1,\"r\":[1e400],\"e\":[]}");
   CHECK(JsonValue::Parse(writer.Take()).has_value());
 }
 
@@ -149,8 +153,10 @@ TEST_CASE("terminal: controls, escapes, bidi and invisible characters and invali
   CHECK(EscapeForTerminal("plain \xc3\xa9 \xf0\x9f\x98\x80") == "plain \xc3\xa9 \xf0\x9f\x98\x80");
   CHECK(EscapeForTerminal("\x1b[31mred\x07\n\t") == "\\x1b[31mred\\x07\\x0a\\x09");
   CHECK(EscapeForTerminal("\x7f") == "\\x7f");
-  CHECK(EscapeForTerminal("\xc2\x9b" "31m") == "\\u{9b}31m");
-  CHECK(EscapeForTerminal("a\xe2\x80\xae" "b") == "a\\u{202e}b");
+  CHECK(EscapeForTerminal("\xc2\x9b"
+                          "31m") == "\\u{9b}31m");
+  CHECK(EscapeForTerminal("a\xe2\x80\xae"
+                          "b") == "a\\u{202e}b");
   CHECK(EscapeForTerminal("\xe2\x81\xa6\xe2\x80\xa8\xef\xbb\xbf") == "\\u{2066}\\u{2028}\\u{feff}");
   CHECK(EscapeForTerminal("\xff\xc3") == "\\xff\\xc3");
   CHECK(EscapeForTerminal(std::string_view("\0", 1)) == "\\x00");

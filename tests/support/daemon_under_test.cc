@@ -23,9 +23,13 @@ void Render(const YamlNode& node, std::size_t depth, std::string& yaml) {
   }
 }
 
-std::string Quoted(const std::string& text) { return JsonWriter().String(text).Take(); }
+std::string Quoted(const std::string& text) {
+  return JsonWriter().String(text).Take();
+}
 
-std::string Tail(const std::string& text) { return text.size() <= kLogShown ? text : "…" + text.substr(text.size() - kLogShown); }
+std::string Tail(const std::string& text) {
+  return text.size() <= kLogShown ? text : "…" + text.substr(text.size() - kLogShown);
+}
 
 }  // namespace
 
@@ -86,7 +90,9 @@ std::vector<std::string> DaemonUnderTest::Command() const {
   return command;
 }
 
-bool DaemonUnderTest::IsUp() { return IsListening(ProducerSocket()) && admin_->Get("/readyz").status != 0; }
+bool DaemonUnderTest::IsUp() {
+  return IsListening(ProducerSocket()) && admin_->Get("/readyz").status != 0;
+}
 
 void DaemonUnderTest::Start() {
   ProcessOptions run;
@@ -154,7 +160,8 @@ JsonValue DaemonUnderTest::AwaitConnection(std::string_view name, std::string_vi
   return ConnectionOf(AwaitStatus(is_there, timeout), name);
 }
 
-Finished DaemonUnderTest::Ctl(const std::vector<std::string>& arguments, const std::string& input, std::chrono::milliseconds timeout) const {
+Finished DaemonUnderTest::Ctl(const std::vector<std::string>& arguments, const std::string& input,
+                              std::chrono::milliseconds timeout) const {
   ProcessOptions run;
   run.command = {OUTBOXCTL_BINARY, "--socket", AdminSocket(), "--producer", ProducerSocket()};
   run.command.insert(run.command.end(), arguments.begin(), arguments.end());

@@ -7,6 +7,8 @@
 namespace outboxd {
 
 // An exception is what doctest reports as the failure of the test that caused it.
-[[noreturn]] inline void GiveUp(const std::string& message) { throw std::runtime_error(message); }
+[[noreturn]] inline void GiveUp(const std::string& message) {
+  throw std::runtime_error(message);
+}
 
 }  // namespace outboxd

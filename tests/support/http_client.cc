@@ -45,7 +45,9 @@ JsonValue HttpAnswer::Json() const {
 
 HttpClient::HttpClient(const std::filesystem::path& socket) : curl_(NewHandle()), socket_(socket), base_("http://outboxd") {}
 HttpClient::HttpClient(std::uint16_t port) : curl_(NewHandle()), base_("http://127.0.0.1:" + std::to_string(port)) {}
-HttpClient::~HttpClient() { curl_easy_cleanup(curl_); }
+HttpClient::~HttpClient() {
+  curl_easy_cleanup(curl_);
+}
 
 HttpAnswer HttpClient::Post(std::string_view target, std::string_view json) {
   return Send("POST", target, json, {{"Content-Type", "application/json"}});
@@ -92,8 +94,10 @@ std::string UrlEncode(std::string_view text) {
   std::string encoded;
   for (const char character : text) {
     const auto byte = static_cast<unsigned char>(character);
-    if (std::isalnum(byte) != 0 || character == '-' || character == '.' || character == '_' || character == '~') encoded.push_back(character);
-    else encoded.append({'%', kHex[byte >> 4], kHex[byte & 15U]});
+    if (std::isalnum(byte) != 0 || character == '-' || character == '.' || character == '_' || character == '~')
+      encoded.push_back(character);
+    else
+      encoded.append({'%', kHex[byte >> 4], kHex[byte & 15U]});
   }
   return encoded;
 }

@@ -18,7 +18,7 @@ struct HttpAnswer {
   int status = 0;                              // 0: no answer
   std::map<std::string, std::string> headers;  // names in lower case; the last value of a repeated one
   std::string body;
-  std::string error;                           // why there was none
+  std::string error;  // why there was none
 
   // Gives up when the body is not JSON.
   JsonValue Json() const;

@@ -69,7 +69,9 @@ LineClient LineClient::OverTcp(std::uint16_t port) {
   return LineClient(descriptor);
 }
 
-LineClient::LineClient(LineClient&& other) noexcept { *this = std::move(other); }
+LineClient::LineClient(LineClient&& other) noexcept {
+  *this = std::move(other);
+}
 
 LineClient& LineClient::operator=(LineClient&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
@@ -80,7 +82,9 @@ LineClient& LineClient::operator=(LineClient&& other) noexcept {
   return *this;
 }
 
-LineClient::~LineClient() { Close(); }
+LineClient::~LineClient() {
+  Close();
+}
 
 bool LineClient::Send(std::string_view bytes, std::chrono::milliseconds timeout) {
   const Deadline deadline = std::chrono::steady_clock::now() + timeout;
@@ -145,7 +149,9 @@ std::string LineClient::ReadToEnd(std::chrono::milliseconds timeout) {
   return std::exchange(received_, {});
 }
 
-void LineClient::CloseWriting() { shutdown(descriptor_, SHUT_WR); }
+void LineClient::CloseWriting() {
+  shutdown(descriptor_, SHUT_WR);
+}
 
 void LineClient::Close() {
   if (descriptor_ >= 0) close(descriptor_);

@@ -1,4 +1,5 @@
-// tests/support/line_client.h — a blocking stream client with deadlines, for the producer socket and for raw bytes to anything that listens.
+// tests/support/line_client.h — a blocking stream client with deadlines, for the producer socket and for raw bytes to anything that
+// listens.
 #pragma once
 
 #include <chrono>

@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,7 +80,8 @@ Process::Process(ProcessOptions options)
   if (pid_ == 0) RunChild(launch, parent);
   for (const int descriptor : {launch.in, launch.out, launch.err}) close(descriptor);
   if (pid_ < 0) GiveUp("cannot fork");
-  pid_descriptor_ = pidfd_open(pid_, 0);
+  // By number: glibc 2.36 declares pidfd_open without extern "C".
+  pid_descriptor_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
   if (pid_descriptor_ < 0) GiveUp("cannot watch the process");
 }
 
@@ -90,7 +91,9 @@ Process::~Process() {
   if (pid_descriptor_ >= 0) close(pid_descriptor_);
 }
 
-bool Process::Running() { return !Wait(std::chrono::milliseconds(0)); }
+bool Process::Running() {
+  return !Wait(std::chrono::milliseconds(0));
+}
 
 void Process::Signal(int number) {
   if (!status_ && pid_ > 0) kill(pid_, number);
@@ -112,8 +115,12 @@ std::optional<ExitStatus> Process::Wait(std::chrono::milliseconds timeout) {
   return status_;
 }
 
-std::string Process::Out() const { return ReadFile(out_); }
-std::string Process::Err() const { return ReadFile(err_); }
+std::string Process::Out() const {
+  return ReadFile(out_);
+}
+std::string Process::Err() const {
+  return ReadFile(err_);
+}
 
 Finished Run(ProcessOptions options, std::chrono::milliseconds timeout) {
   const std::string program = options.command.empty() ? "" : options.command.front();

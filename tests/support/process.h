@@ -22,10 +22,10 @@ struct ExitStatus {
 };
 
 struct ProcessOptions {
-  std::vector<std::string> command;  // the program's path and its arguments
+  std::vector<std::string> command;                              // the program's path and its arguments
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
-  std::string input;                 // what it reads from stdin; nothing: /dev/null
-  std::filesystem::path out, err;    // where its output goes, appended; empty: into a file of our own
+  std::string input;                                             // what it reads from stdin; nothing: /dev/null
+  std::filesystem::path out, err;                                // where its output goes, appended; empty: into a file of our own
 };
 
 class Process {

@@ -54,12 +54,23 @@ SimRequestSeen ReadRequestSeen(const JsonValue& json) {
 
 }  // namespace
 
-SimUnderTest::SimUnderTest(SimOptions options) : options_(std::move(options)) { Start(); }
+SimUnderTest::SimUnderTest(SimOptions options) : options_(std::move(options)) {
+  Start();
+}
 
 void SimUnderTest::Start() {
   ProcessOptions run;
-  run.command = {TRACK_SIM_BINARY,   "--listen",       "127.0.0.1:" + std::to_string(port_), "--site-id", options_.site_id, "--api-key",
-                 options_.api_key, "--region", options_.region, "--seed", std::to_string(options_.seed)};
+  run.command = {TRACK_SIM_BINARY,
+                 "--listen",
+                 "127.0.0.1:" + std::to_string(port_),
+                 "--site-id",
+                 options_.site_id,
+                 "--api-key",
+                 options_.api_key,
+                 "--region",
+                 options_.region,
+                 "--seed",
+                 std::to_string(options_.seed)};
   if (options_.forget_effects) run.command.emplace_back("--forget-effects");
   process_ = std::make_unique<Process>(std::move(run));
   const bool is_up = Await([this] { return process_->Out().ends_with('\n') || !process_->Running(); });
@@ -79,7 +90,9 @@ void SimUnderTest::Control(std::string_view target, std::string_view body) {
   if (answer.status != 200) GiveUp(std::string(target) + ": " + std::to_string(answer.status) + " " + answer.body + answer.error);
 }
 
-void SimUnderTest::Script(std::string_view rules) { Control("/_sim/script", R"({"rules":)" + std::string(rules) + "}"); }
+void SimUnderTest::Script(std::string_view rules) {
+  Control("/_sim/script", R"({"rules":)" + std::string(rules) + "}");
+}
 
 void SimUnderTest::SetCredentials(std::string_view site_id, std::string_view api_key) {
   JsonWriter writer;
@@ -87,9 +100,13 @@ void SimUnderTest::SetCredentials(std::string_view site_id, std::string_view api
   Control("/_sim/credentials", writer.Text());
 }
 
-void SimUnderTest::Reset() { Control("/_sim/reset", "{}"); }
+void SimUnderTest::Reset() {
+  Control("/_sim/reset", "{}");
+}
 
-SimReport SimUnderTest::Report() { return ReadReport(client_->Get("/_sim/report")); }
+SimReport SimUnderTest::Report() {
+  return ReadReport(client_->Get("/_sim/report"));
+}
 
 std::vector<SimEffect> SimUnderTest::Effects(std::string_view customer) {
   const JsonValue json = client_->Get("/_sim/effects?customer=" + UrlEncode(customer)).Json();

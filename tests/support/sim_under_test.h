@@ -29,8 +29,8 @@ struct SimReport {
   std::map<std::string, std::uint64_t> by_status;  // "200", "503", …; "none": never answered
   std::uint64_t repeated_ulids = 0, doubled = 0, events_without_id = 0, overlaps = 0, order_violations = 0;
   std::uint64_t connections = 0, concurrent = 0, max_concurrent = 0;
-  std::vector<std::string> invalid;                // the first requests that broke a rule, other than by their credentials
-  std::string text;                                // all of it, for a failed check's message
+  std::vector<std::string> invalid;  // the first requests that broke a rule, other than by their credentials
+  std::string text;                  // all of it, for a failed check's message
 
   std::uint64_t Status(const std::string& status) const { return by_status.contains(status) ? by_status.at(status) : 0; }
 };
@@ -42,8 +42,8 @@ struct SimEffect {
 };
 
 struct SimRequestSeen {
-  std::string method, target, body;                // a body that is not UTF-8 is left empty
-  std::map<std::string, std::string> headers;      // names as sent; without Authorization
+  std::string method, target, body;            // a body that is not UTF-8 is left empty
+  std::map<std::string, std::string> headers;  // names as sent; without Authorization
   bool auth_ok = false;
   int status = 0;
   std::int64_t at_ms = 0;

@@ -107,7 +107,9 @@ Reaction TrackSim::React(const SimRequest& request, std::int64_t now_ms) {
   Answer answer = OwnAnswer(judged);
   if (action.status) {
     answer.status = *action.status;
-    answer.body = *action.status / 100 == 2 ? "{}\n" : R"({"meta":{"error":"scripted"}})" "\n";
+    answer.body = *action.status / 100 == 2 ? "{}\n"
+                                            : R"({"meta":{"error":"scripted"}})"
+                                              "\n";
     answer.headers.clear();
   }
   if (action.body) answer.body = *action.body;

@@ -40,9 +40,9 @@ struct Reaction {
 
 // What only the sockets' side knows.
 struct Traffic {
-  std::uint64_t connections = 0;      // that made at least one request of the API
-  std::uint64_t overlaps = 0;         // requests that came while an earlier one of the same customer was unanswered
-  std::uint64_t concurrent = 0;       // unanswered now
+  std::uint64_t connections = 0;  // that made at least one request of the API
+  std::uint64_t overlaps = 0;     // requests that came while an earlier one of the same customer was unanswered
+  std::uint64_t concurrent = 0;   // unanswered now
   std::uint64_t max_concurrent = 0;
 };
 

@@ -36,9 +36,13 @@ Problem Required(std::string field) {
   return {400, "required", std::move(field), std::move(message)};
 }
 
-Problem Invalid(std::string field, std::string message) { return {400, "invalid", std::move(field), std::move(message)}; }
+Problem Invalid(std::string field, std::string message) {
+  return {400, "invalid", std::move(field), std::move(message)};
+}
 
-Problem TooLarge(std::string field, std::string message) { return {400, "too_large", std::move(field), std::move(message)}; }
+Problem TooLarge(std::string field, std::string message) {
+  return {400, "too_large", std::move(field), std::move(message)};
+}
 
 bool IsUlid(std::string_view text) {
   if (text.size() != 26 || text.front() > '7') return false;
@@ -59,7 +63,8 @@ Check CheckIdentifier(std::string_view field, std::string_view text) {
 Check CheckText(const Node& object, std::string_view field) {
   const Node* value = Find(object, field);
   if (value == nullptr) return Required(std::string(field));
-  if (!value->IsString() || value->GetStringLength() == 0) return Invalid(std::string(field), std::string(field) + " must be a string, not empty");
+  if (!value->IsString() || value->GetStringLength() == 0)
+    return Invalid(std::string(field), std::string(field) + " must be a string, not empty");
   return {};
 }
 
@@ -113,7 +118,8 @@ Check CheckAttributes(const Node& attributes) {
 }
 
 Check CheckOneIdentifier(const Node& object, std::initializer_list<std::string_view> names, std::string_view field, std::string& value) {
-  if (!object.IsObject() || object.MemberCount() != 1) return Invalid(std::string(field), std::string(field) + " needs exactly one identifier");
+  if (!object.IsObject() || object.MemberCount() != 1)
+    return Invalid(std::string(field), std::string(field) + " needs exactly one identifier");
   for (const std::string_view name : names) {
     const Node* found = Find(object, name);
     if (found == nullptr) continue;
@@ -134,7 +140,9 @@ Check CheckEvent(const Node& event, std::string_view type) {
   return CheckNumberIfPresent(event, "timestamp");
 }
 
-std::uint64_t HashOf(std::string_view bytes) { return std::hash<std::string_view>()(bytes); }
+std::uint64_t HashOf(std::string_view bytes) {
+  return std::hash<std::string_view>()(bytes);
+}
 
 std::string_view EventType(std::string_view api_type) {
   if (api_type == "page") return "pageview";

@@ -160,8 +160,10 @@ std::string TrackSim::Requests(std::size_t last) const {
     writer.Name("auth_ok");
     writer.json().Bool(logged.auth_ok);
     writer.Int("status", logged.status);
-    if (IsUtf8(logged.body)) writer.Text("body", logged.body);
-    else writer.Text("body_base64", EncodeBase64(logged.body));
+    if (IsUtf8(logged.body))
+      writer.Text("body", logged.body);
+    else
+      writer.Text("body_base64", EncodeBase64(logged.body));
     writer.Int("at_ms", logged.at_ms);
     writer.json().EndObject();
   }

@@ -33,9 +33,9 @@ enum class ReadState : std::uint8_t { kComplete, kNeedMore, kBad };
 
 struct ReadOutcome {
   ReadState state = ReadState::kNeedMore;
-  std::size_t consumed = 0;      // with kComplete
-  bool expects_continue = false; // with kNeedMore: the head is there and asks for "100 Continue"
-  int status = 400;              // with kBad: what to answer before closing
+  std::size_t consumed = 0;       // with kComplete
+  bool expects_continue = false;  // with kNeedMore: the head is there and asks for "100 Continue"
+  int status = 400;               // with kBad: what to answer before closing
   std::string error;
 };
 

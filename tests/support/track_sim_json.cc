@@ -17,7 +17,9 @@ const Node* Find(const Node& object, std::string_view name) {
   return nullptr;
 }
 
-std::string_view Text(const Node& string) { return {string.GetString(), string.GetStringLength()}; }
+std::string_view Text(const Node& string) {
+  return {string.GetString(), string.GetStringLength()};
+}
 
 std::size_t CountMembers(const Node& object, std::string_view name) {
   std::size_t count = 0;
@@ -84,7 +86,9 @@ struct BodyReader::Builder {
 
 namespace {
 
-bool IsDigit(char character) { return character >= '0' && character <= '9'; }
+bool IsDigit(char character) {
+  return character >= '0' && character <= '9';
+}
 
 // Bytes of the JSON number at the front of `text`; 0 when it is not one.
 std::size_t NumberLength(std::string_view text) {
@@ -111,8 +115,10 @@ std::string WithPlainNumbers(std::string_view body) {
   std::string copy(body);
   bool in_string = false;
   for (std::size_t i = 0; i < body.size(); ++i) {
-    if (in_string && body[i] == '\\') ++i;
-    else if (body[i] == '"') in_string = !in_string;
+    if (in_string && body[i] == '\\')
+      ++i;
+    else if (body[i] == '"')
+      in_string = !in_string;
     const std::size_t length = in_string || !(IsDigit(body[i]) || body[i] == '-') ? 0 : NumberLength(body.substr(i));
     if (length == 0) continue;
     copy.replace(i, length, "1" + std::string(length - 1, ' '));

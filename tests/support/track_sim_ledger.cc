@@ -5,7 +5,9 @@
 namespace outboxd::sim {
 namespace {
 
-bool IsEvent(const Effect& effect) { return effect.type == "track" || effect.type == "pageview" || effect.type == "screen"; }
+bool IsEvent(const Effect& effect) {
+  return effect.type == "track" || effect.type == "pageview" || effect.type == "screen";
+}
 
 std::string UpperCase(std::string text) {
   for (char& character : text) {
@@ -23,7 +25,8 @@ void Ledger::CheckNumber(const Effect& effect, Customer& customer) {
     if (!numbered_.insert(std::move(key)).second) ++counts_.doubled;
   }
   const bool may_repeat = effect.type == "identify";
-  if (customer.highest_n && (*effect.n < *customer.highest_n || (*effect.n == *customer.highest_n && !may_repeat))) ++counts_.order_violations;
+  if (customer.highest_n && (*effect.n < *customer.highest_n || (*effect.n == *customer.highest_n && !may_repeat)))
+    ++counts_.order_violations;
   customer.highest_n = std::max(customer.highest_n.value_or(*effect.n), *effect.n);
 }
 

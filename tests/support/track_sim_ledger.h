@@ -24,9 +24,9 @@ struct RecordedEffect {
 
 struct LedgerCounts {
   std::uint64_t effects = 0;
-  std::uint64_t repeated_ulids = 0;     // events ignored because their ULID was there before
-  std::uint64_t doubled = 0;            // events that took effect twice: same customer, name and n under another ULID or none
-  std::uint64_t order_violations = 0;   // n not above an earlier n of its customer; a repeated identify may equal it
+  std::uint64_t repeated_ulids = 0;    // events ignored because their ULID was there before
+  std::uint64_t doubled = 0;           // events that took effect twice: same customer, name and n under another ULID or none
+  std::uint64_t order_violations = 0;  // n not above an earlier n of its customer; a repeated identify may equal it
   std::uint64_t events_without_id = 0;
 };
 

@@ -32,7 +32,8 @@ void Announce(const Options& options, std::uint16_t port) {
   // Renamed into place, so that a reader never sees half of it.
   const std::string unfinished = options.port_file + ".new";
   std::ofstream(unfinished) << port << '\n';
-  if (std::rename(unfinished.c_str(), options.port_file.c_str()) != 0) throw std::system_error(errno, std::generic_category(), options.port_file);
+  if (std::rename(unfinished.c_str(), options.port_file.c_str()) != 0)
+    throw std::system_error(errno, std::generic_category(), options.port_file);
 }
 
 void Serve(const Options& options) {

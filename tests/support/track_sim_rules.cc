@@ -72,7 +72,8 @@ Check AddDevice(Visit& visit) {
   const Node* last_used = Find(*device, "last_used");
   // The Go library sends it as a string of digits.
   const bool is_text = last_used != nullptr && last_used->IsString();
-  if (is_text && Text(*last_used).find_first_not_of("0123456789") != std::string_view::npos) return Invalid("last_used", "last_used must be a number");
+  if (is_text && Text(*last_used).find_first_not_of("0123456789") != std::string_view::npos)
+    return Invalid("last_used", "last_used must be a number");
   if (Check problem = is_text ? Check() : CheckNumberIfPresent(*device, "last_used")) return problem;
   if (Check problem = CheckObjectIfPresent(*device, "attributes")) return problem;
   visit.AddEffect("add_device");
@@ -156,7 +157,8 @@ Check SubmitForm(Visit& visit) {
 
 Check JudgeSegment(Visit& visit, std::string_view type) {
   const std::string& segment = visit.wildcards.front();
-  if (segment.empty() || segment.find_first_not_of("0123456789") != std::string::npos) return Invalid("segment_id", "segment id must be a number");
+  if (segment.empty() || segment.find_first_not_of("0123456789") != std::string::npos)
+    return Invalid("segment_id", "segment id must be a number");
   const std::string_view id_type = visit.request.Query("id_type").value_or("id");
   if (id_type != "id" && id_type != "email" && id_type != "cio_id") return Invalid("id_type", "id_type must be id, email or cio_id");
   const Node* ids = Find(visit.Root(), "ids");
@@ -172,8 +174,12 @@ Check JudgeSegment(Visit& visit, std::string_view type) {
   return {};
 }
 
-Check AddToSegment(Visit& visit) { return JudgeSegment(visit, "add_to_segment"); }
-Check RemoveFromSegment(Visit& visit) { return JudgeSegment(visit, "remove_from_segment"); }
+Check AddToSegment(Visit& visit) {
+  return JudgeSegment(visit, "add_to_segment");
+}
+Check RemoveFromSegment(Visit& visit) {
+  return JudgeSegment(visit, "remove_from_segment");
+}
 
 Check Metric(Visit& visit) {
   if (Check problem = CheckText(visit.Root(), "delivery_id")) return problem;
@@ -257,8 +263,10 @@ bool Matches(std::string_view path, std::string_view pattern, std::vector<std::s
     pattern.remove_prefix(1);
     const std::string_view segment = path.substr(0, path.find('/'));
     const std::string_view wanted = pattern.substr(0, pattern.find('/'));
-    if (wanted == "*") wildcards.push_back(segment);
-    else if (wanted != segment) return false;
+    if (wanted == "*")
+      wildcards.push_back(segment);
+    else if (wanted != segment)
+      return false;
     path.remove_prefix(segment.size());
     pattern.remove_prefix(wanted.size());
   }
@@ -312,9 +320,12 @@ void Quote(std::string& json, std::string_view text) {
   json.push_back('"');
   for (const char character : text) {
     const unsigned byte = static_cast<unsigned char>(character);
-    if (character == '"' || character == '\\') json.append({'\\', character});
-    else if (byte < 0x20) json.append("\\u00").append({kHex[byte >> 4], kHex[byte & 15U]});
-    else json.push_back(character);
+    if (character == '"' || character == '\\')
+      json.append({'\\', character});
+    else if (byte < 0x20)
+      json.append("\\u00").append({kHex[byte >> 4], kHex[byte & 15U]});
+    else
+      json.push_back(character);
   }
   json.push_back('"');
 }

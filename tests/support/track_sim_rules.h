@@ -31,7 +31,7 @@ struct Effect {
 
 struct Problem {
   int status = 400;
-  std::string reason;   // required, invalid, too_large
+  std::string reason;  // required, invalid, too_large
   std::string field;
   std::string message;
 };
@@ -48,9 +48,9 @@ struct Judged {
   bool is_v2 = false;
   bool is_batch = false;
   bool auth_ok = false;
-  std::string allow;                   // with 405
-  Check problem;                       // of the request as a whole
-  int status = 200;                    // when there is no problem
+  std::string allow;  // with 405
+  Check problem;      // of the request as a whole
+  int status = 200;   // when there is no problem
   std::string body = "{}\n";
   std::vector<std::string> customers;  // known as soon as the path or the body names them, also of refused requests
   std::vector<Effect> effects;         // one an item with is_batch

@@ -40,9 +40,13 @@ std::string BodyOf(const Sample& sample) {
   return Answer(sim, sample).second;
 }
 
-std::string Report(TrackSim& sim) { return Answer(sim, {"GET", "/_sim/report", "", "", ""}).second; }
+std::string Report(TrackSim& sim) {
+  return Answer(sim, {"GET", "/_sim/report", "", "", ""}).second;
+}
 
-std::string Event(std::string_view members) { return R"({"name":"purchase",)" + std::string(members) + "}"; }
+std::string Event(std::string_view members) {
+  return R"({"name":"purchase",)" + std::string(members) + "}";
+}
 
 TEST_CASE("track_sim: every v1 and v2 endpoint takes what its reference shows") {
   const std::vector<std::pair<Sample, int>> table = {
@@ -165,16 +169,19 @@ TEST_CASE("track_sim: credentials count in both base64 alphabets, and wrong ones
 
 TEST_CASE("track_sim: errors come in the shape of their API version") {
   CHECK(BodyOf({"POST", "/api/v1/customers/42/events", "{}"}) == "{\"meta\":{\"error\":\"name is required\"}}\n");
-  CHECK(BodyOf({"POST", "/api/v2/entity", "{}"}) == "{\"errors\":[{\"reason\":\"required\",\"field\":\"type\",\"message\":\"type is required\"}]}\n");
+  CHECK(BodyOf({"POST", "/api/v2/entity", "{}"}) ==
+        "{\"errors\":[{\"reason\":\"required\",\"field\":\"type\",\"message\":\"type is required\"}]}\n");
   CHECK(BodyOf({"PUT", "/api/v1/customers/42", "{}"}) == "{}\n");
-  CHECK(BodyOf({"GET", "/api/v1/accounts/region", ""}) == R"({"url":"https://track.customer.io","region":"us","environment_id":3})" "\n");
+  CHECK(BodyOf({"GET", "/api/v1/accounts/region", ""}) == R"({"url":"https://track.customer.io","region":"us","environment_id":3})"
+                                                          "\n");
 }
 
 TEST_CASE("track_sim: a batch with a bad item is 207, names its index and takes the others") {
   TrackSim sim({"site", "key", "us"}, 1, Remember::kEverything);
   const std::string good = R"({"type":"person","action":"event","identifiers":{"id":"42"},"name":"x"})";
   const std::string bad = R"({"type":"person","action":"event","identifiers":{"id":"42"}})";
-  const std::string large = R"({"type":"person","action":"event","identifiers":{"id":"42"},"name":"x","attributes":{"a":")" + std::string(32'000, 'x') + "\"}}";
+  const std::string large =
+      R"({"type":"person","action":"event","identifiers":{"id":"42"},"name":"x","attributes":{"a":")" + std::string(32'000, 'x') + "\"}}";
   const auto [status, body] = Answer(sim, {"POST", "/api/v2/batch", R"({"batch":[)" + good + "," + bad + "," + good + "," + large + "]}"});
   CHECK(status == 207);
   CHECK(body.find(R"("batch_index":1,"reason":"required","field":"name")") != std::string::npos);
@@ -220,7 +227,8 @@ TEST_CASE("track_sim: a repeated ULID takes effect once, in either case; the sam
   CHECK(report.find(R"("effects":2,"customers":1,"repeated_ulids":2,"doubled":1,)") != std::string::npos);
 }
 
-TEST_CASE("track_sim: an effect whose number is not above the earlier ones of its customer violates the order; a repeated identify does not") {
+TEST_CASE(
+    "track_sim: an effect whose number is not above the earlier ones of its customer violates the order; a repeated identify does not") {
   TrackSim sim({"site", "key", "us"}, 1, Remember::kEverything);
   const auto identify = [&sim](std::string_view customer, int n) {
     Answer(sim, {"PUT", "/api/v1/customers/" + std::string(customer), "{\"n\":" + std::to_string(n) + "}"});

@@ -13,13 +13,13 @@
 namespace outboxd::sim {
 
 struct Action {
-  std::optional<int> status;        // instead of the API's own
+  std::optional<int> status;  // instead of the API's own
   std::optional<std::string> retry_after, location, body;
-  std::optional<bool> effect;       // absent: a request takes effect unless it is reset or its status is not 2xx
+  std::optional<bool> effect;  // absent: a request takes effect unless it is reset or its status is not 2xx
   std::chrono::milliseconds delay{0};
   std::chrono::milliseconds jitter{0};  // up to this much on top of the delay
-  bool reset = false;               // the connection is reset instead of an answer
-  bool half_answer = false;         // the connection is closed in the middle of the answer
+  bool reset = false;                   // the connection is reset instead of an answer
+  bool half_answer = false;             // the connection is closed in the middle of the answer
   bool never_answer = false;
   std::vector<std::size_t> batch_errors;  // items of a v2 batch that are refused
 

@@ -63,8 +63,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   InFlight& in_flight_;
   std::string input_;
   std::size_t filled_ = 0;  // bytes of input_ that were received
-  std::string output_;   // still to be sent
-  std::string sending_;  // being sent: untouched while writing_
+  std::string output_;      // still to be sent
+  std::string sending_;     // being sent: untouched while writing_
   std::deque<Slot> slots_;
   std::uint64_t first_slot_ = 0;  // number of slots_.front()
   SimRequest request_;
@@ -73,7 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool reading_ = false;
   bool continued_ = false;  // "100 Continue" was sent for the request being received
   bool counted_ = false;
-  bool draining_ = false;   // everything is sent: what still comes is thrown away, for a close with unread bytes would be a reset
+  bool draining_ = false;  // everything is sent: what still comes is thrown away, for a close with unread bytes would be a reset
 };
 
 void Connection::Read() {
@@ -144,10 +144,9 @@ void Connection::Refuse(const ReadOutcome& outcome) {
 
 void Connection::Wait(std::uint64_t number, std::chrono::milliseconds delay) {
   auto timer = std::make_shared<asio::steady_timer>(socket_.get_executor(), delay);
-  // Weak: a delayed answer does not keep a dropped connection alive.
-  timer->async_wait([weak = weak_from_this(), timer, number](const asio::error_code& error) {
-    const std::shared_ptr<Connection> self = weak.lock();
-    if (error || !self || number < self->first_slot_ || number - self->first_slot_ >= self->slots_.size()) return;
+  // Holds the connection: while it is not read from, nothing else does.
+  timer->async_wait([self = shared_from_this(), timer, number](const asio::error_code& error) {
+    if (error || number < self->first_slot_ || number - self->first_slot_ >= self->slots_.size()) return;
     self->slots_[number - self->first_slot_].is_due = true;
     self->Flush();
     if (!self->reading_) self->Take();

@@ -8,9 +8,15 @@ namespace {
 // "identify" and the like as outboxd names its jobs.
 std::string_view JobTypeOf(std::string_view action) {
   constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-      {"identify", "identify"},   {"delete", "destroy"},         {"suppress", "suppress"},
-      {"unsuppress", "unsuppress"}, {"add_device", "add_device"}, {"delete_device", "delete_device"},
-      {"merge", "merge"},         {"add_relationships", "add_relationships"}, {"delete_relationships", "delete_relationships"},
+      {"identify", "identify"},
+      {"delete", "destroy"},
+      {"suppress", "suppress"},
+      {"unsuppress", "unsuppress"},
+      {"add_device", "add_device"},
+      {"delete_device", "delete_device"},
+      {"merge", "merge"},
+      {"add_relationships", "add_relationships"},
+      {"delete_relationships", "delete_relationships"},
   };
   for (const auto& [api_name, job_type] : kNames) {
     if (api_name == action) return job_type;

@@ -1,0 +1,262 @@
+// outboxctl import: a file of lines, resumable.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+#include "core/json.h"
+#include "ctl/commands.h"
+#include "ctl/exit_code.h"
+#include "ctl/importer.h"
+#include "ctl/interrupt.h"
+#include "ctl/progress.h"
+
+namespace outboxd {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct ImportOptions {
+  std::string file;
+  std::string rejects;
+  std::string wait = "10min";
+  std::uint64_t window = 2048;
+  bool resume = false;
+  bool quiet = false;
+};
+
+constexpr std::uint64_t kRefusalsShown = 100;
+
+std::string Count(std::uint64_t count, const std::string& one) {
+  return FormatCount(static_cast<std::int64_t>(count)) + " " + one + (count == 1 ? "" : "s");
+}
+
+// One run of the verb: the input, what is kept beside it and what is said about it.
+class ImportRun {
+ public:
+  ImportRun(const Context& context, ImportOptions options) : context_(context), options_(std::move(options)) {}
+  ~ImportRun() {
+    if (owns_fd_) ::close(fd_);
+  }
+  ImportRun(const ImportRun&) = delete;
+  ImportRun& operator=(const ImportRun&) = delete;
+
+  int Run();
+
+ private:
+  Result<void> OpenInput();
+  Result<void> FindStart();
+  Result<void> OpenRejects();
+  ImportEvents Events();
+  void OnRefused(const Refused& refused);
+  void OnSettled(const ImportState& state);
+  void Save(const ImportState& state);
+  void Say(const std::string& text);
+  int Finish(const ImportResult& result);
+  void PrintSummary(const ImportResult& result) const;
+
+  const Context& context_;
+  ImportOptions options_;
+  int fd_ = -1;
+  bool owns_fd_ = false;
+  std::optional<std::uint64_t> bytes_total_;
+  std::optional<ImportStateFile> state_file_;  // only for files that can be resumed
+  ImportState start_;
+  ImportState saved_;
+  Clock::time_point saved_at_;
+  Clock::time_point started_;
+  std::ofstream rejects_;
+  std::optional<Progress> progress_;
+  std::uint64_t refusals_shown_ = 0;
+  std::string waiting_;
+  bool state_is_writable_ = true;
+};
+
+void ImportRun::Say(const std::string& text) {
+  if (progress_) progress_->Clear();
+  context_.console.err << "outboxctl: " << EscapeForTerminal(text) << std::endl;
+}
+
+Result<void> ImportRun::OpenInput() {
+  if (options_.file == "-") {
+    if (options_.resume) return Fail(ErrorKind::kInvalid, "standard input cannot be resumed: give the file's name");
+    fd_ = context_.console.in_fd;
+    return {};
+  }
+  fd_ = ::open(options_.file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd_ < 0) return Fail(ErrorKind::kInvalid, "cannot open " + options_.file + ": " + std::strerror(errno));
+  owns_fd_ = true;
+  struct stat info {};
+  if (::fstat(fd_, &info) != 0 || S_ISDIR(info.st_mode)) return Fail(ErrorKind::kInvalid, options_.file + " is no file");
+  if (!S_ISREG(info.st_mode)) return {};
+  bytes_total_ = static_cast<std::uint64_t>(info.st_size);
+  state_file_.emplace(options_.file, fd_);
+  return {};
+}
+
+Result<void> ImportRun::FindStart() {
+  if (!state_file_) return {};
+  const Result<std::optional<ImportState>> state = state_file_->Load();
+  if (!state) return tl::unexpected(state.error());
+  if (!*state) return {};
+  if (!options_.resume) {
+    return Fail(ErrorKind::kInvalid, "an import of this file stopped after line " + std::to_string((*state)->lines) +
+                                         ": go on with --resume, or remove " + state_file_->path().string() + " to begin anew");
+  }
+  start_ = saved_ = **state;
+  if (::lseek(fd_, static_cast<off_t>(start_.offset), SEEK_SET) < 0)
+    return Fail(ErrorKind::kIo, std::string("cannot seek: ") + std::strerror(errno));
+  Say("going on after line " + std::to_string(start_.lines));
+  return {};
+}
+
+Result<void> ImportRun::OpenRejects() {
+  if (options_.rejects.empty()) return {};
+  rejects_.open(options_.rejects, std::ios::binary | (options_.resume ? std::ios::app : std::ios::trunc));
+  if (!rejects_) return Fail(ErrorKind::kInvalid, "cannot write " + options_.rejects);
+  return {};
+}
+
+void ImportRun::OnRefused(const Refused& refused) {
+  if (rejects_.is_open() && !refused.text.empty()) rejects_ << refused.text << '\n';
+  if (++refusals_shown_ > kRefusalsShown) {
+    if (refusals_shown_ == kRefusalsShown + 1) Say("further refused lines are counted, not shown");
+    return;
+  }
+  const std::string field = refused.field.empty() ? "" : refused.field + ": ";
+  Say("line " + std::to_string(refused.line) + " refused: " + field + refused.message + " (" + refused.code + ")");
+}
+
+void ImportRun::Save(const ImportState& state) {
+  if (!state_file_ || !state_is_writable_ || state.offset == saved_.offset) return;
+  rejects_.flush();
+  saved_at_ = Clock::now();
+  saved_ = state;
+  if (const Result<void> saved = state_file_->Save(state); !saved) {
+    state_is_writable_ = false;
+    Say(saved.error().message + "; this import cannot be resumed");
+  }
+}
+
+void ImportRun::OnSettled(const ImportState& state) {
+  const Clock::time_point now = Clock::now();
+  if (now - saved_at_ >= std::chrono::seconds(1)) Save(state);
+  ProgressView view;
+  view.accepted = state.accepted;
+  view.refused = state.refused;
+  view.bytes = state.offset;
+  view.bytes_total = bytes_total_;
+  view.waiting = waiting_;
+  progress_->Update(std::move(view), now);
+}
+
+ImportEvents ImportRun::Events() {
+  ImportEvents events;
+  events.refused = [this](const Refused& refused) { OnRefused(refused); };
+  events.settled = [this](const ImportState& state) { OnSettled(state); };
+  events.waiting = [this](const std::string& why) {
+    waiting_ = EscapeForTerminal(why);
+    if (!why.empty()) Say("waiting: " + why);
+  };
+  events.sent_again = [this](std::uint64_t lines) {
+    Say("the connection broke with " + Count(lines, "line") +
+        " unanswered, which will be sent again; those without an event_id may take effect twice");
+  };
+  return events;
+}
+
+void ImportRun::PrintSummary(const ImportResult& result) const {
+  const double seconds = std::max(std::chrono::duration<double>(Clock::now() - started_).count(), 1e-6);
+  const std::uint64_t lines = result.state.accepted + result.state.refused - start_.accepted - start_.refused;
+  if (!context_.globals.json) {
+    context_.console.out << FormatCount(static_cast<std::int64_t>(result.state.accepted)) << " accepted, "
+                         << FormatCount(static_cast<std::int64_t>(result.state.refused)) << " refused in "
+                         << FormatAge(Milliseconds(static_cast<std::int64_t>(seconds * 1000))) << " ("
+                         << FormatRate(static_cast<double>(lines) / seconds) << ")\n";
+    return;
+  }
+  JsonWriter writer;
+  writer.Object()
+      .Key("done")
+      .Bool(result.outcome == ImportOutcome::kDone)
+      .Key("accepted")
+      .Int(static_cast<std::int64_t>(result.state.accepted));
+  writer.Key("refused")
+      .Int(static_cast<std::int64_t>(result.state.refused))
+      .Key("lines")
+      .Int(static_cast<std::int64_t>(result.state.lines));
+  writer.Key("bytes").Int(static_cast<std::int64_t>(result.state.offset)).Key("seconds").Number(seconds).EndObject();
+  context_.console.out << writer.Text() << '\n';
+}
+
+int ImportRun::Finish(const ImportResult& result) {
+  progress_->Clear();
+  if (rejects_.is_open() && !rejects_.flush()) Say("the rejected lines could not all be written to " + options_.rejects);
+  PrintSummary(result);
+  if (result.outcome == ImportOutcome::kDone) {
+    if (state_file_) state_file_->Remove();
+    return result.state.refused == 0 ? kExitDone : kExitRefused;
+  }
+  Save(result.state);
+  if (result.outcome == ImportOutcome::kGaveUp) Report(context_.console, result.error);
+  const std::string where = "stopped after line " + std::to_string(result.state.lines);
+  Say(state_file_ && state_is_writable_ ? where + "; outboxctl import --resume " + options_.file + " goes on there" : where);
+  return result.outcome == ImportOutcome::kGaveUp ? ExitCodeOf(result.error.kind) : kExitInterrupted;
+}
+
+int ImportRun::Run() {
+  ImportSettings settings;
+  const Result<Milliseconds> wait = ParseDuration(options_.wait);
+  if (!wait) return ReportUsage(context_.console, "--wait: " + wait.error().message);
+  const Result<std::filesystem::path> socket = ProducerSocket(context_.globals);
+  if (!socket) return ReportUsage(context_.console, socket.error().message);
+  settings.producer = *socket;
+  settings.wait_max = *wait;
+  settings.window_lines = options_.window;
+  if (Result<ProducerClient> reachable = ProducerClient::Connect(*socket); !reachable) return Report(context_.console, reachable.error());
+  for (auto step : {&ImportRun::OpenInput, &ImportRun::FindStart, &ImportRun::OpenRejects}) {
+    if (const Result<void> done = (this->*step)(); !done) {
+      return done.error().kind == ErrorKind::kInvalid ? ReportUsage(context_.console, done.error().message)
+                                                      : Report(context_.console, done.error());
+    }
+  }
+  CatchInterrupts();
+  started_ = saved_at_ = Clock::now();
+  const auto style = options_.quiet                     ? Progress::Style::kNone
+                     : context_.console.err_is_terminal ? Progress::Style::kBar
+                                                        : Progress::Style::kLines;
+  progress_.emplace(context_.console, style, started_, start_.offset, start_.accepted + start_.refused);
+  LineReader reader(fd_, start_.offset, start_.lines);
+  const Result<ImportResult> result = Importer(reader, start_, std::move(settings), Events()).Run();
+  if (!result) {
+    progress_->Clear();
+    return Report(context_.console, result.error());
+  }
+  return Finish(*result);
+}
+
+}  // namespace
+
+void AddImport(CLI::App& app, Context& context) {
+  CLI::App* import = app.add_subcommand("import", "Hand many jobs to the daemon: one JSON object a line");
+  const auto options = std::make_shared<ImportOptions>();
+  import->add_option("file", options->file, "The file; - is standard input")->required()->type_name("FILE");
+  import->add_flag("--resume", options->resume, "Go on where an interrupted import of this file stopped");
+  import->add_option("--rejects", options->rejects, "Keep refused lines in this file")->type_name("FILE");
+  import->add_option("--wait", options->wait, "Give up when nothing moves for so long (daemon busy or gone)")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  import->add_option("--window", options->window, "Lines sent without an answer yet")->check(CLI::Range(1, 100000))->capture_default_str();
+  import->add_flag("--quiet", options->quiet, "No progress");
+  import->final_callback([&context, options] { context.run = [&context, options] { return ImportRun(context, *options).Run();
+};
+}  // namespace outboxd
+);
+}
+
+}  // namespace outboxd

@@ -1,0 +1,41 @@
+// ctl/import_state.h — how far an import of a file has come, kept beside the file (FILE.outboxd-import) until it is done.
+//
+// Everything before `offset` was answered by the daemon. Saved by fsync and rename: a crash leaves the old state or the new one. Lines
+// answered after the last save are sent again by a resumed import; a line that carries its own event_id takes effect once all the same.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "core/result.h"
+
+namespace outboxd {
+
+struct ImportState {
+  std::uint64_t offset = 0;  // bytes
+  std::uint64_t lines = 0;
+  std::uint64_t accepted = 0;
+  std::uint64_t refused = 0;
+};
+
+class ImportStateFile {
+ public:
+  // `input` is the open input file.
+  ImportStateFile(const std::filesystem::path& input_path, int input_fd);
+
+  // nullopt: there is none. kConflict: it belongs to another content of the input file.
+  Result<std::optional<ImportState>> Load() const;
+  Result<void> Save(const ImportState& state) const;
+  void Remove() const;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  Result<std::string> Fingerprint(std::uint64_t offset) const;
+
+  std::filesystem::path path_;
+  int input_fd_;
+};
+
+}  // namespace outboxd

@@ -1,0 +1,115 @@
+#include "core/object_scan.h"
+
+#include <doctest/doctest.h>
+
+#include "core/limits.h"
+
+namespace outboxd {
+namespace {
+
+struct Expected {
+  std::string key;
+  ValueKind kind;
+  std::string raw;
+  std::string text;
+};
+
+void CheckMembers(const std::string& json, ValueKind root, const std::vector<Expected>& expected) {
+  CAPTURE(json);
+  std::vector<Member> members;
+  const Result<ValueKind> scanned = ScanMembers(json, members);
+  REQUIRE_MESSAGE(scanned, (scanned ? std::string() : scanned.error().message));
+  CHECK(*scanned == root);
+  REQUIRE(members.size() == expected.size());
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    CAPTURE(i);
+    CHECK(members[i].key == expected[i].key);
+    CHECK(members[i].kind == expected[i].kind);
+    CHECK(json.substr(members[i].raw.offset, members[i].raw.length) == expected[i].raw);
+    CHECK(members[i].text == expected[i].text);
+  }
+}
+
+TEST_CASE("object scan: each kind of value is found where it stands") {
+  CheckMembers(R"( { "n" : null , "t":true,"f": false ,"i":-12, "s" : "a\"}\u00e9" ,"a": [1,{"x":2}] ,"o":{ } } )", ValueKind::kObject,
+               {{"n", ValueKind::kNull, "null", ""},
+                {"t", ValueKind::kTrue, "true", ""},
+                {"f", ValueKind::kFalse, "false", ""},
+                {"i", ValueKind::kNumber, "-12", ""},
+                {"s", ValueKind::kString, R"("a\"}\u00e9")", "a\"}\xc3\xa9"},
+                {"a", ValueKind::kArray, R"([1,{"x":2}])", ""},
+                {"o", ValueKind::kObject, "{ }", ""}});
+}
+
+TEST_CASE("object scan: the elements of an array have no keys") {
+  CheckMembers(R"([{"key":1},"two",3,[],null])", ValueKind::kArray,
+               {{"", ValueKind::kObject, R"({"key":1})", ""},
+                {"", ValueKind::kString, "\"two\"", "two"},
+                {"", ValueKind::kNumber, "3", ""},
+                {"", ValueKind::kArray, "[]", ""},
+                {"", ValueKind::kNull, "null", ""}});
+}
+
+TEST_CASE("object scan: empty containers, equal keys and escaped keys") {
+  CheckMembers("{}", ValueKind::kObject, {});
+  CheckMembers(" [ ] ", ValueKind::kArray, {});
+  CheckMembers(R"({"a":1,"a":2,"\u0061":3,"":4})", ValueKind::kObject,
+               {{"a", ValueKind::kNumber, "1", ""}, {"a", ValueKind::kNumber, "2", ""}, {"a", ValueKind::kNumber, "3", ""}, {"", ValueKind::kNumber, "4", ""}});
+}
+
+TEST_CASE("object scan: numbers that no double holds are stretches like any other") {
+  const std::string digits(400, '9');
+  CheckMembers("{\"a\":1e400,\"b\":" + digits + ",\"c\":[-1e999],\"d\":\"1e400\",\"e\":-0.0}", ValueKind::kObject,
+               {{"a", ValueKind::kNumber, "1e400", ""},
+                {"b", ValueKind::kNumber, digits, ""},
+                {"c", ValueKind::kArray, "[-1e999]", ""},
+                {"d", ValueKind::kString, "\"1e400\"", "1e400"},
+                {"e", ValueKind::kNumber, "-0.0", ""}});
+  CheckMembers("[1e400]", ValueKind::kArray, {{"", ValueKind::kNumber, "1e400", ""}});
+}
+
+TEST_CASE("object scan: members are appended to those there") {
+  std::vector<Member> members(1);
+  REQUIRE(ScanMembers(R"({"a":1})", members));
+  REQUIRE(ScanMembers(R"({"b":1e400})", members));
+  REQUIRE(members.size() == 3);
+  CHECK(members[1].key == "a");
+  CHECK(members[2].key == "b");
+}
+
+TEST_CASE("object scan: a lone scalar is a conflict, not invalid") {
+  for (const char* json : {"1", "\"x\"", "null", " true ", "1e400"}) {
+    CAPTURE(json);
+    std::vector<Member> members;
+    const Result<ValueKind> scanned = ScanMembers(json, members);
+    REQUIRE(!scanned);
+    CHECK(scanned.error().kind == ErrorKind::kConflict);
+    CHECK(members.empty());
+  }
+}
+
+TEST_CASE("object scan: the message says where the text goes wrong") {
+  const auto message = [](const std::string& json) {
+    std::vector<Member> members;
+    const Result<ValueKind> scanned = ScanMembers(json, members);
+    REQUIRE(!scanned);
+    CHECK(scanned.error().kind == ErrorKind::kInvalid);
+    return scanned.error().message;
+  };
+  CHECK(message("{\"a\":}").find("(byte 6)") != std::string::npos);
+  CHECK(message("{\"big\":1e400,\"a\":}").find("(byte 18)") != std::string::npos);
+  CHECK(message(std::string("[\0]", 3)) == "NUL byte (byte 2)");
+  CHECK(message(std::string(limits::kJsonDepth + 1, '[')) == "nested deeper than 64 levels");
+  CHECK(message(R"(["\udc00"])").find("lone surrogate") != std::string::npos);
+  CHECK(message(R"([["\udfff"]])").find("lone surrogate") != std::string::npos);
+}
+
+TEST_CASE("object scan: what was read before an error is kept") {
+  std::vector<Member> members;
+  CHECK(!ScanMembers(R"({"a":"x","b":[1],"c":nope})", members));
+  REQUIRE(members.size() == 2);
+  CHECK(members[0].text == "x");
+}
+
+}  // namespace
+}  // namespace outboxd

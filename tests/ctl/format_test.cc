@@ -1,0 +1,89 @@
+#include "ctl/format.h"
+
+#include <doctest/doctest.h>
+
+#include <sstream>
+
+#include "ctl/progress.h"
+
+namespace outboxd {
+namespace {
+
+TEST_CASE("format: ages show their two largest units") {
+  CHECK(FormatAge(Milliseconds(0)) == "0ms");
+  CHECK(FormatAge(Milliseconds(-5)) == "0ms");
+  CHECK(FormatAge(Milliseconds(450)) == "450ms");
+  CHECK(FormatAge(Milliseconds(12'900)) == "12s");
+  CHECK(FormatAge(Milliseconds(192'000)) == "3m 12s");
+  CHECK(FormatAge(Milliseconds(180'000)) == "3m");
+  CHECK(FormatAge(Milliseconds(3'660'000)) == "1h 1m");
+  CHECK(FormatAge(Milliseconds(2LL * 86'400'000 + 4LL * 3'600'000 + 59'000)) == "2d 4h");
+}
+
+TEST_CASE("format: counts, sizes and rates are readable") {
+  CHECK(FormatCount(0) == "0");
+  CHECK(FormatCount(999) == "999");
+  CHECK(FormatCount(1000) == "1,000");
+  CHECK(FormatCount(-1234567) == "-1,234,567");
+  CHECK(FormatBytes(0) == "0 B");
+  CHECK(FormatBytes(1023) == "1023 B");
+  CHECK(FormatBytes(1024) == "1.0 KiB");
+  CHECK(FormatBytes(1024ULL * 1024 - 1) == "1.0 MiB");
+  CHECK(FormatBytes(20ULL << 30) == "20.0 GiB");
+  CHECK(FormatRate(0) == "0/s");
+  CHECK(FormatRate(0.44) == "0.4/s");
+  CHECK(FormatRate(1180.4) == "1,180/s");
+  CHECK(FormatPercent(0.4567) == "45.7%");
+}
+
+TEST_CASE("format: times in UTC are RFC 3339") {
+  CHECK(FormatTime(FromUnixMs(1'700'000'000'123), Zone::kUtc) == "2023-11-14T22:13:20.123Z");
+}
+
+TEST_CASE("format: durations are read with their units, a plain number is seconds") {
+  CHECK(ParseDuration("500ms")->count() == 500);
+  CHECK(ParseDuration("30")->count() == 30'000);
+  CHECK(ParseDuration("30s")->count() == 30'000);
+  CHECK(ParseDuration("10min")->count() == 600'000);
+  CHECK(ParseDuration("10m")->count() == 600'000);
+  CHECK(ParseDuration("72h")->count() == 259'200'000);
+  CHECK(ParseDuration("7d")->count() == 604'800'000);
+  for (const char* text : {"", "s", "-1s", "1.5s", "10 s", "1w", "99999999999999999999s", "999999999999d"}) {
+    CHECK_MESSAGE(!ParseDuration(text), std::string(text));
+  }
+}
+
+TEST_CASE("progress: the bar shows the part that is done, the rate and the time left") {
+  ProgressView view;
+  view.accepted = 1234;
+  view.refused = 7;
+  view.bytes = 50;
+  view.bytes_total = 100;
+  view.lines_per_s = 51'000;
+  view.left = Milliseconds(12'000);
+  CHECK(FormatProgress(view, 10) == "[=====>    ] 50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
+  view.bytes = 100;
+  view.left.reset();
+  CHECK(FormatProgress(view, 10) == "[==========] 100.0%, 1,234 accepted, 7 refused, 51,000/s");
+  view.waiting = "queue limit reached";
+  CHECK(FormatProgress(view, 0) == "100.0%, 1,234 accepted, 7 refused, waiting: queue limit reached");
+}
+
+TEST_CASE("progress: without a terminal a line comes every five seconds, with rate and time left") {
+  std::ostringstream out;
+  std::ostringstream err;
+  const Console console{out, err};
+  const Progress::Instant start{};
+  Progress progress(console, Progress::Style::kLines, start, 0, 0);
+  ProgressView view;
+  view.accepted = 1000;
+  view.bytes = 100;
+  view.bytes_total = 400;
+  progress.Update(view, start + std::chrono::seconds(4));
+  CHECK(err.str().empty());
+  progress.Update(view, start + std::chrono::seconds(5));
+  CHECK(err.str() == "25.0%, 1,000 accepted, 0 refused, 200/s, 15s left\n");
+}
+
+}  // namespace
+}  // namespace outboxd

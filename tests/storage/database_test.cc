@@ -1,0 +1,97 @@
+// One SQLite connection: statements, errors, backups.
+#include "storage/database.h"
+
+#include <doctest/doctest.h>
+
+#include "storage/outbox.h"
+#include "tests/support/outbox_use.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd {
+namespace {
+
+Database OpenNew(const std::filesystem::path& file) {
+  auto database = Database::Open(file, OpenMode::kReadWrite);
+  REQUIRE(database);
+  REQUIRE(database->Execute("CREATE TABLE t (a, b)"));
+  return std::move(*database);
+}
+
+}  // namespace
+
+TEST_CASE("database: values come back as they were bound") {
+  TempDir folder;
+  Database database = OpenNew(folder / "x.db");
+  auto insert = database.Prepare("INSERT INTO t VALUES (?, ?)");
+  REQUIRE(insert);
+  const std::string with_nul("a\0b", 3);
+  REQUIRE(insert->Bind(1, std::string_view(with_nul)).Bind(2, std::int64_t{-5}).Run());
+  REQUIRE(insert->Bind(1, std::string_view()).BindTextOrNull(2, "").Run());
+  CHECK(database.Changes() == 1);
+  auto select = database.Prepare("SELECT a, b FROM t");
+  REQUIRE(select);
+  REQUIRE(*select->Step());
+  CHECK(select->Text(0) == with_nul);
+  CHECK(select->Int(1) == -5);
+  REQUIRE(*select->Step());
+  CHECK_FALSE(select->IsNull(0));
+  CHECK(select->Text(0).empty());
+  CHECK(select->IntOrNull(1) == std::nullopt);
+  CHECK_FALSE(*select->Step());
+}
+
+TEST_CASE("database: a failed statement can be used again") {
+  TempDir folder;
+  Database database = OpenNew(folder / "x.db");
+  REQUIRE(database.Execute("CREATE UNIQUE INDEX u ON t (a)"));
+  auto insert = database.Prepare("INSERT INTO t VALUES (?, 0)");
+  REQUIRE(insert);
+  REQUIRE(insert->Bind(1, std::int64_t{1}).Run());
+  CHECK_FALSE(insert->Bind(1, std::int64_t{1}).Run());
+  CHECK(insert->Bind(1, std::int64_t{2}).Run());
+}
+
+TEST_CASE("database: a reader cannot write, and a missing file is not created by one") {
+  TempDir folder;
+  OpenNew(folder / "x.db");
+  auto reader = Database::Open(folder / "x.db", OpenMode::kReadOnly);
+  REQUIRE(reader);
+  const auto refused = reader->Execute("DELETE FROM t");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == ErrorKind::kIo);
+  CHECK_FALSE(Database::Open(folder / "missing.db", OpenMode::kReadOnly));
+  CHECK_FALSE(std::filesystem::exists(folder / "missing.db"));
+}
+
+TEST_CASE("database: an outbox can be backed up while it is open and written to") {
+  TempDir folder;
+  auto outbox = Outbox::Open(folder / "outbox.db", 7);
+  REQUIRE(outbox);
+  REQUIRE(test::Accept(*outbox, {test::TrackLine("1"), test::TrackLine("2")}, FromUnixMs(1)));
+  auto reader = Database::Open(folder / "outbox.db", OpenMode::kReadOnly);
+  REQUIRE(reader);
+  const auto bytes = reader->BackupTo(folder / "copy.db");
+  REQUIRE_MESSAGE(bytes, (bytes ? "" : bytes.error().message));
+  CHECK(*bytes == std::filesystem::file_size(folder / "copy.db"));
+  REQUIRE(test::Accept(*outbox, {test::TrackLine("3")}, FromUnixMs(1)));
+  CHECK((std::filesystem::status(folder / "copy.db").permissions() & std::filesystem::perms::others_all) == std::filesystem::perms::none);
+
+  auto copy = Outbox::Open(folder / "copy.db", 7);
+  REQUIRE_MESSAGE(copy, (copy ? "" : copy.error().message));
+  CHECK(copy->Total().jobs == 2);
+  test::CheckCounts(*copy, folder / "copy.db");
+
+  SUBCASE("an existing file is not overwritten") {
+    const auto again = reader->BackupTo(folder / "copy.db");
+    REQUIRE_FALSE(again);
+    CHECK(again.error().kind == ErrorKind::kConflict);
+  }
+  SUBCASE("a link is not followed") {
+    std::filesystem::create_symlink(folder / "elsewhere.db", folder / "link.db");
+    CHECK_FALSE(reader->BackupTo(folder / "link.db"));
+    CHECK_FALSE(std::filesystem::exists(folder / "elsewhere.db"));
+  }
+  SUBCASE("a folder that is not there is an error") { CHECK_FALSE(reader->BackupTo(folder / "no" / "copy.db")); }
+}
+
+}  // namespace outboxd
