@@ -18,15 +18,32 @@ void InsertSorted(std::vector<Sequence>& jobs, Sequence sequence) {
 }  // namespace
 
 bool Lanes::IsFirst(const Lane& lane, Sequence sequence) const {
-  return lane.active == Sequence{} && !lane.jobs.empty() && lane.jobs.front() == sequence &&
+  return lane.turn == Sequence{} && !lane.jobs.empty() && lane.jobs.front() == sequence &&
          (!lane.parked_from || sequence < *lane.parked_from);
 }
 
-// A job before those held (a redriven one) is never parked: it goes first.
+// A job before all those held (a redriven one) is not parked unless others before it are.
 bool Lanes::Parks(const Lane& lane, Sequence sequence) const {
+  if (lane.parked_from && *lane.parked_from < sequence) return true;
   const bool last = lane.jobs.empty() || lane.jobs.back() < sequence;
-  const bool behind_parked = lane.parked_from && *lane.parked_from < sequence;
-  return last && (behind_parked || lane.troubled || lane.jobs.size() >= lane_jobs_max_);
+  const auto before = last ? lane.jobs.end() : std::lower_bound(lane.jobs.begin(), lane.jobs.end(), sequence);
+  if (before == lane.jobs.begin()) return false;
+  return lane.troubled || static_cast<std::size_t>(before - lane.jobs.begin()) >= lane_jobs_max_;
+}
+
+bool Lanes::HasTurn(Sequence sequence, std::span<const LaneKey> lanes) const {
+  return std::all_of(lanes.begin(), lanes.end(), [&](LaneKey key) {
+    const auto lane = lanes_.find(key);
+    return lane != lanes_.end() && lane->second.turn == sequence;
+  });
+}
+
+// In all of its lanes or in none: a job never keeps one lane while it waits for another.
+bool Lanes::GiveTurn(Sequence sequence, std::span<const LaneKey> lanes) {
+  const bool first = std::all_of(lanes.begin(), lanes.end(), [&](LaneKey key) { return IsFirst(lanes_[key], sequence); });
+  if (!first) return false;
+  for (const LaneKey key : lanes) lanes_[key].turn = sequence;
+  return true;
 }
 
 Admission Lanes::Admit(Sequence sequence, std::span<const LaneKey> lanes) {
@@ -38,38 +55,45 @@ Admission Lanes::Admit(Sequence sequence, std::span<const LaneKey> lanes) {
       return Admission::kPark;
     }
     InsertSorted(lane.jobs, sequence);
-    return IsFirst(lane, sequence) ? Admission::kReady : Admission::kWaits;
+    if (!IsFirst(lane, sequence)) return Admission::kWaits;
+    lane.turn = sequence;
+    return Admission::kReady;
   }
-  several_.emplace(ToNumber(sequence), std::vector<LaneKey>(lanes.begin(), lanes.end()));
+  pinned_.emplace(ToNumber(sequence), std::vector<LaneKey>(lanes.begin(), lanes.end()));
   for (const LaneKey key : lanes) InsertSorted(lanes_[key].jobs, sequence);
-  return IsReady(sequence, lanes) ? Admission::kReady : Admission::kWaits;
+  return GiveTurn(sequence, lanes) ? Admission::kReady : Admission::kWaits;
 }
 
 bool Lanes::IsReady(Sequence sequence, std::span<const LaneKey> lanes) const {
   return std::all_of(lanes.begin(), lanes.end(), [&](LaneKey key) {
     const auto lane = lanes_.find(key);
-    return lane != lanes_.end() && IsFirst(lane->second, sequence);
+    return lane != lanes_.end() && lane->second.turn == sequence && !lane->second.active;
   });
 }
 
 void Lanes::Start(Sequence sequence, std::span<const LaneKey> lanes) {
   assert(IsReady(sequence, lanes));
-  for (const LaneKey key : lanes) lanes_[key].active = sequence;
+  for (const LaneKey key : lanes) lanes_[key].active = true;
 }
 
 void Lanes::Stop(Sequence sequence, std::span<const LaneKey> lanes) {
   for (const LaneKey key : lanes) {
-    Lane& lane = lanes_[key];
-    if (lane.active == sequence) lane.active = Sequence{};
+    const auto lane = lanes_.find(key);
+    if (lane != lanes_.end() && lane->second.turn == sequence) lane->second.active = false;
   }
 }
 
 void Lanes::Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<Sequence>& evicted) {
+  if (!HasTurn(sequence, lanes)) {
+    for (const LaneKey key : lanes) InsertSorted(lanes_[key].jobs, sequence);
+    // Its time is kept elsewhere: as a parked row it would lose it.
+    if (!GiveTurn(sequence, lanes)) pinned_.emplace(ToNumber(sequence), std::vector<LaneKey>(lanes.begin(), lanes.end()));
+  }
   Stop(sequence, lanes);
   for (const LaneKey key : lanes) {
     Lane& lane = lanes_[key];
     lane.troubled = true;
-    const auto follows = [&](Sequence other) { return other > sequence && !several_.contains(ToNumber(other)); };
+    const auto follows = [&](Sequence other) { return other > sequence && other != lane.turn && !pinned_.contains(ToNumber(other)); };
     const auto first = std::find_if(lane.jobs.begin(), lane.jobs.end(), follows);
     if (first == lane.jobs.end()) continue;
     lane.parked_from = lane.parked_from ? std::min(*lane.parked_from, *first) : *first;
@@ -78,27 +102,31 @@ void Lanes::Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<
   }
 }
 
-void Lanes::Announce(LaneKey key, const Lane& lane, LanesOpened& opened) const {
-  if (lane.active != Sequence{}) return;
+void Lanes::Announce(LaneKey key, const Lane& lane, LanesOpened& opened) {
+  if (lane.turn != Sequence{}) return;
   if (RefillFrom(key)) {
     opened.refill.push_back(key);
   } else if (!lane.jobs.empty()) {
     const Sequence head = lane.jobs.front();
-    const auto several = several_.find(ToNumber(head));
-    if (several == several_.end() || IsReady(head, several->second)) opened.ready.push_back(head);
+    const auto pinned = pinned_.find(ToNumber(head));
+    const std::span<const LaneKey> lanes = pinned == pinned_.end() ? std::span<const LaneKey>(&key, 1) : pinned->second;
+    if (GiveTurn(head, lanes)) opened.ready.push_back(head);
   }
 }
 
 void Lanes::Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpened& opened) {
-  several_.erase(ToNumber(sequence));
+  pinned_.erase(ToNumber(sequence));
   for (const LaneKey key : lanes) {
     const auto found = lanes_.find(key);
     if (found == lanes_.end()) continue;
     Lane& lane = found->second;
     const auto place = std::lower_bound(lane.jobs.begin(), lane.jobs.end(), sequence);
     if (place != lane.jobs.end() && *place == sequence) lane.jobs.erase(place);
-    if (lane.active == sequence) lane.active = Sequence{};
-    lane.troubled = false;
+    if (lane.turn == sequence) {
+      lane.turn = Sequence{};
+      lane.active = false;
+    }
+    if (lane.turn == Sequence{}) lane.troubled = false;
   }
   for (const LaneKey key : lanes) {
     if (const auto lane = lanes_.find(key); lane != lanes_.end()) Announce(key, lane->second, opened);
@@ -113,7 +141,7 @@ void Lanes::MarkParked(LaneKey lane, Sequence from) {
 
 std::optional<Sequence> Lanes::RefillFrom(LaneKey lane) const {
   const auto found = lanes_.find(lane);
-  if (found == lanes_.end() || !found->second.parked_from || found->second.active != Sequence{}) return std::nullopt;
+  if (found == lanes_.end() || !found->second.parked_from || found->second.turn != Sequence{}) return std::nullopt;
   const std::vector<Sequence>& jobs = found->second.jobs;
   if (!jobs.empty() && jobs.front() < *found->second.parked_from) return std::nullopt;
   return found->second.parked_from;
@@ -122,8 +150,9 @@ std::optional<Sequence> Lanes::RefillFrom(LaneKey lane) const {
 void Lanes::Refilled(LaneKey key, std::span<const Sequence> loaded, std::optional<Sequence> next, LanesOpened& opened) {
   Lane& lane = lanes_[key];
   for (const Sequence sequence : loaded) InsertSorted(lane.jobs, sequence);
+  const bool moved_on = !lane.parked_from || !next || *lane.parked_from < *next;
   lane.parked_from = next;
-  if (!RefillFrom(key)) Announce(key, lane, opened);
+  if (moved_on || !RefillFrom(key)) Announce(key, lane, opened);
   EraseIfIdle(key);
 }
 
@@ -132,7 +161,8 @@ std::optional<Sequence> Lanes::Blocker(Sequence sequence, std::span<const LaneKe
     const auto found = lanes_.find(key);
     if (found == lanes_.end()) continue;
     const Lane& lane = found->second;
-    if (lane.active != Sequence{} && lane.active != sequence) return lane.active;
+    if (lane.turn == sequence) continue;
+    if (lane.turn != Sequence{}) return lane.turn;
     if (!lane.jobs.empty() && lane.jobs.front() < sequence) return lane.jobs.front();
   }
   return std::nullopt;
@@ -142,7 +172,7 @@ void Lanes::EraseIfIdle(LaneKey key) {
   const auto found = lanes_.find(key);
   if (found == lanes_.end()) return;
   const Lane& lane = found->second;
-  if (lane.jobs.empty() && lane.active == Sequence{} && !lane.parked_from) lanes_.erase(found);
+  if (lane.jobs.empty() && lane.turn == Sequence{} && !lane.parked_from) lanes_.erase(found);
 }
 
 }  // namespace outboxd

@@ -2,7 +2,10 @@
 //
 // A job may keep the order of several lanes (merge, segments); it is ready when it is first in all of them. Few jobs of a lane are held
 // in memory: behind a failing head, or past `lane_jobs_max`, followers are parked on disk and come back when the lane opens, so a
-// million of them cost the others nothing. Jobs of several lanes are never parked. Pure; belongs to one thread.
+// million of them cost the others nothing. Jobs of several lanes are never parked.
+//
+// A job has its lanes' turn from the moment it is named ready until it is released, through failed attempts as well: a redriven job with
+// a lower sequence goes before those that wait, never past the one that may be on its way. Pure; belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +26,7 @@ enum class Admission : std::uint8_t {
 
 // What an ended job set free.
 struct LanesOpened {
-  std::vector<Sequence> ready;   // held jobs that may have become first; ask IsReady() for those deferred meanwhile
+  std::vector<Sequence> ready;   // held jobs that have the turn now; one found deferred at start waits for its time with it
   std::vector<LaneKey> refill;   // lanes whose next job is parked on disk: read it and call Refilled()
 };
 
@@ -33,14 +36,15 @@ class Lanes {
 
   // `lanes` sorted and unique (LanesOf); a job without lanes is always ready and never held.
   Admission Admit(Sequence sequence, std::span<const LaneKey> lanes);
+  // It has the turn and no attempt is under way.
   bool IsReady(Sequence sequence, std::span<const LaneKey> lanes) const;
 
   // An attempt begins. Requires IsReady().
   void Start(Sequence sequence, std::span<const LaneKey> lanes);
-  // The attempt ended and the job is not settled: it stays where it is.
+  // The attempt ended and the job is not settled: it keeps its turn.
   void Stop(Sequence sequence, std::span<const LaneKey> lanes);
   // The job failed and waits for its next attempt. Its followers of one lane are given up (`evicted`, to be parked) and later ones
-  // will be parked, until the job is released.
+  // will be parked, until the job is released. Also for a job found deferred at start: it is held whatever else its lanes hold.
   void Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<Sequence>& evicted);
   // The job is settled, or was removed: it leaves its lanes.
   void Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpened& opened);
@@ -49,7 +53,8 @@ class Lanes {
   void MarkParked(LaneKey lane, Sequence from);
   // Where to read `lane`'s parked rows from; nullopt when there are none or its next job is held already.
   std::optional<Sequence> RefillFrom(LaneKey lane) const;
-  // `loaded` (ascending) were read back and are held now; further parked rows start at `next` at the earliest (nullopt: none).
+  // `loaded` (ascending) were read back and are held now; further parked rows start at `next` at the earliest (nullopt: none). Names the
+  // lane again if all that was passed over is gone.
   void Refilled(LaneKey lane, std::span<const Sequence> loaded, std::optional<Sequence> next, LanesOpened& opened);
 
   // The held job that `sequence` waits for; nullopt when it waits for none (or for a parked one).
@@ -60,9 +65,10 @@ class Lanes {
  private:
   struct Lane {
     std::vector<Sequence> jobs;              // held, ascending
-    Sequence active{};                       // whose attempt is under way; 0: none
+    Sequence turn{};                         // who may go, goes, or waits for its next attempt; 0: nobody
     std::optional<Sequence> parked_from;     // no parked row of this lane has a lower sequence
-    bool troubled = false;                   // its head failed: followers go to disk
+    bool active = false;                     // an attempt of `turn` is under way
+    bool troubled = false;                   // a job of it failed: followers go to disk
   };
   struct Hash {
     std::size_t operator()(LaneKey key) const { return static_cast<std::size_t>(key); }
@@ -70,12 +76,14 @@ class Lanes {
 
   bool IsFirst(const Lane& lane, Sequence sequence) const;
   bool Parks(const Lane& lane, Sequence sequence) const;
-  void Announce(LaneKey key, const Lane& lane, LanesOpened& opened) const;
+  bool HasTurn(Sequence sequence, std::span<const LaneKey> lanes) const;
+  bool GiveTurn(Sequence sequence, std::span<const LaneKey> lanes);
+  void Announce(LaneKey key, const Lane& lane, LanesOpened& opened);
   void EraseIfIdle(LaneKey key);
 
   std::size_t lane_jobs_max_;
   std::unordered_map<LaneKey, Lane, Hash> lanes_;
-  std::unordered_map<std::uint64_t, std::vector<LaneKey>> several_;  // lanes of held jobs that keep more than one
+  std::unordered_map<std::uint64_t, std::vector<LaneKey>> pinned_;  // held jobs that are never parked, and their lanes
 };
 
 }  // namespace outboxd

@@ -32,7 +32,9 @@ constexpr std::uint64_t kTerabyte = 1'000'000'000'000;
 constexpr std::size_t kNodes = 10'000;
 constexpr int kDepth = 16;
 
-int LineOf(const YAML::Mark& mark) { return std::max(0, mark.line) + 1; }
+int LineOf(const YAML::Mark& mark) {
+  return std::max(0, mark.line) + 1;
+}
 
 // Copies a YAML document out of the library's reach.
 class TreeBuilder {
@@ -104,7 +106,8 @@ void ReadRetry(ConfigSection section, RetryPolicy& retry) {
   section.Duration("retry_after_cap", retry.retry_after_cap, Milliseconds(0), hours(24 * 7));
   if (retry.cap < retry.base) {
     section.Problem(section.Has("cap") ? "cap" : "base", "the cap (" + config_values::ShowDuration(retry.cap) +
-                                                             ") must not be less than the base (" + config_values::ShowDuration(retry.base) + ")");
+                                                             ") must not be less than the base (" +
+                                                             config_values::ShowDuration(retry.base) + ")");
   }
   section.Finish();
 }

@@ -58,8 +58,8 @@ struct ConnectionConfig {
   Milliseconds connect_timeout = std::chrono::seconds(10);
   Milliseconds timeout = std::chrono::seconds(30);
   Milliseconds probe_interval = std::chrono::seconds(30);  // of the credential and region probe while paused
-  std::filesystem::path ca_file;  // empty: the system's store
-  RetryPolicy retry;              // the global `retry`, overridden by the connection's own
+  std::filesystem::path ca_file;                           // empty: the system's store
+  RetryPolicy retry;                                       // the global `retry`, overridden by the connection's own
   BatchConfig batch;
 
   // "https://track.customer.io" or base_url. `region`: the job's own override, which counts only without base_url.
@@ -68,14 +68,14 @@ struct ConnectionConfig {
 
 struct LimitsConfig {
   std::uint64_t line_bytes = 512 * 1024;
-  std::uint32_t clients = 1024;                   // producer connections
-  std::uint64_t unread_reply_bytes = 1 << 20;     // per producer connection; then it is no longer read from
+  std::uint32_t clients = 1024;                                  // producer connections
+  std::uint64_t unread_reply_bytes = 1 << 20;                    // per producer connection; then it is no longer read from
   Milliseconds unread_reply_timeout = std::chrono::seconds(30);  // then it is dropped
-  std::uint64_t intake_bytes = 32ULL << 20;       // accepted lines waiting for the commit, over all producers
-  std::uint64_t window_bytes = 8ULL << 20;        // job bytes in memory per connection
-  std::uint32_t window_jobs = 16384;              // jobs in memory per connection
-  std::uint32_t lane_jobs = 64;                   // jobs of one lane in memory
-  std::uint32_t deferred_jobs = 20000;            // jobs per connection waiting for their own next attempt before fresh ones wait too
+  std::uint64_t intake_bytes = 32ULL << 20;                      // accepted lines waiting for the commit, over all producers
+  std::uint64_t window_bytes = 8ULL << 20;                       // job bytes in memory per connection
+  std::uint32_t window_jobs = 16384;                             // jobs in memory per connection
+  std::uint32_t lane_jobs = 64;                                  // jobs of one lane in memory
+  std::uint32_t deferred_jobs = 20000;  // jobs per connection waiting for their own next attempt before fresh ones wait too
 };
 
 struct HistoryConfig {

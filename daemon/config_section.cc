@@ -86,12 +86,22 @@ const ConfigNode::Entry* ConfigSection::Take(std::string_view key) {
   return Find(key);
 }
 
-std::string ConfigSection::PathOf(std::string_view key) const { return Joined(path_, key); }
-std::string ConfigSection::PatternOf(std::string_view key) const { return Joined(pattern_, key); }
-int ConfigSection::LineOf(std::string_view key) const { return Has(key) ? Find(key)->line : line_; }
-std::string ConfigSection::AsWritten(std::string_view key) const { return '"' + Shown(Find(key)->value.text) + '"'; }
+std::string ConfigSection::PathOf(std::string_view key) const {
+  return Joined(path_, key);
+}
+std::string ConfigSection::PatternOf(std::string_view key) const {
+  return Joined(pattern_, key);
+}
+int ConfigSection::LineOf(std::string_view key) const {
+  return Has(key) ? Find(key)->line : line_;
+}
+std::string ConfigSection::AsWritten(std::string_view key) const {
+  return '"' + Shown(Find(key)->value.text) + '"';
+}
 
-void ConfigSection::Problem(std::string_view key, const std::string& message) { findings_->Add(LineOf(key), PathOf(key), message); }
+void ConfigSection::Problem(std::string_view key, const std::string& message) {
+  findings_->Add(LineOf(key), PathOf(key), message);
+}
 
 ConfigSection ConfigSection::Child(std::string_view key) {
   const ConfigNode::Entry* entry = Take(key);

@@ -79,7 +79,8 @@ class ConfigSection {
   // The value with the environment's variables put in; nullopt when absent or (reported) not a single value.
   std::optional<std::string> Text(std::string_view key);
 
-  // A value of Text() through `convert`, which makes a Result of it. kHidden keeps a wrong value, which may be a secret, out of the message.
+  // A value of Text() through `convert`, which makes a Result of it. kHidden keeps a wrong value, which may be a secret, out of the
+  // message.
   enum class Show : std::uint8_t { kValue, kHidden };
   template <typename Convert>
   auto Converted(std::string_view key, Convert convert, Show show = Show::kValue)

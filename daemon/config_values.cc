@@ -21,13 +21,26 @@ struct Unit {
 
 // From large to small, as the Show functions look for the largest that divides.
 constexpr std::array<Unit, 5> kDurationUnits = {{{"d", 86'400'000}, {"h", 3'600'000}, {"min", 60'000}, {"s", 1000}, {"ms", 1}}};
-constexpr std::array<Unit, 9> kSizeUnits = {{{"TiB", 1ULL << 40}, {"TB", 1'000'000'000'000}, {"GiB", 1ULL << 30}, {"GB", 1'000'000'000},
-                                             {"MiB", 1ULL << 20}, {"MB", 1'000'000}, {"KiB", 1ULL << 10}, {"kB", 1000}, {"", 1}}};
+constexpr std::array<Unit, 9> kSizeUnits = {{{"TiB", 1ULL << 40},
+                                             {"TB", 1'000'000'000'000},
+                                             {"GiB", 1ULL << 30},
+                                             {"GB", 1'000'000'000},
+                                             {"MiB", 1ULL << 20},
+                                             {"MB", 1'000'000},
+                                             {"KiB", 1ULL << 10},
+                                             {"kB", 1000},
+                                             {"", 1}}};
 constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool IsLetter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool IsControl(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
 
 // nullopt when it is not digits followed by a unit, or too large.
 std::optional<std::uint64_t> ReadNumberWithUnit(std::string_view text, std::span<const Unit> units) {
@@ -54,7 +67,8 @@ bool IsVariableName(std::string_view name) {
 Result<void> CheckPort(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || port == 0) return Fail(ErrorKind::kInvalid, "the port must be 1 to 65535");
+  if (error != std::errc() || end != text.data() + text.size() || port == 0)
+    return Fail(ErrorKind::kInvalid, "the port must be 1 to 65535");
   return {};
 }
 
@@ -118,11 +132,14 @@ std::string ShowDuration(Milliseconds duration) {
 
 Result<std::uint64_t> ReadSize(std::string_view text) {
   const std::optional<std::uint64_t> number = ReadNumberWithUnit(text, kSizeUnits);
-  if (!number) return Fail(ErrorKind::kInvalid, "must be a size: a whole number of bytes, or one with its unit, like 500kB, 64MiB or 20GiB");
+  if (!number)
+    return Fail(ErrorKind::kInvalid, "must be a size: a whole number of bytes, or one with its unit, like 500kB, 64MiB or 20GiB");
   return *number;
 }
 
-std::string ShowSize(std::uint64_t bytes) { return ShowNumberWithUnit(bytes, kSizeUnits); }
+std::string ShowSize(std::uint64_t bytes) {
+  return ShowNumberWithUnit(bytes, kSizeUnits);
+}
 
 Result<std::uint32_t> ReadMode(std::string_view text) {
   constexpr std::uint32_t kOwner = 0600;
@@ -130,7 +147,8 @@ Result<std::uint32_t> ReadMode(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
   const bool is_octal = error == std::errc() && end == text.data() + text.size() && (text.size() == 3 || text.size() == 4);
   if (!is_octal || mode > 0777 || (mode & kOwner) != kOwner) {
-    return Fail(ErrorKind::kInvalid, "must be an octal file mode from \"0600\" to \"0777\" that lets the owner read and write, like \"0660\"");
+    return Fail(ErrorKind::kInvalid,
+                "must be an octal file mode from \"0600\" to \"0777\" that lets the owner read and write, like \"0660\"");
   }
   return mode;
 }

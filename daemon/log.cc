@@ -130,7 +130,7 @@ std::string FormatLogLine(std::string_view event, std::initializer_list<LogField
 }
 
 bool IsJournalStream(int descriptor, const char* journal_stream) {
-  struct stat status{};
+  struct stat status {};
   if (journal_stream == nullptr || ::fstat(descriptor, &status) != 0) return false;
   return fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
 }
@@ -140,9 +140,13 @@ void InitLog(LogLevel level) {
   (void)Logger();
 }
 
-void SetLogLevel(LogLevel level) { level_now.store(level, std::memory_order_relaxed); }
+void SetLogLevel(LogLevel level) {
+  level_now.store(level, std::memory_order_relaxed);
+}
 
-bool LogEnabled(LogLevel level) { return level >= level_now.load(std::memory_order_relaxed); }
+bool LogEnabled(LogLevel level) {
+  return level >= level_now.load(std::memory_order_relaxed);
+}
 
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;

@@ -12,11 +12,14 @@ namespace {
 constexpr int kKeepEnvironment = 0;
 
 // A message that cannot be delivered is the service manager's to miss: its own timeouts act.
-void Send(const std::string& state) { (void)::sd_notify(kKeepEnvironment, state.c_str()); }
+void Send(const std::string& state) {
+  (void)::sd_notify(kKeepEnvironment, state.c_str());
+}
 
 std::string StatusLine(std::string_view status) {
   std::string line = "STATUS=" + std::string(status);
-  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r' || c == '\0'; }, ' ');
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r' || c == '\0'; }, ' ');
   return line;
 }
 
@@ -30,15 +33,25 @@ std::string MonotonicMicroseconds() {
 
 }  // namespace
 
-void NotifyReady(std::string_view status) { Send("READY=1\n" + StatusLine(status)); }
+void NotifyReady(std::string_view status) {
+  Send("READY=1\n" + StatusLine(status));
+}
 
-void NotifyReloading() { Send("RELOADING=1\nMONOTONIC_USEC=" + MonotonicMicroseconds() + "\nSTATUS=Reading the config again"); }
+void NotifyReloading() {
+  Send("RELOADING=1\nMONOTONIC_USEC=" + MonotonicMicroseconds() + "\nSTATUS=Reading the config again");
+}
 
-void NotifyStopping(std::string_view status) { Send("STOPPING=1\n" + StatusLine(status)); }
+void NotifyStopping(std::string_view status) {
+  Send("STOPPING=1\n" + StatusLine(status));
+}
 
-void NotifyStatus(std::string_view status) { Send(StatusLine(status)); }
+void NotifyStatus(std::string_view status) {
+  Send(StatusLine(status));
+}
 
-void NotifyWatchdog() { Send("WATCHDOG=1"); }
+void NotifyWatchdog() {
+  Send("WATCHDOG=1");
+}
 
 std::optional<Milliseconds> WatchdogInterval() {
   std::uint64_t timeout_us = 0;

@@ -86,7 +86,7 @@ class Slot {
   void SetHeaders();
   Finished Finish(Answer answer);
   Answer TakeAnswer(CURLcode code);
-  std::string Header(const char* name) const;
+  std::optional<std::string> Header(const char* name) const;
   std::string ErrorText(CURLcode code) const;
   std::string Detail(CURLcode code) const;
   std::string DebugRequest() const;
@@ -300,16 +300,17 @@ Answer Slot::TakeAnswer(CURLcode code) {
   answer.status = static_cast<int>(status);
   answer.body = std::move(body_);
   if (status >= 300) {
-    answer.location = Header("Location");
-    curl_header* header = nullptr;
-    if (curl_easy_header(easy_, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) answer.retry_after = header->value;
+    answer.location = Header("Location").value_or("");
+    answer.retry_after = Header("Retry-After");
   }
   return answer;
 }
 
-std::string Slot::Header(const char* name) const {
+// A bare CR may stand in a header; nobody downstream wants it in a log or a row.
+std::optional<std::string> Slot::Header(const char* name) const {
   curl_header* header = nullptr;
-  return curl_easy_header(easy_, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
+  if (curl_easy_header(easy_, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) return std::nullopt;
+  return OneLine(header->value);
 }
 
 std::string Slot::Detail(CURLcode code) const {

@@ -245,6 +245,7 @@ class Demo:
         self.import_jobs(self.events.some(2500))
         await_that("the connection is closed", lambda: self.connection()["failures"] >= 2)
         self.ctl("status")
+        self.ctl("explain", self.ask("list", "--state", "blocked", "--limit", "1")[0]["job"])
 
         status = self.status()
         waiting = status["outbox"]["jobs"]

@@ -93,8 +93,12 @@ auto All(const Config& value) {
 }
 
 // `text` with one good connection behind it.
-std::string WithConnection(const std::string& text) { return text + "\nconnections: {default: {site_id: s, api_key: k}}\n"; }
-std::string InConnection(const std::string& text) { return "connections:\n  main:\n    site_id: s\n    api_key: k\n" + text; }
+std::string WithConnection(const std::string& text) {
+  return text + "\nconnections: {default: {site_id: s, api_key: k}}\n";
+}
+std::string InConnection(const std::string& text) {
+  return "connections:\n  main:\n    site_id: s\n    api_key: k\n" + text;
+}
 
 Config Good(const std::string& text) {
   Result<Config> config = ParseConfig(text, "test.yaml");
@@ -109,6 +113,19 @@ std::string Refused(const std::string& text) {
   return config.error().message;
 }
 
+struct Wrong {
+  std::string text;
+  std::string expected;  // a part of the message
+};
+
+void CheckRefused(const std::vector<Wrong>& rows) {
+  for (const Wrong& row : rows) {
+    CAPTURE(row.text);
+    const std::string message = Refused(row.text) + "\n";
+    CHECK_MESSAGE(message.find(row.expected) != std::string::npos, message);
+  }
+}
+
 // The example's lines with their indentation and key, whether they are commented out or not; prose is left out.
 struct KeyLine {
   std::size_t indent = 0;
@@ -120,7 +137,8 @@ std::vector<KeyLine> KeyLines(const std::string& text) {
   std::vector<KeyLine> lines;
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) {
-    if (const std::size_t start = line.find_first_not_of(' '); start != std::string::npos && line.substr(start, 2) == "# ") line.erase(start, 2);
+    if (const std::size_t start = line.find_first_not_of(' '); start != std::string::npos && line.substr(start, 2) == "# ")
+      line.erase(start, 2);
     const std::size_t start = line.find_first_not_of(' ');
     const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", start == std::string::npos ? 0 : start);
     if (start == std::string::npos || end == std::string::npos || end == start || line[end] != ':') continue;
@@ -302,14 +320,8 @@ TEST_CASE("config: variables of the environment are put into values, and $${ is 
   CHECK(api_key("${OUTBOXD_TEST}") == "${HOME}");
 }
 
-TEST_CASE("config: what is wrong is refused with its line, its key and what is allowed") {
-  const Environment unset("OUTBOXD_UNSET", nullptr);
-  struct Row {
-    std::string text;
-    std::string expected;  // a part of the message
-  };
-  const std::vector<Row> rows = {
-      // The file as a whole.
+TEST_CASE("config: a file that is no config as a whole is refused") {
+  CheckRefused({
       {"", "test.yaml:1: connections: at least one connection is needed"},
       {"# nothing\n", "test.yaml:1: connections: at least one connection is needed"},
       {"connections:\n", "test.yaml:1: connections: at least one connection is needed"},
@@ -322,11 +334,16 @@ TEST_CASE("config: what is wrong is refused with its line, its key and what is a
       {WithConnection("workers: 1\n---\nworkers: 2"), "a second document begins here"},
       {WithConnection("? [a, b]\n: 1"), "test.yaml:1: a key must be a plain word"},
       {WithConnection("outbox: &a\n  path: *a"), "not valid YAML"},
-      // Unknown keys and keys given twice, at every level.
+  });
+}
+
+TEST_CASE("config: an unknown key is refused with the nearest known one, and a key given twice with both lines") {
+  CheckRefused({
       {WithConnection("\nworker: 2"), "test.yaml:2: worker: is not a known key; did you mean \"workers\"?"},
       {WithConnection("conections: 2"), "test.yaml:1: conections: is not a known key; did you mean \"connections\"?"},
       {WithConnection("outbox:\n  max_job: 2"), "test.yaml:2: outbox.max_job: is not a known key; did you mean \"max_jobs\"?"},
-      {WithConnection("listen:\n  producer:\n    Mode: 1"), "test.yaml:3: listen.producer.Mode: is not a known key; did you mean \"mode\"?"},
+      {WithConnection("listen:\n  producer:\n    Mode: 1"),
+       "test.yaml:3: listen.producer.Mode: is not a known key; did you mean \"mode\"?"},
       {WithConnection("xyzzy: 2"), "test.yaml:1: xyzzy: is not a known key\n"},
       {WithConnection("\"a\\e[2Jb\": 2"), "test.yaml:1: a\\x1b[2Jb: is not a known key"},
       {InConnection("    ratelimit: 5\n"), "test.yaml:5: connections.main.ratelimit: is not a known key; did you mean \"rate_limit\"?"},
@@ -335,13 +352,21 @@ TEST_CASE("config: what is wrong is refused with its line, its key and what is a
       {WithConnection("workers: 1\nworkers: 1"), "test.yaml:2: workers: is given twice, first in line 1"},
       {WithConnection("retry:\n  base: 1s\n  cap: 2s\n  base: 1s"), "test.yaml:4: retry.base: is given twice, first in line 2"},
       {InConnection("  main: {site_id: s, api_key: k}\n"), "test.yaml:5: connections.main: is given twice, first in line 2"},
-      // Shapes.
+  });
+}
+
+TEST_CASE("config: a value of the wrong shape is refused") {
+  CheckRefused({
       {WithConnection("outbox: 5"), "test.yaml:1: outbox: must be a mapping"},
       {WithConnection("workers: [1, 2]"), "test.yaml:1: workers: must be a single value, not a list"},
       {WithConnection("workers: {a: 1}"), "test.yaml:1: workers: must be a single value, not a mapping"},
       {WithConnection("workers:"), "test.yaml:1: workers: has no value"},
       {"connections: {default: 5}", "test.yaml:1: connections.default: must be a mapping"},
-      // Numbers.
+  });
+}
+
+TEST_CASE("config: a number is refused unless whole and in range") {
+  CheckRefused({
       {WithConnection("workers: two"), "test.yaml:1: workers: must be a whole number, not \"two\""},
       {WithConnection("workers: 1.5"), "workers: must be a whole number, not \"1.5\""},
       {WithConnection("workers: -1"), "workers: must be a whole number, not \"-1\""},
@@ -355,7 +380,11 @@ TEST_CASE("config: what is wrong is refused with its line, its key and what is a
       {InConnection("    rate_limit: nan\n"), "rate_limit: must be from 0 to 1000000"},
       {InConnection("    rate_limit: fast\n"), "rate_limit: must be a number, not \"fast\""},
       {InConnection("    max_in_flight: 0\n"), "connections.main.max_in_flight: must be from 1 to 10000"},
-      // Durations and sizes.
+  });
+}
+
+TEST_CASE("config: durations and sizes are refused without a unit or out of range") {
+  CheckRefused({
       {WithConnection("retry: {base: 5}"), "retry.base: must be a duration: a whole number and its unit, like 50ms"},
       {WithConnection("retry: {base: 1.5s}"), "retry.base: must be a duration"},
       {WithConnection("retry: {base: 5m}"), "retry.base: must be a duration"},
@@ -374,14 +403,23 @@ TEST_CASE("config: what is wrong is refused with its line, its key and what is a
       {WithConnection("outbox: {max_bytes: 99999999TiB}"), "outbox.max_bytes: must be a size"},
       {WithConnection("outbox: {max_bytes: 1kB}"), "outbox.max_bytes: must be from 100kB to 100TB, not \"1kB\""},
       {WithConnection("limits: {line_bytes: 17MiB}"), "limits.line_bytes: must be from 256 to 16MiB"},
-      {WithConnection("limits: {line_bytes: 1MiB, intake_bytes: 64kB}"), "limits.intake_bytes: intake_bytes must not be less than line_bytes"},
+      {WithConnection("limits: {line_bytes: 1MiB, intake_bytes: 64kB}"),
+       "limits.intake_bytes: intake_bytes must not be less than line_bytes"},
       {WithConnection("drain_timeout: 2h"), "drain_timeout: must be from 0s to 1h"},
-      // Choices and flags.
+  });
+}
+
+TEST_CASE("config: choices and flags are refused with what is allowed") {
+  CheckRefused({
       {WithConnection("log: {level: trace}"), "log.level: must be debug, info, warn or error, not \"trace\""},
       {InConnection("    region: US\n"), "connections.main.region: must be us or eu, not \"US\""},
       {InConnection("    order: strict\n"), "connections.main.order: must be per_customer or none, not \"strict\""},
       {InConnection("    batch: {same_lane: yes}\n"), "connections.main.batch.same_lane: must be true or false, not \"yes\""},
-      // Paths and sockets.
+  });
+}
+
+TEST_CASE("config: paths, modes, groups and addresses that cannot be meant are refused") {
+  CheckRefused({
       {WithConnection("outbox: {path: outbox.db}"), "outbox.path: must be the absolute path of a file, not \"outbox.db\""},
       {WithConnection("outbox: {path: /var/lib/}"), "outbox.path: must be the absolute path of a file"},
       {WithConnection("outbox: {path: \"/a\\0b\"}"), "outbox.path: must be the absolute path of a file, not \"/a\\x00b\""},
@@ -391,22 +429,30 @@ TEST_CASE("config: what is wrong is refused with its line, its key and what is a
       {WithConnection("listen: {producer: {mode: \"0460\"}}"), "lets the owner read and write"},
       {WithConnection("listen: {producer: {mode: \"1777\"}}"), "listen.producer.mode: must be an octal file mode"},
       {WithConnection("listen: {producer: {group: a b}}"), "listen.producer.group: must be the name or number of a group"},
-      {WithConnection("listen: {producer: {path: /s}, admin: {path: /s}}"), "listen.admin: must have another path than the producer socket"},
-      {WithConnection("listen:\n  track: [{tcp: 127.0.0.1:8480}]"), "test.yaml:2: listen.track: the Track-compatible endpoint is not supported by this version"},
+      {WithConnection("listen: {producer: {path: /s}, admin: {path: /s}}"),
+       "listen.admin: must have another path than the producer socket"},
+      {WithConnection("listen:\n  track: [{tcp: 127.0.0.1:8480}]"),
+       "test.yaml:2: listen.track: the Track-compatible endpoint is not supported by this version"},
       {WithConnection("metrics: {tcp: 0.0.0.0:9480}"), "metrics.tcp: must be a loopback address and a port"},
       {WithConnection("metrics: {tcp: 127.0.0.1}"), "metrics.tcp: must be a loopback address and a port"},
       {WithConnection("metrics: {tcp: 127.0.0.1.5:80}"), "metrics.tcp: must be a loopback address and a port"},
       {WithConnection("metrics: {tcp: 127.0.0.1:0}"), "metrics.tcp: the port must be 1 to 65535"},
       {WithConnection("metrics: {tcp: 127.0.0.1:65536}"), "metrics.tcp: the port must be 1 to 65535"},
-      // Connections.
-      {"connections: {a b: {site_id: s, api_key: k}}", "test.yaml:1: connections.a b: a connection's name must be 1 to 64 of the characters"},
+  });
+}
+
+TEST_CASE("config: connections need a name, credentials and a base URL that can be meant") {
+  CheckRefused({
+      {"connections: {a b: {site_id: s, api_key: k}}",
+       "test.yaml:1: connections.a b: a connection's name must be 1 to 64 of the characters"},
       {"connections: {'': {site_id: s, api_key: k}}", "a connection's name must be 1 to 64"},
       {"connections: {" + std::string(65, 'n') + ": {site_id: s, api_key: k}}", "a connection's name must be 1 to 64"},
       {"connections:\n  a:\n    api_key: k\n", "test.yaml:2: connections.a.site_id: is missing; give it or site_id_file"},
       {"connections:\n  a:\n    site_id: s\n", "test.yaml:2: connections.a.api_key: is missing; give it or api_key_file"},
       {InConnection("    site_id_file: /f\n"), "test.yaml:5: connections.main.site_id_file: must not be given together with site_id"},
       {InConnection("    api_key_file: /f\n"), "test.yaml:5: connections.main.api_key_file: must not be given together with api_key"},
-      {InConnection("    batch:\n      enabled: true\n"), "test.yaml:6: connections.main.batch.enabled: batches are not supported by this version"},
+      {InConnection("    batch:\n      enabled: true\n"),
+       "test.yaml:6: connections.main.batch.enabled: batches are not supported by this version"},
       {InConnection("    base_url: ftp://h\n"), "test.yaml:5: connections.main.base_url: must begin with http:// or https://"},
       {InConnection("    base_url: https://\n"), "base_url: a host is missing"},
       {InConnection("    base_url: https://u:p@h\n"), "base_url: a user or password does not belong here"},
@@ -416,18 +462,19 @@ TEST_CASE("config: what is wrong is refused with its line, its key and what is a
       {InConnection("    base_url: https://h h\n"), "base_url: has a character that is not allowed in a URL"},
       {InConnection("    base_url: https://h<h\n"), "base_url: the host has a character that is not allowed"},
       {InConnection("    base_url: https://h/api/v1/\n"), "base_url: must end before /api/v1 and /api/v2, which are appended"},
-      // Variables.
+  });
+}
+
+TEST_CASE("config: a variable that is unset or no variable is refused with line and key") {
+  const Environment unset("OUTBOXD_UNSET", nullptr);
+  CheckRefused({
       {"connections:\n  a:\n    site_id: s\n    api_key_file: ${OUTBOXD_UNSET}/key",
        "test.yaml:4: connections.a.api_key_file: the environment variable OUTBOXD_UNSET is not set"},
-      {WithConnection("outbox: {path: '${OUTBOXD_UNSET'}"), "outbox.path: has a \"${\" that is not followed by a variable's name and \"}\""},
+      {WithConnection("outbox: {path: '${OUTBOXD_UNSET'}"),
+       "outbox.path: has a \"${\" that is not followed by a variable's name and \"}\""},
       {WithConnection("outbox: {path: '/${}'}"), "outbox.path: has a \"${\" that is not followed by a variable's name and \"}\""},
       {WithConnection("outbox: {path: '/${a-b}'}"), "outbox.path: has a \"${\" that is not followed by a variable's name and \"}\""},
-  };
-  for (const Row& row : rows) {
-    CAPTURE(row.text);
-    const std::string message = Refused(row.text) + "\n";
-    CHECK_MESSAGE(message.find(row.expected) != std::string::npos, message);
-  }
+  });
 }
 
 TEST_CASE("config: a wrong value never shows a secret") {

@@ -212,6 +212,17 @@ TEST_CASE("worker: a redirect is reported with its Location and never followed")
   CHECK(elsewhere.Connections() == 0);
 }
 
+TEST_CASE("worker: a carriage return inside a header does not reach what is logged and kept") {
+  StubServer server([](const SeenRequest&, const Peer& peer) {
+    peer.Answer(301, "", "Location: http://a/\rforged\r\nRetry-After: 1\r2\r\n");
+    return Then::kKeep;
+  });
+  Bench bench;
+  const Finished finished = bench.Do(RawTo(EndpointAt(server.Url()), "POST", "/v1/x", "{}"));
+  CHECK(finished.answer.location.find('\r') == std::string::npos);
+  CHECK(finished.answer.retry_after.value_or("").find('\r') == std::string::npos);
+}
+
 TEST_CASE("worker: an interim answer does not count") {
   StubServer server([](const SeenRequest&, const Peer& peer) {
     peer.Write("HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n");

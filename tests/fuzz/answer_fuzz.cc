@@ -13,11 +13,12 @@ namespace {
 
 constexpr Timestamp kNow = FromUnixMs(1'790'000'000'000);
 
+// The transport hands on each header as one line.
 std::string_view TakeLine(std::string_view& text) {
   const std::size_t end = std::min(text.find('\n'), text.size());
   const std::string_view line = text.substr(0, end);
   text.remove_prefix(std::min(end + 1, text.size()));
-  return line;
+  return line.substr(0, line.find('\r'));
 }
 
 Answer ReadAnswer(std::string_view text) {

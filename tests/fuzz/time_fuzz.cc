@@ -1,9 +1,8 @@
 // Any text as a time: not one, or one that can be written and read again.
-#include "core/time.h"
-
 #include <algorithm>
 
 #include "core/limits.h"
+#include "core/time.h"
 #include "core/ulid.h"
 #include "core/verdict.h"
 #include "tests/fuzz/demand.h"

@@ -12,13 +12,6 @@ bool IsReserved(std::string_view name) {
          name == "unsubscribed" || name == "cio_subscription_preferences" || name == "cio_relationships";
 }
 
-// "42" for 42: identifiers are text.
-std::optional<std::string> IdentifierText(const Node& value) {
-  if (value.IsString()) return std::string(Text(value));
-  if (value.IsInt64()) return std::to_string(value.GetInt64());
-  return std::nullopt;
-}
-
 Check CheckRelationships(const Node& attributes) {
   const Node* relationships = Find(attributes, "cio_relationships");
   if (relationships == nullptr || relationships->IsArray()) return {};
@@ -30,6 +23,11 @@ Check CheckRelationships(const Node& attributes) {
 }
 
 }  // namespace
+
+std::optional<std::string> IdentifierText(const Node& value) {
+  if (value.IsString()) return std::string(value.Text());
+  return value.Integer() ? std::optional(std::to_string(*value.Integer())) : std::nullopt;
+}
 
 Problem Required(std::string field) {
   std::string message = field + " is required";
@@ -63,14 +61,14 @@ Check CheckIdentifier(std::string_view field, std::string_view text) {
 Check CheckText(const Node& object, std::string_view field) {
   const Node* value = Find(object, field);
   if (value == nullptr) return Required(std::string(field));
-  if (!value->IsString() || value->GetStringLength() == 0)
+  if (!value->IsString() || value->Text().size() == 0)
     return Invalid(std::string(field), std::string(field) + " must be a string, not empty");
   return {};
 }
 
 Check CheckOneOf(const Node& object, std::string_view field, std::initializer_list<std::string_view> allowed) {
   if (Check problem = CheckText(object, field)) return problem;
-  const std::string_view text = Text(*Find(object, field));
+  const std::string_view text = Find(object, field)->Text();
   for (const std::string_view value : allowed) {
     if (text == value) return {};
   }
@@ -95,19 +93,19 @@ Check CheckObjectIfPresent(const Node& object, std::string_view field) {
 Check CheckUlidIfPresent(const Node& object, std::string_view field) {
   const Node* value = Find(object, field);
   if (value == nullptr) return {};
-  if (!value->IsString() || !IsUlid(Text(*value))) return Invalid(std::string(field), std::string(field) + " must be a valid ULID");
+  if (!value->IsString() || !IsUlid(value->Text())) return Invalid(std::string(field), std::string(field) + " must be a valid ULID");
   if (CountMembers(object, field) > 1) return Invalid(std::string(field), std::string(field) + " is there twice");
   return {};
 }
 
 Check CheckAttributes(const Node& attributes) {
   std::size_t count = 0;
-  for (auto member = attributes.MemberBegin(); member != attributes.MemberEnd(); ++member) {
-    const std::string_view name = Text(member->name);
+  for (const Node& member : attributes) {
+    const std::string_view name = member.Name();
     if (IsReserved(name)) continue;
     if (++count > kAttributes) return TooLarge("attributes", "more than 300 attributes");
     if (name.size() > kAttributeNameBytes) return TooLarge("attributes", "an attribute's name is longer than 150 bytes");
-    if (member->value.IsString() && member->value.GetStringLength() > kAttributeValueBytes) {
+    if (member.Text().size() > kAttributeValueBytes) {
       return TooLarge(std::string(name), "an attribute's value is longer than 1000 bytes");
     }
   }
@@ -118,8 +116,7 @@ Check CheckAttributes(const Node& attributes) {
 }
 
 Check CheckOneIdentifier(const Node& object, std::initializer_list<std::string_view> names, std::string_view field, std::string& value) {
-  if (!object.IsObject() || object.MemberCount() != 1)
-    return Invalid(std::string(field), std::string(field) + " needs exactly one identifier");
+  if (!object.IsObject() || object.Count() != 1) return Invalid(std::string(field), std::string(field) + " needs exactly one identifier");
   for (const std::string_view name : names) {
     const Node* found = Find(object, name);
     if (found == nullptr) continue;
@@ -135,7 +132,7 @@ Check CheckOneIdentifier(const Node& object, std::initializer_list<std::string_v
 Check CheckEvent(const Node& event, std::string_view type) {
   if (Check problem = CheckText(event, "name")) return problem;
   if (CountMembers(event, "name") > 1) return Invalid("name", "name is there twice");
-  if (type == "event" && Find(event, "name")->GetStringLength() > kEventNameBytes) return TooLarge("name", "name is longer than 100 bytes");
+  if (type == "event" && Find(event, "name")->Text().size() > kEventNameBytes) return TooLarge("name", "name is longer than 100 bytes");
   if (Check problem = CheckUlidIfPresent(event, "id")) return problem;
   return CheckNumberIfPresent(event, "timestamp");
 }

@@ -19,6 +19,8 @@ Problem Required(std::string field);
 Problem Invalid(std::string field, std::string message);
 Problem TooLarge(std::string field, std::string message);
 
+// "42" for "42" and for 42: identifiers are text. nullopt for anything else.
+std::optional<std::string> IdentifierText(const Node& value);
 bool IsUlid(std::string_view text);
 Check CheckIdentifier(std::string_view field, std::string_view text);  // 1 to 150 bytes of UTF-8
 Check CheckText(const Node& object, std::string_view field);           // a string that is not empty
@@ -36,7 +38,7 @@ std::uint64_t HashOf(std::string_view bytes);
 std::string_view EventType(std::string_view api_type);  // "event" → "track", "page" → "pageview"
 
 // POST /api/v2/entity and /api/v2/batch.
-Check JudgeEntity(const Node& item, std::string_view bytes, Effect& effect);
-Check JudgeBatch(const BodyReader& reader, Judged& judged);
+Check JudgeEntity(const Node& item, Effect& effect);
+Check JudgeBatch(const Node& root, Judged& judged);
 
 }  // namespace outboxd::sim

@@ -77,7 +77,7 @@ TrackSim::Answer TrackSim::ChangeCredentials(const SimRequest& request) {
   if (site_id == nullptr || api_key == nullptr || !site_id->IsString() || !api_key->IsString()) {
     return {400, "{\"meta\":{\"error\":\"site_id and api_key are needed\"}}\n", {}};
   }
-  rules_.SetCredentials(std::string(Text(*site_id)), std::string(Text(*api_key)));
+  rules_.SetCredentials(std::string(site_id->Text()), std::string(api_key->Text()));
   return {200, "{}\n", {}};
 }
 

@@ -4,84 +4,100 @@
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <utility>
 
 namespace outboxd::sim {
 
 const Node* Find(const Node& object, std::string_view name) {
   if (!object.IsObject()) return nullptr;
-  for (auto member = object.MemberBegin(); member != object.MemberEnd(); ++member) {
-    if (Text(member->name) == name) return &member->value;
+  for (const Node& member : object) {
+    if (member.Name() == name) return &member;
   }
   return nullptr;
 }
 
-std::string_view Text(const Node& string) {
-  return {string.GetString(), string.GetStringLength()};
-}
-
 std::size_t CountMembers(const Node& object, std::string_view name) {
   std::size_t count = 0;
-  for (auto member = object.MemberBegin(); member != object.MemberEnd(); ++member) {
-    if (Text(member->name) == name) ++count;
+  for (const Node& member : object) {
+    if (member.Name() == name) ++count;
   }
   return count;
 }
 
 std::optional<std::int64_t> IntegerMember(const Node& object, std::string_view name) {
   const Node* value = Find(object, name);
-  if (value == nullptr || !value->IsInt64()) return std::nullopt;
-  return value->GetInt64();
+  return value == nullptr ? std::nullopt : value->Integer();
 }
 
-// Passes everything on to the document and notes where the objects lie whose size is limited.
+// Takes RapidJSON's events and lays the nodes out. (Its own document does not compile with recent clang.)
 struct BodyReader::Builder {
-  rapidjson::Document& document;
+  std::vector<Node>& nodes;
+  std::vector<char>& strings;  // as large as the body: decoding makes nothing longer
   const rapidjson::MemoryStream& stream;
   std::string_view body;
-  BodyReader& reader;
-  std::size_t depth = 0;
-  std::size_t start = 0;
-  std::string_view member;  // of the root, being read
+  std::size_t strings_used = 0;
+  std::string_view name = {};            // of the value that comes next
+  std::vector<std::size_t> open = {};    // positions of the arrays and objects around it
+  std::vector<std::size_t> starts = {};  // where in the body they begin
 
-  bool Null() { return document.Null(); }
-  bool Bool(bool value) { return document.Bool(value); }
-  bool Int(int value) { return document.Int(value); }
-  bool Uint(unsigned value) { return document.Uint(value); }
-  bool Int64(std::int64_t value) { return document.Int64(value); }
-  bool Uint64(std::uint64_t value) { return document.Uint64(value); }
-  bool Double(double value) { return document.Double(value); }
-  bool String(const char* text, rapidjson::SizeType length, bool) { return document.String(text, length, true); }
-  bool EndArray(rapidjson::SizeType count) { return --depth, document.EndArray(count); }
+  std::string_view Keep(const char* text, std::size_t length) {
+    char* const copy = strings.data() + strings_used;
+    std::copy(text, text + length, copy);
+    strings_used += length;
+    return {copy, length};
+  }
+
+  Node& Add(Kind kind) {
+    Node& node = nodes.emplace_back();
+    node.kind_ = kind;
+    node.name_ = std::exchange(name, {});
+    if (!open.empty()) ++nodes[open.back()].count_;
+    return node;
+  }
+
+  bool Open(Kind kind) {
+    Add(kind);
+    open.push_back(nodes.size() - 1);
+    starts.push_back(stream.Tell() - 1);
+    return open.size() <= kBodyDepth;
+  }
+
+  bool Close() {
+    Node& node = nodes[open.back()];
+    node.subtree_ = nodes.size() - open.back();
+    node.source_ = body.substr(starts.back(), stream.Tell() - starts.back());
+    open.pop_back();
+    starts.pop_back();
+    return true;
+  }
+
+  bool Null() { return Add(Kind::kNull), true; }
+  bool Bool(bool value) { return Add(Kind::kBool).number_ = value ? 1 : 0, true; }
+  bool Key(const char* text, rapidjson::SizeType length, bool) { return name = Keep(text, length), true; }
+  bool String(const char* text, rapidjson::SizeType length, bool) { return Add(Kind::kString).text_ = Keep(text, length), true; }
+  bool StartObject() { return Open(Kind::kObject); }
+  bool EndObject(rapidjson::SizeType) { return Close(); }
+  bool StartArray() { return Open(Kind::kArray); }
+  bool EndArray(rapidjson::SizeType) { return Close(); }
 
   bool RawNumber(const char* text, rapidjson::SizeType length, bool) {
+    Node& node = Add(Kind::kNumber);
     std::int64_t whole = 0;
     const auto [end, error] = std::from_chars(text, text + length, whole);
-    if (error == std::errc() && end == text + length) return document.Int64(whole);
-    return document.Double(std::strtod(std::string(text, length).c_str(), nullptr));
+    if (error == std::errc() && end == text + length) node.integer_ = whole;
+    node.number_ = node.integer_ ? static_cast<double>(whole) : std::strtod(std::string(text, length).c_str(), nullptr);
+    return true;
   }
 
-  bool Key(const char* text, rapidjson::SizeType length, bool) {
-    if (depth == 1) member = std::string_view(text, length) == "data" ? "data" : std::string_view(text, length) == "batch" ? "batch" : "";
-    return document.Key(text, length, true);
-  }
-
-  bool StartArray() { return ++depth <= kBodyDepth && document.StartArray(); }
-
-  bool StartObject() {
-    ++depth;
-    if ((depth == 2 && member == "data") || (depth == 3 && member == "batch")) start = stream.Tell() - 1;
-    return depth <= kBodyDepth && document.StartObject();
-  }
-
-  bool EndObject(rapidjson::SizeType count) {
-    const std::string_view text = body.substr(start, stream.Tell() - start);
-    if (depth == 2 && member == "data") reader.data_bytes_ = text.size();
-    if (depth == 3 && member == "batch") reader.items_.push_back(text);
-    --depth;
-    return document.EndObject(count);
-  }
+  // Numbers come as text; RapidJSON wants these all the same.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(std::int64_t) { return false; }
+  bool Uint64(std::uint64_t) { return false; }
+  bool Double(double) { return false; }
 };
 
 namespace {
@@ -136,20 +152,14 @@ std::string BodyReader::Read(std::string_view body) {
 }
 
 std::string BodyReader::ReadOnce(std::string_view text, std::string_view body) {
-  items_.clear();
-  data_bytes_ = 0;
-  document_.reset();
-  allocator_.emplace(pool_.data(), pool_.size());
-  document_.emplace(&*allocator_);
+  nodes_.clear();
+  strings_.resize(std::max(strings_.size(), body.size()));
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
-  Builder builder{*document_, stream, body, *this, 0, 0, {}};
-  auto generate = [&](rapidjson::Document&) {
-    constexpr unsigned kFlags = rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseValidateEncodingFlag;
-    return !reader.Parse<kFlags>(stream, builder).IsError();
-  };
-  document_->Populate(generate);
+  Builder builder{nodes_, strings_, stream, body};
+  reader.Parse<rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseValidateEncodingFlag>(stream, builder);
   if (!reader.HasParseError()) return {};
+  nodes_.assign(1, Node());
   const std::string error = rapidjson::GetParseError_En(reader.GetParseErrorCode());
   if (reader.GetParseErrorCode() == rapidjson::kParseErrorNumberTooBig) return error;
   return "invalid JSON at byte " + std::to_string(reader.GetErrorOffset()) + ": " + error;

@@ -72,7 +72,7 @@ Check AddDevice(Visit& visit) {
   const Node* last_used = Find(*device, "last_used");
   // The Go library sends it as a string of digits.
   const bool is_text = last_used != nullptr && last_used->IsString();
-  if (is_text && Text(*last_used).find_first_not_of("0123456789") != std::string_view::npos)
+  if (is_text && last_used->Text().find_first_not_of("0123456789") != std::string_view::npos)
     return Invalid("last_used", "last_used must be a number");
   if (Check problem = is_text ? Check() : CheckNumberIfPresent(*device, "last_used")) return problem;
   if (Check problem = CheckObjectIfPresent(*device, "attributes")) return problem;
@@ -91,16 +91,17 @@ Check JudgeEvent(Visit& visit) {
   std::string_view type = "event";
   if (const Node* given = Find(visit.Root(), "type")) {
     if (Check problem = CheckOneOf(visit.Root(), "type", {"event", "page", "screen"})) return problem;
-    type = Text(*given);
+    type = given->Text();
   }
   if (Check problem = CheckEvent(visit.Root(), type)) return problem;
   if (Check problem = CheckObjectIfPresent(visit.Root(), "data")) return problem;
+  const Node* data = Find(visit.Root(), "data");
+  if (data != nullptr && data->Source().size() > kEventDataBytes) return TooLarge("data", "data is larger than 100,000 bytes");
   if (CountMembers(visit.Root(), "data") > 1) return Invalid("data", "data is there twice");
-  if (visit.body.DataBytes() > kEventDataBytes) return TooLarge("data", "data is larger than 100,000 bytes");
   Effect& effect = visit.AddEffect(EventType(type));
-  effect.name = Text(*Find(visit.Root(), "name"));
-  if (const Node* id = Find(visit.Root(), "id")) effect.event_id = Text(*id);
-  if (const Node* data = Find(visit.Root(), "data")) effect.n = IntegerMember(*data, "n");
+  effect.name = Find(visit.Root(), "name")->Text();
+  if (const Node* id = Find(visit.Root(), "id")) effect.event_id = id->Text();
+  if (data != nullptr) effect.n = IntegerMember(*data, "n");
   return {};
 }
 
@@ -114,9 +115,9 @@ Check AnonymousEvent(Visit& visit) {
   if (!visit.Root().IsObject()) return Invalid("", "an object is needed");
   const Node* id = Find(visit.Root(), "anonymous_id");
   if (id != nullptr && !id->IsString()) return Invalid("anonymous_id", "anonymous_id must be a string");
-  if (id != nullptr && id->GetStringLength() > 0) {
-    visit.judged.customers = {std::string(Text(*id))};
-    if (Check problem = CheckIdentifier("anonymous_id", Text(*id))) return problem;
+  if (id != nullptr && id->Text().size() > 0) {
+    visit.judged.customers = {std::string(id->Text())};
+    if (Check problem = CheckIdentifier("anonymous_id", id->Text())) return problem;
     return JudgeEvent(visit);
   }
   // Without an anonymous id it is an invitation, which needs an address.
@@ -144,10 +145,10 @@ Check SubmitForm(Visit& visit) {
   if (data == nullptr || !data->IsObject()) return Required("data");
   const std::size_t identifiers = CountMembers(*data, "id") + CountMembers(*data, "email");
   if (identifiers != 1) return Invalid("data", "data needs exactly one of id and email");
-  for (auto member = data->MemberBegin(); member != data->MemberEnd(); ++member) {
-    const std::string_view name = Text(member->name);
-    if (!member->value.IsString()) return Invalid(std::string(name), "form values must be strings");
-    if (name == "id" || name == "email") visit.judged.customers = {std::string(Text(member->value))};
+  for (const Node& member : *data) {
+    const std::string_view name = member.Name();
+    if (!member.IsString()) return Invalid(std::string(name), "form values must be strings");
+    if (name == "id" || name == "email") visit.judged.customers = {std::string(member.Text())};
   }
   if (Check problem = CheckIdentifier("data.id", visit.judged.customers.front())) return problem;
   visit.AddEffect("form");
@@ -163,11 +164,12 @@ Check JudgeSegment(Visit& visit, std::string_view type) {
   if (id_type != "id" && id_type != "email" && id_type != "cio_id") return Invalid("id_type", "id_type must be id, email or cio_id");
   const Node* ids = Find(visit.Root(), "ids");
   if (ids == nullptr) return Required("ids");
-  if (!ids->IsArray() || ids->Empty()) return Invalid("ids", "ids must be an array with at least one id");
-  if (ids->Size() > kSegmentIds) return TooLarge("ids", "more than 1000 ids");
-  for (const Node& id : ids->GetArray()) {
-    if (!id.IsString() && !id.IsInt64()) return Invalid("ids", "ids must be strings");
-    visit.judged.customers.push_back(id.IsString() ? std::string(Text(id)) : std::to_string(id.GetInt64()));
+  if (!ids->IsArray() || ids->Count() == 0) return Invalid("ids", "ids must be an array with at least one id");
+  if (ids->Count() > kSegmentIds) return TooLarge("ids", "more than 1000 ids");
+  for (const Node& id : *ids) {
+    const std::optional<std::string> text = IdentifierText(id);
+    if (!text) return Invalid("ids", "ids must be strings");
+    visit.judged.customers.push_back(*text);
     if (Check problem = CheckIdentifier("ids", visit.judged.customers.back())) return problem;
   }
   visit.AddEffect(type);
@@ -207,7 +209,7 @@ Check PushMetric(Visit& visit) {
 
 Check Unsubscribe(Visit& visit) {
   const Node* unsubscribe = Find(visit.Root(), "unsubscribe");
-  if (unsubscribe == nullptr || !unsubscribe->IsTrue()) return Invalid("unsubscribe", "unsubscribe must be true");
+  if (unsubscribe == nullptr || !unsubscribe->IsBool() || !unsubscribe->Bool()) return Invalid("unsubscribe", "unsubscribe must be true");
   visit.AddEffect("unsubscribe");
   return {};
 }
@@ -221,7 +223,7 @@ Check GetRegion(Visit& visit) {
 
 Check Entity(Visit& visit) {
   Effect effect;
-  Check problem = JudgeEntity(visit.Root(), visit.request.body, effect);
+  Check problem = JudgeEntity(visit.Root(), effect);
   visit.judged.customers = effect.customers;
   if (!problem) visit.judged.effects.push_back(std::move(effect));
   return problem;
@@ -230,7 +232,7 @@ Check Entity(Visit& visit) {
 Check Batch(Visit& visit) {
   if (visit.request.body.size() > kBatchBytes) return Problem{413, "too_large", "", "larger than 500 kB"};
   visit.judged.is_batch = true;
-  return JudgeBatch(visit.body, visit.judged);
+  return JudgeBatch(visit.Root(), visit.judged);
 }
 
 constexpr std::array kRoutes = {

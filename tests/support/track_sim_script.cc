@@ -7,61 +7,62 @@ namespace {
 
 // Each Take reads one member into its place; false when the value has another type.
 bool Take(const Node& value, std::optional<std::string>& out) {
-  if (value.IsString()) out = std::string(Text(value));
+  if (value.IsString()) out = std::string(value.Text());
   return value.IsString();
 }
 
 bool Take(const Node& value, std::optional<double>& out) {
-  if (value.IsNumber()) out = value.GetDouble();
+  if (value.IsNumber()) out = value.Number();
   return value.IsNumber();
 }
 
 bool Take(const Node& value, std::optional<std::int64_t>& out) {
-  if (value.IsInt64()) out = value.GetInt64();
-  return value.IsInt64();
+  out = value.Integer();
+  return out.has_value();
 }
 
+// An HTTP status.
 bool Take(const Node& value, std::optional<int>& out) {
-  if (value.IsInt()) out = value.GetInt();
-  return value.IsInt() && *out >= 200 && *out <= 999;
+  const std::int64_t status = value.Integer().value_or(0);
+  out = static_cast<int>(status);
+  return status >= 200 && status <= 999;
 }
 
 bool Take(const Node& value, bool& out) {
-  if (value.IsBool()) out = value.GetBool();
+  out = value.Bool();
   return value.IsBool();
 }
 
 bool Take(const Node& value, std::chrono::milliseconds& out) {
-  if (!value.IsInt64() || value.GetInt64() < 0) return false;
-  out = std::chrono::milliseconds(value.GetInt64());
-  return true;
+  out = std::chrono::milliseconds(value.Integer().value_or(-1));
+  return out.count() >= 0;
 }
 
 bool Take(const Node& value, std::vector<std::size_t>& out) {
   if (!value.IsArray()) return false;
-  for (const Node& item : value.GetArray()) {
-    if (!item.IsUint64()) return false;
-    out.push_back(item.GetUint64());
+  for (const Node& item : value) {
+    if (item.Integer().value_or(-1) < 0) return false;
+    out.push_back(static_cast<std::size_t>(*item.Integer()));
   }
   return true;
 }
 
 bool TakeEffect(const Node& value, std::optional<bool>& out) {
-  if (value.IsBool()) out = value.GetBool();
+  out = value.Bool();
   return value.IsBool();
 }
 
 }  // namespace
 
 std::string Script::ReadMatch(const Node& match, Rule& rule) {
-  for (auto member = match.MemberBegin(); member != match.MemberEnd(); ++member) {
-    const std::string_view name = Text(member->name);
-    const bool good = name == "path_prefix"   ? Take(member->value, rule.path_prefix)
-                      : name == "customer"    ? Take(member->value, rule.customer)
-                      : name == "method"      ? Take(member->value, rule.method)
-                      : name == "event"       ? Take(member->value, rule.event)
-                      : name == "probability" ? Take(member->value, rule.probability)
-                      : name == "count"       ? Take(member->value, rule.count)
+  for (const Node& member : match) {
+    const std::string_view name = member.Name();
+    const bool good = name == "path_prefix"   ? Take(member, rule.path_prefix)
+                      : name == "customer"    ? Take(member, rule.customer)
+                      : name == "method"      ? Take(member, rule.method)
+                      : name == "event"       ? Take(member, rule.event)
+                      : name == "probability" ? Take(member, rule.probability)
+                      : name == "count"       ? Take(member, rule.count)
                                               : false;
     if (!good) return "match: unknown member or wrong type: " + std::string(name);
   }
@@ -70,20 +71,20 @@ std::string Script::ReadMatch(const Node& match, Rule& rule) {
 
 std::string Script::ReadAction(const Node& node, Action& action) {
   bool reset_after_effect = false;
-  for (auto member = node.MemberBegin(); member != node.MemberEnd(); ++member) {
-    const std::string_view name = Text(member->name);
-    const bool good = name == "status"               ? Take(member->value, action.status)
-                      : name == "retry_after"        ? Take(member->value, action.retry_after)
-                      : name == "location"           ? Take(member->value, action.location)
-                      : name == "body"               ? Take(member->value, action.body)
-                      : name == "effect"             ? TakeEffect(member->value, action.effect)
-                      : name == "delay_ms"           ? Take(member->value, action.delay)
-                      : name == "jitter_ms"          ? Take(member->value, action.jitter)
-                      : name == "reset"              ? Take(member->value, action.reset)
-                      : name == "reset_after_effect" ? Take(member->value, reset_after_effect)
-                      : name == "half_answer"        ? Take(member->value, action.half_answer)
-                      : name == "never_answer"       ? Take(member->value, action.never_answer)
-                      : name == "batch_errors"       ? Take(member->value, action.batch_errors)
+  for (const Node& member : node) {
+    const std::string_view name = member.Name();
+    const bool good = name == "status"               ? Take(member, action.status)
+                      : name == "retry_after"        ? Take(member, action.retry_after)
+                      : name == "location"           ? Take(member, action.location)
+                      : name == "body"               ? Take(member, action.body)
+                      : name == "effect"             ? TakeEffect(member, action.effect)
+                      : name == "delay_ms"           ? Take(member, action.delay)
+                      : name == "jitter_ms"          ? Take(member, action.jitter)
+                      : name == "reset"              ? Take(member, action.reset)
+                      : name == "reset_after_effect" ? Take(member, reset_after_effect)
+                      : name == "half_answer"        ? Take(member, action.half_answer)
+                      : name == "never_answer"       ? Take(member, action.never_answer)
+                      : name == "batch_errors"       ? Take(member, action.batch_errors)
                                                      : false;
     if (!good) return "action: unknown member, wrong type or out of range: " + std::string(name);
   }
@@ -100,14 +101,14 @@ std::string Script::Load(std::string_view json) {
   const Node* list = Find(reader.Root(), "rules");
   if (list == nullptr || !list->IsArray()) return "rules must be an array";
   std::vector<Rule> rules;
-  for (const Node& node : list->GetArray()) {
+  for (const Node& node : *list) {
     Rule& rule = rules.emplace_back();
     if (!node.IsObject()) return "a rule must be an object";
-    for (auto member = node.MemberBegin(); member != node.MemberEnd(); ++member) {
-      const std::string_view name = Text(member->name);
-      const bool known = (name == "match" || name == "action") && member->value.IsObject();
+    for (const Node& member : node) {
+      const std::string_view name = member.Name();
+      const bool known = (name == "match" || name == "action") && member.IsObject();
       if (!known) return "a rule has objects match and action, not: " + std::string(name);
-      std::string error = name == "match" ? ReadMatch(member->value, rule) : ReadAction(member->value, rule.action);
+      std::string error = name == "match" ? ReadMatch(member, rule) : ReadAction(member, rule.action);
       if (!error.empty()) return error;
     }
   }

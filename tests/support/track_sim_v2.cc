@@ -67,8 +67,8 @@ Check JudgePersonEvent(const Node& item, std::string_view action, Effect& effect
   if (Check problem = CheckEvent(item, action)) return problem;
   if (Check problem = CheckObjectIfPresent(item, "attributes")) return problem;
   effect.type = EventType(action);
-  effect.name = Text(*Find(item, "name"));
-  if (const Node* id = Find(item, "id")) effect.event_id = Text(*id);
+  effect.name = Find(item, "name")->Text();
+  if (const Node* id = Find(item, "id")) effect.event_id = id->Text();
   return {};
 }
 
@@ -114,32 +114,32 @@ Check JudgeDelivery(const Node& item, Effect& effect) {
 
 }  // namespace
 
-Check JudgeEntity(const Node& item, std::string_view bytes, Effect& effect) {
+Check JudgeEntity(const Node& item, Effect& effect) {
   if (!item.IsObject()) return Invalid("", "an object is needed");
-  if (bytes.size() > kEntityBytes) return TooLarge("", "larger than 32 kB");
-  effect.payload_hash = HashOf(bytes);
+  if (item.Source().size() > kEntityBytes) return TooLarge("", "larger than 32 kB");
+  effect.payload_hash = HashOf(item.Source());
   if (Check problem = CheckOneOf(item, "type", {"person", "object", "delivery"})) return problem;
   if (Check problem = CheckText(item, "action")) return problem;
-  const std::string_view type = Text(*Find(item, "type"));
-  const std::string_view action = Text(*Find(item, "action"));
+  const std::string_view type = Find(item, "type")->Text();
+  const std::string_view action = Find(item, "action")->Text();
   if (type == "person") return JudgePerson(item, action, effect);
   return type == "object" ? JudgeObject(item, action, effect) : JudgeDelivery(item, effect);
 }
 
-Check JudgeBatch(const BodyReader& reader, Judged& judged) {
-  const Node* batch = Find(reader.Root(), "batch");
+Check JudgeBatch(const Node& root, Judged& judged) {
+  const Node* batch = Find(root, "batch");
   if (batch == nullptr) return Required("batch");
-  if (!batch->IsArray() || batch->Empty()) return Invalid("batch", "batch must be an array with at least one item");
-  if (reader.Items().size() != batch->Size()) return Invalid("batch", "every item of batch must be an object");
-  for (rapidjson::SizeType i = 0; i < batch->Size(); ++i) {
+  if (!batch->IsArray() || batch->Count() == 0) return Invalid("batch", "batch must be an array with at least one item");
+  std::size_t index = 0;
+  for (const Node& item : *batch) {
     Effect effect;
-    if (Check problem = JudgeEntity((*batch)[i], reader.Items()[i], effect)) {
-      judged.batch_problems.push_back({i, std::move(*problem)});
+    if (Check problem = JudgeEntity(item, effect)) {
+      judged.batch_problems.push_back({index++, std::move(*problem)});
       continue;
     }
     judged.customers.insert(judged.customers.end(), effect.customers.begin(), effect.customers.end());
     judged.effects.push_back(std::move(effect));
-    judged.indexes.push_back(i);
+    judged.indexes.push_back(index++);
   }
   return {};
 }

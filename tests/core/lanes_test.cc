@@ -1,0 +1,568 @@
+#include "core/lanes.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <random>
+#include <set>
+
+namespace outboxd {
+namespace {
+
+using Keys = std::vector<LaneKey>;
+using Sequences = std::vector<Sequence>;
+
+constexpr LaneKey kA{1};
+constexpr LaneKey kB{2};
+constexpr LaneKey kC{3};
+
+Sequences Numbers(std::initializer_list<std::uint64_t> numbers) {
+  Sequences sequences;
+  for (const std::uint64_t number : numbers) sequences.push_back(Sequence{number});
+  return sequences;
+}
+
+// Lanes, with the numbers written short.
+struct Short {
+  explicit Short(std::size_t lane_jobs_max) : lanes(lane_jobs_max) {}
+
+  Admission Admit(std::uint64_t number, const Keys& keys) { return lanes.Admit(Sequence{number}, keys); }
+  bool IsReady(std::uint64_t number, const Keys& keys) const { return lanes.IsReady(Sequence{number}, keys); }
+  void Start(std::uint64_t number, const Keys& keys) { lanes.Start(Sequence{number}, keys); }
+  void Stop(std::uint64_t number, const Keys& keys) { lanes.Stop(Sequence{number}, keys); }
+  Sequences Hold(std::uint64_t number, const Keys& keys) {
+    Sequences evicted;
+    lanes.Hold(Sequence{number}, keys, evicted);
+    return evicted;
+  }
+  LanesOpened Release(std::uint64_t number, const Keys& keys) {
+    LanesOpened opened;
+    lanes.Release(Sequence{number}, keys, opened);
+    return opened;
+  }
+  LanesOpened Refilled(LaneKey key, std::initializer_list<std::uint64_t> loaded, std::optional<std::uint64_t> next) {
+    LanesOpened opened;
+    const std::optional<Sequence> from = next ? std::optional(Sequence{*next}) : std::nullopt;
+    lanes.Refilled(key, Numbers(loaded), from, opened);
+    return opened;
+  }
+
+  Lanes lanes;
+};
+
+TEST_CASE("lanes: jobs without a lane are always ready and never held") {
+  Short lanes(8);
+  CHECK(lanes.Admit(1, {}) == Admission::kReady);
+  CHECK(lanes.Admit(2, {}) == Admission::kReady);
+  CHECK(lanes.IsReady(1, {}));
+  lanes.Start(1, {});
+  CHECK(lanes.Hold(1, {}).empty());
+  CHECK(lanes.Release(1, {}).ready.empty());
+  CHECK(lanes.lanes.LaneCount() == 0);
+}
+
+TEST_CASE("lanes: jobs of one lane go one after another, those of others do not wait") {
+  Short lanes(8);
+  CHECK(lanes.Admit(1, {kA}) == Admission::kReady);
+  CHECK(lanes.Admit(2, {kA}) == Admission::kWaits);
+  CHECK(lanes.Admit(3, {kB}) == Admission::kReady);
+  CHECK(lanes.lanes.Blocker(Sequence{2}, Keys{kA}) == Sequence{1});
+  lanes.Start(1, {kA});
+  CHECK(!lanes.IsReady(1, {kA}));
+  CHECK(!lanes.IsReady(2, {kA}));
+  CHECK(lanes.lanes.Blocker(Sequence{2}, Keys{kA}) == Sequence{1});
+  CHECK(lanes.Release(1, {kA}).ready == Numbers({2}));
+  CHECK(lanes.IsReady(2, {kA}));
+  CHECK(!lanes.lanes.Blocker(Sequence{2}, Keys{kA}));
+}
+
+TEST_CASE("lanes: an idle lane is forgotten") {
+  Short lanes(8);
+  lanes.Admit(1, {kA});
+  lanes.Admit(2, {kA, kB});
+  CHECK(lanes.lanes.LaneCount() == 2);
+  lanes.Release(1, {kA});
+  CHECK(lanes.Release(2, {kA, kB}).ready.empty());
+  CHECK(lanes.lanes.LaneCount() == 0);
+  CHECK(lanes.Release(3, {kC}).ready.empty());
+  CHECK(lanes.lanes.LaneCount() == 0);
+}
+
+TEST_CASE("lanes: a job that comes back unsettled is first again") {
+  Short lanes(8);
+  lanes.Admit(1, {kA});
+  lanes.Admit(2, {kA});
+  lanes.Start(1, {kA});
+  lanes.Stop(1, {kA});
+  CHECK(lanes.IsReady(1, {kA}));
+  CHECK(!lanes.IsReady(2, {kA}));
+}
+
+TEST_CASE("lanes: a deferred head blocks its followers and nobody else") {
+  Short lanes(8);
+  lanes.Admit(1, {kA});
+  lanes.Admit(2, {kA});
+  lanes.Admit(3, {kB});
+  lanes.Admit(4, {kA});
+  lanes.Start(1, {kA});
+  CHECK(lanes.Hold(1, {kA}) == Numbers({2, 4}));
+  CHECK(lanes.IsReady(3, {kB}));
+  CHECK(lanes.Admit(5, {kA}) == Admission::kPark);
+  CHECK(!lanes.lanes.RefillFrom(kA));
+  CHECK(lanes.IsReady(1, {kA}));  // its time may come
+  lanes.Start(1, {kA});
+  CHECK(lanes.Hold(1, {kA}).empty());
+  lanes.Start(1, {kA});
+  const LanesOpened opened = lanes.Release(1, {kA});
+  CHECK(opened.ready.empty());
+  CHECK(opened.refill == Keys{kA});
+  CHECK(lanes.lanes.RefillFrom(kA) == Sequence{2});
+  CHECK(lanes.Refilled(kA, {2, 4}, 5).ready == Numbers({2}));
+  CHECK(lanes.Admit(6, {kA}) == Admission::kPark);
+}
+
+TEST_CASE("lanes: past its limit a lane's jobs are parked, and come back in order") {
+  Short lanes(2);
+  CHECK(lanes.Admit(1, {kA}) == Admission::kReady);
+  CHECK(lanes.Admit(2, {kA}) == Admission::kWaits);
+  CHECK(lanes.Admit(3, {kA}) == Admission::kPark);
+  CHECK(lanes.Release(1, {kA}).ready == Numbers({2}));
+  CHECK(lanes.Admit(4, {kA}) == Admission::kPark);  // there is room, but 3 is before it
+  CHECK(lanes.Release(2, {kA}).refill == Keys{kA});
+  CHECK(lanes.lanes.RefillFrom(kA) == Sequence{3});
+  CHECK(lanes.Refilled(kA, {3, 4}, std::nullopt).ready == Numbers({3}));
+  CHECK(lanes.Admit(5, {kA}) == Admission::kPark);
+  CHECK(lanes.Release(3, {kA}).ready == Numbers({4}));
+  CHECK(lanes.Release(4, {kA}).refill == Keys{kA});
+  lanes.Refilled(kA, {}, std::nullopt);  // 5 was cancelled
+  CHECK(lanes.lanes.LaneCount() == 0);
+}
+
+TEST_CASE("lanes: a million jobs behind a failing head are not held") {
+  Short lanes(8);
+  lanes.Admit(1, {kA});
+  lanes.Start(1, {kA});
+  lanes.Hold(1, {kA});
+  std::size_t parked = 0;
+  for (std::uint64_t number = 2; number < 1'000'002; ++number) parked += lanes.Admit(number, {kA}) == Admission::kPark ? 1U : 0U;
+  CHECK(parked == 1'000'000);
+}
+
+TEST_CASE("lanes: rows parked in an earlier life are read back") {
+  Short lanes(8);
+  lanes.lanes.MarkParked(kA, Sequence{5});
+  lanes.lanes.MarkParked(kA, Sequence{7});
+  CHECK(lanes.lanes.RefillFrom(kA) == Sequence{5});
+  CHECK(lanes.Admit(9, {kA}) == Admission::kPark);
+  CHECK(lanes.Admit(3, {kA}) == Admission::kReady);
+  CHECK(!lanes.lanes.RefillFrom(kA));
+  CHECK(lanes.Release(3, {kA}).refill == Keys{kA});
+  CHECK(lanes.Refilled(kA, {5, 7, 9}, std::nullopt).ready == Numbers({5}));
+}
+
+TEST_CASE("lanes: parked rows that turn out to be gone are passed over, those still on their way to the disk are not asked for again") {
+  Short lanes(2);
+  lanes.lanes.MarkParked(kA, Sequence{5});
+  CHECK(lanes.Refilled(kA, {}, 7).refill == Keys{kA});
+  CHECK(lanes.lanes.RefillFrom(kA) == Sequence{7});
+  CHECK(lanes.Refilled(kA, {}, 7).refill.empty());
+  CHECK(lanes.lanes.RefillFrom(kA) == Sequence{7});
+  CHECK(lanes.Refilled(kA, {7}, std::nullopt).ready == Numbers({7}));
+}
+
+TEST_CASE("lanes: a job of several lanes waits until it is first in all of them") {
+  Short lanes(8);
+  lanes.Admit(1, {kA});
+  lanes.Admit(2, {kB});
+  CHECK(lanes.Admit(3, {kA, kB}) == Admission::kWaits);
+  CHECK(lanes.Admit(4, {kB}) == Admission::kWaits);
+  CHECK(lanes.Release(2, {kB}).ready.empty());
+  CHECK(lanes.lanes.Blocker(Sequence{3}, Keys{kA, kB}) == Sequence{1});
+  CHECK(lanes.lanes.Blocker(Sequence{4}, Keys{kB}) == Sequence{3});
+  CHECK(lanes.Release(1, {kA}).ready == Numbers({3}));
+  lanes.Start(3, {kA, kB});
+  CHECK(!lanes.IsReady(4, {kB}));
+  CHECK(lanes.Release(3, {kA, kB}).ready == Numbers({4}));
+}
+
+TEST_CASE("lanes: a job of several lanes is never parked, and goes after those parked before it") {
+  Short lanes(1);
+  lanes.Admit(1, {kA});
+  CHECK(lanes.Admit(2, {kA}) == Admission::kPark);
+  CHECK(lanes.Admit(3, {kA, kB}) == Admission::kWaits);
+  lanes.Start(1, {kA});
+  CHECK(lanes.Hold(1, {kA}).empty());
+  CHECK(lanes.Release(1, {kA}).refill == Keys{kA});
+  CHECK(!lanes.IsReady(3, {kA, kB}));
+  CHECK(lanes.Refilled(kA, {2}, std::nullopt).ready == Numbers({2}));
+  CHECK(lanes.Release(2, {kA}).ready == Numbers({3}));
+}
+
+TEST_CASE("lanes: a redriven job goes before those that wait, not before the one whose turn it is") {
+  Short lanes(8);
+  CHECK(lanes.Admit(5, {kA}) == Admission::kReady);
+  CHECK(lanes.Admit(6, {kA}) == Admission::kWaits);
+  CHECK(lanes.Admit(3, {kA}) == Admission::kWaits);  // 5 may be on its way to a worker
+  CHECK(lanes.IsReady(5, {kA}));
+  lanes.Start(5, {kA});
+  CHECK(!lanes.IsReady(3, {kA}));
+  CHECK(lanes.Release(5, {kA}).ready == Numbers({3}));
+  CHECK(lanes.Release(3, {kA}).ready == Numbers({6}));
+}
+
+TEST_CASE("lanes: a job keeps its turn when its attempt ends unsettled and a redriven one waits") {
+  Short lanes(8);
+  lanes.Admit(5, {kA});
+  lanes.Start(5, {kA});
+  CHECK(lanes.Admit(3, {kA}) == Admission::kWaits);
+  SUBCASE("stopped") { lanes.Stop(5, {kA}); }
+  SUBCASE("failed") { CHECK(lanes.Hold(5, {kA}).empty()); }
+  CHECK(lanes.IsReady(5, {kA}));
+  CHECK(!lanes.IsReady(3, {kA}));
+  CHECK(lanes.lanes.Blocker(Sequence{3}, Keys{kA}) == Sequence{5});
+  CHECK(lanes.Release(5, {kA}).ready == Numbers({3}));
+}
+
+TEST_CASE("lanes: a wave of redriven jobs is parked past the limit as any other") {
+  Short lanes(4);
+  for (std::uint64_t number = 1001; number <= 1004; ++number) lanes.Admit(number, {kA});
+  std::size_t held = 0;
+  for (std::uint64_t number = 1; number <= 1000; ++number) held += lanes.Admit(number, {kA}) == Admission::kPark ? 0U : 1U;
+  CHECK(held == 4);
+  CHECK(lanes.Release(1001, {kA}).ready == Numbers({1}));
+  for (std::uint64_t number = 1; number <= 3; ++number) CHECK(lanes.Release(number, {kA}).ready == Numbers({number + 1}));
+  CHECK(lanes.Release(4, {kA}).refill == Keys{kA});
+  CHECK(lanes.lanes.RefillFrom(kA) == Sequence{5});
+}
+
+TEST_CASE("lanes: of several deferred jobs of a lane found at start none is lost or given up") {
+  Short lanes(8);
+  for (const std::uint64_t number : {3U, 5U}) {
+    lanes.Admit(number, {kA});
+    CHECK(lanes.Hold(number, {kA}).empty());
+  }
+  CHECK(lanes.Admit(6, {kA}) == Admission::kPark);
+  CHECK(lanes.IsReady(3, {kA}));
+  CHECK(!lanes.IsReady(5, {kA}));
+  lanes.Start(3, {kA});
+  CHECK(lanes.Hold(3, {kA}).empty());  // 5 stays
+  LanesOpened opened = lanes.Release(3, {kA});
+  if (!opened.refill.empty()) opened = lanes.Refilled(kA, {}, 6);
+  CHECK(opened.ready == Numbers({5}));
+  CHECK(lanes.IsReady(5, {kA}));
+  CHECK(lanes.Release(5, {kA}).refill == Keys{kA});
+}
+
+TEST_CASE("lanes: a cancelled follower leaves the failing head where it is") {
+  Short lanes(8);
+  lanes.Admit(1, {kA});
+  lanes.Admit(2, {kA, kB});
+  lanes.Start(1, {kA});
+  CHECK(lanes.Hold(1, {kA}).empty());
+  CHECK(lanes.Release(2, {kA, kB}).ready.empty());
+  CHECK(lanes.IsReady(1, {kA}));
+  CHECK(lanes.Admit(3, {kA}) == Admission::kPark);
+}
+
+TEST_CASE("lanes: a ready job that is cancelled hands its turn on") {
+  Short lanes(8);
+  lanes.Admit(1, {kA});
+  lanes.Admit(2, {kA});
+  CHECK(lanes.Release(1, {kA}).ready == Numbers({2}));
+}
+
+// --- against a naive reference --------------------------------------------------------------------------------------------------------
+
+enum class State : std::uint8_t { kSettled, kWaiting, kReady, kActive, kDeferred, kParking, kParked };
+
+struct ModelJob {
+  Keys lanes;
+  State state = State::kSettled;
+  std::uint64_t admitted = 0;           // tick of its last admission
+  std::optional<std::uint64_t> turn;    // tick at which it was named ready
+};
+
+// Plays the queue around the lanes and the disk below it, keeps everything in the simplest form, and checks each promise.
+class Model {
+ public:
+  Model(std::uint64_t seed, std::size_t lane_jobs_max, std::size_t lane_count, bool redrives)
+      : random_(seed), lanes_(lane_jobs_max), lane_count_(lane_count), redrives_(redrives) {}
+
+  void Step() {
+    ++tick_;
+    switch (Below(12)) {
+      case 0:
+      case 1:
+      case 2:
+        return AdmitNew();
+      case 3:
+        return redrives_ ? Redrive() : AdmitNew();
+      case 4:
+      case 5:
+        return StartOne();
+      case 6:
+      case 7:
+        return WithOne(State::kActive, [this](Sequence sequence) { Finish(sequence); });
+      case 8:
+        return WithOne(State::kDeferred, [this](Sequence sequence) { Wake(sequence); });
+      case 9:
+        return WriteParks();
+      case 10:
+        return Refill();
+      case 11:
+        return Cancel();
+    }
+  }
+
+  // Everything succeeds from here on.
+  void Drain() {
+    for (std::size_t idle = 0; idle < 4;) {
+      ++tick_;
+      const std::size_t before = unsettled_;
+      WriteParks();
+      for (std::size_t count = refills_.size(); count > 0; --count) Refill();
+      for (const Sequence sequence : All(State::kDeferred)) Wake(sequence);
+      for (std::size_t count = All(State::kReady).size(); count > 0; --count) StartOne();
+      for (const Sequence sequence : All(State::kActive)) Release(sequence);
+      idle = unsettled_ == before ? idle + 1 : 0;
+    }
+    for (const auto& [sequence, job] : jobs_) {
+      CAPTURE(ToNumber(sequence));
+      REQUIRE_MESSAGE(job.state == State::kSettled, "stuck in state ", static_cast<int>(job.state));
+    }
+    REQUIRE(lanes_.LaneCount() == 0);
+  }
+
+  std::size_t unsettled() const { return unsettled_; }
+
+  // Jobs of this lane alone that are held in memory.
+  std::size_t HeldOf(LaneKey key) const {
+    return static_cast<std::size_t>(std::count_if(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
+      const ModelJob& job = entry.second;
+      return job.lanes == Keys{key} && job.state != State::kSettled && job.state != State::kParking && job.state != State::kParked;
+    }));
+  }
+
+ private:
+  std::size_t Below(std::size_t bound) { return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random_); }
+
+  Sequences All(State state) const {
+    Sequences all;
+    for (const auto& [sequence, job] : jobs_) {
+      if (job.state == state) all.push_back(sequence);
+    }
+    return all;
+  }
+
+  template <typename Action>
+  void WithOne(State state, Action action) {
+    const Sequences all = All(state);
+    if (!all.empty()) action(all[Below(all.size())]);
+  }
+
+  Keys SomeLanes() {
+    const std::size_t count = Below(10) < 7 ? 1 : Below(8) == 0 ? 0 : 2 + Below(2);
+    std::set<LaneKey> keys;
+    while (keys.size() < std::min(count, lane_count_)) keys.insert(LaneKey{1 + Below(lane_count_)});
+    return {keys.begin(), keys.end()};
+  }
+
+  void AdmitNew() {
+    const Sequence sequence{++last_};
+    jobs_[sequence].lanes = SomeLanes();
+    Admit(sequence);
+  }
+
+  void Redrive() {
+    if (Below(3) != 0) return;
+    WithOne(State::kSettled, [this](Sequence sequence) { Admit(sequence); });
+  }
+
+  void Admit(Sequence sequence) {
+    ModelJob& job = jobs_[sequence];
+    job.admitted = tick_;
+    job.turn.reset();
+    ++unsettled_;
+    switch (lanes_.Admit(sequence, job.lanes)) {
+      case Admission::kReady:
+        job.state = State::kReady;
+        job.turn = tick_;
+        return;
+      case Admission::kWaits:
+        job.state = State::kWaiting;
+        return;
+      case Admission::kPark:
+        REQUIRE(job.lanes.size() == 1);
+        job.state = State::kParking;
+        return;
+    }
+  }
+
+  void StartOne() {
+    WithOne(State::kReady, [this](Sequence sequence) {
+      ModelJob& job = jobs_[sequence];
+      REQUIRE(lanes_.IsReady(sequence, job.lanes));
+      CheckOrder(sequence, job);
+      lanes_.Start(sequence, job.lanes);
+      job.state = State::kActive;
+    });
+  }
+
+  // Nobody of its lanes is active, and whoever is before it came back only after its turn was given.
+  void CheckOrder(Sequence sequence, const ModelJob& job) const {
+    REQUIRE(job.turn.has_value());
+    for (const auto& [other_sequence, other] : jobs_) {
+      if (other.state == State::kSettled || other_sequence == sequence || !Meet(job.lanes, other.lanes)) continue;
+      CAPTURE(ToNumber(sequence));
+      CAPTURE(ToNumber(other_sequence));
+      REQUIRE(other.state != State::kActive);
+      if (other_sequence < sequence) REQUIRE(other.admitted > *job.turn);
+    }
+  }
+
+  static bool Meet(const Keys& left, const Keys& right) {
+    return std::any_of(left.begin(), left.end(), [&](LaneKey key) { return std::find(right.begin(), right.end(), key) != right.end(); });
+  }
+
+  void Finish(Sequence sequence) {
+    ModelJob& job = jobs_[sequence];
+    const std::size_t outcome = Below(4);
+    if (outcome < 2) return Release(sequence);
+    if (outcome == 2) {
+      lanes_.Stop(sequence, job.lanes);
+      return BackToWaiting(sequence);
+    }
+    Sequences evicted;
+    lanes_.Hold(sequence, job.lanes, evicted);
+    job.state = State::kDeferred;
+    for (const Sequence follower : evicted) {
+      CAPTURE(ToNumber(follower));
+      REQUIRE(jobs_[follower].state == State::kWaiting);
+      REQUIRE(jobs_[follower].lanes.size() == 1);
+      REQUIRE(follower > sequence);
+      jobs_[follower].state = State::kParking;
+    }
+  }
+
+  void Wake(Sequence sequence) { BackToWaiting(sequence); }
+
+  void BackToWaiting(Sequence sequence) {
+    ModelJob& job = jobs_[sequence];
+    job.state = State::kWaiting;
+    if (lanes_.IsReady(sequence, job.lanes)) job.state = State::kReady;
+  }
+
+  void Release(Sequence sequence) {
+    ModelJob& job = jobs_[sequence];
+    job.state = State::kSettled;
+    --unsettled_;
+    LanesOpened opened;
+    lanes_.Release(sequence, job.lanes, opened);
+    Open(opened);
+  }
+
+  void Cancel() {
+    if (Below(4) != 0) return;
+    constexpr State kCancellable[] = {State::kWaiting, State::kReady, State::kDeferred, State::kParked};
+    const State state = kCancellable[Below(4)];
+    WithOne(state, [&](Sequence sequence) {
+      if (state != State::kParked) return Release(sequence);
+      jobs_[sequence].state = State::kSettled;  // a row like any other: nobody is told
+      --unsettled_;
+    });
+  }
+
+  void Open(const LanesOpened& opened) {
+    for (const Sequence sequence : opened.ready) {
+      ModelJob& job = jobs_[sequence];
+      CAPTURE(ToNumber(sequence));
+      REQUIRE((job.state == State::kWaiting || job.state == State::kDeferred || job.state == State::kReady));
+      if (!job.turn) job.turn = tick_;
+      if (job.state == State::kWaiting) job.state = State::kReady;
+    }
+    refills_.insert(refills_.end(), opened.refill.begin(), opened.refill.end());
+  }
+
+  void WriteParks() {
+    for (auto& [sequence, job] : jobs_) {
+      if (job.state == State::kParking) job.state = State::kParked;
+    }
+  }
+
+  // What stands under a lane on disk; rows on their way there cannot be read yet.
+  void Refill() {
+    if (refills_.empty()) return;
+    const LaneKey key = refills_.front();
+    refills_.pop_front();
+    const std::optional<Sequence> from = lanes_.RefillFrom(key);
+    if (!from) return;
+    const std::size_t count = Below(2) == 0 ? 1 : lanes_.lane_jobs_max();
+    Sequences loaded;
+    std::optional<Sequence> next;
+    bool parking = false;
+    for (const auto& [sequence, job] : jobs_) {
+      if (job.lanes != Keys{key}) continue;
+      parking = parking || job.state == State::kParking;
+      if (job.state != State::kParked && job.state != State::kParking) continue;
+      REQUIRE(sequence >= *from);
+      if (job.state != State::kParked || next) continue;
+      if (loaded.size() == count) {
+        next = sequence;
+      } else {
+        loaded.push_back(sequence);
+      }
+    }
+    if (parking) return refills_.push_back(key);  // again when they are on disk
+    for (const Sequence sequence : loaded) {
+      jobs_[sequence].state = State::kWaiting;
+      jobs_[sequence].turn.reset();
+    }
+    LanesOpened opened;
+    lanes_.Refilled(key, loaded, next, opened);
+    Open(opened);
+  }
+
+  std::mt19937_64 random_;
+  Lanes lanes_;
+  std::size_t lane_count_;
+  bool redrives_;
+  std::map<Sequence, ModelJob> jobs_;
+  std::deque<LaneKey> refills_;
+  std::uint64_t last_ = 0;
+  std::uint64_t tick_ = 0;
+  std::size_t unsettled_ = 0;
+};
+
+TEST_CASE("lanes: whatever happens, order holds, one job a lane is active, and none is lost or stuck") {
+  const std::uint64_t seed = std::random_device{}();
+  CAPTURE(seed);
+  for (std::uint64_t round = 0; round < 120; ++round) {
+    CAPTURE(round);
+    Model model(seed + round, 1 + round % 4, 1 + round % 5, round % 3 != 0);
+    for (int part = 0; part < 4; ++part) {
+      for (int step = 0; step < 150; ++step) model.Step();
+      model.Drain();
+    }
+    CHECK(model.unsettled() == 0);
+  }
+}
+
+TEST_CASE("lanes: without redriven jobs a lane never holds more than its limit") {
+  const std::uint64_t seed = std::random_device{}();
+  CAPTURE(seed);
+  for (std::uint64_t round = 0; round < 20; ++round) {
+    CAPTURE(round);
+    const std::size_t lane_jobs_max = 1 + round % 4;
+    Model model(seed + round, lane_jobs_max, 2, false);
+    for (int step = 0; step < 400; ++step) {
+      model.Step();
+      REQUIRE(model.HeldOf(kA) <= lane_jobs_max);
+      REQUIRE(model.HeldOf(kB) <= lane_jobs_max);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace outboxd

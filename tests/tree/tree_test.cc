@@ -1,0 +1,399 @@
+// The tree polices itself: layering, homes of third-party headers, nothing unbuilt, nothing overlong, clean text.
+// Every rule is a function of text, so that a planted example shows that it can fail.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kFunctionLines = 80;
+constexpr std::size_t kFileLines = 700;
+
+using Findings = std::vector<std::string>;
+
+struct File {
+  std::string path;  // from the root, with "/"
+  std::vector<std::string> lines;
+};
+
+File MakeFile(const std::string& path, const std::string& text) {
+  File file{path, {}};
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) file.lines.push_back(line);
+  return file;
+}
+
+File ReadFile(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(fs::path(OUTBOXD_SOURCE_DIR) / path, std::ios::binary).rdbuf();
+  return MakeFile(path, text.str());
+}
+
+bool IsSource(const std::string& path) {
+  return path.ends_with(".cc") || path.ends_with(".h");
+}
+std::string FolderOf(const std::string& path) {
+  return path.substr(0, path.find('/'));
+}
+
+// Every file of ours; what a build or a tool leaves behind stands in none of these folders.
+const std::vector<File>& Tree() {
+  static const std::vector<File> tree = [] {
+    std::vector<File> files;
+    const fs::path root = OUTBOXD_SOURCE_DIR;
+    for (const char* folder : {"cmake", "core", "storage", "daemon", "ctl", "etc", "systemd", "docs", "script", "tests", ".ci"}) {
+      if (!fs::exists(root / folder)) continue;
+      for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root / folder)) {
+        const std::string path = entry.path().lexically_relative(root).generic_string();
+        if (entry.is_regular_file() && path.find("__pycache__") == std::string::npos) files.push_back(ReadFile(path));
+      }
+    }
+    for (const char* name : {"CMakeLists.txt", "CMakePresets.json", "README.md", "CHANGELOG.md"}) {
+      if (fs::exists(root / name)) files.push_back(ReadFile(name));
+    }
+    std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });
+    return files;
+  }();
+  return tree;
+}
+
+std::vector<File> Sources() {
+  std::vector<File> sources;
+  std::copy_if(Tree().begin(), Tree().end(), std::back_inserter(sources), [](const File& file) { return IsSource(file.path); });
+  return sources;
+}
+
+template <typename Rule>
+Findings CheckEach(const std::vector<File>& files, Rule rule) {
+  Findings all;
+  for (const File& file : files) {
+    for (std::string& finding : rule(file)) all.push_back(std::move(finding));
+  }
+  return all;
+}
+
+void RequireNone(const Findings& findings) {
+  for (const std::string& finding : findings) FAIL_CHECK(finding);
+}
+
+std::string Where(const File& file, std::size_t line) {
+  return file.path + ':' + std::to_string(line + 1) + ": ";
+}
+
+struct Include {
+  std::string header;
+  bool is_ours = false;  // "quoted"
+  std::size_t line = 0;
+};
+
+std::vector<Include> IncludesOf(const File& file) {
+  static const std::regex pattern(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"])");
+  std::vector<Include> includes;
+  for (std::size_t line = 0; line < file.lines.size(); ++line) {
+    std::smatch match;
+    if (std::regex_search(file.lines[line], match, pattern)) includes.push_back({match[2], match[1] == "\"", line});
+  }
+  return includes;
+}
+
+// The parts of the tree that a folder may include from, its own among them.
+bool MayInclude(const std::string& folder, const std::string& header) {
+  const std::string target = FolderOf(header);
+  if (target == folder || folder == "tests") return true;
+  if (target == "core") return true;
+  if (folder == "daemon") return target == "storage";
+  if (folder == "ctl") return header == "daemon/config.h";
+  return false;
+}
+
+Findings CheckLayers(const File& file) {
+  Findings findings;
+  for (const Include& include : IncludesOf(file)) {
+    if (!include.is_ours) continue;
+    if (include.header.find('/') == std::string::npos) {
+      findings.push_back(Where(file, include.line) + "include from the root: \"" + include.header + '"');
+    } else if (!MayInclude(FolderOf(file.path), include.header)) {
+      findings.push_back(Where(file, include.line) + FolderOf(file.path) + "/ must not include " + include.header);
+    }
+  }
+  return findings;
+}
+
+struct Home {
+  std::string_view header;  // the beginning of what stands between < and >
+  std::string_view paths;   // the files that may include it, as a regular expression
+};
+
+// The tests' own programs use what serves them; these are the homes in the product.
+constexpr Home kHomes[] = {
+    {"sqlite3.h", "storage/.*"},
+    {"curl/", "daemon/worker\\.cc|ctl/.*client.*\\.cc"},
+    {"rapidjson/", "core/.*\\.cc"},
+    {"yaml-cpp/", "daemon/config\\.cc"},
+    {"microhttpd.h", "daemon/http_server\\.cc"},
+    {"asio", "daemon/producer_.*|daemon/service.*\\.cc|daemon/main\\.cc"},
+    {"boost/", ""},
+    {"spdlog/", "daemon/log\\.cc|ctl/.*"},
+    {"fmt/", "daemon/log\\.cc|ctl/.*"},
+    {"CLI/", "daemon/main\\.cc|ctl/.*"},
+    {"prometheus/", "daemon/metrics\\.cc"},
+    {"systemd/", "daemon/systemd_notify\\.cc"},
+    {"tl/", "core/result\\.h"},
+    {"doctest/", ""},
+};
+
+Findings CheckHomes(const File& file) {
+  Findings findings;
+  if (FolderOf(file.path) == "tests") return findings;
+  for (const Include& include : IncludesOf(file)) {
+    for (const Home& home : kHomes) {
+      if (include.header.starts_with(home.header) && !std::regex_match(file.path, std::regex(std::string(home.paths)))) {
+        findings.push_back(Where(file, include.line) + '<' + include.header + "> has its home elsewhere (docs/design.md)");
+      }
+    }
+  }
+  return findings;
+}
+
+// core/ takes time and randomness as arguments and touches no system.
+Findings CheckPurity(const File& file) {
+  static const std::regex forbidden(
+      R"(_clock::now|\brandom_device\b|\bstd::(thread|jthread|mutex|condition_variable|filesystem|i?o?fstream|getenv)\b|\bgetenv\()"
+      R"(|#\s*include\s*<(thread|mutex|fstream|filesystem|unistd\.h|fcntl\.h|sys/|netinet/|pthread\.h))");
+  Findings findings;
+  if (FolderOf(file.path) != "core") return findings;
+  for (std::size_t line = 0; line < file.lines.size(); ++line) {
+    if (std::regex_search(file.lines[line], forbidden)) findings.push_back(Where(file, line) + "core/ is pure: " + file.lines[line]);
+  }
+  return findings;
+}
+
+std::vector<std::string> WordsOf(const File& list) {
+  std::vector<std::string> words;
+  for (std::string line : list.lines) {
+    line.erase(std::find(line.begin(), line.end(), '#'), line.end());
+    std::replace_if(
+        line.begin(), line.end(), [](char c) { return c == '(' || c == ')' || c == '"'; }, ' ');
+    std::istringstream stream(line);
+    for (std::string word; stream >> word;) words.push_back(word);
+  }
+  return words;
+}
+
+// A source is built when a CMakeLists.txt of its folder or one above names it by its path from there, or by its full path. A CMake function
+// may name it as ${name}_suffix.cc; then what stands for ${name} must be in the list too.
+bool IsNamed(const std::string& path, const File& list) {
+  constexpr std::string_view kVariable = "${name}";
+  const std::string folder = list.path.substr(0, list.path.size() - std::string_view("CMakeLists.txt").size());
+  const std::string local = path.starts_with(folder) ? path.substr(folder.size()) : "";
+  const std::vector<std::string> words = WordsOf(list);
+  const auto has = [&](const std::string& word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  if (has("${PROJECT_SOURCE_DIR}/" + path) || (!local.empty() && has(local))) return true;
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    if (!word.starts_with(kVariable)) return false;
+    const std::string suffix = word.substr(kVariable.size());
+    return suffix.ends_with(".cc") && local.ends_with(suffix) && has(local.substr(0, local.size() - suffix.size()));
+  });
+}
+
+Findings CheckBuilt(const std::vector<File>& files) {
+  Findings findings;
+  for (const File& file : files) {
+    if (!file.path.ends_with(".cc")) continue;
+    const auto names_it = [&](const File& list) { return list.path.ends_with("CMakeLists.txt") && IsNamed(file.path, list); };
+    if (std::none_of(files.begin(), files.end(), names_it)) findings.push_back(file.path + ": no CMakeLists.txt builds it");
+  }
+  return findings;
+}
+
+// A header that nothing includes is dead.
+Findings CheckIncluded(const std::vector<File>& files) {
+  std::vector<std::string> included;
+  for (const File& file : files) {
+    for (const Include& include : IncludesOf(file)) included.push_back(include.header);
+  }
+  std::sort(included.begin(), included.end());
+  Findings findings;
+  for (const File& file : files) {
+    const bool is_header = file.path.ends_with(".h");
+    if (is_header && !std::binary_search(included.begin(), included.end(), file.path))
+      findings.push_back(file.path + ": nothing includes it");
+  }
+  return findings;
+}
+
+bool Closes(const std::string& line, std::size_t indent) {
+  const std::size_t first = line.find_first_not_of(' ');
+  return first != std::string::npos && first <= indent && line[first] == '}';
+}
+
+// A simple heuristic that the formatter makes reliable: a function begins at column 0, a method in a class at column 2, and its body ends
+// with the next "}" that stands no deeper. Test cases are functions too.
+Findings CheckFunctionLengths(const File& file) {
+  static const std::regex begins(R"(^( {0,2})[A-Za-z~].*)");
+  static const std::regex is_none(R"(^ *(namespace|class|struct|enum|union|return|using|(inline )?(static )?(const|constexpr) [^(]*=).*)");
+  const std::vector<std::string>& lines = file.lines;
+  Findings findings;
+  for (std::size_t line = 0; line < lines.size(); ++line) {
+    if (!std::regex_match(lines[line], begins) || std::regex_match(lines[line], is_none)) continue;
+    const std::size_t indent = lines[line].find_first_not_of(' ');
+    // The body opens on this line or, after wrapped parameters, on one indented deeper.
+    std::size_t open = line;
+    const auto wraps = [&] { return open + 1 < lines.size() && lines[open + 1].starts_with(std::string(indent + 4, ' ')); };
+    while (!lines[open].ends_with('{') && !lines[open].ends_with(';') && wraps()) ++open;
+    if (!lines[open].ends_with('{')) continue;
+    std::size_t end = open + 1;
+    while (end < lines.size() && !Closes(lines[end], indent)) ++end;
+    const std::size_t length = end - line + 1;
+    if (length > kFunctionLines) findings.push_back(Where(file, line) + "a function of " + std::to_string(length) + " lines");
+  }
+  return findings;
+}
+
+Findings CheckFileLength(const File& file) {
+  if (file.lines.size() <= kFileLines) return {};
+  return {file.path + ": " + std::to_string(file.lines.size()) + " lines"};
+}
+
+// Written in two parts so that this file passes its own rule.
+const std::string kLeftovers[] = {std::string("TO") + "DO", std::string("FIX") + "ME", std::string("XX") + "X:"};
+
+Findings CheckText(const File& file) {
+  Findings findings;
+  for (std::size_t line = 0; line < file.lines.size(); ++line) {
+    const std::string& text = file.lines[line];
+    if (text.find('\t') != std::string::npos) findings.push_back(Where(file, line) + "a tab");
+    if (text.ends_with(' ') || text.ends_with('\r')) findings.push_back(Where(file, line) + "white space at the end");
+    for (const std::string& word : kLeftovers) {
+      if (text.find(word) != std::string::npos) findings.push_back(Where(file, line) + word);
+    }
+  }
+  return findings;
+}
+
+Findings CheckPragmaOnce(const File& file) {
+  const bool has = std::find(file.lines.begin(), file.lines.end(), "#pragma once") != file.lines.end();
+  return file.path.ends_with(".h") && !has ? Findings{file.path + ": no #pragma once"} : Findings{};
+}
+
+std::string Repeat(const std::string& text, std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) out += text;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("tree: the walk finds the sources") {
+  CHECK(Sources().size() > 50);
+  CHECK_FALSE(IncludesOf(ReadFile("daemon/config.cc")).empty());
+}
+
+TEST_CASE("tree: includes obey the layers daemon → storage → core and ctl → core") {
+  RequireNone(CheckEach(Sources(), CheckLayers));
+  const auto breaks = [](const std::string& path, const std::string& header) {
+    return !CheckLayers(MakeFile(path, "#include \"" + header + "\"\n")).empty();
+  };
+  CHECK(breaks("core/a.cc", "storage/outbox.h"));
+  CHECK(breaks("core/a.cc", "daemon/config.h"));
+  CHECK(breaks("storage/a.cc", "daemon/config.h"));
+  CHECK(breaks("daemon/a.cc", "ctl/format.h"));
+  CHECK(breaks("daemon/a.cc", "tests/support/track_sim.h"));
+  CHECK(breaks("ctl/a.cc", "daemon/log.h"));
+  CHECK(breaks("ctl/a.cc", "storage/outbox.h"));
+  CHECK(breaks("core/a.cc", "job.h"));
+  CHECK_FALSE(breaks("core/a.cc", "core/job.h"));
+  CHECK_FALSE(breaks("daemon/a.cc", "storage/outbox.h"));
+  CHECK_FALSE(breaks("ctl/a.cc", "daemon/config.h"));
+}
+
+TEST_CASE("tree: each third-party header has its home") {
+  RequireNone(CheckEach(Sources(), CheckHomes));
+  const auto breaks = [](const std::string& path, const std::string& header) {
+    return !CheckHomes(MakeFile(path, "#include <" + header + ">\n")).empty();
+  };
+  CHECK(breaks("daemon/clerk.cc", "sqlite3.h"));
+  CHECK(breaks("daemon/worker.h", "curl/curl.h"));
+  CHECK(breaks("core/json.h", "rapidjson/document.h"));
+  CHECK(breaks("daemon/config_values.cc", "yaml-cpp/yaml.h"));
+  CHECK(breaks("daemon/admin_api.cc", "microhttpd.h"));
+  CHECK(breaks("daemon/worker.cc", "asio/io_context.hpp"));
+  CHECK(breaks("daemon/log.h", "spdlog/spdlog.h"));
+  CHECK(breaks("daemon/service.cc", "CLI/CLI.hpp"));
+  CHECK(breaks("daemon/metrics.h", "prometheus/registry.h"));
+  CHECK(breaks("daemon/main.cc", "systemd/sd-daemon.h"));
+  CHECK(breaks("core/job.cc", "doctest/doctest.h"));
+  CHECK_FALSE(breaks("storage/database.cc", "sqlite3.h"));
+  CHECK_FALSE(breaks("ctl/admin_client.cc", "curl/curl.h"));
+}
+
+TEST_CASE("tree: core reads no clock and touches no system") {
+  RequireNone(CheckEach(Sources(), CheckPurity));
+  const auto breaks = [](const std::string& line) { return !CheckPurity(MakeFile("core/a.cc", line)).empty(); };
+  CHECK(breaks("const auto now = std::chrono::system_clock::now();"));
+  CHECK(breaks("std::random_device device;"));
+  CHECK(breaks("std::mutex mutex;"));
+  CHECK(breaks("#include <sys/socket.h>"));
+  CHECK(breaks("std::ifstream file(path);"));
+  CHECK_FALSE(breaks("std::string text;"));
+}
+
+TEST_CASE("tree: every source is built") {
+  RequireNone(CheckBuilt(Tree()));
+  const File source = MakeFile("core/a.cc", "");
+  CHECK(CheckBuilt({source}).size() == 1);
+  CHECK(CheckBuilt({source, MakeFile("core/CMakeLists.txt", "add_library(x aa.cc)  # a.cc")}).size() == 1);
+  CHECK(CheckBuilt({source, MakeFile("storage/CMakeLists.txt", "add_library(x a.cc)")}).size() == 1);
+  CHECK(CheckBuilt({source, MakeFile("core/CMakeLists.txt", "add_library(x\n  a.cc)")}).empty());
+  CHECK(CheckBuilt({source, MakeFile("tests/CMakeLists.txt", "add_library(x ${PROJECT_SOURCE_DIR}/core/a.cc)")}).empty());
+  const File fuzzer = MakeFile("tests/a_fuzz.cc", "");
+  CHECK(CheckBuilt({fuzzer, MakeFile("tests/CMakeLists.txt", "add_executable(x ${name}_fuzz.cc)\ntarget(b 1)")}).size() == 1);
+  CHECK(CheckBuilt({fuzzer, MakeFile("tests/CMakeLists.txt", "add_executable(x ${name}_fuzz.cc)\ntarget(a 1)")}).empty());
+}
+
+TEST_CASE("tree: every header is included somewhere and guards itself") {
+  RequireNone(CheckIncluded(Sources()));
+  RequireNone(CheckEach(Sources(), CheckPragmaOnce));
+  CHECK(CheckIncluded({MakeFile("core/a.h", "")}).size() == 1);
+  CHECK(CheckIncluded({MakeFile("core/a.h", ""), MakeFile("core/a.cc", "#include \"core/a.h\"")}).empty());
+  CHECK(CheckPragmaOnce(MakeFile("core/a.h", "int a;\n")).size() == 1);
+}
+
+TEST_CASE("tree: no function is overlong") {
+  RequireNone(CheckEach(Sources(), CheckFunctionLengths));
+  const auto count = [](const std::string& begin, const std::string& end, std::size_t lines) {
+    return CheckFunctionLengths(MakeFile("core/a.cc", begin + Repeat("    x();\n", lines) + end)).size();
+  };
+  CHECK(count("void F() {\n", "}\n", kFunctionLines - 2) == 0);
+  CHECK(count("void F() {\n", "}\n", kFunctionLines - 1) == 1);
+  CHECK(count("void F(int a,\n       int b) {\n", "}\n", kFunctionLines) == 1);
+  CHECK(count("class A {\n  void F() {\n", "  }\n};\n", kFunctionLines) == 1);
+  CHECK(count("Result<void> A::F() const {\n", "}\n", kFunctionLines) == 1);
+  CHECK(count("TEST_CASE(\"a\") {\n", "}\n", kFunctionLines) == 1);
+  CHECK(count("namespace a {\n", "}\n", kFunctionLines) == 0);
+  CHECK(count("constexpr int kTable[] = {\n", "};\n", kFunctionLines) == 0);
+}
+
+TEST_CASE("tree: no source is overlong") {
+  RequireNone(CheckEach(Sources(), CheckFileLength));
+  CHECK(CheckFileLength(MakeFile("core/a.cc", Repeat("\n", kFileLines))).empty());
+  CHECK(CheckFileLength(MakeFile("core/a.cc", Repeat("\n", kFileLines + 1))).size() == 1);
+}
+
+TEST_CASE("tree: text has no tabs, no white space at the end and nothing left to do") {
+  RequireNone(CheckEach(Tree(), CheckText));
+  CHECK(CheckText(MakeFile("a", "x\ty\n")).size() == 1);
+  CHECK(CheckText(MakeFile("a", "x \n")).size() == 1);
+  CHECK(CheckText(MakeFile("a", "x\r\n")).size() == 1);
+  for (const std::string& word : kLeftovers) CHECK(CheckText(MakeFile("a", "// " + word + " later\n")).size() == 1);
+}
