@@ -200,9 +200,20 @@ Result<ValueKind> Scan(const std::string& original, const std::string& parsed, s
                                        std::to_string(result.Offset() + 1) + ")");
 }
 
+// RapidJSON reads all bytes that a UTF-8 sequence should have before it judges them: of one cut off at the end it would read past the text.
+bool EndsInsideSequence(std::string_view text) {
+  for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    if (length > back) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members) {
+  if (EndsInsideSequence(text)) return Fail(ErrorKind::kInvalid, "invalid UTF-8 (byte " + std::to_string(text.size()) + ")");
   if (const void* nul = std::memchr(text.data(), '\0', text.size()); nul != nullptr) {
     return Fail(ErrorKind::kInvalid, "NUL byte (byte " + std::to_string(static_cast<const char*>(nul) - text.data() + 1) + ")");
   }

@@ -105,6 +105,8 @@ Clerk::Done Clerk::Work(Timestamp now) {
       Note(written, done);
       if (!batch.accepted.empty()) Refuse(done, written.error());
     }
+  } else if (!not_healthy_.empty()) {
+    Note(outbox_.TryWriting(), done);  // nobody offers work to a daemon that says it is not ready
   }
   Housekeep(now);
   done.committed.last = outbox_.LastSequence();
@@ -221,7 +223,7 @@ void ClerkThread::Run() {
       ports_.stored(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), done.committed.accepted);
     }
     Answer(std::move(done));
-    sleep = clerk_.HasTasks() ? Milliseconds(0) : clerk_.HasUnwritten() ? kRetryInterval : kHousekeepingInterval;
+    sleep = clerk_.HasTasks() ? Milliseconds(0) : clerk_.MustRetry() ? kRetryInterval : kHousekeepingInterval;
   }
   Finish();
 }

@@ -61,7 +61,8 @@ class Clerk {
   Done Work(Timestamp now);
   // True when Work() should be called again at once, or soon: nothing new has to come.
   bool HasTasks() const { return !tasks_.empty() || more_housekeeping_; }
-  bool HasUnwritten() const { return !pending_.empty(); }
+  // True when the last write failed: Work() tries again.
+  bool MustRetry() const { return !pending_.empty() || !not_healthy_.empty(); }
   OutboxState State() const;
   Outbox& outbox() { return outbox_; }
 

@@ -34,9 +34,7 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
     parked_deferred += stored.parked ? 1 : 0;
     const Sequence sequence = stored.job->sequence;
     std::vector<LaneKey> lanes = LanesFor(stored.job->job);
-    LanesOpened opened;
-    if (lanes_.Admit(sequence, lanes) == Admission::kPark) lanes_.Refilled(lanes[0], {&sequence, 1}, std::nullopt, opened);
-    std::vector<Sequence> evicted;  // none can be: they are admitted in order
+    std::vector<Sequence> evicted;  // none can be: nothing else is held yet
     lanes_.Hold(sequence, lanes, evicted);
     deferred_.emplace(*stored.job->due, sequence);
     Entry& entry = entries_[ToNumber(sequence)];
@@ -72,6 +70,9 @@ std::vector<LaneKey> ConnectionQueue::LanesFor(const Job& job) const {
 bool ConnectionQueue::HasRoom() const {
   return window_jobs_ < limits_.window_jobs && window_bytes_ < limits_.window_bytes && deferred_.size() < limits_.deferred_jobs;
 }
+
+// Rows that are looked at again wait for the marks under way, or they would be parked twice.
+bool ConnectionQueue::MayReadBack() const { return cursor_ < tail_ && HasRoom() && (cursor_ >= frontier_ || parking_.empty()); }
 
 ConnectionQueue::Entry* ConnectionQueue::Find(Sequence sequence) {
   const auto found = entries_.find(ToNumber(sequence));
@@ -161,7 +162,7 @@ void ConnectionQueue::MakeReady(Sequence sequence) {
 }
 
 Result<void> ConnectionQueue::ReadBack(OutboxReader& reader, Actions& actions) {
-  if (cursor_ >= tail_ || !HasRoom()) return {};
+  if (!MayReadBack()) return {};
   const std::size_t count = std::min<std::size_t>(kReadRows, limits_.window_jobs - window_jobs_);
   Result<OutboxReader::Page> page =
       reader.ReadAfter(endpoint_->config.name, cursor_, count, limits_.window_bytes - window_bytes_, kExaminedRows);
@@ -278,11 +279,9 @@ void ConnectionQueue::OnCommitted(Outcome outcome) {
       return;
     case OutcomeKind::kDeferred:
       entry->state = State::kDeferred;
-      entry->parked = false;
       window_bytes_ -= std::exchange(entry->bytes, 0);
       --window_jobs_;
       deferred_.emplace(*outcome.job->due, sequence);
-      WakeFirst(sequence, entry->lanes);
       return;
     case OutcomeKind::kReturned:
       lanes_.Stop(sequence, entry->lanes);
@@ -290,17 +289,7 @@ void ConnectionQueue::OnCommitted(Outcome outcome) {
       entry->state = State::kWaiting;
       ++waiting_;
       if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(sequence);
-      WakeFirst(sequence, entry->lanes);
       return;
-  }
-}
-
-// A redriven job may have gone before this one while it was out.
-void ConnectionQueue::WakeFirst(Sequence sequence, const std::vector<LaneKey>& lanes) {
-  for (const LaneKey& lane : lanes) {
-    const std::optional<Sequence> first = lanes_.Blocker(sequence, {&lane, 1});
-    const Entry* entry = first ? Find(*first) : nullptr;
-    if (entry != nullptr && lanes_.IsReady(*first, entry->lanes)) MakeReady(*first);
   }
 }
 
@@ -348,11 +337,7 @@ std::optional<Sequence> ConnectionQueue::NextReady() {
     if (queue.empty()) return std::nullopt;
     const Sequence sequence = queue.front();
     Entry* entry = Find(sequence);
-    if (entry != nullptr && entry->state == State::kReady) {
-      if (lanes_.IsReady(sequence, entry->lanes)) return sequence;
-      entry->state = State::kWaiting;  // a redriven job of its lane goes first
-      ++waiting_;
-    }
+    if (entry != nullptr && entry->state == State::kReady) return sequence;
     queue.pop_front();
   }
 }
@@ -473,27 +458,13 @@ void ConnectionQueue::Defer(Outcome& outcome, const Verdict& verdict, Timestamp 
   for (const Sequence follower : evicted) Evict(follower, actions.report);
 }
 
-// Out of memory, to be read back when the lane opens. Ready or deferred it is only when a redriven job went before it.
+// Out of memory, to be read back when the lane opens.
 void ConnectionQueue::Evict(Sequence sequence, Report& report) {
   const auto found = entries_.find(ToNumber(sequence));
   const Entry& entry = found->second;
-  switch (entry.state) {
-    case State::kInFlight:
-    case State::kSettling:
-      return;
-    case State::kWaiting:
-      --waiting_;
-      break;
-    case State::kReady:
-      break;
-    case State::kDeferred:
-      std::erase_if(deferred_, [&](const auto& due) { return due.second == sequence; });
-      break;
-  }
-  if (entry.state != State::kDeferred) {
-    window_bytes_ -= entry.bytes;
-    --window_jobs_;
-  }
+  window_bytes_ -= entry.bytes;
+  --window_jobs_;
+  --waiting_;
   if (entry.parked) {
     ++parked_out_;
   } else {
@@ -563,7 +534,7 @@ void ConnectionQueue::Resume(Timestamp now) { gate_.Resume(now); }
 
 Timestamp ConnectionQueue::NextWake(Timestamp now) const {
   if (!refills_.empty()) return now;
-  if (cursor_ < tail_ && HasRoom()) return now;
+  if (MayReadBack()) return now;
   Timestamp wake = now + kLongestSleep;
   const bool wakes_deferred = !deferred_.empty() && window_jobs_ < limits_.window_jobs + kRetriesLoaded;
   if (wakes_deferred) wake = std::min(wake, std::max(now, deferred_.begin()->first));

@@ -88,6 +88,7 @@ class ConnectionQueue {
   using Entries = std::unordered_map<std::uint64_t, Entry>;
 
   bool HasRoom() const;
+  bool MayReadBack() const;
   Entry* Find(Sequence sequence);
   void Hold(std::unique_ptr<QueuedJob> job, bool parked, Admission admission, std::vector<LaneKey> lanes);
   void Admit(StoredJob stored, Actions& actions);
@@ -96,7 +97,6 @@ class ConnectionQueue {
   void Open(const LanesOpened& opened);
   void Release(Sequence sequence);
   void Evict(Sequence sequence, Report& report);
-  void WakeFirst(Sequence sequence, const std::vector<LaneKey>& lanes);
   void MoveCursor(Sequence through);
   std::optional<Sequence> ParkingFrom(LaneKey lane) const;
   void BuryUnreadable(StoredJob stored, Actions& actions);

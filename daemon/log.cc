@@ -130,7 +130,7 @@ std::string FormatLogLine(std::string_view event, std::initializer_list<LogField
 }
 
 bool IsJournalStream(int descriptor, const char* journal_stream) {
-  struct stat status {};
+  struct stat status{};
   if (journal_stream == nullptr || ::fstat(descriptor, &status) != 0) return false;
   return fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
 }

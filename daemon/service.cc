@@ -42,7 +42,9 @@ ProducerListener::ConnectionNames NamesOf(const Config& config) {
 
 }  // namespace
 
-Service::Service(Config config) : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(Now()) {}
+Service::Service(Config config) : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(Now()) {
+  metrics_.Tick(started_);
+}
 
 Service::~Service() { Stop(); }
 

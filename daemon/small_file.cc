@@ -15,7 +15,7 @@ Failure CannotRead(const std::filesystem::path& file, ErrorKind kind, const std:
 }
 
 Result<std::string> ReadAll(int descriptor, const std::filesystem::path& file, std::size_t bytes_max) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(descriptor, &status) != 0) return CannotRead(file, ErrorKind::kIo, std::generic_category().message(errno));
   if (!S_ISREG(status.st_mode)) return CannotRead(file, ErrorKind::kInvalid, "it is not a regular file");
   std::string text(bytes_max + 1, '\0');

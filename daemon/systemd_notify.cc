@@ -18,8 +18,7 @@ void Send(const std::string& state) {
 
 std::string StatusLine(std::string_view status) {
   std::string line = "STATUS=" + std::string(status);
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r' || c == '\0'; }, ' ');
+  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r' || c == '\0'; }, ' ');
   return line;
 }
 

@@ -42,7 +42,7 @@ Failure FailFrom(sqlite3* handle, std::string_view what) {
   const ErrorKind kind = KindOf(code, system_error);
   if (kind == ErrorKind::kCorrupt) {
     message = std::string(sqlite3_db_filename(handle, "main")) + ": " + sqlite3_errmsg(handle) +
-              "; the outbox is damaged: keep a copy of it and of its -wal file, try `sqlite3 FILE .recover`, or restore a backup";
+              "; the outbox is damaged: keep a copy of it and of its -wal file, restore a backup, or save what can be read as docs/operations.md tells";
   }
   return Fail(kind, std::move(message));
 }

@@ -47,7 +47,7 @@ Result<void> Outbox::Prepare() {
       {&append_, "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line) VALUES (?, ?, ?, ?, ?, ?, ?)"},
       {&remove_, "DELETE FROM outbox WHERE seq = ?"},
       {&defer_, "UPDATE outbox SET attempts = ?, charged = ?, due_ms = ?, reason = ? WHERE seq = ?"},
-      {&park_, "UPDATE outbox SET parked = ?, due_ms = NULL WHERE seq = ?"},
+      {&park_, "UPDATE outbox SET parked = ? WHERE seq = ?"},
       {&bury_,
        "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer, "
        "attempts, line) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, line FROM outbox WHERE seq = ?"},

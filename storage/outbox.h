@@ -103,6 +103,8 @@ class Outbox {
   Result<bool> Shrink(std::size_t pages_max, std::size_t pages_kept);
   // Moves the log into the main file and empties it (clean stop, after Forget).
   Result<void> Checkpoint();
+  // Commits a change that changes nothing: tells whether the disk takes writes again.
+  Result<void> TryWriting();
 
   const std::map<std::string, Counts, std::less<>>& CountsByConnection() const { return counts_; }
   Counts Total() const;

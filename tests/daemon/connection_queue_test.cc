@@ -27,6 +27,7 @@ std::vector<std::string> Lines(const std::string& customer, int first, int last)
 Names DeliverOneByOne(DeliveryRig& rig) {
   Names names;
   for (int round = 0; round < 10'000 && rig.Total().jobs > 0; ++round) {
+    if (!rig.probes.empty()) rig.FinishProbe(AnswerOf(200, R"({"region":"us"})"));
     if (rig.out.empty()) {
       rig.PassToWake();
       continue;
@@ -458,18 +459,16 @@ TEST_CASE("queue: a job redriven in front of a lane never makes two requests of 
     redrive();
     rig.AnswerAll(401);
   }
-  SUBCASE("while a later one is deferred; then it fails as well") {
+  SUBCASE("while a later one is deferred, which fails again") {
     rig.AnswerAll(500);
     redrive();
     while (rig.out.empty()) rig.PassToWake();
-    CHECK(rig.OutNames() == Names{"a"});
+    CHECK(rig.OutNames() == Names{"b"});  // it keeps its turn: its request may have had its effect
     rig.AnswerAll(500);
   }
-  SUBCASE("while a later one is deferred; then both fail, and we start anew") {
+  SUBCASE("while a later one is deferred, and all starts anew") {
     rig.AnswerAll(500);
     redrive();
-    while (rig.out.empty()) rig.PassToWake();
-    rig.AnswerAll(500);
     rig.Start();
   }
   SUBCASE("while a later one is ready behind a closed gate") {

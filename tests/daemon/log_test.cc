@@ -57,7 +57,7 @@ TEST_CASE("log: levels below the one set are not enabled") {
 TEST_CASE("log: stderr is the journal only when device and inode both match") {
   std::array<int, 2> ends{};
   REQUIRE(::pipe(ends.data()) == 0);
-  struct stat status {};
+  struct stat status{};
   REQUIRE(::fstat(ends[1], &status) == 0);
   const std::string device = std::to_string(status.st_dev);
   const std::string inode = std::to_string(status.st_ino);

@@ -175,16 +175,6 @@ TEST_CASE("outbox: counts are kept by connection") {
   CheckCounts(*fixture.outbox, fixture.file);
 }
 
-TEST_CASE("outbox: a parked row waits for its lane and no longer for a time of its own") {
-  Fixture fixture;
-  Outcome outcome = OutcomeOf(fixture.AcceptOne(), OutcomeKind::kDeferred, 503);
-  REQUIRE(Settle(*fixture.outbox, outcome, kNow));
-  WriteBatch batch;
-  batch.parks.push_back({outcome.job->sequence, LaneKey{0xffff'ffff'ffff'fff0}});
-  REQUIRE(fixture.outbox->Write(batch, kNow));
-  CHECK(Ask(fixture.file, "SELECT parked = -16 AND due_ms IS NULL FROM outbox") == 1);
-}
-
 TEST_CASE("outbox: gates are stored and read back as they were") {
   Fixture fixture;
   GateSnapshot gate;

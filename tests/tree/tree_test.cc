@@ -182,8 +182,7 @@ std::vector<std::string> WordsOf(const File& list) {
   std::vector<std::string> words;
   for (std::string line : list.lines) {
     line.erase(std::find(line.begin(), line.end(), '#'), line.end());
-    std::replace_if(
-        line.begin(), line.end(), [](char c) { return c == '(' || c == ')' || c == '"'; }, ' ');
+    std::replace_if(line.begin(), line.end(), [](char c) { return c == '(' || c == ')' || c == '"'; }, ' ');
     std::istringstream stream(line);
     for (std::string word; stream >> word;) words.push_back(word);
   }
