@@ -19,6 +19,7 @@ struct Console {
   bool in_is_terminal = false;
   bool colour = false;  // on `out`
   int width = 0;        // columns of `out`; 0: not a terminal, do not cut
+  int err_width = 0;    // the same of `err`
   std::function<Timestamp()> clock = {};
 };
 

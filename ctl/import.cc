@@ -164,8 +164,7 @@ ImportEvents ImportRun::Events() {
     if (!why.empty()) Say("waiting: " + why);
   };
   events.sent_again = [this](std::uint64_t lines) {
-    Say("the connection broke with " + Count(lines, "line") +
-        " unanswered, which will be sent again; those without an event_id may take effect twice");
+    Say(Count(lines, "line") + " went unanswered and will be sent again; those without an event_id may take effect twice");
   };
   return events;
 }

@@ -30,19 +30,22 @@ Result<ImportResult> Importer::Run() {
   std::optional<Clock::time_point> interrupted;
   while (true) {
     if (Interrupted() && !interrupted) interrupted = Clock::now();
-    if (interrupted && (unanswered_.empty() || Clock::now() - *interrupted > kLastAnswers)) {
-      return ImportResult{ImportOutcome::kInterrupted, state_, {}};
-    }
+    if (interrupted && (unanswered_.empty() || Clock::now() - *interrupted > kLastAnswers)) return Stop(ImportOutcome::kInterrupted, {});
     if (!interrupted) {
       if (Result<void> read = ReadMore(); !read) return tl::unexpected(read.error());
-      if (input_ended_ && lines_.empty()) return ImportResult{ImportOutcome::kDone, state_, {}};
-      if (const std::optional<Error> stuck = Stuck()) return ImportResult{ImportOutcome::kGaveUp, state_, *stuck};
+      if (input_ended_ && lines_.empty()) return Stop(ImportOutcome::kDone, {});
+      if (const std::optional<Error> stuck = Stuck()) return Stop(ImportOutcome::kGaveUp, *stuck);
       if (unanswered_.empty()) Rest();
       SendWaiting();
     }
     Exchange();
     Advance();
   }
+}
+
+ImportResult Importer::Stop(ImportOutcome outcome, Error error) {
+  if (!unanswered_.empty()) events_.sent_again(unanswered_.size());
+  return ImportResult{outcome, state_, std::move(error)};
 }
 
 // Answers that are still to come are waited for: a line that was accepted must not be left out of the account.

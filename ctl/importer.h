@@ -76,6 +76,7 @@ class Importer {
   void LoseConnection(const Error& error);
   void StepBack(Error why);
   void Rest();
+  ImportResult Stop(ImportOutcome outcome, Error error);
   std::optional<Error> Stuck() const;
   bool WantsInput() const;
   bool HasAgain() const { return again_ > 0; }

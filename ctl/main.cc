@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   const char* no_colour = std::getenv("NO_COLOR");
   console.colour = console.out_is_terminal && (no_colour == nullptr || *no_colour == '\0');
   console.width = console.out_is_terminal ? TerminalWidth(STDOUT_FILENO) : 0;
+  console.err_width = console.err_is_terminal ? TerminalWidth(STDERR_FILENO) : 0;
   console.clock = [] { return std::chrono::floor<outboxd::Milliseconds>(std::chrono::system_clock::now()); };
   return outboxd::RunOutboxctl(std::vector<std::string>(argv + 1, argv + argc), console);
 }

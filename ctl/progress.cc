@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ctl/format.h"
+#include "ctl/table.h"
 
 namespace outboxd {
 namespace {
@@ -15,21 +16,29 @@ std::string Bar(double part, std::size_t columns) {
   return bar + "]";
 }
 
-}  // namespace
-
-std::string FormatProgress(const ProgressView& view, std::size_t bar_columns) {
-  std::string text;
-  if (view.bytes_total) {
-    const double part = *view.bytes_total == 0 ? 1 : static_cast<double>(view.bytes) / static_cast<double>(*view.bytes_total);
-    if (bar_columns > 0) text += Bar(part, bar_columns) + " ";
-    text += FormatPercent(part) + ", ";
-  }
+std::string FormatText(const ProgressView& view, double part) {
+  std::string text = view.bytes_total ? FormatPercent(part) + ", " : std::string();
   text += FormatCount(static_cast<std::int64_t>(view.accepted)) + " accepted, " + FormatCount(static_cast<std::int64_t>(view.refused)) +
           " refused";
   if (!view.waiting.empty()) return text + ", waiting: " + view.waiting;
   text += ", " + FormatRate(view.lines_per_s);
-  if (view.left) text += ", " + FormatAge(*view.left) + " left";
+  if (view.left && view.left->count() >= 1000) text += ", " + FormatAge(*view.left) + " left";
   return text;
+}
+
+}  // namespace
+
+std::string FormatProgress(const ProgressView& view, std::size_t columns) {
+  constexpr std::size_t kWidestBar = 24;
+  constexpr std::size_t kNarrowestBar = 5;
+  const double part = !view.bytes_total        ? 0
+                      : *view.bytes_total == 0 ? 1
+                                               : static_cast<double>(view.bytes) / static_cast<double>(*view.bytes_total);
+  const std::string text = FormatText(view, part);
+  if (columns == 0) return text;
+  const std::size_t room = columns - std::min(columns, DisplayWidth(text) + 3);
+  if (!view.bytes_total || room < kNarrowestBar) return CutToWidth(text, columns);
+  return Bar(part, std::min(room, kWidestBar)) + " " + text;
 }
 
 Progress::Progress(const Console& console, Style style, Instant start, std::uint64_t bytes_before, std::uint64_t lines_before)
@@ -65,7 +74,9 @@ void Progress::Update(ProgressView view, Instant now) {
     console_.err << FormatProgress(view, 0) << std::endl;
     return;
   }
-  console_.err << '\r' << FormatProgress(view, 24) << "\x1b[K" << std::flush;
+  // One column stays free: a full line would wrap on some terminals.
+  const std::size_t columns = console_.err_width > 1 ? static_cast<std::size_t>(console_.err_width - 1) : 79;
+  console_.err << '\r' << FormatProgress(view, columns) << "\x1b[K" << std::flush;
   bar_shown_ = true;
 }
 

@@ -21,8 +21,9 @@ struct ProgressView {
   std::string waiting;  // "the daemon is busy"; empty while lines flow
 };
 
-// "[=====>    ]  45.6%  123,456 accepted, 7 refused, 51,000/s, 12s left"; without a total there is no bar.
-std::string FormatProgress(const ProgressView& view, std::size_t bar_columns);
+// "[=====>    ] 45.6%, 123,456 accepted, 7 refused, 51,000/s, 12s left". The bar takes what the text leaves of `columns`, up to 24; without
+// a total, or room for one, there is none. 0 columns: text alone.
+std::string FormatProgress(const ProgressView& view, std::size_t columns);
 
 class Progress {
  public:

@@ -47,11 +47,12 @@ std::string ShowNumber(double number) {
 
 void ConfigFindings::Add(int line, const std::string& key, const std::string& message) {
   const std::string where = key.empty() ? "" : Shown(key) + ": ";
-  problems_.push_back({line, key, file_.string() + ':' + std::to_string(line) + ": " + where + message});
+  const auto is_before = [](int at, const Problem& problem) { return at < problem.line; };
+  const auto place = std::upper_bound(problems_.begin(), problems_.end(), line, is_before);
+  problems_.insert(place, {line, key, file_.string() + ':' + std::to_string(line) + ": " + where + message});
 }
 
-Failure ConfigFindings::ToFailure() {
-  std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) { return a.line < b.line; });
+Failure ConfigFindings::ToFailure() const {
   std::string message;
   for (std::size_t i = 0; i < std::min(problems_.size(), kProblemsShown); ++i) message += (i == 0 ? "" : "\n") + problems_[i].text;
   if (problems_.size() > kProblemsShown) message += "\nand " + std::to_string(problems_.size() - kProblemsShown) + " more";

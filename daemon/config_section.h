@@ -47,7 +47,7 @@ class ConfigFindings {
   const std::set<std::string>& Known() const { return known_; }
   bool empty() const { return problems_.empty(); }
   // The first ten by line, one a line. Requires !empty().
-  Failure ToFailure();
+  Failure ToFailure() const;
 
  private:
   struct Problem {
@@ -56,7 +56,7 @@ class ConfigFindings {
     std::string text;
   };
   std::filesystem::path file_;
-  std::vector<Problem> problems_;
+  std::vector<Problem> problems_;  // by line
   std::set<std::string> known_;
 };
 

@@ -336,7 +336,7 @@ std::optional<Sequence> ConnectionQueue::NextReady() {
     std::deque<Sequence>& queue = (retry_turn_ && !retries_.empty()) || fresh_.empty() ? retries_ : fresh_;
     if (queue.empty()) return std::nullopt;
     const Sequence sequence = queue.front();
-    Entry* entry = Find(sequence);
+    const Entry* entry = Find(sequence);
     if (entry != nullptr && entry->state == State::kReady) return sequence;
     queue.pop_front();
   }

@@ -17,6 +17,7 @@ namespace outboxd {
 namespace {
 
 constexpr int kExitUsage = 2;
+constexpr int kExitConfig = 78;  // EX_CONFIG of sysexits(3): a restart alone mends nothing
 
 Timestamp Now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
 
@@ -34,9 +35,9 @@ void KeepMemoryPrivate() {
   prctl(PR_SET_DUMPABLE, 0);
 }
 
-int Complain(const Error& error) {
+int Complain(const Error& error, int exit_code = 1) {
   std::cerr << "outboxd: " << error.message << '\n';
-  return 1;
+  return exit_code;
 }
 
 void Reload(Service& service) {
@@ -81,7 +82,7 @@ int Run(Config config) {
 
 int Check(const Config& config) {
   for (const auto& [name, connection] : config.connections) {
-    if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) return Complain(credentials.error());
+    if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) return Complain(credentials.error(), kExitConfig);
   }
   std::cout << config.file.string() << ": ok\n";
   return 0;
@@ -104,6 +105,6 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : outboxd::kExitUsage;
   }
   outboxd::Result<outboxd::Config> config = outboxd::LoadConfig(config_path);
-  if (!config) return outboxd::Complain(config.error());
+  if (!config) return outboxd::Complain(config.error(), outboxd::kExitConfig);
   return check ? outboxd::Check(*config) : outboxd::Run(std::move(*config));
 }

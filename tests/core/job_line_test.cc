@@ -18,7 +18,9 @@ using testing::Repeat;
 
 constexpr LineErrorCode kJson = LineErrorCode::kInvalidJson;
 
-std::string Track(std::string_view data) { return R"({"type":"track","id":"1","name":"n","data":)" + std::string(data) + "}"; }
+std::string Track(std::string_view data) {
+  return R"({"type":"track","id":"1","name":"n","data":)" + std::string(data) + "}";
+}
 
 TEST_CASE("job line: what is not JSON is refused as such") {
   CheckRefused({
@@ -102,25 +104,26 @@ TEST_CASE("job line: nesting is bounded") {
 }
 
 TEST_CASE("job line: text must be UTF-8") {
-  const std::vector<std::string> good = {"\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
-                                         "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", R"(\ud83d\ude00)", "\xf0\x9f\x98\x80", R"(\u00e9)"};
+  const std::vector<std::string> good = {
+      "\x7f",         "\xc2\x80",         "\xdf\xbf",         "\xe0\xa0\x80",    "\xed\x9f\xbf",     "\xee\x80\x80",
+      "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", R"(\ud83d\ude00)", "\xf0\x9f\x98\x80", R"(\u00e9)"};
   const std::vector<std::string> bad = {
-      "\x80",             // a continuation alone
+      "\x80",  // a continuation alone
       "\xbf",
-      "\xc3",             // cut short
+      "\xc3",  // cut short
       "\xe2\x82",
       "\xf0\x9f\x98",
-      "\xc0\x80",         // overlong
+      "\xc0\x80",  // overlong
       "\xc1\xbf",
       "\xe0\x9f\xbf",
       "\xf0\x8f\xbf\xbf",
-      "\xed\xa0\x80",     // surrogates
+      "\xed\xa0\x80",  // surrogates
       "\xed\xbf\xbf",
-      "\xf4\x90\x80\x80", // beyond U+10FFFF
+      "\xf4\x90\x80\x80",  // beyond U+10FFFF
       "\xf5\x80\x80\x80",
       "\xff",
       "\xfe",
-      R"(\ud800)",        // lone surrogates as escapes
+      R"(\ud800)",  // lone surrogates as escapes
       R"(\ud800x)",
       R"(\ud800\u0041)",
       R"(\udc00)",
@@ -140,12 +143,26 @@ TEST_CASE("job line: text must be UTF-8") {
 }
 
 TEST_CASE("job line: values are carried as they were written") {
-  for (const char* data : {
-           R"({"n":1e400})", R"({"n":-1E+400})", R"({"n":-0})", R"({"n":-0.0})", R"({"n":1.0})", R"({"n":0.1})", R"({"n":1e-400})",
-           R"({"n":18446744073709551615})", R"({"n":-9223372036854775808})", R"({"n":18446744073709551616})", R"({"n":0.30000000000000004})",
-           R"({"n":123456789012345678901234567890})", R"({"n":1E5,"m":1e+05})", R"({"z":1,"a":2,"z":3})", R"({"e":"\u00e9\/\n\"\\é"})",
-           R"({"nested":{"l":[1e999,{"x":-0.00}],"t":true,"n":null}})", R"({ "spaces" : [ 1 , 2 ] })", "{}", "{ }",
-           R"({"n":[1e400,"1e400 \" -","]",2e-999,"}"]})"}) {
+  for (const char* data : {R"({"n":1e400})",
+                           R"({"n":-1E+400})",
+                           R"({"n":-0})",
+                           R"({"n":-0.0})",
+                           R"({"n":1.0})",
+                           R"({"n":0.1})",
+                           R"({"n":1e-400})",
+                           R"({"n":18446744073709551615})",
+                           R"({"n":-9223372036854775808})",
+                           R"({"n":18446744073709551616})",
+                           R"({"n":0.30000000000000004})",
+                           R"({"n":123456789012345678901234567890})",
+                           R"({"n":1E5,"m":1e+05})",
+                           R"({"z":1,"a":2,"z":3})",
+                           R"({"e":"\u00e9\/\n\"\\é"})",
+                           R"({"nested":{"l":[1e999,{"x":-0.00}],"t":true,"n":null}})",
+                           R"({ "spaces" : [ 1 , 2 ] })",
+                           "{}",
+                           "{ }",
+                           R"({"n":[1e400,"1e400 \" -","]",2e-999,"}"]})"}) {
     CAPTURE(data);
     const Job job = Read(Track(data));
     CHECK(job.Text(job.body) == data);
@@ -156,7 +173,8 @@ TEST_CASE("job line: values are carried as they were written") {
 }
 
 TEST_CASE("job line: what only looks like a number is refused") {
-  for (const char* number : {"01", "-", "+1", "1.", ".5", "1e", "1e+", "0x10", "NaN", "Infinity", "-Infinity", "1.2.3", "1-2", "--1", "00"}) {
+  for (const char* number :
+       {"01", "-", "+1", "1.", ".5", "1e", "1e+", "0x10", "NaN", "Infinity", "-Infinity", "1.2.3", "1-2", "--1", "00"}) {
     CheckRefused({{Track("{\"n\":" + std::string(number) + "}"), "", "", kJson},
                   {Track("{\"big\":1e400,\"n\":" + std::string(number) + "}"), "", "", kJson}});
   }
@@ -229,8 +247,9 @@ class LineMaker {
   std::string String() {
     std::string text = "\"";
     for (std::size_t count = Below(8); count > 0; --count) {
-      text += Pick<std::string>({"a", "Z", "0", "-", " ", "{", "}", "[", "]", ":", ",", "é", "€", "😀", "\\\"", "\\\\", "\\/", "\\b", "\\n",
-                                 "\\u0000", "\\u00e9", "\\ud83d\\ude00", "\x7f", "1e400"});
+      text += Pick<std::string>({"a",    "Z",    "0", "-",    " ",    "{",   "}",   "[",   "]",       ":",       ",",
+                                 "é",    "€",    "😀", "\\\"", "\\\\", "\\/", "\\b", "\\n", "\\u0000", "\\u00e9", "\\ud83d\\ude00",
+                                 "\x7f", "1e400"});
     }
     return text + "\"";
   }
@@ -275,7 +294,8 @@ TEST_CASE("job line: whatever valid data a line holds, its bytes are carried unc
   LineMaker make(seed);
   for (int i = 0; i < 3000; ++i) {
     const std::string data = make.Object(6);
-    std::vector<std::string> members = {R"("type":"track")", R"("id":"42")", R"("name":"n")", "\"data\":" + make.Space() + data + make.Space()};
+    std::vector<std::string> members = {R"("type":"track")", R"("id":"42")", R"("name":"n")",
+                                        "\"data\":" + make.Space() + data + make.Space()};
     std::string line = "{";
     while (!members.empty()) {
       const auto next = members.begin() + static_cast<std::ptrdiff_t>(make.Below(members.size()));

@@ -18,7 +18,9 @@ std::string Line(std::string_view type, std::string_view members) {
   return "{\"type\":\"" + std::string(type) + "\"" + (members.empty() ? "" : ",") + std::string(members) + "}";
 }
 
-std::string Quoted(std::size_t bytes) { return '"' + std::string(bytes, 'x') + '"'; }
+std::string Quoted(std::size_t bytes) {
+  return '"' + std::string(bytes, 'x') + '"';
+}
 
 struct Minimal {
   JobType type;
@@ -63,7 +65,8 @@ TEST_CASE("job members: the least that each type needs is enough, and nothing el
 
 TEST_CASE("job members: every type takes connection, max_age, region and ref") {
   for (const Minimal& minimal : MinimalJobs()) {
-    const Job job = Read(Line(JobTypeName(minimal.type), minimal.members + R"(,"connection":"shop","max_age":3600,"region":"eu","ref":"r-1")"));
+    const Job job =
+        Read(Line(JobTypeName(minimal.type), minimal.members + R"(,"connection":"shop","max_age":3600,"region":"eu","ref":"r-1")"));
     CHECK(job.connection == "shop");
     CHECK(job.max_age == std::chrono::seconds(3600));
     CHECK(job.region == Region::kEu);
@@ -79,7 +82,8 @@ TEST_CASE("job members: a member is taken by the types it belongs to and refused
     for (const Minimal& minimal : MinimalJobs()) {
       if ((rule.types & members::Bit(minimal.type)) != 0) continue;
       const std::string type(JobTypeName(minimal.type));
-      CheckRefused({{Line(type, minimal.members + ",\"" + std::string(rule.text) + "\":1"), std::string(rule.text), "does not belong to " + type}});
+      CheckRefused(
+          {{Line(type, minimal.members + ",\"" + std::string(rule.text) + "\":1"), std::string(rule.text), "does not belong to " + type}});
     }
   }
 }
@@ -155,8 +159,10 @@ TEST_CASE("job members: limits hold to the byte") {
       {"url", limits::kUrlBytes, [](std::size_t bytes) { return Line("pageview", "\"id\":1,\"url\":" + Quoted(bytes)); }},
       {"connection", 64, [](std::size_t bytes) { return Line("destroy", "\"id\":1,\"connection\":" + Quoted(bytes)); }},
       {"ref", 200, [](std::size_t bytes) { return Line("destroy", "\"id\":1,\"ref\":" + Quoted(bytes)); }},
-      {"data", 100'000, [](std::size_t bytes) { return Line("track", "\"id\":1,\"name\":\"n\",\"data\":{\"a\":" + Quoted(bytes - 8) + "}"); }},
-      {"data", 100'000, [](std::size_t bytes) { return Line("pageview", "\"id\":1,\"url\":\"/\",\"data\":{\"a\":" + Quoted(bytes - 8) + "}"); }},
+      {"data", 100'000,
+       [](std::size_t bytes) { return Line("track", "\"id\":1,\"name\":\"n\",\"data\":{\"a\":" + Quoted(bytes - 8) + "}"); }},
+      {"data", 100'000,
+       [](std::size_t bytes) { return Line("pageview", "\"id\":1,\"url\":\"/\",\"data\":{\"a\":" + Quoted(bytes - 8) + "}"); }},
       {"attributes.a", 1000, [](std::size_t bytes) { return Line("identify", "\"id\":1,\"attributes\":{\"a\":" + Quoted(bytes) + "}"); }},
       {"device_id", 1000, [](std::size_t bytes) { return Line("delete_device", "\"id\":1,\"device_id\":" + Quoted(bytes)); }},
       {"device.id", 1000,
@@ -201,8 +207,8 @@ TEST_CASE("job members: empty text and NUL are refused") {
 }
 
 TEST_CASE("job members: max_age, region, event_id and ref take what they say") {
-  CheckAccepted({Line("destroy", R"("id":1,"max_age":1)"), Line("destroy", R"("id":1,"max_age":315360000)"), Line("destroy", R"("id":1,"region":"us")"),
-                 Line("destroy", R"("id":1,"ref":"")")});
+  CheckAccepted({Line("destroy", R"("id":1,"max_age":1)"), Line("destroy", R"("id":1,"max_age":315360000)"),
+                 Line("destroy", R"("id":1,"region":"us")"), Line("destroy", R"("id":1,"ref":"")")});
   CHECK(Read(Line("track", R"("id":1,"name":"n","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH")")).event_id == "01JDB3T0C5W7X8Y9Z0ABCDEFGH");
   for (const char* age : {"0", "-1", "1.0", "1e3", "315360001", "99999999999999999999", "\"60\"", "null", "true"}) {
     CheckRefused({{Line("destroy", "\"id\":1,\"max_age\":" + std::string(age)), "max_age", "must be whole seconds, 1 to 315360000"}});
@@ -227,7 +233,8 @@ TEST_CASE("job members: a timestamp is Unix seconds, cut to whole ones, or RFC 3
   CHECK(carried("0.5") == "0");
   CHECK(carried("253402300799") == "253402300799");
   CHECK(carried("253402300799.9") == "253402300799");
-  for (const char* text : {"\"2026-01-31T09:30:00Z\"", "\"1970-01-01T00:00:00Z\"", "\"2026-01-31T09:30:00.123+05:30\"", "\"9999-12-31T23:59:59Z\""}) {
+  for (const char* text :
+       {"\"2026-01-31T09:30:00Z\"", "\"1970-01-01T00:00:00Z\"", "\"2026-01-31T09:30:00.123+05:30\"", "\"9999-12-31T23:59:59Z\""}) {
     CHECK(carried(text) == text);
   }
   for (const char* type : {"identify", "pageview"}) {
@@ -238,10 +245,29 @@ TEST_CASE("job members: a timestamp is Unix seconds, cut to whole ones, or RFC 3
 }
 
 TEST_CASE("job members: what is no time is refused as timestamp") {
-  for (const char* timestamp :
-       {"-1", "-0", "-0.5", "1e9", "1.5e9", "1.7E+9", "253402300800", "99999999999999999999", "1700000000000", "null", "true", "[]", "{}", "\"\"",
-        "\"now\"", "\"1700000000\"", "\"2026-01-31\"", "\"2026-01-31T09:30:00\"", "\"2026-02-30T00:00:00Z\"", "\"1969-12-31T23:59:59Z\"",
-        "\"9999-12-31T23:59:59-00:01\"", "\"2026-01-31T09:30:00\\u005a\"", "\" 2026-01-31T09:30:00Z\""}) {
+  for (const char* timestamp : {"-1",
+                                "-0",
+                                "-0.5",
+                                "1e9",
+                                "1.5e9",
+                                "1.7E+9",
+                                "253402300800",
+                                "99999999999999999999",
+                                "1700000000000",
+                                "null",
+                                "true",
+                                "[]",
+                                "{}",
+                                "\"\"",
+                                "\"now\"",
+                                "\"1700000000\"",
+                                "\"2026-01-31\"",
+                                "\"2026-01-31T09:30:00\"",
+                                "\"2026-02-30T00:00:00Z\"",
+                                "\"1969-12-31T23:59:59Z\"",
+                                "\"9999-12-31T23:59:59-00:01\"",
+                                "\"2026-01-31T09:30:00\\u005a\"",
+                                "\" 2026-01-31T09:30:00Z\""}) {
     CheckRefused({{Line("track", "\"id\":1,\"name\":\"n\",\"timestamp\":" + std::string(timestamp)), "timestamp", "must be Unix seconds"}});
   }
 }
@@ -322,7 +348,9 @@ TEST_CASE("job members: a segment change is in the lane of each of its people") 
   CHECK(job.more_customers == std::vector<std::string>{"cio_1", "cio_2", "cio_2"});
   CHECK(LanesOf(job).size() == 2);
   CHECK(job.Text(job.body) == R"(["1",2,"2"])");
-  const auto ids = [](std::size_t count) { return Line("remove_from_segment", "\"segment_id\":1,\"ids\":[" + Repeat("1,", count - 1) + "1]"); };
+  const auto ids = [](std::size_t count) {
+    return Line("remove_from_segment", "\"segment_id\":1,\"ids\":[" + Repeat("1,", count - 1) + "1]");
+  };
   CheckAccepted({ids(1), ids(1000)});
   CheckRefused({
       {ids(1001), "ids", "must hold 1 to 1000 ids"},
@@ -333,7 +361,8 @@ TEST_CASE("job members: a segment change is in the lane of each of its people") 
       {Line("add_to_segment", R"("segment_id":1,"ids":[1],"id_type":1)"), "id_type", "must be \"id\""},
   });
   for (const char* segment : {"\"x\"", "\"\"", "-1", "1.0", "1e3", "null", "true", "[1]", "1234567890123456789"}) {
-    CheckRefused({{Line("add_to_segment", "\"ids\":[1],\"segment_id\":" + std::string(segment)), "segment_id", "must be a segment's number"}});
+    CheckRefused(
+        {{Line("add_to_segment", "\"ids\":[1],\"segment_id\":" + std::string(segment)), "segment_id", "must be a segment's number"}});
   }
 }
 
@@ -341,7 +370,8 @@ TEST_CASE("job members: a metric is one that the Track API knows") {
   for (const char* metric : {"bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed"}) {
     CHECK(Read(Line("metric", "\"delivery_id\":\"d\",\"metric\":\"" + std::string(metric) + "\"")).other->metric == metric);
   }
-  const Job job = Read(Line("metric", R"("delivery_id":"d","metric":"clicked","recipient":"r","reason":"why","href":"https://x","timestamp":1)"));
+  const Job job =
+      Read(Line("metric", R"("delivery_id":"d","metric":"clicked","recipient":"r","reason":"why","href":"https://x","timestamp":1)"));
   CHECK(job.other->recipient == "r");
   CHECK(job.other->reason == "why");
   CHECK(job.other->href == "https://x");

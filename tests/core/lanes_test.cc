@@ -217,8 +217,12 @@ TEST_CASE("lanes: a job keeps its turn when its attempt ends unsettled and a red
   lanes.Admit(5, {kA});
   lanes.Start(5, {kA});
   CHECK(lanes.Admit(3, {kA}) == Admission::kWaits);
-  SUBCASE("stopped") { lanes.Stop(5, {kA}); }
-  SUBCASE("failed") { CHECK(lanes.Hold(5, {kA}).empty()); }
+  SUBCASE("stopped") {
+    lanes.Stop(5, {kA});
+  }
+  SUBCASE("failed") {
+    CHECK(lanes.Hold(5, {kA}).empty());
+  }
   CHECK(lanes.IsReady(5, {kA}));
   CHECK(!lanes.IsReady(3, {kA}));
   CHECK(lanes.lanes.Blocker(Sequence{3}, Keys{kA}) == Sequence{5});
@@ -280,8 +284,8 @@ enum class State : std::uint8_t { kSettled, kWaiting, kReady, kActive, kDeferred
 struct ModelJob {
   Keys lanes;
   State state = State::kSettled;
-  std::uint64_t admitted = 0;           // tick of its last admission
-  std::optional<std::uint64_t> turn;    // tick at which it was named ready
+  std::uint64_t admitted = 0;         // tick of its last admission
+  std::optional<std::uint64_t> turn;  // tick at which it was named ready
 };
 
 // Plays the queue around the lanes and the disk below it, keeps everything in the simplest form, and checks each promise.

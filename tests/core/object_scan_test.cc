@@ -54,7 +54,10 @@ TEST_CASE("object scan: empty containers, equal keys and escaped keys") {
   CheckMembers("{}", ValueKind::kObject, {});
   CheckMembers(" [ ] ", ValueKind::kArray, {});
   CheckMembers(R"({"a":1,"a":2,"\u0061":3,"":4})", ValueKind::kObject,
-               {{"a", ValueKind::kNumber, "1", ""}, {"a", ValueKind::kNumber, "2", ""}, {"a", ValueKind::kNumber, "3", ""}, {"", ValueKind::kNumber, "4", ""}});
+               {{"a", ValueKind::kNumber, "1", ""},
+                {"a", ValueKind::kNumber, "2", ""},
+                {"a", ValueKind::kNumber, "3", ""},
+                {"", ValueKind::kNumber, "4", ""}});
 }
 
 TEST_CASE("object scan: numbers that no double holds are stretches like any other") {

@@ -13,8 +13,12 @@ using testing::CheckRefused;
 using testing::Read;
 using testing::Repeat;
 
-std::string Raw(std::string_view members) { return R"({"type":"raw","method":"POST","path":"/v1/x",)" + std::string(members) + "}"; }
-std::string WithPath(std::string_view path) { return R"({"type":"raw","method":"GET","path":")" + std::string(path) + "\"}"; }
+std::string Raw(std::string_view members) {
+  return R"({"type":"raw","method":"POST","path":"/v1/x",)" + std::string(members) + "}";
+}
+std::string WithPath(std::string_view path) {
+  return R"({"type":"raw","method":"GET","path":")" + std::string(path) + "\"}";
+}
 
 TEST_CASE("raw: all members are read") {
   const Job job = Read(R"({"type":"raw","id":"7","method":"PATCH","path":"/v2/entity?x=1","query":{"a":"1","b":"x y"},)"
@@ -65,7 +69,8 @@ TEST_CASE("raw: the method is any token") {
   for (const char* method : {"GET", "PURGE", "LINK", "get", "X-1", "abcdefghijklmnopqrstuvwxyzabcdef"}) {
     CHECK(Read(R"({"type":"raw","path":"/v1/x","method":")" + std::string(method) + "\"}").raw->method == method);
   }
-  for (const char* method : {"\"\"", "\"GET \"", "\"G T\"", R"("GET\r\nX: 1")", "\"GET/\"", "5", "null", "\"G\xc3\xa9T\"", "\"abcdefghijklmnopqrstuvwxyzabcdefg\""}) {
+  for (const char* method : {"\"\"", "\"GET \"", "\"G T\"", R"("GET\r\nX: 1")", "\"GET/\"", "5", "null", "\"G\xc3\xa9T\"",
+                             "\"abcdefghijklmnopqrstuvwxyzabcdefg\""}) {
     CheckRefused({{R"({"type":"raw","path":"/v1/x","method":)" + std::string(method) + "}", "method", "must be an HTTP method"}});
   }
 }
@@ -73,11 +78,12 @@ TEST_CASE("raw: the method is any token") {
 TEST_CASE("raw: the path stays below /v1 or /v2") {
   CheckAccepted({WithPath("/v1/"), WithPath("/v1/x?y=/../z"), WithPath("/v2/batch"), WithPath("/v1/a..b/...c/.d"), WithPath("/v1/x/%2F/y"),
                  WithPath("/v1/\xc3\xbc nicht"), WithPath("/v1/" + std::string(limits::kRawPathBytes - 4, 'x'))});
-  for (const char* path : {"", "/", "/v1", "v1/x", "/v3/x", "/api/v1/x", "https://host/v1/x", "//v1/x", "/V1/x", "/unsubscribe/1", " /v1/x"}) {
+  for (const char* path :
+       {"", "/", "/v1", "v1/x", "/v3/x", "/api/v1/x", "https://host/v1/x", "//v1/x", "/V1/x", "/unsubscribe/1", " /v1/x"}) {
     CheckRefused({{WithPath(path), "path", "must start with /v1/ or /v2/"}});
   }
-  for (const char* path : {"/v1/..", "/v1/../x", "/v1/x/..", "/v1/x/../y", "/v1/.", "/v1/./x", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/%2e/x", "/v1/x/%2E%2e",
-                           "/v1/x/..?y=1"}) {
+  for (const char* path : {"/v1/..", "/v1/../x", "/v1/x/..", "/v1/x/../y", "/v1/.", "/v1/./x", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/%2e/x",
+                           "/v1/x/%2E%2e", "/v1/x/..?y=1"}) {
     CheckRefused({{WithPath(path), "path", "must not hold . or .. segments"}});
   }
   for (const char* path : {R"(/v1/x\r\nHost: y)", R"(/v1/x\u0000)", "/v1/x#y", "/v1/x\x7f", R"(/v1/\t)"}) {
@@ -108,7 +114,8 @@ TEST_CASE("raw: headers cannot smuggle lines and are bounded") {
   for (const char* value : {R"(a\r\nX: 1)", R"(a\nb)", R"(\r)", R"(a\u0000)", R"(\u007f)", R"(\t)"}) {
     CheckRefused({{header("X-One", value), "headers.X-One", "must not hold control characters"}});
   }
-  for (const char* name : {"", "X One", "X:", "X\xc3\xbc", "X(1)"}) CheckRefused({{header(name, "v"), std::string("headers") + (*name != 0 ? "." : "") + name, "is not a header name"}});
+  for (const char* name : {"", "X One", "X:", "X\xc3\xbc", "X(1)"})
+    CheckRefused({{header(name, "v"), std::string("headers") + (*name != 0 ? "." : "") + name, "is not a header name"}});
   CheckRefused({{header(R"(X\r\nY)", "v"), "headers.X\r\nY", "is not a header name"}});
   const auto many = [](std::size_t count) {
     std::string json = "\"headers\":{";
@@ -183,8 +190,9 @@ TEST_CASE("raw: files are decoded and named") {
 }
 
 TEST_CASE("raw: retry, timeout, response type and debug take what they say") {
-  CheckAccepted({Raw(R"("retry":{"max_retries":100,"delay_ms":86400000})"), Raw(R"("retry":{"max_retries":0,"delay_ms":0,"all_errors":false})"),
-                 Raw(R"("timeout_ms":1)"), Raw(R"("timeout_ms":600000)"), Raw(R"("response_type":"binary")"), Raw(R"("debug":false)")});
+  CheckAccepted({Raw(R"("retry":{"max_retries":100,"delay_ms":86400000})"),
+                 Raw(R"("retry":{"max_retries":0,"delay_ms":0,"all_errors":false})"), Raw(R"("timeout_ms":1)"),
+                 Raw(R"("timeout_ms":600000)"), Raw(R"("response_type":"binary")"), Raw(R"("debug":false)")});
   CheckRefused({
       {Raw(R"("retry":[])"), "retry", "must be an object"},
       {Raw(R"("retry":{"max_retries":101})"), "retry.max_retries", "must be 0 to 100"},

@@ -13,7 +13,8 @@ constexpr std::uint64_t kSequenceMax = (std::uint64_t{1} << 40) - 1;
 constexpr std::int64_t kUnixMsMax = (std::int64_t{1} << 48) - 1;
 
 std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + 32) : byte; });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + 32) : byte; });
   return text;
 }
 
@@ -37,13 +38,13 @@ TEST_CASE("ulid: what is none is refused") {
   std::vector<std::string> bad = {
       "",
       "0",
-      "01ARZ3NDEKTSV4RRFFQ69G5FA",     // 25
-      "01ARZ3NDEKTSV4RRFFQ69G5FAVX",   // 27
+      "01ARZ3NDEKTSV4RRFFQ69G5FA",    // 25
+      "01ARZ3NDEKTSV4RRFFQ69G5FAVX",  // 27
       "01ARZ3NDEKTSV4RRFFQ69G5FAV ",
       " 1ARZ3NDEKTSV4RRFFQ69G5FAV",
       "01ARZ3NDEK-SV4RRFFQ69G5FAV",
       "01ARZ3NDEK\xc3\xa9V4RRFFQ69G5FAV",
-      "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",     // more than 128 bits
+      "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",  // more than 128 bits
       "80000000000000000000000000",
       "G0000000000000000000000000",
       "ZZZZZZZZZZZZZZZZZZZZZZZZZZ",
@@ -65,7 +66,8 @@ TEST_CASE("ulid: what is none is refused") {
 
 TEST_CASE("ulid: the smallest and the largest parts come back") {
   for (const std::int64_t unix_ms : {std::int64_t{0}, std::int64_t{1}, std::int64_t{1'795'489'827'123}, kUnixMsMax}) {
-    for (const std::uint64_t sequence : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 24, (std::uint64_t{1} << 24) - 1, kSequenceMax}) {
+    for (const std::uint64_t sequence :
+         {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 24, (std::uint64_t{1} << 24) - 1, kSequenceMax}) {
       for (const std::uint64_t random : {std::uint64_t{0}, ~std::uint64_t{0}}) {
         const Ulid id = Ulid::Make(FromUnixMs(unix_ms), Sequence{sequence}, random);
         CHECK(ToUnixMs(id.Time()) == unix_ms);

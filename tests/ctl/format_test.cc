@@ -61,12 +61,17 @@ TEST_CASE("progress: the bar shows the part that is done, the rate and the time 
   view.bytes_total = 100;
   view.lines_per_s = 51'000;
   view.left = Milliseconds(12'000);
-  CHECK(FormatProgress(view, 10) == "[=====>    ] 50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
+  CHECK(FormatProgress(view, 68) == "[======>      ] 50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
+  CHECK(FormatProgress(view, 200) == "[============>           ] 50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
+  CHECK(FormatProgress(view, 40) == "50.0%, 1,234 accepted, 7 refused, 51,00…");
+  CHECK(FormatProgress(view, 0) == "50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
   view.bytes = 100;
   view.left.reset();
-  CHECK(FormatProgress(view, 10) == "[==========] 100.0%, 1,234 accepted, 7 refused, 51,000/s");
+  CHECK(FormatProgress(view, 62) == "[================] 100.0%, 1,234 accepted, 7 refused, 51,000/s");
   view.waiting = "queue limit reached";
   CHECK(FormatProgress(view, 0) == "100.0%, 1,234 accepted, 7 refused, waiting: queue limit reached");
+  view.bytes_total.reset();
+  CHECK(FormatProgress(view, 200) == "1,234 accepted, 7 refused, waiting: queue limit reached");
 }
 
 TEST_CASE("progress: without a terminal a line comes every five seconds, with rate and time left") {

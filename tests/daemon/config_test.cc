@@ -520,7 +520,7 @@ TEST_CASE("config: aliases of aliases cannot blow up") {
     const std::string last = "*a" + std::to_string(i - 1);
     text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " {k: " + last + ", l: " + last + ", m: " + last + "}\n";
   }
-  CHECK(Refused(text).find("test.yaml:") == 0);
+  CHECK(Refused(text).find("nested too deeply or too large") != std::string::npos);
 }
 
 TEST_CASE("config: a file that cannot be read is named with the reason") {

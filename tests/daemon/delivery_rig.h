@@ -117,7 +117,7 @@ class DeliveryRig : public SubmissionOrigin {
 
   // Clerk and dispatcher in turn until neither has anything to do at this time.
   void Run() {
-    for (int round = 0; round < 3 || (round < 10'000 && (clerk_->HasUnwritten() || dispatcher_->NextWake(now) <= now)); ++round) {
+    for (int round = 0; round < 3 || (round < 10'000 && (clerk_->MustRetry() || dispatcher_->NextWake(now) <= now)); ++round) {
       WorkClerk();
       Dispatch();
     }

@@ -475,19 +475,20 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
     damaged[byte] = '\x55';
     CHECK_FALSE(try_to_open(damaged));
   }
+  std::string no_tree = whole;
+  no_tree[100] = '\x55';  // the kind of the first page
+  CHECK_FALSE(try_to_open(no_tree));
   const auto seed = std::random_device()();
   CAPTURE(seed);
   std::mt19937 random(seed);
-  int refused = 0;
   for (int round = 0; round < 150; ++round) {
     std::string damaged = whole;
     const std::size_t page = random() % (whole.size() / 4096);
     // The page's header and first cell pointers, where damage breaks the tree.
     const std::size_t offset = page * 4096 + (page == 0 ? 100 : 0) + random() % 24;
     damaged[offset] = static_cast<char>(damaged[offset] ^ (1 << random() % 8));
-    if (!try_to_open(damaged)) ++refused;
+    static_cast<void>(try_to_open(damaged));
   }
-  CHECK(refused > 5);
   CHECK(try_to_open(whole));
 }
 

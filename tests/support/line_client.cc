@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -66,6 +67,9 @@ LineClient LineClient::OverTcp(std::uint16_t port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   const int descriptor = Connect(AF_INET, &address, sizeof(address));
   if (descriptor < 0) GiveUp("cannot connect to port " + std::to_string(port) + ": " + std::strerror(errno));
+  // What a test sends in pieces arrives in pieces, at once.
+  const int on = 1;
+  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   return LineClient(descriptor);
 }
 

@@ -85,6 +85,16 @@ void SimUnderTest::Stop() {
   if (!process_->Wait(std::chrono::seconds(10))) GiveUp("the simulated API does not stop");
 }
 
+void SimUnderTest::Freeze() {
+  process_->Signal(SIGSTOP);
+  const std::filesystem::path stat = "/proc/" + std::to_string(process_->Pid()) + "/stat";
+  if (!Await([&stat] { return ReadFile(stat).find(") T ") != std::string::npos; })) GiveUp("the simulated API does not freeze");
+}
+
+void SimUnderTest::Thaw() {
+  process_->Signal(SIGCONT);
+}
+
 void SimUnderTest::Control(std::string_view target, std::string_view body) {
   const HttpAnswer answer = client_->Post(target, body);
   if (answer.status != 200) GiveUp(std::string(target) + ": " + std::to_string(answer.status) + " " + answer.body + answer.error);

@@ -76,6 +76,9 @@ class SimUnderTest {
   // Nobody listens on the port, until Start() listens on it again with nothing remembered.
   void Stop();
   void Start();
+  // Takes connections and bytes (the kernel does), but does nothing until Thaw().
+  void Freeze();
+  void Thaw();
 
  private:
   void Control(std::string_view target, std::string_view body);

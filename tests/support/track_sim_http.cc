@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstring>
 
 namespace outboxd::sim {
 namespace {
@@ -307,6 +308,13 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
 
 bool IsUtf8(std::string_view text) {
   while (!text.empty()) {
+    std::uint64_t eight = 0;
+    while (text.size() >= sizeof(eight)) {  // plain ASCII, eight bytes at a time
+      std::memcpy(&eight, text.data(), sizeof(eight));
+      if ((eight & 0x8080808080808080U) != 0) break;
+      text.remove_prefix(sizeof(eight));
+    }
+    if (text.empty()) break;
     const std::size_t length = Utf8Sequence(text);
     if (length == 0) return false;
     text.remove_prefix(length);

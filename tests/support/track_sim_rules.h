@@ -1,5 +1,5 @@
-// tests/support/track_sim_rules.h — what the Track API accepts: paths, methods, credentials, shapes and limits. Strict where its reference
-// is strict, and where a sloppy sender would go unnoticed.
+// tests/support/track_sim_rules.h — what the Track API accepts: paths, methods, credentials, shapes and limits. Strict where its
+// reference is strict, and where a sloppy sender would go unnoticed.
 #pragma once
 
 #include <cstdint>

@@ -207,6 +207,25 @@ TEST_CASE("track_sim process: a sender that gave up on an answer and asks again 
   CHECK(report.concurrent == 0);
 }
 
+TEST_CASE("track_sim process: a sender that gave up is seen as gone even when its next request is noticed before its end") {
+  SimUnderTest sim;
+  sim.Script(R"([{"match":{"count":1},"action":{"never_answer":true}}])");
+  LineClient first = LineClient::OverTcp(sim.Port());
+  LineClient second = LineClient::OverTcp(sim.Port());
+  REQUIRE(second.Send(Track("7", 1).substr(0, 10)));
+  REQUIRE(first.Send(Track("42", 1)));
+  sim.AwaitReport([](const SimReport& report) { return report.requests == 1; });
+  REQUIRE(second.Send(Track("7", 1).substr(10)));
+  CHECK(second.ReadLine() == "HTTP/1.1 200 OK\r");
+  // Frozen, so that the kernel lists the second connection before the first, and has all bytes of it when asked.
+  sim.Freeze();
+  REQUIRE(second.Send(Track("42", 1).substr(0, 10)));
+  first.Close();
+  REQUIRE(second.Send(Track("42", 1).substr(10)));
+  sim.Thaw();
+  CHECK(sim.AwaitReport([](const SimReport& report) { return report.requests == 3; }).overlaps == 0);
+}
+
 TEST_CASE("track_sim process: a merge overlaps with a request of either of its customers") {
   SimUnderTest sim;
   sim.Script(R"([{"match":{"count":1},"action":{"never_answer":true}}])");

@@ -1,0 +1,110 @@
+// A config that is wrong keeps the daemon from starting, and its message leads to the place.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/system/scene.h"
+
+namespace outboxd {
+namespace {
+
+struct Bad {
+  const char* key;
+  const char* value;
+  const char* told;  // part of the message; its key, when empty
+};
+
+const Bad kBad[] = {
+    {"colour", "red", ""},
+    {"outbox.colour", "red", ""},
+    {"connections.default.colour", "red", ""},
+    {"workers", "0", ""},
+    {"workers", "many", ""},
+    {"workers", "[1, 2]", ""},
+    {"workers", "65", ""},
+    {"outbox.max_jobs", "-1", ""},
+    {"outbox.max_jobs", "1.5", ""},
+    {"outbox.max_bytes", "20 parsecs", ""},
+    {"outbox.max_bytes", "1kB", ""},
+    {"listen.producer.mode", "\"0999\"", ""},
+    {"listen.producer.path", "\"\"", ""},
+    {"listen.track", "[{tcp: 127.0.0.1:1}]", ""},
+    {"connections.default.region", "mars", "us"},
+    {"connections.default.order", "chaos", "per_customer"},
+    {"connections.default.base_url", "ftp://x.example", ""},
+    {"connections.default.base_url", "\"http://user:s3cret@x.example\"", ""},
+    {"connections.default.rate_limit", "-1", ""},
+    {"connections.default.max_in_flight", "0", ""},
+    {"connections.default.timeout", "soon", ""},
+    {"connections.default.timeout", "0s", ""},
+    {"connections.default.batch.enabled", "true", ""},
+    {"connections.default.site_id", "\"a:b\"", ""},
+    {"connections.default.site_id_file", "/somewhere", "site_id"},
+    {"connections.default.api_key", "${OUTBOXD_TEST_UNSET}", "OUTBOXD_TEST_UNSET"},
+    {"connections.bad name.site_id", "x", ""},
+    {"retry.base", "10", ""},
+    {"retry.cap", "1ms", ""},
+    {"retry.max_attempts", "0", ""},
+    {"retry.max_age", "1500ms", ""},
+    {"limits.line_bytes", "1", ""},
+    {"limits.clients", "0", ""},
+    {"history.keep", "for ever", ""},
+    {"metrics.tcp", "0.0.0.0:9480", ""},
+    {"log.level", "loud", "debug"},
+    {"drain_timeout", "2h", ""},
+};
+
+TEST_CASE("config: every wrong value keeps the daemon from starting, naming file, line and key") {
+  SimUnderTest sim;
+  for (const Bad& bad : kBad) {
+    INFO("key ", bad.key, " value ", bad.value);
+    DaemonUnderTest daemon(sim, {{bad.key, bad.value}}, Launch::kLater);
+    const Finished finished = daemon.RunToEnd();
+    INFO("stderr ", finished.err);
+    CHECK(finished.status.code == 1);
+    const std::string file = daemon.ConfigFile().string() + ":";
+    const std::size_t at = finished.err.find(file);
+    REQUIRE(at != std::string::npos);
+    CHECK(std::stoi(finished.err.substr(at + file.size())) >= 1);
+    CHECK(finished.err.find(*bad.told == '\0' ? bad.key : bad.told, at) != std::string::npos);
+    CHECK(finished.err.find("s3cret") == std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(daemon.OutboxFile()));
+    CHECK(daemon.RunToEnd({"--check"}).status.code == 1);
+  }
+}
+
+TEST_CASE("config: a text that is no config keeps the daemon from starting") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  for (const char* text : {"", "{", "- a\n- b\n", "just words", "workers: 1\nworkers: 2\n", "connections: {}\n", "a: &x [*x]\n", "\x01\x02", "\t- :\n"}) {
+    INFO("text ", text);
+    daemon.WriteConfigText(text);
+    const Finished finished = daemon.RunToEnd();
+    INFO("stderr ", finished.err);
+    CHECK(finished.status.code == 1);
+    CHECK(finished.err.find(daemon.ConfigFile().string() + ":") != std::string::npos);
+  }
+  std::filesystem::remove(daemon.ConfigFile());
+  const Finished missing = daemon.RunToEnd();
+  CHECK(missing.status.code == 1);
+  CHECK(missing.err.find(daemon.ConfigFile().string()) != std::string::npos);
+}
+
+TEST_CASE("config: several problems are told at once") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"workers", "0"}, {"retry.base", "never"}, {"log.level", "loud"}}, Launch::kLater);
+  const Finished finished = daemon.RunToEnd();
+  for (const char* key : {"workers: ", "retry.base: ", "log.level: "}) CHECK(finished.err.find(key) != std::string::npos);
+}
+
+TEST_CASE("config: an unknown key is told with the line it stands in") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  const std::string good = ReadFile(daemon.ConfigFile());
+  const auto lines = std::to_string(std::count(good.begin(), good.end(), '\n') + 1);
+  daemon.WriteConfigText(good + "wrokers: 2\n");
+  CHECK(daemon.RunToEnd().err.find(daemon.ConfigFile().string() + ":" + lines + ": wrokers: ") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace outboxd

@@ -1,0 +1,232 @@
+// Starting, stopping and starting again.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "core/request.h"
+#include "tests/system/scene.h"
+
+namespace outboxd {
+namespace {
+
+bool Holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+TEST_CASE("lifecycle: --version and --help answer without a config") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  daemon.WriteConfigText("");
+  const Finished version = daemon.RunToEnd({"--version"});
+  CHECK(version.status.code == 0);
+  CHECK(version.out == "outboxd 0.1.0\n");
+  CHECK(daemon.RunToEnd({"--help"}).status.code == 0);
+  CHECK(daemon.RunToEnd({"--colour"}).status.code == 2);
+}
+
+TEST_CASE("lifecycle: --check says whether config and credentials are good, and touches nothing") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  const Finished good = daemon.RunToEnd({"--check"});
+  CHECK(good.status.code == 0);
+  CHECK(Holds(good.out, "outboxd.yaml: ok"));
+  CHECK_FALSE(std::filesystem::exists(daemon.OutboxFile()));
+  daemon.SetConfig("connections.default.api_key", "");
+  daemon.SetConfig("connections.default.api_key_file", Quoted((daemon.Dir() / "missing").string()));
+  const Finished bad = daemon.RunToEnd({"--check"});
+  CHECK(bad.status.code == 1);
+  CHECK(Holds(bad.err, (daemon.Dir() / "missing").string()));
+}
+
+TEST_CASE("lifecycle: a second daemon on one outbox says whose it is and ends, the first goes on") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  DaemonUnderTest second(sim, {{"outbox.path", Quoted(daemon.OutboxFile().string())}}, Launch::kLater);
+  const Finished finished = second.RunToEnd();
+  CHECK(finished.status.code == 1);
+  CHECK(Holds(finished.err, daemon.OutboxFile().string() + " is in use by another outboxd (pid " + std::to_string(daemon.Pid()) + ")"));
+  daemon.Accept(Event("1", 1));
+  daemon.AwaitDrained();
+}
+
+TEST_CASE("lifecycle: a second daemon on the same sockets ends without taking them away") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  DaemonUnderTest second(sim, {{"listen.producer.path", Quoted(daemon.ProducerSocket().string())}}, Launch::kLater);
+  const Finished finished = second.RunToEnd();
+  CHECK(finished.status.code == 1);
+  CHECK(Holds(finished.err, "is served by another process"));
+  daemon.Accept(Event("1", 1));
+  daemon.AwaitDrained();
+}
+
+TEST_CASE("lifecycle: a file that is no outbox is refused and left as it is") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  const std::string precious(5000, 'x');
+  WriteFile(daemon.OutboxFile(), precious);
+  const Finished finished = daemon.RunToEnd();
+  CHECK(finished.status.code == 1);
+  CHECK(Holds(finished.err, daemon.OutboxFile().string()));
+  CHECK(ReadFile(daemon.OutboxFile()) == precious);
+}
+
+TEST_CASE("lifecycle: SIGTERM finishes the requests in flight and exits 0") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  sim.Always(R"({"delay_ms":700})");
+  const std::vector<std::string> jobs = AcceptAll(daemon, ManyEvents(5, 5));
+  sim.AwaitReport([](const SimReport& report) { return report.concurrent > 0; });
+  CHECK(daemon.Terminate().code == 0);
+  const std::uint64_t sent = sim.Report().requests;
+  CHECK(sim.Report().concurrent == 0);
+  sim.ClearScript();
+  daemon.Start();
+  daemon.AwaitDrained();
+  CHECK(sim.Report().effects == 5);
+  // What was answered before the end is not sent again.
+  CHECK(sim.Report().requests == 5);
+  CHECK(sent >= 1);
+  for (const std::string& job : jobs) CHECK(AttemptsOf(daemon, job).size() == 1);
+}
+
+TEST_CASE("lifecycle: SIGTERM with an API that never answers ends within the drain timeout, and the job is sent again later") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"drain_timeout", "300ms"}});
+  sim.Always(R"({"never_answer":true,"effect":true})");
+  const std::string job = daemon.Accept(Event("1", 1));
+  sim.AwaitReport([](const SimReport& report) { return report.concurrent == 1; });
+  CHECK(daemon.Terminate().code == 0);
+  CHECK(Holds(daemon.Log(), "stopping with requests in flight"));
+  sim.ClearScript();
+  daemon.Start();
+  daemon.AwaitDrained();
+  CHECK(sim.Effects("1").size() == 1);
+  CHECK(sim.Report().repeated_ulids == 1);
+  CHECK(AttemptsOf(daemon, job).back()["result"].String() == "delivered");
+}
+
+TEST_CASE("lifecycle: a stop answers what it read, and a producer that keeps its connection open does not hold it up") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  LineClient producer = daemon.Producer();
+  CHECK(Parsed(producer.Ask(Event("1", 1)))["ok"].Bool());
+  CHECK(daemon.Terminate().code == 0);
+  CHECK(producer.ReadToEnd().empty());
+  CHECK(producer.Ended());
+}
+
+TEST_CASE("lifecycle: a restart with a backlog of 20,000 jobs keeps their order") {
+  constexpr std::size_t kJobs = 20'000;
+  constexpr std::size_t kCustomers = 200;
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  daemon.Ctl({"pause", "default"});
+  AcceptAll(daemon, ManyEvents(kJobs, kCustomers));
+  daemon.Restart();
+  const JsonValue status = daemon.Status();
+  CHECK(status["outbox"]["jobs"].Int() == kJobs);
+  CHECK(ConnectionOf(status, "default")["pause"].String() == "operator");
+  CHECK(sim.Report().requests == 0);
+  daemon.Ctl({"resume", "default"});
+  sim.AwaitEffects(kJobs / 4, kLongPatience);
+  daemon.Restart();  // on the way
+  daemon.AwaitDrained(kLongPatience);
+  CHECK(sim.Report().effects == kJobs);
+  CheckFlawless(sim.Report());
+  CheckNumbered(sim, "c0", kJobs / kCustomers);
+}
+
+TEST_CASE("lifecycle: a restart inside a Retry-After sends nothing before it is over") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  sim.Script(R"([{"match":{"count":1},"action":{"status":503,"retry_after":"3"}}])");
+  const std::string job = daemon.Accept(Event("1", 1));
+  AwaitAttempts(daemon, job, 1);
+  daemon.AwaitConnection("default", "throttled");
+  daemon.Restart();
+  daemon.Accept(Event("2", 1));
+  daemon.Kill9();
+  daemon.Start();
+  daemon.AwaitDrained();
+  const std::vector<SimRequestSeen> requests = sim.Requests();
+  REQUIRE(requests.size() == 3);
+  CHECK(requests[1].at_ms - requests[0].at_ms >= 3000);
+  CHECK(sim.Report().effects == 2);
+}
+
+TEST_CASE("lifecycle: deferred jobs keep their attempts, their time and their followers over a restart") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"retry.base", "1h"}, {"retry.cap", "1h"}});
+  sim.Script(R"([{"match":{"count":1},"action":{"status":408,"retry_after":"3600"}}])");
+  const std::vector<std::string> jobs = AcceptAll(daemon, ManyEvents(200, 1));
+  AwaitAttempts(daemon, jobs[0], 1);
+  const auto is_deferred = [](const JsonValue& status) { return status["states"]["deferred"].Int() == 1; };
+  daemon.AwaitStatus(is_deferred);
+  const JsonValue before = Get(daemon, "/v1/jobs/" + jobs[0])["job"];
+  daemon.Restart();
+  daemon.AwaitStatus(is_deferred);
+  const JsonValue after = Get(daemon, "/v1/jobs/" + jobs[0])["job"];
+  CHECK(after["attempts"].Int() == 1);
+  CHECK(after["due_ms"].Int() == before["due_ms"].Int());
+  CHECK(Get(daemon, "/v1/jobs/" + jobs[199] + "/explain")["state"].String() == "blocked");
+  // An operator gives the head up: its followers go.
+  CHECK(daemon.Ctl({"cancel", jobs[0]}).status.code == 0);
+  daemon.Ctl({"pause", "default"});
+  daemon.Ctl({"resume", "default"});
+  const JsonValue status = daemon.Status();
+  CHECK(status["outbox"]["jobs"].Int() == 199);
+}
+
+TEST_CASE("lifecycle: neither log nor database nor status ever holds credentials") {
+  const SimOptions account{.site_id = "s1te1d-c0ffee", .api_key = "k3y-unf0rgettable"};
+  SimUnderTest sim(account);
+  DaemonUnderTest daemon(sim, {{"log.level", "debug"}});
+  daemon.Accept(R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"a":1},"debug":true})");
+  daemon.AwaitDrained();
+  sim.SetCredentials("s1te1d-c0ffee", "changed");
+  daemon.Accept(Event("1", 1));
+  daemon.AwaitConnection("default", "paused");
+  const Finished probe = daemon.Ctl({"--json", "probe"});
+  const std::string status = daemon.Status().ToText() + daemon.Admin().Get("/metrics").body + probe.out + probe.err;
+  daemon.Reload();
+  daemon.Kill9();
+  CHECK(Holds(daemon.Log(), "raw debug"));
+  const std::string encoded = Base64Encode(account.site_id + ":" + account.api_key);
+  for (const std::string& secret : {account.api_key, encoded, encoded.substr(4), account.site_id + ":"}) {
+    CHECK_FALSE(Holds(status, secret));
+    for (const auto& entry : std::filesystem::directory_iterator(daemon.Dir())) {
+      if (!entry.is_regular_file() || entry.path() == daemon.ConfigFile()) continue;
+      INFO("file ", entry.path().string());
+      CHECK_FALSE(Holds(ReadFile(entry.path()), secret));
+    }
+  }
+  CHECK_FALSE(Holds(daemon.Log(), "Authorization: Basic"));
+}
+
+TEST_CASE("lifecycle: a job can be followed by its id at debug level, and leaves no trace at info level") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  const std::string quiet = daemon.Accept(Event("1", 1));
+  daemon.AwaitDrained();
+  daemon.SetConfig("log.level", "debug");
+  REQUIRE(daemon.Ctl({"reload"}).status.code == 0);
+  sim.Script(R"([{"match":{"count":1},"action":{"status":503}}])");
+  const std::string followed = daemon.Accept(Event("1", 2));
+  daemon.AwaitDrained();
+  daemon.Terminate();
+  const std::string log = daemon.Log();
+  CHECK_FALSE(Holds(log, quiet));
+  std::vector<std::string> life;
+  for (std::size_t start = 0; start < log.size();) {
+    const std::size_t end = std::min(log.find('\n', start), log.size());
+    const std::string line = log.substr(start, end - start);
+    if (Holds(line, "job=" + followed)) life.push_back(line);
+    start = end + 1;
+  }
+  INFO(log);
+  REQUIRE(life.size() >= 4);  // accepted, sent, deferred, sent, delivered
+  CHECK(Holds(log, "job=" + followed));
+  CHECK(std::count_if(life.begin(), life.end(), [](const std::string& line) { return Holds(line, "503"); }) == 1);
+}
+
+}  // namespace
+}  // namespace outboxd
