@@ -6,10 +6,14 @@
 #include <limits>
 #include <optional>
 
+#include "core/limits.h"
 #include "core/object_scan.h"
 
 namespace outboxd {
 namespace {
+
+// The admin API wraps a producer's line, as deep as it may be, into rows and objects.
+constexpr std::size_t kEnvelopeDepth = 8;
 
 struct CodePoint {
   char32_t value = 0;
@@ -139,7 +143,7 @@ JsonValue::JsonValue(std::shared_ptr<const Document> document, const Node* node)
 Result<void> JsonValue::ReadChildren(const std::string& text, std::size_t offset, Node& node) {
   std::vector<Member> members;
   const std::string inner(node.raw);
-  const Result<ValueKind> scanned = ScanMembers(inner, members);
+  const Result<ValueKind> scanned = ScanMembers(inner, members, limits::kJsonDepth + kEnvelopeDepth);
   if (!scanned) return tl::unexpected(scanned.error());
   node.kind = *scanned;
   node.children.reserve(members.size());

@@ -13,7 +13,7 @@
 namespace outboxd {
 
 // A parsed value; cheap to copy (shares its document). Reading a member that is absent or of another type gives the fallback.
-// Numbers of any size and precision are kept as they were written. Nesting is bounded by limits::kJsonDepth.
+// Numbers of any size and precision are kept as they were written. Nesting is bounded: a line of the greatest depth inside an answer of the admin API is read.
 // Not for the producer's lines on the hot path: those are scanned (core/object_scan.h) and their bytes carried.
 class JsonValue {
  public:

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/limits.h"
 
 namespace outboxd {
 namespace {
@@ -17,8 +16,8 @@ using rapidjson::SizeType;
 // just behind the bracket when reporting a container's start or end.
 class MemberHandler {
  public:
-  MemberHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Member>& members)
-      : text_(text), stream_(stream), members_(members), has_escapes_(text.find("\\u") != std::string::npos) {}
+  MemberHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Member>& members, std::size_t depth_max)
+      : text_(text), stream_(stream), members_(members), depth_max_(depth_max), has_escapes_(text.find("\\u") != std::string::npos) {}
 
   bool Null() { return Scalar(ValueKind::kNull, 4); }
   bool Bool(bool value) { return value ? Scalar(ValueKind::kTrue, 4) : Scalar(ValueKind::kFalse, 5); }
@@ -50,7 +49,7 @@ class MemberHandler {
   bool EndObject(SizeType) { return Close(); }
   bool EndArray(SizeType) { return Close(); }
 
-  bool too_deep() const { return depth_ > limits::kJsonDepth; }
+  bool too_deep() const { return depth_ > depth_max_; }
   bool lone_surrogate() const { return lone_surrogate_; }
   ValueKind root() const { return root_; }
 
@@ -109,6 +108,7 @@ class MemberHandler {
   const std::string& text_;
   const rapidjson::StringStream& stream_;
   std::vector<Member>& members_;
+  const std::size_t depth_max_;
   const bool has_escapes_;
   bool lone_surrogate_ = false;
   std::string key_;
@@ -176,20 +176,20 @@ rapidjson::ParseResult Parse(rapidjson::StringStream& stream, MemberHandler& han
 }
 
 // `parsed` is `original` or the same with its numbers hidden; slices are taken from `original`.
-Result<ValueKind> Scan(const std::string& original, const std::string& parsed, std::vector<Member>& members) {
+Result<ValueKind> Scan(const std::string& original, const std::string& parsed, std::vector<Member>& members, std::size_t depth_max) {
   const std::size_t before = members.size();
   rapidjson::StringStream stream(parsed.c_str());
-  MemberHandler handler(original, stream, members);
+  MemberHandler handler(original, stream, members, depth_max);
   const rapidjson::ParseResult result = IsAscii(parsed) ? Parse<rapidjson::kParseNoFlags>(stream, handler)
                                                         : Parse<rapidjson::kParseValidateEncodingFlag>(stream, handler);
   if (!result.IsError()) return handler.root();
   if (result.Code() == rapidjson::kParseErrorNumberTooBig && &original == &parsed) {
     members.resize(before);
-    return Scan(original, HideNumbers(original), members);
+    return Scan(original, HideNumbers(original), members, depth_max);
   }
   if (result.Code() == rapidjson::kParseErrorTermination) {
     if (handler.too_deep()) {
-      return Fail(ErrorKind::kInvalid, "nested deeper than " + std::to_string(limits::kJsonDepth) + " levels");
+      return Fail(ErrorKind::kInvalid, "nested deeper than " + std::to_string(depth_max) + " levels");
     }
     if (handler.lone_surrogate()) {
       return Fail(ErrorKind::kInvalid, "a lone surrogate escape (byte " + std::to_string(result.Offset() + 1) + ")");
@@ -212,12 +212,12 @@ bool EndsInsideSequence(std::string_view text) {
 
 }  // namespace
 
-Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members) {
+Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members, std::size_t depth_max) {
   if (EndsInsideSequence(text)) return Fail(ErrorKind::kInvalid, "invalid UTF-8 (byte " + std::to_string(text.size()) + ")");
   if (const void* nul = std::memchr(text.data(), '\0', text.size()); nul != nullptr) {
     return Fail(ErrorKind::kInvalid, "NUL byte (byte " + std::to_string(static_cast<const char*>(nul) - text.data() + 1) + ")");
   }
-  return Scan(text, text, members);
+  return Scan(text, text, members, depth_max);
 }
 
 }  // namespace outboxd

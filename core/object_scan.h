@@ -1,6 +1,6 @@
 // core/object_scan.h — the members of one JSON object (or the elements of one array) as stretches of its text, nothing converted.
 //
-// Strict RFC 8259 with UTF-8 checked, nesting at most limits::kJsonDepth, numbers of any size and precision. Pure.
+// Strict RFC 8259 with UTF-8 checked, nesting bounded, numbers of any size and precision. Pure.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/job.h"
+#include "core/limits.h"
 #include "core/result.h"
 
 namespace outboxd {
@@ -25,6 +26,6 @@ struct Member {
 // Members in the order they stand in `text`, which is one JSON value with optional white space around it. Appends to `members`.
 // kInvalid with the byte offset in the message when it is not valid JSON; kConflict when it is, but neither object nor array.
 // On error `members` holds what was read before.
-Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members);
+Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members, std::size_t depth_max = limits::kJsonDepth);
 
 }  // namespace outboxd

@@ -25,7 +25,7 @@ Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request, cons
     after_page();
     const JsonValue next = (*answer)["next"];
     if (!next.IsNumber()) return end;
-    if (false) return Fail(ErrorKind::kInternal, "the daemon's pages do not advance");
+    if (after && next.Int() <= *after) return Fail(ErrorKind::kInternal, "the daemon's pages do not advance");
     after = next.Int();
     if (request.limit && end.rows >= *request.limit) {
       end.more = true;

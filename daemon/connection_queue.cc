@@ -347,6 +347,7 @@ void ConnectionQueue::Send(Timestamp now, Actions& actions) {
     const std::optional<Sequence> next = NextReady();
     if (!next) return;
     if (Expire(*next, now, actions)) continue;
+    if (in_flight_ >= endpoint_->config.max_in_flight) return;  // a resumed gate probes beside what is still out
     if (!gate_.MaySend(now, static_cast<std::uint32_t>(in_flight_)) || !limiter_.TryTake(now)) return;
     Entry& entry = *Find(*next);
     retry_turn_ = !retry_turn_;
@@ -540,7 +541,7 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
   if (wakes_deferred) wake = std::min(wake, std::max(now, deferred_.begin()->first));
   const GateSnapshot& gate = gate_.Snapshot();
   if (gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator && !probing_) wake = std::min(wake, std::max(now, probe_at_));
-  if (fresh_.empty() && retries_.empty()) return wake;
+  if ((fresh_.empty() && retries_.empty()) || in_flight_ >= endpoint_->config.max_in_flight) return wake;
   if (const std::optional<Timestamp> reopen = gate_.ReopenAt()) wake = std::min(wake, std::max(now, *reopen));
   const Milliseconds wait = limiter_.Wait(now);
   if (wait.count() > 0) wake = std::min(wake, now + wait);

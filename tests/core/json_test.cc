@@ -104,9 +104,11 @@ TEST_CASE("json: ToText drops the white space between tokens and nothing else") 
   CHECK(MustParse(R"({"a": {"c" : 1e5}})")["a"].ToText() == R"({"c":1e5})");
 }
 
-TEST_CASE("json: nesting is bounded") {
-  CHECK(JsonValue::Parse(Nested(limits::kJsonDepth)).has_value());
-  CHECK_FALSE(JsonValue::Parse(Nested(limits::kJsonDepth + 1)).has_value());
+TEST_CASE("json: nesting is bounded, with room for the deepest line inside an answer") {
+  const std::string line = Nested(limits::kJsonDepth);
+  CHECK(MustParse("{\"rows\":[{\"line\":" + line + "}]}")["rows"].Items()[0]["line"].ToText() == line);
+  CHECK(JsonValue::Parse(Nested(limits::kJsonDepth + 8)).has_value());
+  CHECK_FALSE(JsonValue::Parse(Nested(limits::kJsonDepth + 9)).has_value());
   CHECK_FALSE(JsonValue::Parse(std::string(1'000'000, '[')).has_value());
 }
 

@@ -107,6 +107,22 @@ TEST_CASE("object scan: the message says where the text goes wrong") {
   CHECK(message(R"([["\udfff"]])").find("lone surrogate") != std::string::npos);
 }
 
+TEST_CASE("object scan: a text cut off inside a character is invalid, wherever the cut is") {
+  for (const std::string start : {"", "[\"", "{\"a\":\"x", "[1e400,\"", "[]"}) {
+    for (const std::string character : {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xff\xff\xff\xff"}) {
+      for (std::size_t length = 1; length < character.size(); ++length) {
+        std::string text = start + character.substr(0, length);
+        text.shrink_to_fit();
+        CAPTURE(text);
+        std::vector<Member> members;
+        const Result<ValueKind> scanned = ScanMembers(text, members);
+        REQUIRE(!scanned);
+        CHECK(scanned.error().kind == ErrorKind::kInvalid);
+      }
+    }
+  }
+}
+
 TEST_CASE("object scan: what was read before an error is kept") {
   std::vector<Member> members;
   CHECK(!ScanMembers(R"({"a":"x","b":[1],"c":nope})", members));

@@ -14,8 +14,9 @@ namespace outboxd {
 
 class NumberedProducer {
  public:
-  // `may_send` is asked before each new batch: false while enough is on its way.
-  NumberedProducer(std::filesystem::path socket, std::size_t number, std::uint64_t seed, std::function<bool()> may_send);
+  // Counts in `acknowledged`, which all producers share. `may_send` is asked before each new batch: false while enough is on its way.
+  NumberedProducer(std::filesystem::path socket, std::size_t number, std::uint64_t seed, std::atomic<std::uint64_t>& acknowledged,
+                   std::function<bool()> may_send);
   ~NumberedProducer();
   NumberedProducer(const NumberedProducer&) = delete;
   NumberedProducer& operator=(const NumberedProducer&) = delete;
@@ -23,7 +24,6 @@ class NumberedProducer {
   // No new events; what is unacknowledged is still sent until it is. Ends the thread. False when it did not succeed in time.
   bool Finish();
 
-  std::uint64_t acknowledged() const { return acknowledged_; }
   std::uint64_t sent_again() const { return sent_again_; }
   // Only after Finish(): customer and the number of its last event, and what went wrong other than lost connections.
   std::vector<std::pair<std::string, std::int64_t>> LastNumbers() const;
@@ -38,9 +38,9 @@ class NumberedProducer {
   const std::filesystem::path socket_;
   const std::size_t number_;
   const std::uint64_t seed_;
+  std::atomic<std::uint64_t>& acknowledged_;
   const std::function<bool()> may_send_;
   std::atomic<bool> finishing_{false};
-  std::atomic<std::uint64_t> acknowledged_{0};
   std::atomic<std::uint64_t> sent_again_{0};
 
   // The thread's own until it ended.

@@ -185,6 +185,7 @@ class DeliveryRig : public SubmissionOrigin {
       Counts counts;
       const auto step = outbox.Forget(customer, std::nullopt, 500, counts);
       REQUIRE(step);
+      forgotten.emplace_back(customer, outbox.LastSequence());
       Tell([gone = step->sequences](Dispatcher& dispatcher) { dispatcher.Remove(gone); });
       return step->more;
     });
@@ -195,7 +196,6 @@ class DeliveryRig : public SubmissionOrigin {
   Dispatcher& dispatcher() { return *dispatcher_; }
   ConnectionQueue& Queue() { return *dispatcher_->Find(connection.name); }
   GateState Gate() { return Queue().gate().state; }
-  std::size_t WaitingMessages() const { return messages_.size(); }
   Counts Total() { return clerk_->outbox().Total(); }
 
   // Event names of what is out, in the order it left.
@@ -217,6 +217,7 @@ class DeliveryRig : public SubmissionOrigin {
   bool leave_out = false;  // the dispatcher counts as behind
   Timestamp now = FromUnixMs(1'700'000'000'000);
   std::deque<Flight> out, probes;
+  std::vector<std::pair<std::string, Sequence>> forgotten;      // customers, and the last job stored when that was done
   std::vector<std::unique_ptr<Submission>> answered;  // by the last WorkClerk()
 
  private:
