@@ -40,7 +40,7 @@ Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t see
 }
 
 Result<void> Outbox::Prepare() {
-  const std::array<std::pair<Statement*, std::string_view>, 12> statements = {{
+  const std::array<std::pair<Statement*, std::string_view>, 13> statements = {{
       {&begin_, "BEGIN IMMEDIATE"},
       {&commit_, "COMMIT"},
       {&rollback_, "ROLLBACK"},
@@ -54,6 +54,7 @@ Result<void> Outbox::Prepare() {
       {&attempt_,
        "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&late_, "UPDATE dead_letters SET attempts = max(attempts, ?) WHERE seq = ?"},
       {&gate_,
        "INSERT OR REPLACE INTO connections (name, state, pause, detail, since_ms, reopen_ms, failures) VALUES (?, ?, ?, ?, ?, ?, ?)"},
       {&count_, "INSERT OR REPLACE INTO counters (connection, jobs, dead, attempts) VALUES (?, ?, ?, ?)"},
@@ -158,15 +159,23 @@ Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
       [[fallthrough]];
     case OutcomeKind::kDelivered: {
       if (Result<void> removed = remove_.Bind(1, Number(queued.sequence)).Run(); !removed) return removed;
-      if (database_.Changes() > 0) --Touch(queued.job.connection).jobs;
+      if (database_.Changes() == 0) return NoteLate(queued);
+      --Touch(queued.job.connection).jobs;
       return {};
     }
     case OutcomeKind::kDeferred:
     case OutcomeKind::kReturned:
       defer_.Bind(1, std::int64_t{queued.attempts}).Bind(2, std::int64_t{queued.charged}).Bind(3, UnixMs(queued.due));
-      return defer_.BindTextOrNull(4, outcome.reason).Bind(5, Number(queued.sequence)).Run();
+      defer_.BindTextOrNull(4, outcome.reason).Bind(5, Number(queued.sequence));
+      if (Result<void> deferred = defer_.Run(); !deferred) return deferred;
+      return database_.Changes() == 0 ? NoteLate(queued) : Result<void>();
   }
   return {};
+}
+
+// The job was cancelled while it was out. Should it be redriven, its next attempt must not take the number of this one.
+Result<void> Outbox::NoteLate(const QueuedJob& queued) {
+  return late_.Bind(1, std::int64_t{queued.attempts}).Bind(2, Number(queued.sequence)).Run();
 }
 
 Result<void> Outbox::RecordAttempt(const Outcome& outcome) {

@@ -118,6 +118,7 @@ class Outbox {
   Result<void> Append(QueuedJob& queued, Timestamp now);
   Result<void> Record(const Outcome& outcome, Timestamp now);
   Result<void> RecordAttempt(const Outcome& outcome);
+  Result<void> NoteLate(const QueuedJob& queued);
   Result<void> Bury(const Outcome& outcome, Timestamp now);
   Result<void> WriteAll(WriteBatch& batch, Timestamp now);
   Result<void> WriteCounts();
@@ -134,7 +135,7 @@ class Outbox {
   std::map<std::string, Counts, std::less<>> counts_;
   std::vector<std::string> touched_;  // connections whose counts this transaction changed
   std::pair<std::int64_t, std::int64_t> prune_after_{0, 0};
-  Statement begin_, commit_, rollback_, append_, remove_, defer_, park_, bury_, attempt_, gate_, count_, reserve_;
+  Statement begin_, commit_, rollback_, append_, remove_, defer_, park_, bury_, attempt_, late_, gate_, count_, reserve_;
 };
 
 }  // namespace outboxd

@@ -8,6 +8,8 @@
 namespace outboxd {
 namespace {
 
+constexpr int kExitConfig = 78;  // EX_CONFIG: a unit does not restart the daemon for it
+
 struct Bad {
   const char* key;
   const char* value;
@@ -57,11 +59,11 @@ const Bad kBad[] = {
 TEST_CASE("config: every wrong value keeps the daemon from starting, naming file, line and key") {
   SimUnderTest sim;
   for (const Bad& bad : kBad) {
-    INFO("key ", bad.key, " value ", bad.value);
+    INFO("key ", std::string(bad.key), " value ", std::string(bad.value));
     DaemonUnderTest daemon(sim, {{bad.key, bad.value}}, Launch::kLater);
     const Finished finished = daemon.RunToEnd();
     INFO("stderr ", finished.err);
-    CHECK(finished.status.code == 1);
+    CHECK(finished.status.code == kExitConfig);
     const std::string file = daemon.ConfigFile().string() + ":";
     const std::size_t at = finished.err.find(file);
     REQUIRE(at != std::string::npos);
@@ -69,7 +71,7 @@ TEST_CASE("config: every wrong value keeps the daemon from starting, naming file
     CHECK(finished.err.find(*bad.told == '\0' ? bad.key : bad.told, at) != std::string::npos);
     CHECK(finished.err.find("s3cret") == std::string::npos);
     CHECK_FALSE(std::filesystem::exists(daemon.OutboxFile()));
-    CHECK(daemon.RunToEnd({"--check"}).status.code == 1);
+    CHECK(daemon.RunToEnd({"--check"}).status.code == kExitConfig);
   }
 }
 
@@ -77,16 +79,16 @@ TEST_CASE("config: a text that is no config keeps the daemon from starting") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {}, Launch::kLater);
   for (const char* text : {"", "{", "- a\n- b\n", "just words", "workers: 1\nworkers: 2\n", "connections: {}\n", "a: &x [*x]\n", "\x01\x02", "\t- :\n"}) {
-    INFO("text ", text);
+    INFO("text ", std::string(text));
     daemon.WriteConfigText(text);
     const Finished finished = daemon.RunToEnd();
     INFO("stderr ", finished.err);
-    CHECK(finished.status.code == 1);
+    CHECK(finished.status.code == kExitConfig);
     CHECK(finished.err.find(daemon.ConfigFile().string() + ":") != std::string::npos);
   }
   std::filesystem::remove(daemon.ConfigFile());
   const Finished missing = daemon.RunToEnd();
-  CHECK(missing.status.code == 1);
+  CHECK(missing.status.code == kExitConfig);
   CHECK(missing.err.find(daemon.ConfigFile().string()) != std::string::npos);
 }
 
