@@ -23,7 +23,7 @@ bool IsBlank(const std::string& text) {
 }  // namespace
 
 Importer::Importer(LineReader& reader, ImportState state, ImportSettings settings, ImportEvents events)
-    : reader_(reader), state_(state), settings_(std::move(settings)), events_(std::move(events)) {}
+    : reader_(reader), state_(state), settings_(std::move(settings)), events_(std::move(events)), burst_(settings_.window_lines) {}
 
 Result<ImportResult> Importer::Run() {
   moved_ = Clock::now();
@@ -89,14 +89,13 @@ Result<void> Importer::ReadMore() {
 void Importer::SendWaiting() {
   if (HasAgain() && !unanswered_.empty()) return;
   if (lines_.empty() || (!client_ && !Connect())) return;
-  const bool one_only = HasAgain() && trouble_.has_value();
   for (Line& line : lines_) {
+    if (unanswered_.size() >= burst_) break;
     if (line.standing == Standing::kUnanswered || line.standing == Standing::kSettled) continue;
     if (line.standing == Standing::kAgain) --again_;
     line.standing = Standing::kUnanswered;
     unanswered_.push_back(&line);
     client_->Queue(line.input.text);
-    if (one_only) break;
   }
 }
 
@@ -147,6 +146,10 @@ void Importer::OnReply(const std::string& reply) {
 void Importer::Settle(Line& line) {
   line.standing = Standing::kSettled;
   moved_ = Clock::now();
+  if (++settled_in_burst_ >= burst_ && burst_ < settings_.window_lines) {
+    burst_ = std::min(burst_ * 2, settings_.window_lines);
+    settled_in_burst_ = 0;
+  }
   if (!trouble_) return;
   trouble_.reset();
   pause_ = Milliseconds(0);
@@ -173,6 +176,8 @@ void Importer::LoseConnection(const Error& error) {
 void Importer::StepBack(Error why) {
   if (!trouble_) events_.waiting(why.message);
   trouble_ = std::move(why);
+  burst_ = 1;
+  settled_in_burst_ = 0;
   if (unanswered_.empty() || pause_.count() == 0) pause_ = std::clamp(pause_ * 2, kFirstPause, kLongestPause);
 }
 

@@ -91,6 +91,8 @@ class Importer {
   std::deque<Line*> unanswered_;  // in the order of sending
   std::size_t again_ = 0;         // lines with Standing::kAgain
   std::size_t bytes_ = 0;         // in lines_
+  std::size_t burst_;             // lines unanswered at most: one after trouble, doubling with each burst that was taken
+  std::size_t settled_in_burst_ = 0;
   bool input_ended_ = false;
   bool too_large_seen_ = false;  // the daemon closes after this answer
   Milliseconds pause_{0};        // before the next try; grows while nothing moves

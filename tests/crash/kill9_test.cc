@@ -107,7 +107,8 @@ class Battle {
 
  private:
   static ConfigValues Config() {
-    return {{"retry.max_attempts", "100000"}, {"connections.default.timeout", "2s"}, {"limits.window_jobs", "500"}, {"limits.lane_jobs", "20"}};
+    return {
+        {"retry.max_attempts", "100000"}, {"connections.default.timeout", "2s"}, {"limits.window_jobs", "500"}, {"limits.lane_jobs", "20"}};
   }
 
   void CheckCustomer(const std::string& customer, std::int64_t last) {

@@ -22,7 +22,12 @@ constexpr std::chrono::seconds kPatience(120);
 
 NumberedProducer::NumberedProducer(std::filesystem::path socket, std::size_t number, std::uint64_t seed,
                                    std::atomic<std::uint64_t>& acknowledged, std::function<bool()> may_send)
-    : socket_(std::move(socket)), number_(number), seed_(seed), acknowledged_(acknowledged), may_send_(std::move(may_send)), last_(kCustomers, 0) {
+    : socket_(std::move(socket)),
+      number_(number),
+      seed_(seed),
+      acknowledged_(acknowledged),
+      may_send_(std::move(may_send)),
+      last_(kCustomers, 0) {
   thread_ = std::thread([this] { Run(); });
 }
 

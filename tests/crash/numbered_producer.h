@@ -44,7 +44,7 @@ class NumberedProducer {
   std::atomic<std::uint64_t> sent_again_{0};
 
   // The thread's own until it ended.
-  std::vector<std::int64_t> last_;         // by customer
+  std::vector<std::int64_t> last_;           // by customer
   std::vector<std::string> unacknowledged_;  // lines, in the order of their events
   std::uint64_t composed_ = 0;
   bool gave_up_ = false;

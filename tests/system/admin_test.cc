@@ -6,7 +6,9 @@
 namespace outboxd {
 namespace {
 
-std::string KindOf(const HttpAnswer& answer) { return answer.Json()["error"]["kind"].String(); }
+std::string KindOf(const HttpAnswer& answer) {
+  return answer.Json()["error"]["kind"].String();
+}
 
 // A daemon with one job delivered, one dead and three waiting on a paused connection.
 class House {
@@ -94,8 +96,8 @@ TEST_CASE("admin: the routes that change something answer over the socket") {
   const JsonValue forgotten = admin.Post("/v1/forget", R"({"customer":"42"})").Json();
   CHECK(forgotten["jobs"].Int() == 2);
   CHECK(admin.Post("/v1/reload").Json()["reloaded"].Bool());
-  CHECK(admin.Post("/v1/connections/default/resume").Json()["connection"]["name"].String() == "default");
   house.sim_.ClearScript();
+  CHECK(admin.Post("/v1/connections/default/resume").Json()["connection"]["name"].String() == "default");
   daemon.AwaitDrained();
   CHECK(house.sim_.Effects("bad").size() == 1);
   CHECK(house.sim_.Effects("42").empty());
@@ -141,11 +143,11 @@ TEST_CASE("admin: the metrics have the agreed names and count what happened") {
            "process_resident_memory_bytes ",
            "process_cpu_seconds_total ",
        }) {
-    INFO("sample ", sample);
+    INFO("sample ", std::string(sample));
     CHECK(answer.body.find(std::string("\n") + sample) != std::string::npos);
   }
   for (const char* state : {"ready", "in_flight", "deferred", "blocked"}) {
-    INFO("state ", state);
+    INFO("state ", std::string(state));
     CHECK(answer.body.find(std::string("\noutboxd_jobs{connection=\"default\",state=\"") + state + "\"} ") != std::string::npos);
   }
 }

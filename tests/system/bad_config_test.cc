@@ -43,7 +43,7 @@ const Bad kBad[] = {
     {"connections.default.site_id", "\"a:b\"", ""},
     {"connections.default.site_id_file", "/somewhere", "site_id"},
     {"connections.default.api_key", "${OUTBOXD_TEST_UNSET}", "OUTBOXD_TEST_UNSET"},
-    {"connections.bad name.site_id", "x", ""},
+    {"connections.bad name.site_id", "x", "connections.bad name: "},
     {"retry.base", "10", ""},
     {"retry.cap", "1ms", ""},
     {"retry.max_attempts", "0", ""},
@@ -78,7 +78,8 @@ TEST_CASE("config: every wrong value keeps the daemon from starting, naming file
 TEST_CASE("config: a text that is no config keeps the daemon from starting") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {}, Launch::kLater);
-  for (const char* text : {"", "{", "- a\n- b\n", "just words", "workers: 1\nworkers: 2\n", "connections: {}\n", "a: &x [*x]\n", "\x01\x02", "\t- :\n"}) {
+  for (const char* text :
+       {"", "{", "- a\n- b\n", "just words", "workers: 1\nworkers: 2\n", "connections: {}\n", "a: &x [*x]\n", "\x01\x02", "\t- :\n"}) {
     INFO("text ", std::string(text));
     daemon.WriteConfigText(text);
     const Finished finished = daemon.RunToEnd();

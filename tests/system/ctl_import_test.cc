@@ -44,7 +44,8 @@ TEST_CASE("ctl: import reads standard input, keeps refused lines apart and says 
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   const std::string rejects = daemon.Dir() / "rejects";
-  const Finished finished = daemon.Ctl({"--json", "import", "--rejects", rejects, "-"}, Joined({Event("1", 1), R"({"type":"dance"})", Event("1", 2)}));
+  const Finished finished =
+      daemon.Ctl({"--json", "import", "--rejects", rejects, "-"}, Joined({Event("1", 1), R"({"type":"dance"})", Event("1", 2)}));
   CHECK(finished.status.code == 1);
   const JsonValue summary = Parsed(finished.out);
   CHECK(summary["done"].Bool());

@@ -18,7 +18,9 @@ std::vector<JsonValue> Lines(const Finished& finished) {
   return ParsedLines(finished.out);
 }
 
-bool Holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool Holds(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
 
 TEST_CASE("ctl: send takes every type by flags") {
   SimUnderTest sim;
@@ -94,7 +96,8 @@ TEST_CASE("ctl: the exit code tells a refusal, a wrong call, a daemon that is no
   CHECK(busy.status.code == 75);
   CHECK(Holds(busy.err, "max_jobs"));
   daemon.Terminate();
-  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{{"status"}, {"list"}, {"send", "--json", Event("1", 1)}}) {
+  for (const std::vector<std::string>& verb :
+       std::vector<std::vector<std::string>>{{"status"}, {"list"}, {"send", "--json", Event("1", 1)}}) {
     const Finished gone = daemon.Ctl(verb);
     CHECK(gone.status.code == 69);
     CHECK_FALSE(gone.err.empty());
@@ -155,7 +158,8 @@ TEST_CASE("ctl: explain says why a job is paused, deferred, blocked, dead or gon
   DaemonUnderTest daemon(sim, {{"retry.base", "1h"}, {"retry.cap", "1h"}, {"connections.default.retry.retry_after_cap", "1h"}});
   const std::string done = daemon.Accept(Event("done", 1));
   daemon.AwaitDrained();
-  sim.Script(R"([{"match":{"customer":"bad"},"action":{"status":503,"retry_after":"3600"}},{"match":{"customer":"worse"},"action":{"status":404}}])");
+  sim.Script(
+      R"([{"match":{"customer":"bad"},"action":{"status":503,"retry_after":"3600"}},{"match":{"customer":"worse"},"action":{"status":404}}])");
   const std::string dead = daemon.Accept(Event("worse", 1));
   AwaitDead(daemon, dead);
   const std::vector<std::string> jobs = AcceptAll(daemon, {Event("bad", 1), Event("bad", 2)});

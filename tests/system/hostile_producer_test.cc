@@ -9,7 +9,9 @@
 namespace outboxd {
 namespace {
 
-std::string CodeOf(const JsonValue& reply) { return reply["error"]["code"].String(); }
+std::string CodeOf(const JsonValue& reply) {
+  return reply["error"]["code"].String();
+}
 
 TEST_CASE("producer: binary garbage is refused line by line and harms nobody") {
   const std::uint64_t seed = std::random_device()();

@@ -66,8 +66,8 @@ TEST_CASE("order: jobs of several types about one customer arrive in the order o
   daemon.AwaitDrained();
   std::vector<std::string> types;
   for (const SimEffect& effect : sim.Effects("42")) types.push_back(effect.type);
-  CHECK(types == std::vector<std::string>{"identify", "track", "add_device", "pageview", "suppress", "unsuppress", "merge", "add_to_segment",
-                                          "destroy"});
+  CHECK(types == std::vector<std::string>{"identify", "track", "add_device", "pageview", "suppress", "unsuppress", "merge",
+                                          "add_to_segment", "destroy"});
   CheckFlawless(sim.Report());
 }
 

@@ -8,10 +8,14 @@
 namespace outboxd {
 namespace {
 
-std::string CodeOf(const JsonValue& reply) { return reply["error"]["code"].String(); }
+std::string CodeOf(const JsonValue& reply) {
+  return reply["error"]["code"].String();
+}
 
 // A daemon that keeps what it accepts.
-void PauseDefault(DaemonUnderTest& daemon) { REQUIRE(daemon.Ctl({"pause", "default"}).status.code == 0); }
+void PauseDefault(DaemonUnderTest& daemon) {
+  REQUIRE(daemon.Ctl({"pause", "default"}).status.code == 0);
+}
 
 TEST_CASE("producer: pipelined lines are answered in their order, refused ones in between, each with its ref") {
   SimUnderTest sim;
@@ -74,7 +78,7 @@ TEST_CASE("producer: every bad line has its code and field, and the connection g
   DaemonUnderTest daemon(sim);
   LineClient producer = daemon.Producer();
   for (const Bad& bad : lines) {
-    INFO("line ", bad.line);
+    INFO("line ", std::string(bad.line));
     const JsonValue reply = Parsed(producer.Ask(bad.line));
     CHECK_FALSE(reply["ok"].Bool(true));
     CHECK(CodeOf(reply) == bad.code);
@@ -214,7 +218,7 @@ TEST_CASE("producer: the sockets have the mode of the config") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"listen.producer.mode", "\"0622\""}, {"listen.admin.mode", "\"0600\""}});
   const auto mode_of = [](const std::filesystem::path& path) {
-    struct stat status {};
+    struct stat status{};
     REQUIRE(stat(path.c_str(), &status) == 0);
     CHECK(S_ISSOCK(status.st_mode));
     return status.st_mode & 0777U;

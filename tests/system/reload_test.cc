@@ -6,7 +6,9 @@
 namespace outboxd {
 namespace {
 
-std::string CodeOf(const JsonValue& reply) { return reply["error"]["code"].String(); }
+std::string CodeOf(const JsonValue& reply) {
+  return reply["error"]["code"].String();
+}
 
 TEST_CASE("reload: SIGHUP takes new credentials, and a producer's connection goes on") {
   SimUnderTest sim;

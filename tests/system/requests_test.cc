@@ -41,7 +41,9 @@ class Desk {
 };
 
 // The seconds since 1970 at which the job was accepted, as its id tells.
-std::string AcceptedSeconds(const std::string& job) { return std::to_string(ToUnixMs(Ulid::Parse(job)->Time()) / 1000); }
+std::string AcceptedSeconds(const std::string& job) {
+  return std::to_string(ToUnixMs(Ulid::Parse(job)->Time()) / 1000);
+}
 
 struct Example {
   const char* line;
@@ -52,16 +54,17 @@ struct Example {
 
 TEST_CASE("delivery: every type of job arrives as its own request, values byte for byte") {
   const Example examples[] = {
-      {R"({"type":"identify","id":"42","timestamp":1700000000,"attributes":{"n":1e400, "z":-0,"a":"\u00e9","big":12345678901234567890}})", "PUT",
-       "/api/v1/customers/42", R"({"_timestamp":1700000000,"n":1e400, "z":-0,"a":"\u00e9","big":12345678901234567890})"},
-      {R"({"type":"identify","id":"42","attributes":{"_timestamp":5,"b":1.0}})", "PUT", "/api/v1/customers/42", R"({"_timestamp":5,"b":1.0})"},
-      {R"({"type":"track","id":7,"name":"buy","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000001,"data":{"p":0.10,"q":[1E2,{}]}})", "POST",
-       "/api/v1/customers/7/events",
+      {R"({"type":"identify","id":"42","timestamp":1700000000,"attributes":{"n":1e400, "z":-0,"a":"\u00e9","big":12345678901234567890}})",
+       "PUT", "/api/v1/customers/42", R"({"_timestamp":1700000000,"n":1e400, "z":-0,"a":"\u00e9","big":12345678901234567890})"},
+      {R"({"type":"identify","id":"42","attributes":{"_timestamp":5,"b":1.0}})", "PUT", "/api/v1/customers/42",
+       R"({"_timestamp":5,"b":1.0})"},
+      {R"({"type":"track","id":7,"name":"buy","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000001,"data":{"p":0.10,"q":[1E2,{}]}})",
+       "POST", "/api/v1/customers/7/events",
        R"({"name":"buy","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000001,"data":{"p":0.10,"q":[1E2,{}]}})"},
-      {R"({"type":"track","anonymous_id":"a b","name":"buy","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGJ","timestamp":"2023-11-14T22:13:22Z"})", "POST",
-       "/api/v1/events", R"({"anonymous_id":"a b","name":"buy","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGJ","timestamp":1700000002})"},
-      {R"({"type":"pageview","id":"é/?%","url":"https://x.example/","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGK","timestamp":1700000003})", "POST",
-       "/api/v1/customers/%C3%A9%2F%3F%25/events",
+      {R"({"type":"track","anonymous_id":"a b","name":"buy","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGJ","timestamp":"2023-11-14T22:13:22Z"})",
+       "POST", "/api/v1/events", R"({"anonymous_id":"a b","name":"buy","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGJ","timestamp":1700000002})"},
+      {R"({"type":"pageview","id":"é/?%","url":"https://x.example/","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGK","timestamp":1700000003})",
+       "POST", "/api/v1/customers/%C3%A9%2F%3F%25/events",
        R"({"type":"page","name":"https://x.example/","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGK","timestamp":1700000003})"},
       {R"({"type":"destroy","id":".."})", "DELETE", "/api/v1/customers/%2E%2E", ""},
       {R"({"type":"suppress","id":"a@b.example"})", "POST", "/api/v1/customers/a%40b.example/suppress", ""},
@@ -78,8 +81,10 @@ TEST_CASE("delivery: every type of job arrives as its own request, values byte f
       {R"({"type":"remove_from_segment","segment_id":"7","ids":["1"]})", "POST", "/api/v1/segments/7/remove_customers", R"({"ids":["1"]})"},
       {R"({"type":"metric","delivery_id":"D","metric":"opened","timestamp":1700000004,"recipient":"r"})", "POST", "/api/v1/metrics",
        R"({"delivery_id":"D","metric":"opened","timestamp":1700000004,"recipient":"r"})"},
-      {R"({"type":"raw","method":"GET","path":"/v1/accounts/region","query":{"a b":"c&d"}})", "GET", "/api/v1/accounts/region?a%20b=c%26d", ""},
-      {R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"x":1e400, "y":[ ]}})", "PUT", "/api/v1/customers/9", R"({"x":1e400, "y":[ ]})"},
+      {R"({"type":"raw","method":"GET","path":"/v1/accounts/region","query":{"a b":"c&d"}})", "GET", "/api/v1/accounts/region?a%20b=c%26d",
+       ""},
+      {R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"x":1e400, "y":[ ]}})", "PUT", "/api/v1/customers/9",
+       R"({"x":1e400, "y":[ ]})"},
       {R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":"{\"x\": \"as is\"}","headers":{"X-Own":"1"}})", "PUT",
        "/api/v1/customers/9", R"({"x": "as is"})"},
       {R"({"type":"raw","method":"POST","path":"/v2/entity","body":{"type":"person","action":"identify","identifiers":{"id":"9"},"attributes":{}}})",
@@ -87,7 +92,7 @@ TEST_CASE("delivery: every type of job arrives as its own request, values byte f
   };
   Desk desk;
   for (const Example& example : examples) {
-    INFO("line ", example.line);
+    INFO("line ", std::string(example.line));
     const Arrived arrived = desk.Send(example.line);
     CHECK(arrived.method == example.method);
     CHECK(arrived.target == example.target);

@@ -125,9 +125,10 @@ TEST_CASE("delivery: a raw job's own retry rule says how often it is tried") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   for (const Rule& rule : rules) {
-    INFO("retry ", rule.retry, " action ", rule.action);
+    INFO("retry ", std::string(rule.retry), " action ", std::string(rule.action));
     sim.Script(Always("9", rule.action));
-    const std::string job = daemon.Accept(R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"a":1},"retry":)" + std::string(rule.retry) + "}");
+    const std::string job =
+        daemon.Accept(R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"a":1},"retry":)" + std::string(rule.retry) + "}");
     const JsonValue dead = AwaitDead(daemon, job);
     CHECK(dead["death"].String() == rule.death);
     CHECK(dead["attempts"].Int() == rule.attempts);
@@ -140,7 +141,7 @@ TEST_CASE("delivery: an answer lost after the effect leads to one effect, becaus
   std::uint64_t repeated = 0;
   for (const char* action : {R"({"reset_after_effect":true})", R"({"half_answer":true})", R"({"status":500,"effect":true})",
                              R"({"never_answer":true,"effect":true})"}) {
-    INFO("action ", action);
+    INFO("action ", std::string(action));
     const std::string customer = std::string("c") + action;
     sim.Script(R"([{"match":{"count":1},"action":)" + std::string(action) + "}]");
     daemon.Accept(Event(customer, 1));

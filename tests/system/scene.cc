@@ -14,7 +14,9 @@ constexpr std::size_t kLinesAtOnce = 500;  // their replies fit into the kernel'
 
 }  // namespace
 
-std::string Quoted(std::string_view text) { return JsonWriter().String(text).Take(); }
+std::string Quoted(std::string_view text) {
+  return JsonWriter().String(text).Take();
+}
 
 std::string Event(std::string_view customer, std::int64_t n) {
   return R"({"type":"track","id":)" + Quoted(customer) + R"(,"name":"step","data":{"n":)" + std::to_string(n) + "}}";
@@ -25,7 +27,9 @@ std::string EventWithId(std::string_view customer, std::int64_t n, std::string_v
          std::to_string(n) + "}}";
 }
 
-std::string EventId(std::uint64_t n) { return Ulid::Make(FromUnixMs(1'700'000'000'000), Sequence{n + 1}, n).ToText(); }
+std::string EventId(std::uint64_t n) {
+  return Ulid::Make(FromUnixMs(1'700'000'000'000), Sequence{n + 1}, n).ToText();
+}
 
 std::vector<std::string> ManyEvents(std::size_t count, std::size_t customers, std::string_view prefix) {
   std::vector<std::string> lines;
@@ -93,7 +97,9 @@ JsonValue Get(DaemonUnderTest& daemon, std::string_view target) {
   return answer.Json();
 }
 
-std::vector<JsonValue> Rows(DaemonUnderTest& daemon, std::string_view target) { return Get(daemon, target)["rows"].Items(); }
+std::vector<JsonValue> Rows(DaemonUnderTest& daemon, std::string_view target) {
+  return Get(daemon, target)["rows"].Items();
+}
 
 std::vector<JsonValue> AttemptsOf(DaemonUnderTest& daemon, std::string_view job) {
   return Rows(daemon, "/v1/history?job=" + std::string(job));

@@ -41,8 +41,9 @@ TEST_CASE("delivery: 408, 429 and 5xx defer a job, which is delivered later with
 TEST_CASE("delivery: a reset, a half answer and no answer in time defer a job") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"connections.default.timeout", "1s"}});
-  for (const char* action : {R"({"reset":true})", R"({"half_answer":true})", R"({"never_answer":true})", R"({"never_answer":true,"effect":false})"}) {
-    INFO("action ", action);
+  for (const char* action :
+       {R"({"reset":true})", R"({"half_answer":true})", R"({"never_answer":true})", R"({"never_answer":true,"effect":false})"}) {
+    INFO("action ", std::string(action));
     const std::string customer = std::string("c") + action;
     sim.Script(Once(customer, action));
     const std::string job = daemon.Accept(Event(customer, 1));

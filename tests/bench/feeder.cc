@@ -1,0 +1,205 @@
+// bench_feeder: a producer that sends events as fast as they are acknowledged, and measures how long each acknowledgement took.
+// A window of 1 is a client that waits for each reply; a larger one is a pipelining producer. One thread serves all its connections.
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <stdexcept>
+
+#include "core/json.h"
+#include "tests/bench/event.h"
+#include "tests/bench/histogram.h"
+#include "tests/bench/sockets.h"
+
+namespace outboxd::bench {
+namespace {
+
+constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::size_t kWriteBytes = 64 * 1024;
+constexpr std::string_view kOk = R"({"ok":true)";
+constexpr int kSilenceMs = 60'000;  // without any reply: the other end hangs
+
+struct Options {
+  std::string socket;
+  std::uint64_t count = 100'000;
+  std::uint64_t first = 0;
+  std::size_t connections = 1;
+  std::uint64_t window = 8192;  // over all connections
+  EventOptions events;
+};
+
+// Lines that went into the buffer at one time.
+struct Sent {
+  std::int64_t at_ns = 0;
+  std::uint64_t lines = 0;
+};
+
+struct Client {
+  Descriptor socket;
+  std::string out;
+  std::string half_reply;  // what came of a reply whose end is still to come
+  std::deque<Sent> waiting;
+  std::uint64_t unanswered = 0;
+};
+
+class Feeder {
+ public:
+  explicit Feeder(const Options& options);
+  void Run();
+  std::string Report() const;
+
+ private:
+  void Pump(Client& client);
+  void Fill(Client& client);
+  void Read(Client& client);
+  std::uint64_t CountReplies(Client& client, std::string_view bytes);
+  void CountReply(std::string_view reply);
+  void Credit(Client& client, std::uint64_t replies);
+
+  const Options options_;
+  const EventMaker events_;
+  const std::uint64_t window_;  // of one connection
+  Descriptor epoll_ = MakeEpoll();
+  std::vector<Client> clients_;
+  std::vector<char> buffer_ = std::vector<char>(kReadBytes);
+  Histogram latency_;
+  std::uint64_t sent_ = 0;
+  std::uint64_t ok_ = 0;
+  std::uint64_t refused_ = 0;
+  std::string first_refusal_;
+  std::int64_t start_ns_ = 0;
+  std::int64_t end_ns_ = 0;
+};
+
+Feeder::Feeder(const Options& options)
+    : options_(options), events_(options.events), window_(std::max<std::uint64_t>(1, options.window / options.connections)) {
+  for (std::size_t i = 0; i < options.connections; ++i) clients_.emplace_back().socket = ConnectUnix(options.socket);
+  for (std::size_t i = 0; i < clients_.size(); ++i) Watch(epoll_, clients_[i].socket.number(), EPOLLIN | EPOLLOUT | EPOLLET, i);
+}
+
+void Feeder::Run() {
+  std::array<epoll_event, 64> ready{};
+  start_ns_ = MonotonicNs();
+  while (ok_ + refused_ < options_.count) {
+    const int count = epoll_wait(epoll_.number(), ready.data(), static_cast<int>(ready.size()), kSilenceMs);
+    if (count == 0) throw std::runtime_error("no reply for a minute");
+    if (count < 0 && errno != EINTR) FailSystem("epoll_wait");
+    for (int i = 0; i < count; ++i) Pump(clients_[ready[static_cast<std::size_t>(i)].data.u64]);
+  }
+  end_ns_ = MonotonicNs();
+}
+
+void Feeder::Pump(Client& client) {
+  Read(client);
+  do {
+    Fill(client);
+    if (!SendSome(client.socket.number(), client.out)) throw std::runtime_error("the daemon closed the connection");
+  } while (client.out.empty() && client.unanswered < window_ && sent_ < options_.count);
+}
+
+void Feeder::Fill(Client& client) {
+  Sent sent{MonotonicNs(), 0};
+  while (client.unanswered < window_ && sent_ < options_.count && client.out.size() < kWriteBytes) {
+    events_.Append(client.out, options_.first + sent_);
+    ++sent_;
+    ++sent.lines;
+    ++client.unanswered;
+  }
+  if (sent.lines > 0) client.waiting.push_back(sent);
+}
+
+void Feeder::Read(Client& client) {
+  for (;;) {
+    const ssize_t count = recv(client.socket.number(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (count <= 0) throw std::runtime_error("the daemon closed the connection");
+    Credit(client, CountReplies(client, {buffer_.data(), static_cast<std::size_t>(count)}));
+    // The epoll is edge-triggered: a read that did not fill the buffer emptied the socket, and what comes later wakes again.
+    if (static_cast<std::size_t>(count) < buffer_.size()) return;
+  }
+}
+
+std::uint64_t Feeder::CountReplies(Client& client, std::string_view bytes) {
+  std::uint64_t replies = 0;
+  for (std::size_t end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
+    if (client.half_reply.empty()) {
+      CountReply(bytes.substr(0, end));
+    } else {
+      CountReply(client.half_reply.append(bytes.substr(0, end)));
+      client.half_reply.clear();
+    }
+    bytes.remove_prefix(end + 1);
+    ++replies;
+  }
+  client.half_reply.append(bytes);
+  return replies;
+}
+
+void Feeder::CountReply(std::string_view reply) {
+  if (reply.starts_with(kOk)) {
+    ++ok_;
+    return;
+  }
+  if (refused_++ == 0) first_refusal_ = reply;
+}
+
+void Feeder::Credit(Client& client, std::uint64_t replies) {
+  const std::int64_t now = MonotonicNs();
+  if (replies > client.unanswered) throw std::runtime_error("more replies than lines");
+  client.unanswered -= replies;
+  while (replies > 0) {
+    Sent& oldest = client.waiting.front();
+    const std::uint64_t lines = std::min(replies, oldest.lines);
+    latency_.Add(now - oldest.at_ns, lines);
+    replies -= lines;
+    oldest.lines -= lines;
+    if (oldest.lines == 0) client.waiting.pop_front();
+  }
+}
+
+std::string Feeder::Report() const {
+  const double seconds = static_cast<double>(end_ns_ - start_ns_) / 1e9;
+  const auto microseconds = [](std::int64_t nanoseconds) { return static_cast<double>(nanoseconds / 100) / 10; };
+  JsonWriter json;
+  json.Object().Key("ok").Int(static_cast<std::int64_t>(ok_)).Key("refused").Int(static_cast<std::int64_t>(refused_));
+  if (refused_ > 0) json.Key("first_refusal").String(first_refusal_);
+  json.Key("seconds").Number(seconds).Key("rate").Number(static_cast<double>(ok_) / seconds);
+  json.Key("start_ns").Int(start_ns_).Key("end_ns").Int(end_ns_).Key("cpu_seconds").Number(ProcessCpuSeconds());
+  json.Key("ack_us").Object().Key("p50").Number(microseconds(latency_.Percentile(0.5)));
+  json.Key("p99").Number(microseconds(latency_.Percentile(0.99))).Key("p999").Number(microseconds(latency_.Percentile(0.999)));
+  json.Key("max").Number(microseconds(latency_.Longest())).EndObject().EndObject();
+  return json.Take();
+}
+
+}  // namespace
+}  // namespace outboxd::bench
+
+int main(int argc, char** argv) {
+  outboxd::bench::Options options;
+  CLI::App app("Feeds events to a producer socket and prints rate and acknowledgement times as JSON");
+  app.add_option("--socket", options.socket, "the producer socket")->required();
+  app.add_option("--count", options.count, "events to send")->capture_default_str();
+  app.add_option("--first", options.first, "number of the first event")->capture_default_str();
+  app.add_option("--connections", options.connections, "connections to open")->capture_default_str()->check(CLI::Range(1, 10'000));
+  app.add_option("--window", options.window, "unanswered events over all connections; equal to the connections: one at a time each")
+      ->capture_default_str();
+  app.add_option("--bytes", options.events.bytes, "size of an event's line")->capture_default_str();
+  app.add_option("--customers", options.events.customers, "customers the events are about")->capture_default_str();
+  app.add_option("--prefix", options.events.prefix, "of the customers' ids")->capture_default_str();
+  app.add_flag("--mixed", options.events.is_mixed, "track, identify and pageview instead of track alone");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    outboxd::bench::Feeder feeder(options);
+    feeder.Run();
+    std::printf("%s\n", feeder.Report().c_str());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench_feeder: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
