@@ -46,7 +46,7 @@ void Clerk::ReadRoom() {
 
 std::optional<Error> Clerk::WhyFull(std::size_t jobs) const {
   const OutboxConfig& config = limits_.outbox;
-  if (outbox_.Total().jobs + jobs > config.max_jobs) {
+  if (outbox_.Total().jobs + jobs >= config.max_jobs) {
     return Error{ErrorKind::kBusy, "the outbox holds its limit of " + std::to_string(config.max_jobs) + " jobs (outbox.max_jobs)", {}};
   }
   if (used_bytes_ >= config.max_bytes) {
@@ -55,24 +55,23 @@ std::optional<Error> Clerk::WhyFull(std::size_t jobs) const {
   if (disk_free_bytes_ < config.min_free_bytes) {
     return Error{ErrorKind::kFull,
                  "only " + std::to_string(disk_free_bytes_) + " bytes are free on the outbox's disk (outbox.min_free_bytes: " +
-                     std::to_string(config.min_free_bytes) + ")", {}};
+                     std::to_string(config.min_free_bytes) + ")",
+                 {}};
   }
   return std::nullopt;
 }
 
-// Chooses the submissions that fit; the others are refused.
+// In the order of submission, as long as there is room: once a job is refused, none behind it overtakes it.
 void Clerk::Admit(Done& done) {
   accepting_.clear();
-  std::vector<std::unique_ptr<Submission>> incoming;
-  incoming.swap(submissions_);
-  for (std::unique_ptr<Submission>& submission : incoming) {
-    if (!submission->jobs.empty()) {
-      submission->refused = WhyFull(accepting_.size() + submission->jobs.size());
-      if (!submission->refused) {
-        for (const auto& job : submission->jobs) accepting_.push_back(job.get());
-      }
-    }
-    done.submissions.push_back(std::move(submission));
+  done.submissions.swap(submissions_);
+  const std::optional<Error> full_already = WhyFull(0);
+  const std::uint64_t held = outbox_.Total().jobs;
+  const std::uint64_t room = full_already ? 0 : limits_.outbox.max_jobs - held;
+  for (const std::unique_ptr<Submission>& submission : done.submissions) {
+    submission->admitted = std::min<std::size_t>(submission->jobs.size(), room - accepting_.size());
+    for (std::size_t i = 0; i < submission->admitted; ++i) accepting_.push_back(submission->jobs[i].get());
+    if (submission->admitted < submission->jobs.size()) submission->refused = WhyFull(accepting_.size());
   }
 }
 
@@ -142,17 +141,16 @@ void Clerk::Note(const Result<void>& written, Done& done) {
 
 void Clerk::Refuse(Done& done, const Error& error) {
   for (const std::unique_ptr<Submission>& submission : done.submissions) {
-    if (!submission->jobs.empty() && !submission->refused) submission->refused = error;
+    if (submission->admitted > 0) submission->refused = error;
   }
 }
 
 void Clerk::Confirm(Done& done, bool accepted, bool reports) {
   if (accepted) {
     for (const std::unique_ptr<Submission>& submission : done.submissions) {
-      if (submission->refused) continue;
-      for (std::unique_ptr<QueuedJob>& job : submission->jobs) {
-        submission->ids.push_back(job->stamp.id);
-        done.committed.accepted.push_back(std::move(job));
+      for (std::size_t i = 0; i < submission->admitted; ++i) {
+        submission->ids.push_back(submission->jobs[i]->stamp.id);
+        done.committed.accepted.push_back(std::move(submission->jobs[i]));
       }
     }
   }
@@ -179,7 +177,7 @@ OutboxState Clerk::State() const {
   state.used_bytes = used_bytes_;
   state.disk_free_bytes = disk_free_bytes_;
   state.not_healthy = not_healthy_;
-  if (const std::optional<Error> full = WhyFull(1)) state.not_accepting = full->message;
+  if (const std::optional<Error> full = WhyFull(0)) state.not_accepting = full->message;
   if (!not_healthy_.empty()) state.not_accepting = not_healthy_;
   return state;
 }

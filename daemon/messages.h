@@ -17,7 +17,8 @@ namespace outboxd {
 
 class SubmissionOrigin;
 
-// Jobs that one producer handed over in one go: stored together or refused together. The origin derives from it to remember whom to answer.
+// Jobs that one producer handed over in one go: stored in their order as far as there is room, the rest refused. The origin derives from it
+// to remember whom to answer.
 struct Submission {
   explicit Submission(SubmissionOrigin& from) : origin(from) {}
   virtual ~Submission() = default;
@@ -26,8 +27,9 @@ struct Submission {
 
   SubmissionOrigin& origin;
   std::vector<std::unique_ptr<QueuedJob>> jobs;  // taken by the clerk
+  std::size_t admitted = 0;                      // the clerk's: how many of them, from the front, there is room for
   std::vector<Ulid> ids;                         // of the stored jobs, in order
-  std::optional<Error> refused;                  // kBusy, kFull or kIo: none was stored
+  std::optional<Error> refused;                  // why the jobs behind those were not stored: kBusy, kFull or kIo
 };
 
 // Where submissions come from (a listener). Called on the clerk's thread, in the order of submission; must not block.

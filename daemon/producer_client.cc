@@ -166,12 +166,12 @@ void ProducerClient::Answer(ProducerSubmission& submission) {
   for (const LineReply& reply : submission.replies) {
     if (!reply.code.empty()) {
       AppendRefusal(reply.code, reply.field, reply.message, reply, out_);
-    } else if (submission.refused) {
+    } else if (next < submission.ids.size()) {
+      AppendOk(submission.ids[next++], reply, out_);
+    } else {
       const std::string_view code = CodeOf(submission.refused->kind);
       host_.Refused(code);
       AppendRefusal(code, {}, submission.refused->message, reply, out_);
-    } else {
-      AppendOk(submission.ids[next++], reply, out_);
     }
   }
 }

@@ -183,7 +183,8 @@ Result<bool> Outbox::Shrink(std::size_t pages_max, std::size_t pages_kept) {
 Result<void> Outbox::Checkpoint() { return database_.Execute("PRAGMA wal_checkpoint(TRUNCATE)"); }
 
 Result<void> Outbox::TryWriting() {
-  return Transaction([&] { return reserve_.Bind(1, static_cast<std::int64_t>(reserved_)).Run(); });
+  // Another value than before: SQLite does not write what stays the same.
+  return Transaction([&] { return reserve_.Bind(1, static_cast<std::int64_t>(++reserved_)).Run(); });
 }
 
 }  // namespace outboxd

@@ -48,8 +48,12 @@ Table::Table(const std::string& file) {
   Run("PRAGMA journal_mode = WAL");
   Run("PRAGMA synchronous = FULL");
   Run("PRAGMA wal_autocheckpoint = 4000");
-  Run("CREATE TABLE outbox (seq INTEGER PRIMARY KEY, line TEXT NOT NULL)");
-  Demand(sqlite3_prepare_v2(database_, "INSERT INTO outbox (line) VALUES (?)", -1, &insert_, nullptr) == SQLITE_OK);
+  Run("CREATE TABLE outbox (seq INTEGER PRIMARY KEY, job TEXT NOT NULL, connection TEXT NOT NULL, type TEXT NOT NULL, customer TEXT,"
+      " accepted_ms INTEGER NOT NULL, line TEXT NOT NULL)");
+  constexpr std::string_view kInsert =
+      "INSERT INTO outbox (job, connection, type, customer, accepted_ms, line)"
+      " VALUES ('01JDB3T0C5W7X8Y9Z0ABCDEFGH', 'default', 'track', 'c0000000042', 1700000000000, ?)";
+  Demand(sqlite3_prepare_v2(database_, kInsert.data(), static_cast<int>(kInsert.size()), &insert_, nullptr) == SQLITE_OK);
 }
 
 Table::~Table() {

@@ -60,7 +60,7 @@ struct Fixture {
 
   void ReportDelivered(std::unique_ptr<QueuedJob> job, std::uint64_t ticket) {
     Report report;
-    report.outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200));
+    report.outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200, now));
     report.ticket = ticket;
     clerk->Add(std::move(report));
   }
@@ -100,7 +100,7 @@ TEST_CASE("clerk: outcomes and new jobs share a commit, and the newest ticket co
   CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 1);
 }
 
-TEST_CASE("clerk: past max_jobs a submission is refused as busy, whole, and smaller ones still fit") {
+TEST_CASE("clerk: past max_jobs the jobs that find no room are refused as busy, and none behind them overtakes") {
   Fixture fixture;
   fixture.limits.outbox.max_jobs = 3;
   fixture.Start();
@@ -111,8 +111,9 @@ TEST_CASE("clerk: past max_jobs a submission is refused as busy, whole, and smal
   CHECK_FALSE(done.submissions[0]->refused);
   REQUIRE(done.submissions[1]->refused);
   CHECK(done.submissions[1]->refused->kind == ErrorKind::kBusy);
-  CHECK(done.submissions[1]->ids.empty());
-  CHECK_FALSE(done.submissions[2]->refused);
+  CHECK(done.submissions[1]->ids.size() == 1);
+  CHECK(done.submissions[2]->refused);
+  CHECK(done.submissions[2]->ids.empty());
   CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 3);
   CHECK(fixture.clerk->State().not_accepting.find("max_jobs") != std::string::npos);
 }

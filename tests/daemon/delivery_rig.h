@@ -16,6 +16,7 @@
 
 #include "daemon/clerk.h"
 #include "daemon/dispatcher.h"
+#include "tests/support/fault_vfs.h"
 #include "tests/support/outbox_use.h"
 #include "tests/support/temp_dir.h"
 
@@ -207,6 +208,7 @@ class DeliveryRig : public SubmissionOrigin {
 
   void OnAnswered(std::vector<std::unique_ptr<Submission>>) override {}
 
+  FaultVfs disk;  // without faults: for its speed, as it syncs nothing
   TempDir folder;
   std::filesystem::path file = folder / "outbox.db";
   ConnectionConfig connection;
