@@ -1,0 +1,293 @@
+"""The programs of a benchmark run: starting, measuring and ending them."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import time
+
+
+class BenchError(Exception):
+    """The run cannot go on, or a figure would be wrong."""
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("outboxd", timeout=timeout)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Program:
+    """A child process; its CPU time and peak memory are read from the kernel while it lives."""
+
+    def __init__(self, command, log=None, **options):
+        self.command = [str(word) for word in command]
+        self.log = log
+        with contextlib.ExitStack() as files:
+            err = files.enter_context(open(log, "ab")) if log else None
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, **options)
+        self.pid = self.process.pid
+
+    def cpu_seconds(self):
+        return time.clock_gettime_ns((~self.pid << 3) | 2) / 1e9  # the clock of another process, as clock_getcpuclockid() makes it
+
+    def _memory(self, name):
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(name + ":"):
+                return int(line.split()[1]) * 1024
+        raise BenchError(f"{self.command[0]} has ended")
+
+    def peak_bytes(self):
+        return self._memory("VmHWM")
+
+    def forget_peak(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def result(self, timeout):
+        """Waits for the end and returns the JSON that the program printed."""
+        try:
+            out, _ = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            self.stop()
+            raise BenchError(f"{' '.join(self.command)}: not done after {timeout} s") from error
+        if self.process.returncode != 0:
+            raise BenchError(f"{' '.join(self.command)}: exit code {self.process.returncode}{self.log_tail()}")
+        return json.loads(out)
+
+    def log_tail(self):
+        text = pathlib.Path(self.log).read_text(errors="replace") if self.log else ""
+        return ":\n" + text[-2000:] if text else ""
+
+    def stop(self, patience=60):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Sink(Program):
+    """The Track API that only counts."""
+
+    def __init__(self, bench, **behaviour):
+        super().__init__([bench.program("tests/bench/bench_sink")])
+        self.port = int(self.process.stdout.readline())
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        if behaviour:
+            self.set(**behaviour)
+
+    def _ask(self, method, path):
+        self.connection.request(method, path)
+        return json.loads(self.connection.getresponse().read())
+
+    def set(self, **behaviour):
+        self._ask("POST", "/_set?" + "&".join(f"{name}={value}" for name, value in behaviour.items()))
+
+    def reset(self):
+        self._ask("POST", "/_reset")
+
+    def stats(self):
+        return self._ask("GET", "/_stats")
+
+    def await_delivered(self, count, stall=60):
+        """Waits until `count` events have come in. A minute without any is an error."""
+        best, since = -1, time.monotonic()
+        while True:
+            stats = self.stats()
+            if stats["delivered"] >= count:
+                return stats
+            if stats["delivered"] > best:
+                best, since = stats["delivered"], time.monotonic()
+            elif time.monotonic() - since > stall:
+                raise BenchError(f"only {best} of {count} events were delivered, then none for {stall} s")
+            time.sleep(0.02)
+
+
+class Outboxd(Program):
+    """The daemon under test, in a directory of its own."""
+
+    def __init__(self, bench, directory, sink_url, batch=False, retry=None, extra=""):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(exist_ok=True)
+        self.producer = self.directory / "p.sock"
+        self.admin = self.directory / "a.sock"
+        config = self.directory / "outboxd.yaml"
+        config.write_text(make_config(self.directory, sink_url, batch, retry) + extra)
+        self.started = time.monotonic()
+        super().__init__([bench.program("daemon/outboxd"), "--config", config], log=self.directory / "log")
+        self.ready_seconds = self._await_ready()
+
+    def _await_ready(self):
+        while True:
+            try:
+                if self.ask("GET", "/readyz", timeout=60)[0] == 200:
+                    return time.monotonic() - self.started
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                raise BenchError(f"outboxd did not start{self.log_tail()}")
+            if time.monotonic() - self.started > 120:
+                raise BenchError(f"outboxd is not ready after two minutes{self.log_tail()}")
+            time.sleep(0.002)
+
+    def ask(self, method, path, body=None, timeout=600):
+        """One request to the admin API: status and answer (JSON where it is)."""
+        with contextlib.closing(UnixConnection(self.admin, timeout)) as connection:
+            connection.request(method, path, body=json.dumps(body) if body is not None else None)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            is_json = (answer.getheader("Content-Type") or "").startswith("application/json")
+            return answer.status, json.loads(text) if is_json else text
+
+    def get(self, path):
+        status, answer = self.ask("GET", path)
+        if status != 200:
+            raise BenchError(f"GET {path}: {status} {answer}")
+        return answer
+
+    def post(self, path, body=None):
+        status, answer = self.ask("POST", path, body if body is not None else {})
+        if status != 200:
+            raise BenchError(f"POST {path}: {status} {answer}")
+        return answer
+
+    def pause(self):
+        self.post("/v1/connections/default/pause")
+
+    def resume(self):
+        self.post("/v1/connections/default/resume")
+
+    def milliseconds(self, path, times=5):
+        """The median time of a GET."""
+        spent = []
+        for _ in range(times):
+            start = time.monotonic()
+            self.get(path)
+            spent.append((time.monotonic() - start) * 1000)
+        return statistics.median(spent)
+
+    def waiting(self):
+        return self.get("/v1/status")["outbox"]["jobs"]
+
+    def await_waiting(self, at_most, stall=60):
+        best, since = None, time.monotonic()
+        while (waiting := self.waiting()) > at_most:
+            if best is None or waiting < best:
+                best, since = waiting, time.monotonic()
+            elif time.monotonic() - since > stall:
+                raise BenchError(f"{waiting} jobs wait and none is settled")
+            time.sleep(0.02)
+
+    def file_bytes(self):
+        return sum(file.stat().st_size for file in self.directory.glob("outbox.db*"))
+
+
+def make_config(directory, sink_url, batch, retry):
+    retry_lines = "".join(f"  {name}: {value}\n" for name, value in (retry or {}).items())
+    return (
+        f"outbox: {{path: {directory}/outbox.db, max_jobs: 20000000, max_bytes: 60GiB}}\n"
+        f"listen:\n  producer: {{path: {directory}/p.sock}}\n  admin: {{path: {directory}/a.sock}}\n"
+        "connections:\n  default:\n"
+        f"    base_url: {sink_url}\n    site_id: bench\n    api_key: bench\n    rate_limit: 0\n"
+        + ("    batch: {enabled: true}\n" if batch else "")
+        + (f"retry:\n{retry_lines}" if retry_lines else "")
+        + "log: {level: warn}\n"
+    )
+
+
+class Bench:
+    """Where the programs are and where files go."""
+
+    def __init__(self, build_dir, work_dir):
+        self.build_dir = pathlib.Path(build_dir)
+        self.work_dir = pathlib.Path(work_dir)
+        self._directories = 0
+
+    def program(self, name):
+        return self.build_dir / name
+
+    def new_directory(self):
+        self._directories += 1
+        directory = self.work_dir / str(self._directories)
+        directory.mkdir()
+        return directory
+
+    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c"):
+        return Program(
+            [self.program("tests/bench/bench_feeder"), "--socket", socket_path, "--count", count, "--connections", connections]
+            + ["--window", window, "--first", first, "--customers", customers, "--prefix", prefix],
+            log=self.work_dir / "feeder.log",
+        )
+
+    def feed(self, socket_path, count, **options):
+        with self.feeder(socket_path, count, **options) as feeder:
+            fed = feeder.result(timeout=60 + count / 1000)
+        if fed["refused"]:
+            raise BenchError(f"{fed['refused']} of {count} events were refused: {fed['first_refusal']}")
+        return fed
+
+    def bare_accept(self, count, connections, window):
+        directory = self.new_directory()
+        socket_path = directory / "s.sock"
+        command = [self.program("tests/bench/bench_bare"), "accept", "--socket", socket_path, "--file", directory / "bare.db", "--count", count]
+        with Program(command, log=self.work_dir / "bare.log") as bare:
+            while not socket_path.exists():
+                if bare.process.poll() is not None:
+                    raise BenchError(f"the bare loop did not start{bare.log_tail()}")
+                time.sleep(0.005)
+            fed = self.feed(socket_path, count, connections=connections, window=window)
+            result = bare.result(timeout=60)
+        remove_tree(directory)
+        return {"rate": fed["rate"], "cpu_per_1000": result["cpu_seconds"] / count * 1000, "ack_us": fed["ack_us"], "peak_bytes": result["peak_bytes"]}
+
+    def bare_post(self, sink_url, count, items=0, in_flight=64):
+        command = [self.program("tests/bench/bench_bare"), "post", "--url", sink_url, "--count", count, "--items", items, "--in-flight", in_flight]
+        with Program(command, log=self.work_dir / "bare.log") as bare:
+            result = bare.result(timeout=600)
+        return {"rate": result["rate"], "cpu_per_1000": result["cpu_seconds"] / result["events"] * 1000, "peak_bytes": result["peak_bytes"]}
+
+
+def remove_tree(directory):
+    for path in sorted(pathlib.Path(directory).rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    pathlib.Path(directory).rmdir()
+
+
+def sync_milliseconds(directory, times=100):
+    """The median time of writing 4 KiB and syncing them: the floor under every acknowledgement."""
+    file = pathlib.Path(directory) / "sync"
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY)
+    spent = []
+    try:
+        os.pwrite(descriptor, b"x" * 4096 * times, 0)
+        os.fsync(descriptor)
+        for i in range(times):
+            start = time.monotonic()
+            os.pwrite(descriptor, b"y" * 4096, i * 4096)
+            os.fdatasync(descriptor)
+            spent.append((time.monotonic() - start) * 1000)
+    finally:
+        os.close(descriptor)
+        file.unlink()
+    return statistics.median(spent)
