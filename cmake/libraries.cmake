@@ -10,3 +10,7 @@ find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
+
+# Asio 1.22 frees with operator delete what it took from aligned_alloc.
+add_library(outboxd_asio INTERFACE)
+target_compile_definitions(outboxd_asio INTERFACE ASIO_DISABLE_STD_ALIGNED_ALLOC)

@@ -111,13 +111,14 @@ class BareAccept {
   std::vector<char> buffer_ = std::vector<char>(kReadBytes);
   std::uint64_t lines_ = 0;
   std::uint64_t commits_ = 0;
+  std::size_t unsent_bytes_ = 0;  // over all clients
 };
 
 std::string BareAccept::Run() {
   std::array<epoll_event, 256> ready{};
   const double cpu_before = ProcessCpuSeconds();
-  std::uint64_t answered = 0;
-  while (answered < options_.count) {
+  while (lines_ < options_.count || unsent_bytes_ > 0) {
+    const std::uint64_t lines_before = lines_;
     const int count = epoll_wait(epoll_.number(), ready.data(), static_cast<int>(ready.size()), -1);
     if (count < 0 && errno != EINTR) FailSystem("epoll_wait");
     const auto each = [&](auto work) {
@@ -128,9 +129,8 @@ std::string BareAccept::Run() {
     };
     Accept();
     each([this](Client& client) { Read(client); });
-    commits_ += lines_ > answered ? 1 : 0;
+    commits_ += lines_ > lines_before ? 1 : 0;
     table_.Commit();
-    answered = lines_;
     each([this](Client& client) { Answer(client); });
   }
   JsonWriter json;
@@ -153,6 +153,7 @@ void BareAccept::Read(Client& client) {
   // Until it is empty; the feeder's window bounds that.
   for (;;) {
     const ssize_t count = recv(client.socket.number(), buffer_.data(), buffer_.size(), 0);
+    if (count < 0 && errno != EAGAIN && errno != EINTR) FailSystem("recv");
     if (count <= 0) return;
     client.in.append(buffer_.data(), static_cast<std::size_t>(count));
     InsertLines(client);
@@ -174,8 +175,10 @@ void BareAccept::InsertLines(Client& client) {
 }
 
 void BareAccept::Answer(Client& client) {
+  unsent_bytes_ -= client.out.size();
   for (; client.lines > 0; --client.lines) client.out += kReply;
-  SendSome(client.socket.number(), client.out);
+  if (!SendSome(client.socket.number(), client.out)) throw std::runtime_error("the feeder is gone");
+  unsent_bytes_ += client.out.size();
 }
 
 }  // namespace

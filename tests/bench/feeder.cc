@@ -27,6 +27,7 @@ constexpr int kSilenceMs = 60'000;  // without any reply: the other end hangs
 struct Options {
   std::string socket;
   std::uint64_t count = 100'000;
+  double seconds = 0;  // no more is sent after them; 0: no such end
   std::uint64_t first = 0;
   std::size_t connections = 1;
   std::uint64_t window = 8192;  // over all connections
@@ -62,6 +63,7 @@ class Feeder {
   void Credit(Client& client, std::uint64_t replies);
 
   const Options options_;
+  std::uint64_t count_;  // to send; what was sent, once the time is over
   const EventMaker events_;
   const std::uint64_t window_;  // of one connection
   Descriptor epoll_ = MakeEpoll();
@@ -77,7 +79,10 @@ class Feeder {
 };
 
 Feeder::Feeder(const Options& options)
-    : options_(options), events_(options.events), window_(std::max<std::uint64_t>(1, options.window / options.connections)) {
+    : options_(options),
+      count_(options.count),
+      events_(options.events),
+      window_(std::max<std::uint64_t>(1, options.window / options.connections)) {
   for (std::size_t i = 0; i < options.connections; ++i) clients_.emplace_back().socket = ConnectUnix(options.socket);
   for (std::size_t i = 0; i < clients_.size(); ++i) Watch(epoll_, clients_[i].socket.number(), EPOLLIN | EPOLLOUT | EPOLLET, i);
 }
@@ -85,7 +90,7 @@ Feeder::Feeder(const Options& options)
 void Feeder::Run() {
   std::array<epoll_event, 64> ready{};
   start_ns_ = MonotonicNs();
-  while (ok_ + refused_ < options_.count) {
+  while (ok_ + refused_ < count_) {
     const int count = epoll_wait(epoll_.number(), ready.data(), static_cast<int>(ready.size()), kSilenceMs);
     if (count == 0) throw std::runtime_error("no reply for a minute");
     if (count < 0 && errno != EINTR) FailSystem("epoll_wait");
@@ -99,12 +104,13 @@ void Feeder::Pump(Client& client) {
   do {
     Fill(client);
     if (!SendSome(client.socket.number(), client.out)) throw std::runtime_error("the daemon closed the connection");
-  } while (client.out.empty() && client.unanswered < window_ && sent_ < options_.count);
+  } while (client.out.empty() && client.unanswered < window_ && sent_ < count_);
 }
 
 void Feeder::Fill(Client& client) {
   Sent sent{MonotonicNs(), 0};
-  while (client.unanswered < window_ && sent_ < options_.count && client.out.size() < kWriteBytes) {
+  if (options_.seconds > 0 && static_cast<double>(sent.at_ns - start_ns_) > options_.seconds * 1e9) count_ = sent_;
+  while (client.unanswered < window_ && sent_ < count_ && client.out.size() < kWriteBytes) {
     events_.Append(client.out, options_.first + sent_);
     ++sent_;
     ++sent.lines;
@@ -117,6 +123,7 @@ void Feeder::Read(Client& client) {
   for (;;) {
     const ssize_t count = recv(client.socket.number(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (count == 0 && ok_ + refused_ == count_) return;
     if (count <= 0) throw std::runtime_error("the daemon closed the connection");
     Credit(client, CountReplies(client, {buffer_.data(), static_cast<std::size_t>(count)}));
     // The epoll is edge-triggered: a read that did not fill the buffer emptied the socket, and what comes later wakes again.
@@ -184,6 +191,7 @@ int main(int argc, char** argv) {
   CLI::App app("Feeds events to a producer socket and prints rate and acknowledgement times as JSON");
   app.add_option("--socket", options.socket, "the producer socket")->required();
   app.add_option("--count", options.count, "events to send")->capture_default_str();
+  app.add_option("--seconds", options.seconds, "send no more after these, even if --count is not reached; 0: no such end");
   app.add_option("--first", options.first, "number of the first event")->capture_default_str();
   app.add_option("--connections", options.connections, "connections to open")->capture_default_str()->check(CLI::Range(1, 10'000));
   app.add_option("--window", options.window, "unanswered events over all connections; equal to the connections: one at a time each")

@@ -1,6 +1,6 @@
 """Scenario (g): how cost grows with the jobs that wait."""
 
-import pathlib
+import os
 import time
 
 from programs import BenchError, Outboxd, Sink, remove_tree
@@ -10,7 +10,7 @@ MEGABYTE = 1_000_000
 BACKLOGS = [0, 100_000, 1_000_000, 10_000_000]
 QUICK_BACKLOGS = [0, 100_000, 1_000_000]
 
-HEADS = ["", "waiting", "ready s", "status ms", "list ms", "filtered ms", "accept/s", "p99 ms", "p99.9 ms", "deliver/s", "peak MB", "file MB", "goals"]
+HEADS = ["", "waiting", "ready s", "status ms", "list ms", "filtered ms", "accept/s", "deliver/s", "p99 ms", "p99.9 ms", "peak MB", "file MB", "goals"]
 
 
 def growth(run):
@@ -41,49 +41,50 @@ def _fill(run, directory, sink, backlog, fed):
 
 
 def _measure_step(run, directory, sink, backlog, fed):
-    count = run.size(100_000, 50_000)
-    drop_cache(directory)
+    count = run.size(300_000, 100_000)
+    forget_cached(directory)
     with Outboxd(run.bench, directory, sink.url) as daemon:
         daemon.forget_peak()
-        step = {"backlog": backlog, "ready_seconds": daemon.ready_seconds}
+        step = {"backlog": backlog, "ready_seconds": daemon.ready_seconds, "file_bytes": daemon.file_bytes()}
         step["status_ms"] = daemon.milliseconds("/v1/status")
         step["list_ms"] = daemon.milliseconds("/v1/jobs?limit=100")
         step["filtered_ms"] = daemon.milliseconds("/v1/jobs?limit=100&customer=nobody")
-        step["file_bytes"] = daemon.file_bytes()
         cpu = daemon.cpu_seconds()
         accepted = run.bench.feed(daemon.producer, count, first=fed)
         step["accept_cpu_per_1000"] = (daemon.cpu_seconds() - cpu) / count * 1000
         step["accept_rate"] = accepted["rate"]
         step["ack_us"] = accepted["ack_us"]
-        _deliver(daemon, sink, count, step)
+        fed += count + _deliver(run, daemon, sink, fed + count, step)
         step["status_busy_ms"] = daemon.milliseconds("/v1/status")
         step["peak_bytes"] = daemon.peak_bytes()
         if daemon.waiting() < backlog:
-            raise BenchError("more was delivered than measured")
-    return step, fed + count
+            raise BenchError(f"{backlog - daemon.waiting()} jobs too many were delivered, which makes the next step smaller")
+    return step, fed
 
 
-def _deliver(daemon, sink, count, step):
-    """Lets `count` jobs be delivered, with the backlog behind them."""
+def _deliver(run, daemon, sink, first, step):
+    """Delivers for some seconds, with the backlog behind, while a few producers hand over one job at a time. Returns how many those were."""
     sink.reset()
     cpu = daemon.cpu_seconds()
     start = time.monotonic_ns()
     daemon.resume()
-    while (stats := sink.stats())["delivered"] < count * 0.9:
-        if time.monotonic_ns() - start > 300e9:
-            raise BenchError(f"only {stats['delivered']} of {count} jobs were delivered in five minutes")
-        time.sleep(0.01)
+    fed = run.bench.feed(daemon.producer, 10_000_000, first=first, connections=4, window=4, seconds=run.size(2.5, 1))
+    stats = sink.stats()
+    step["deliver_cpu_per_1000"] = (daemon.cpu_seconds() - cpu) / max(stats["delivered"], 1) * 1000
     daemon.pause()
-    step["deliver_cpu_per_1000"] = (daemon.cpu_seconds() - cpu) / stats["delivered"] * 1000
-    step["deliver_rate"] = stats["delivered"] / (stats["last_ns"] - start) * 1e9
+    step["deliver_rate"] = stats["delivered"] / max(stats["last_ns"] - start, 1) * 1e9
+    step["busy_ack_us"] = fed["ack_us"]
+    step["busy_accept_rate"] = fed["rate"]
+    return fed["ok"]
 
 
-def drop_cache(directory):
-    """As after a reboot, where the kernel lets us: what is read at the start is read from the disk."""
-    try:
-        pathlib.Path("/proc/sys/vm/drop_caches").write_text("1")
-    except OSError:
-        pass
+def forget_cached(directory):
+    """As after a reboot: what is read at the start is read from the disk."""
+    for file in directory.glob("outbox.db*"):
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
 
 
 def _row_of(step, empty):
@@ -92,7 +93,7 @@ def _row_of(step, empty):
         at_most(step["ready_seconds"], 2, "ready in 2 s"),
         at_most(max(step["status_ms"], step["status_busy_ms"]), 50, "status in 50 ms"),
         at_most(step["peak_bytes"], 64 * MEGABYTE, "64 MB"),
-        at_most(step["ack_us"]["p999"], 50_000, "p99.9 of 50 ms"),
+        at_most(step["busy_ack_us"]["p999"], 50_000, "p99.9 of 50 ms while delivering"),
     ]
     if step is not empty:
         for key, name in (("accept_rate", "accept"), ("deliver_rate", "deliver")):
@@ -108,7 +109,7 @@ def growth_table(rows):
         failed = [goal.text for goal in row.goals if not goal.met]
         lines.append([
             "g", f"{step['backlog']:,}", f"{step['ready_seconds']:.2f}", number(step["status_ms"]), number(step["list_ms"]), number(step["filtered_ms"]),
-            number(step["accept_rate"]), number(step["ack_us"]["p99"] / 1000), number(step["ack_us"]["p999"] / 1000), number(step["deliver_rate"]),
+            number(step["accept_rate"]), number(step["deliver_rate"]), number(step["busy_ack_us"]["p99"] / 1000), number(step["busy_ack_us"]["p999"] / 1000),
             f"{step['peak_bytes'] / 1e6:.1f}", f"{step['file_bytes'] / 1e6:,.0f}", "NOT MET: " + "; ".join(failed) if failed else "met",
         ])
     return table(HEADS, lines)

@@ -34,18 +34,29 @@ class Program:
         self.command = [str(word) for word in command]
         self.log = log
         with contextlib.ExitStack() as files:
-            err = files.enter_context(open(log, "ab")) if log else None
+            err = files.enter_context(open(log, "wb")) if log else None
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, **options)
         self.pid = self.process.pid
 
     def cpu_seconds(self):
         return time.clock_gettime_ns((~self.pid << 3) | 2) / 1e9  # the clock of another process, as clock_getcpuclockid() makes it
 
+    def thread_seconds(self):
+        """CPU time by thread name; threads of one name but for a number at its end are added up."""
+        spent = {}
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                name = (task / "comm").read_text().strip().rstrip("0123456789").rstrip("-")
+                spent[name] = spent.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
+            except FileNotFoundError:
+                pass  # it has ended
+        return spent
+
     def _memory(self, name):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(name + ":"):
                 return int(line.split()[1]) * 1024
-        raise BenchError(f"{self.command[0]} has ended")
+        raise BenchError(f"{self.name()} has ended{self.log_tail()}")
 
     def peak_bytes(self):
         return self._memory("VmHWM")
@@ -59,14 +70,17 @@ class Program:
             out, _ = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
             self.stop()
-            raise BenchError(f"{' '.join(self.command)}: not done after {timeout} s") from error
+            raise BenchError(f"{self.name()}: not done after {timeout} s") from error
         if self.process.returncode != 0:
-            raise BenchError(f"{' '.join(self.command)}: exit code {self.process.returncode}{self.log_tail()}")
+            raise BenchError(f"{self.name()} failed{self.log_tail()}")
         return json.loads(out)
 
+    def name(self):
+        return pathlib.Path(self.command[0]).name
+
     def log_tail(self):
-        text = pathlib.Path(self.log).read_text(errors="replace") if self.log else ""
-        return ":\n" + text[-2000:] if text else ""
+        text = pathlib.Path(self.log).read_text(errors="replace").strip() if self.log else ""
+        return ": " + text[-1000:] if text else ""
 
     def stop(self, patience=60):
         if self.process.poll() is None:
@@ -199,6 +213,9 @@ class Outboxd(Program):
                 raise BenchError(f"{waiting} jobs wait and none is settled")
             time.sleep(0.02)
 
+    def outbox_bytes(self):
+        return (self.directory / "outbox.db").stat().st_size
+
     def file_bytes(self):
         return sum(file.stat().st_size for file in self.directory.glob("outbox.db*"))
 
@@ -233,10 +250,10 @@ class Bench:
         directory.mkdir()
         return directory
 
-    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c"):
+    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c", seconds=0):
         return Program(
             [self.program("tests/bench/bench_feeder"), "--socket", socket_path, "--count", count, "--connections", connections]
-            + ["--window", window, "--first", first, "--customers", customers, "--prefix", prefix],
+            + ["--window", window, "--first", first, "--customers", customers, "--prefix", prefix, "--seconds", seconds],
             log=self.work_dir / "feeder.log",
         )
 

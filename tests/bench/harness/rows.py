@@ -96,3 +96,13 @@ def table(heads, lines):
         return "  ".join(text.ljust(widths[i]) if i in left else text.rjust(widths[i]) for i, text in enumerate(line)).rstrip()
 
     return "\n".join(show(line) for line in [heads] + lines)
+
+
+def thread_table(found):
+    """Where the time goes: microseconds of CPU a job, by thread."""
+    timed = [row for row in found if row.extra.get("threads_us")]
+    names = sorted({name for row in timed for name, spent in row.extra["threads_us"].items() if spent >= 0.05})
+    if not timed:
+        return ""
+    lines = [[row.scenario, row.name] + [f"{row.extra['threads_us'].get(name, 0):.1f}" for name in names] + [""] for row in timed]
+    return table(["", "CPU µs a job, by thread"] + names + [""], lines)

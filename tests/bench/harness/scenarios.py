@@ -1,9 +1,10 @@
 """The scenarios: each is a function of a Run and yields rows."""
 
+import contextlib
 import time
 
 from programs import BenchError, Outboxd, Sink, remove_tree
-from rows import Row, at_least, at_most, median_by_rate
+from rows import Goal, Row, at_least, at_most, median_by_rate
 
 # Other programs' figures were measured when the bare libcurl loop made this many requests a second; a goal taken from them is scaled by
 # what it makes in this run, so that a slower or busier machine does not move the verdict.
@@ -17,12 +18,12 @@ MEGABYTE = 1_000_000
 class Run:
     """What the scenarios share: sizes, bare figures measured once, what the version can do."""
 
-    def __init__(self, bench, quick, repeat, report):
+    def __init__(self, bench, quick, repeat, report, profiler=lambda daemon: contextlib.nullcontext()):
         self.bench = bench
         self.quick = quick
         self.repeat = repeat
         self.report = report
-        self.accepting = {}  # figures of the empty outbox, for the table of growth
+        self.profiler = profiler  # a context for what is measured of a daemon
         self._posts = {}
         self._batches = None
 
@@ -56,12 +57,14 @@ class Run:
         return self._batches
 
 
-def _measure(daemon, count, work):
+def _measure(run, daemon, count, work):
     """Runs `work`, which returns at least a rate, and adds what it cost the daemon."""
     daemon.forget_peak()
-    cpu = daemon.cpu_seconds()
-    result = work()
+    threads, cpu = daemon.thread_seconds(), daemon.cpu_seconds()
+    with run.profiler(daemon):
+        result = work()
     result["cpu_per_1000"] = (daemon.cpu_seconds() - cpu) / count * 1000
+    result["threads_us"] = {name: (spent - threads.get(name, 0)) / count * 1e6 for name, spent in daemon.thread_seconds().items()}
     result["peak_bytes"] = daemon.peak_bytes()
     return result
 
@@ -69,7 +72,7 @@ def _measure(daemon, count, work):
 def _row(scenario, name, runs, bare_rate=None):
     run = median_by_rate(runs)
     return Row(scenario, name, run["rate"], run["cpu_per_1000"], run["peak_bytes"], run.get("ack_us"), bare_rate,
-               extra={"rates": [round(each["rate"]) for each in runs]})
+               extra={"rates": [round(each["rate"]) for each in runs], "threads_us": run["threads_us"]})
 
 
 # (a), (b): accept alone
@@ -79,7 +82,7 @@ def _accept_once(run, count, connections, window):
     directory = run.bench.new_directory()
     with Outboxd(run.bench, directory, "http://127.0.0.1:9") as daemon:
         daemon.pause()
-        result = _measure(daemon, count, lambda: run.bench.feed(daemon.producer, count, connections=connections, window=window))
+        result = _measure(run, daemon, count, lambda: run.bench.feed(daemon.producer, count, connections=connections, window=window))
         if daemon.waiting() != count:
             raise BenchError(f"{daemon.waiting()} jobs wait after {count} were accepted")
     remove_tree(directory)
@@ -122,7 +125,7 @@ def _deliver_once(run, count, batch=False, **sink_behaviour):
             fed["doubled"] = sink.stats()["delivered"] - count
             return fed
 
-        result = _measure(daemon, count, work)
+        result = _measure(run, daemon, count, work)
         if result["doubled"]:
             raise BenchError(f"{result['doubled']} events were delivered twice without any failure")
     remove_tree(directory)
@@ -192,23 +195,41 @@ def _drain_once(run, count, batch):
             daemon.await_waiting(0)
             return {"rate": count / (stats["last_ns"] - start) * 1e9}
 
-        result = _measure(daemon, count, work)
+        full_bytes = daemon.outbox_bytes()
+        result = _measure(run, daemon, count, work)
+        result["full_bytes"], result["drained_bytes"] = full_bytes, _settled_file_bytes(daemon)
     remove_tree(directory)
     return result
 
 
+def _settled_file_bytes(daemon):
+    """The outbox's size once it has not changed for a second."""
+    sizes = []
+    while len(sizes) < 40 and (len(sizes) < 5 or len(set(sizes[-5:])) > 1):
+        time.sleep(0.2)
+        sizes.append(daemon.outbox_bytes())
+    return sizes[-1]
+
+
+def _drained(run, name, runs, bare):
+    row = _row("f", name, runs, bare["rate"])
+    worst = max(runs, key=lambda each: each["drained_bytes"])
+    row.extra |= {"full_bytes": worst["full_bytes"], "drained_bytes": worst["drained_bytes"]}
+    row.goals = [
+        at_most(row.peak_bytes, 24 * MEGABYTE, "24 MB"),
+        Goal(f"file shrinks (from {worst['full_bytes'] / 1e6:.0f} to {worst['drained_bytes'] / 1e6:.0f} MB)", worst["drained_bytes"] < worst["full_bytes"]),
+    ]
+    return row
+
+
 def drain(run):
     count = run.size(200_000, 50_000)
-    row = _row("f", "drain a backlog, one a request", [_drain_once(run, count, False) for _ in range(run.repeat)], run.bare_posts()["rate"])
-    row.goals = [at_most(row.peak_bytes, 24 * MEGABYTE, "24 MB")]
-    yield row
+    yield _drained(run, "drain a backlog, one a request", [_drain_once(run, count, False) for _ in range(run.repeat)], run.bare_posts())
+    name = "drain a backlog, v2 batches"
     if not run.has_batches():
-        yield Row("f", "drain a backlog, v2 batches", note="not supported by this version")
+        yield Row("f", name, note="not supported by this version")
         return
-    bare = run.bare_posts(items=1000, in_flight=8)
-    row = _row("f", "drain a backlog, v2 batches", [_drain_once(run, 4 * count, True) for _ in range(run.repeat)], bare["rate"])
-    row.goals = [at_most(row.peak_bytes, 24 * MEGABYTE, "24 MB")]
-    yield row
+    yield _drained(run, name, [_drain_once(run, 4 * count, True) for _ in range(run.repeat)], run.bare_posts(items=1000, in_flight=8))
 
 
 # (h): others beside a lane that stands still
@@ -221,7 +242,6 @@ def beside_stuck_lane(run):
     # next attempts follow quickly too: it fails again and again during the measurement, up to the last attempt.
     retry = {"base": "10ms", "cap": "10ms", "max_attempts": 1000}
     with Sink(run.bench) as sink, Outboxd(run.bench, directory, sink.url, retry=retry) as daemon:
-        sink.set(status=400, customer="none")
         usual = _rate_of_others(run, sink, daemon, count, 0)
         sink.set(status=503, customer="stuck")
         run.bench.feed(daemon.producer, stuck, customers=1, prefix="stuck")
@@ -229,7 +249,7 @@ def beside_stuck_lane(run):
         failed = sink.stats()["failed"]
     remove_tree(directory)
     row = Row("h", f"{count:,} others beside a failing head and {stuck:,} behind it", beside["rate"], beside["cpu_per_1000"], beside["peak_bytes"],
-              beside["ack_us"], run.bare_posts()["rate"], extra={"rate_without": usual["rate"], "failures": failed})
+              beside["ack_us"], run.bare_posts()["rate"], extra={"threads_us": beside["threads_us"], "rate_without": usual["rate"], "failures": failed})
     share = beside["rate"] / usual["rate"]
     row.goals = [at_least(share, 0.7, f"0.70 of the rate without the stuck lane (is {share:.2f} of {usual['rate']:,.0f}/s)")]
     yield row
@@ -243,7 +263,7 @@ def _rate_of_others(run, sink, daemon, count, left):
         fed["rate"] = count / (stats["last_ns"] - fed["start_ns"]) * 1e9
         return fed
 
-    result = _measure(daemon, count, work)
+    result = _measure(run, daemon, count, work)
     daemon.await_waiting(left)
     return result
 
@@ -273,7 +293,7 @@ def redrive(run):
             daemon.await_waiting(0)
             return {"rate": count / (stats["last_ns"] - start) * 1e9}
 
-        result = _measure(daemon, count, work)
+        result = _measure(run, daemon, count, work)
     remove_tree(directory)
     row = _row("i", f"redrive {count:,} dead letters, until delivered", [result], run.bare_posts()["rate"])
     row.extra["redrive_seconds"] = calls["seconds"]
