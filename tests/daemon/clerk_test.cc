@@ -163,7 +163,9 @@ TEST_CASE("clerk: outcomes that cannot be written are kept and written when the 
   fixture.Submit({TrackLine("2")});
   FaultKind kind = FaultKind::kIo;
   SUBCASE("I/O errors") {}
-  SUBCASE("a full disk") { kind = FaultKind::kFull; }
+  SUBCASE("a full disk") {
+    kind = FaultKind::kFull;
+  }
   fixture.vfs.Arm(1, kind, FaultSpan::kFromThenOn);
   Clerk::Done done = fixture.Work();
   REQUIRE(done.submissions[0]->refused);

@@ -72,14 +72,14 @@ TEST_CASE("queue: each answer has its consequence for job and connection") {
     const char* result;
   };
   const std::vector<Row> rows = {
-      {200, 0, 0, GateState::kOpen, "delivered"},        {204, 0, 0, GateState::kOpen, "delivered"},
-      {0, 1, 0, GateState::kThrottled, "deferred"},      {408, 1, 0, GateState::kThrottled, "deferred"},
-      {429, 1, 0, GateState::kThrottled, "deferred"},    {500, 1, 0, GateState::kThrottled, "deferred"},
-      {503, 1, 0, GateState::kThrottled, "deferred"},    {400, 0, 1, GateState::kOpen, "rejected"},
-      {404, 0, 1, GateState::kOpen, "rejected"},         {410, 0, 1, GateState::kOpen, "rejected"},
-      {413, 0, 1, GateState::kOpen, "rejected"},         {422, 0, 1, GateState::kOpen, "rejected"},
-      {451, 0, 1, GateState::kOpen, "rejected"},         {401, 1, 0, GateState::kPaused, "paused_auth"},
-      {403, 1, 0, GateState::kPaused, "paused_auth"},    {301, 1, 0, GateState::kPaused, "paused_region"},
+      {200, 0, 0, GateState::kOpen, "delivered"},       {204, 0, 0, GateState::kOpen, "delivered"},
+      {0, 1, 0, GateState::kThrottled, "deferred"},     {408, 1, 0, GateState::kThrottled, "deferred"},
+      {429, 1, 0, GateState::kThrottled, "deferred"},   {500, 1, 0, GateState::kThrottled, "deferred"},
+      {503, 1, 0, GateState::kThrottled, "deferred"},   {400, 0, 1, GateState::kOpen, "rejected"},
+      {404, 0, 1, GateState::kOpen, "rejected"},        {410, 0, 1, GateState::kOpen, "rejected"},
+      {413, 0, 1, GateState::kOpen, "rejected"},        {422, 0, 1, GateState::kOpen, "rejected"},
+      {451, 0, 1, GateState::kOpen, "rejected"},        {401, 1, 0, GateState::kPaused, "paused_auth"},
+      {403, 1, 0, GateState::kPaused, "paused_auth"},   {301, 1, 0, GateState::kPaused, "paused_region"},
       {307, 1, 0, GateState::kPaused, "paused_region"},
   };
   for (const Row& row : rows) {
@@ -189,8 +189,12 @@ TEST_CASE("queue: a long lane behind a failing head leaves the window to the oth
 TEST_CASE("queue: a backlog much larger than the window is read back and delivered in order") {
   DeliveryRig rig;
   rig.clerk_limits.outbox.max_jobs = 100'000;
-  SUBCASE("window of jobs") { rig.limits.window_jobs = 50; }
-  SUBCASE("window of bytes") { rig.limits.window_bytes = 4'000; }
+  SUBCASE("window of jobs") {
+    rig.limits.window_jobs = 50;
+  }
+  SUBCASE("window of bytes") {
+    rig.limits.window_bytes = 4'000;
+  }
   SUBCASE("window of one job") {
     rig.limits.window_jobs = 1;
     rig.limits.lane_jobs = 1;
@@ -590,7 +594,9 @@ TEST_CASE("queue: after a restart in the middle of everything nothing is lost an
   DeliveryRig rig;
   rig.limits.lane_jobs = 3;
   rig.Start();
-  SUBCASE("a long lane without trouble") { rig.Accept(Lines("1", 1, 30)); }
+  SUBCASE("a long lane without trouble") {
+    rig.Accept(Lines("1", 1, 30));
+  }
   SUBCASE("a long lane and a window smaller than it") {
     rig.limits.window_jobs = 2;
     rig.Accept(Lines("1", 1, 30));

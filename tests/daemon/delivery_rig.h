@@ -219,8 +219,8 @@ class DeliveryRig : public SubmissionOrigin {
   bool leave_out = false;  // the dispatcher counts as behind
   Timestamp now = FromUnixMs(1'700'000'000'000);
   std::deque<Flight> out, probes;
-  std::vector<std::pair<std::string, Sequence>> forgotten;      // customers, and the last job stored when that was done
-  std::vector<std::unique_ptr<Submission>> answered;  // by the last WorkClerk()
+  std::vector<std::pair<std::string, Sequence>> forgotten;  // customers, and the last job stored when that was done
+  std::vector<std::unique_ptr<Submission>> answered;        // by the last WorkClerk()
 
  private:
   using Call = std::function<void(Dispatcher&)>;

@@ -222,7 +222,7 @@ class Walk {
   Operator operator_;
   DeliveryRig rig_;
   std::uint32_t customers_ = 1;
-  std::uint32_t trouble_ = 0;  // per cent of the answers
+  std::uint32_t trouble_ = 0;                                    // per cent of the answers
   std::deque<std::vector<std::vector<std::string>>> submitted_;  // customers of each job of each submission not yet answered
   std::map<std::string, std::vector<Sequence>> accepted_;
   std::map<Sequence, std::vector<std::string>> customers_of_;
@@ -242,8 +242,12 @@ void WalkOften(Operator oper, int runs) {
 
 }  // namespace
 
-TEST_CASE("walk: whatever the Track API answers, order per customer holds and every job ends") { WalkOften(Operator::kAbsent, 80); }
+TEST_CASE("walk: whatever the Track API answers, order per customer holds and every job ends") {
+  WalkOften(Operator::kAbsent, 80);
+}
 
-TEST_CASE("walk: the same with an operator who cancels, forgets, redrives and pauses") { WalkOften(Operator::kPresent, 80); }
+TEST_CASE("walk: the same with an operator who cancels, forgets, redrives and pauses") {
+  WalkOften(Operator::kPresent, 80);
+}
 
 }  // namespace outboxd

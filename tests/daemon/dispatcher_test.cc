@@ -94,7 +94,8 @@ TEST_CASE("dispatcher: each connection gets its own jobs, and trouble on one doe
   fixture.Start({"one", "two"});
   Actions actions = fixture.dispatcher->NewActions();
   fixture.dispatcher->OnCommitted(
-      fixture.Accept({TrackLine("1", "a", "one"), TrackLine("1", "b", "two"), TrackLine("2", "c", "one"), TrackLine("2", "d", "gone")}), actions);
+      fixture.Accept({TrackLine("1", "a", "one"), TrackLine("1", "b", "two"), TrackLine("2", "c", "one"), TrackLine("2", "d", "gone")}),
+      actions);
   REQUIRE(fixture.dispatcher->Pump(kNow, actions));
   REQUIRE(actions.transfers.size() == 3);
   for (const Transfer& transfer : actions.transfers) CHECK(transfer.job->job.connection == transfer.connection);
@@ -167,7 +168,9 @@ TEST_CASE("dispatcher: a connection that left the config pauses and keeps its jo
   CHECK(actions.transfers.empty());
   CHECK(fixture.dispatcher->Find("two")->gate().detail == "not in the config");
 
-  SUBCASE("by a reload") { REQUIRE(fixture.dispatcher->Configure(Fixture::Make({"one", "two"}), fixture.limits, kNow)); }
+  SUBCASE("by a reload") {
+    REQUIRE(fixture.dispatcher->Configure(Fixture::Make({"one", "two"}), fixture.limits, kNow));
+  }
   SUBCASE("by a restart") {
     Committed committed;
     fixture.Write(actions, committed);
@@ -233,7 +236,8 @@ TEST_CASE("dispatcher thread: what is committed is sent, and its outcome reporte
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return !sent.empty(); });
   std::vector<Finished> finished;
-  finished.push_back({std::move(sent.front()), AnswerOf(200), std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()), Milliseconds(1)});
+  finished.push_back(
+      {std::move(sent.front()), AnswerOf(200), std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()), Milliseconds(1)});
   lock.unlock();
   thread.OnFinished(std::move(finished));
   lock.lock();

@@ -91,7 +91,9 @@ TEST_CASE("database: an outbox can be backed up while it is open and written to"
     CHECK_FALSE(reader->BackupTo(folder / "link.db"));
     CHECK_FALSE(std::filesystem::exists(folder / "elsewhere.db"));
   }
-  SUBCASE("a folder that is not there is an error") { CHECK_FALSE(reader->BackupTo(folder / "no" / "copy.db")); }
+  SUBCASE("a folder that is not there is an error") {
+    CHECK_FALSE(reader->BackupTo(folder / "no" / "copy.db"));
+  }
 }
 
 }  // namespace outboxd

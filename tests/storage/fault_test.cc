@@ -58,8 +58,12 @@ TEST_CASE("faults: whichever call to the disk fails, what was accepted is there 
   FaultKind kind = FaultKind::kIo;
   FaultSpan span = FaultSpan::kOnce;
   SUBCASE("an I/O error, once") {}
-  SUBCASE("I/O errors from then on, until it heals") { span = FaultSpan::kFromThenOn; }
-  SUBCASE("a full disk, once") { kind = FaultKind::kFull; }
+  SUBCASE("I/O errors from then on, until it heals") {
+    span = FaultSpan::kFromThenOn;
+  }
+  SUBCASE("a full disk, once") {
+    kind = FaultKind::kFull;
+  }
   SUBCASE("a full disk from then on, until there is room") {
     kind = FaultKind::kFull;
     span = FaultSpan::kFromThenOn;

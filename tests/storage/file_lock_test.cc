@@ -20,7 +20,9 @@ TEST_CASE("file lock: a second owner is turned away with the first one's pid, un
   CHECK_MESSAGE(second.error().message.find("pid " + std::to_string(getpid())) != std::string::npos, second.error().message);
   FileLock moved = std::move(*first);
   CHECK_FALSE(FileLock::Take(folder / "x"));
-  { const FileLock gone = std::move(moved); }
+  {
+    const FileLock gone = std::move(moved);
+  }
   CHECK(FileLock::Take(folder / "x"));
 }
 

@@ -54,7 +54,9 @@ struct Fixture {
   std::string Bytes() const { return ReadFile(file) + ReadFile(file.string() + "-wal"); }
 };
 
-Sequence SequenceNumber(std::uint64_t number) { return Sequence{number}; }
+Sequence SequenceNumber(std::uint64_t number) {
+  return Sequence{number};
+}
 
 }  // namespace
 
@@ -136,7 +138,8 @@ TEST_CASE("outbox: each kind of outcome leaves what it should") {
     Outcome outcome = OutcomeOf(fixture.AcceptOne(), OutcomeKind::kDead, 400);
     REQUIRE(Settle(*fixture.outbox, outcome, kNow));
     CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 0);
-    CHECK(AskText(fixture.file, "SELECT death || ' ' || status || ' ' || attempts FROM dead_letters" + where(*outcome.job)) == "rejected 400 1");
+    CHECK(AskText(fixture.file, "SELECT death || ' ' || status || ' ' || attempts FROM dead_letters" + where(*outcome.job)) ==
+          "rejected 400 1");
     CHECK(AskText(fixture.file, "SELECT line FROM dead_letters" + where(*outcome.job)) == outcome.job->job.line);
     CHECK(AskText(fixture.file, "SELECT cause FROM dead_letters" + where(*outcome.job)) == outcome.cause);
     CHECK(fixture.outbox->Total().dead == 1);
@@ -279,7 +282,8 @@ TEST_CASE("outbox: after forget no byte of the customer is left in the file or i
     deferred.attempt->answer = secret;
     REQUIRE(Settle(*fixture.outbox, deferred, kNow));
     fixture.AcceptOne(TrackLine("neighbour-of-" + std::to_string(count)));
-    fixture.AcceptOne(R"({"type":"track","id":")" + secret + R"(","name":"big","data":{"x":")" + std::string(20'000, 'y') + secret + R"("}})");
+    fixture.AcceptOne(R"({"type":"track","id":")" + secret + R"(","name":"big","data":{"x":")" + std::string(20'000, 'y') + secret +
+                      R"("}})");
   }
   CHECK(fixture.Bytes().find(secret) != std::string::npos);
 

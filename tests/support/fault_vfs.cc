@@ -23,10 +23,18 @@ struct OpenFile {
   sqlite3_file* Real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
 };
 
-OpenFile& Of(sqlite3_file* file) { return *reinterpret_cast<OpenFile*>(file); }
-sqlite3_file* RealOf(sqlite3_file* file) { return Of(file).Real(); }
-FaultVfs& OwnerOf(sqlite3_vfs* vfs) { return *static_cast<FaultVfs*>(vfs->pAppData); }
-sqlite3_vfs* Below(sqlite3_vfs* vfs) { return vfs->pNext; }
+OpenFile& Of(sqlite3_file* file) {
+  return *reinterpret_cast<OpenFile*>(file);
+}
+sqlite3_file* RealOf(sqlite3_file* file) {
+  return Of(file).Real();
+}
+FaultVfs& OwnerOf(sqlite3_vfs* vfs) {
+  return *static_cast<FaultVfs*>(vfs->pAppData);
+}
+sqlite3_vfs* Below(sqlite3_vfs* vfs) {
+  return vfs->pNext;
+}
 
 void Apply(std::string& content, const FaultVfs::Change& change) {
   if (change.size) {
@@ -57,7 +65,9 @@ std::string ContentOf(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-int Close(sqlite3_file* file) { return RealOf(file)->pMethods->xClose(RealOf(file)); }
+int Close(sqlite3_file* file) {
+  return RealOf(file)->pMethods->xClose(RealOf(file));
+}
 
 int Read(sqlite3_file* file, void* buffer, int length, sqlite3_int64 offset) {
   return RealOf(file)->pMethods->xRead(RealOf(file), buffer, length, offset);
@@ -94,25 +104,59 @@ int Sync(sqlite3_file* file, int /*flags*/) {
   return SQLITE_OK;
 }
 
-int FileSize(sqlite3_file* file, sqlite3_int64* size) { return RealOf(file)->pMethods->xFileSize(RealOf(file), size); }
-int Lock(sqlite3_file* file, int level) { return RealOf(file)->pMethods->xLock(RealOf(file), level); }
-int Unlock(sqlite3_file* file, int level) { return RealOf(file)->pMethods->xUnlock(RealOf(file), level); }
-int CheckReservedLock(sqlite3_file* file, int* out) { return RealOf(file)->pMethods->xCheckReservedLock(RealOf(file), out); }
-int FileControl(sqlite3_file* file, int what, void* value) { return RealOf(file)->pMethods->xFileControl(RealOf(file), what, value); }
-int SectorSize(sqlite3_file* file) { return RealOf(file)->pMethods->xSectorSize(RealOf(file)); }
-int DeviceCharacteristics(sqlite3_file* file) { return RealOf(file)->pMethods->xDeviceCharacteristics(RealOf(file)); }
+int FileSize(sqlite3_file* file, sqlite3_int64* size) {
+  return RealOf(file)->pMethods->xFileSize(RealOf(file), size);
+}
+int Lock(sqlite3_file* file, int level) {
+  return RealOf(file)->pMethods->xLock(RealOf(file), level);
+}
+int Unlock(sqlite3_file* file, int level) {
+  return RealOf(file)->pMethods->xUnlock(RealOf(file), level);
+}
+int CheckReservedLock(sqlite3_file* file, int* out) {
+  return RealOf(file)->pMethods->xCheckReservedLock(RealOf(file), out);
+}
+int FileControl(sqlite3_file* file, int what, void* value) {
+  return RealOf(file)->pMethods->xFileControl(RealOf(file), what, value);
+}
+int SectorSize(sqlite3_file* file) {
+  return RealOf(file)->pMethods->xSectorSize(RealOf(file));
+}
+int DeviceCharacteristics(sqlite3_file* file) {
+  return RealOf(file)->pMethods->xDeviceCharacteristics(RealOf(file));
+}
 int ShmMap(sqlite3_file* file, int page, int size, int extend, void volatile** out) {
   return RealOf(file)->pMethods->xShmMap(RealOf(file), page, size, extend, out);
 }
 int ShmLock(sqlite3_file* file, int offset, int count, int flags) {
   return RealOf(file)->pMethods->xShmLock(RealOf(file), offset, count, flags);
 }
-void ShmBarrier(sqlite3_file* file) { RealOf(file)->pMethods->xShmBarrier(RealOf(file)); }
-int ShmUnmap(sqlite3_file* file, int remove) { return RealOf(file)->pMethods->xShmUnmap(RealOf(file), remove); }
+void ShmBarrier(sqlite3_file* file) {
+  RealOf(file)->pMethods->xShmBarrier(RealOf(file));
+}
+int ShmUnmap(sqlite3_file* file, int remove) {
+  return RealOf(file)->pMethods->xShmUnmap(RealOf(file), remove);
+}
 
-constexpr sqlite3_io_methods kMethods = {
-    2,           Close,      Read,          Write,   Truncate, Sync,       FileSize, Lock,   Unlock,
-    CheckReservedLock, FileControl, SectorSize, DeviceCharacteristics, ShmMap,  ShmLock,  ShmBarrier, ShmUnmap, nullptr, nullptr};
+constexpr sqlite3_io_methods kMethods = {2,
+                                         Close,
+                                         Read,
+                                         Write,
+                                         Truncate,
+                                         Sync,
+                                         FileSize,
+                                         Lock,
+                                         Unlock,
+                                         CheckReservedLock,
+                                         FileControl,
+                                         SectorSize,
+                                         DeviceCharacteristics,
+                                         ShmMap,
+                                         ShmLock,
+                                         ShmBarrier,
+                                         ShmUnmap,
+                                         nullptr,
+                                         nullptr};
 
 int Open(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
   OpenFile& open = *new (file) OpenFile{{nullptr}, &OwnerOf(vfs), nullptr};
@@ -136,15 +180,27 @@ int Delete(sqlite3_vfs* vfs, const char* name, int sync_folder) {
   return Below(vfs)->xDelete(Below(vfs), name, sync_folder);
 }
 
-int Access(sqlite3_vfs* vfs, const char* name, int flags, int* out) { return Below(vfs)->xAccess(Below(vfs), name, flags, out); }
+int Access(sqlite3_vfs* vfs, const char* name, int flags, int* out) {
+  return Below(vfs)->xAccess(Below(vfs), name, flags, out);
+}
 int FullPathname(sqlite3_vfs* vfs, const char* name, int length, char* out) {
   return Below(vfs)->xFullPathname(Below(vfs), name, length, out);
 }
-int Randomness(sqlite3_vfs* vfs, int length, char* out) { return Below(vfs)->xRandomness(Below(vfs), length, out); }
-int Sleep(sqlite3_vfs* vfs, int microseconds) { return Below(vfs)->xSleep(Below(vfs), microseconds); }
-int CurrentTime(sqlite3_vfs* vfs, double* out) { return Below(vfs)->xCurrentTime(Below(vfs), out); }
-int LastError(sqlite3_vfs* /*vfs*/, int /*length*/, char* /*out*/) { return 0; }
-int CurrentTimeInt64(sqlite3_vfs* vfs, sqlite3_int64* out) { return Below(vfs)->xCurrentTimeInt64(Below(vfs), out); }
+int Randomness(sqlite3_vfs* vfs, int length, char* out) {
+  return Below(vfs)->xRandomness(Below(vfs), length, out);
+}
+int Sleep(sqlite3_vfs* vfs, int microseconds) {
+  return Below(vfs)->xSleep(Below(vfs), microseconds);
+}
+int CurrentTime(sqlite3_vfs* vfs, double* out) {
+  return Below(vfs)->xCurrentTime(Below(vfs), out);
+}
+int LastError(sqlite3_vfs* /*vfs*/, int /*length*/, char* /*out*/) {
+  return 0;
+}
+int CurrentTimeInt64(sqlite3_vfs* vfs, sqlite3_int64* out) {
+  return Below(vfs)->xCurrentTimeInt64(Below(vfs), out);
+}
 
 }  // namespace
 

@@ -67,8 +67,8 @@ inline Result<void> Settle(Outbox& outbox, const Outcome& outcome, Timestamp now
 inline void CheckCounts(const Outbox& outbox, const std::filesystem::path& file) {
   auto database = Database::Open(file, OpenMode::kReadOnly);
   REQUIRE(database);
-  for (const auto& [table, count] : {std::pair("outbox", &Counts::jobs), std::pair("dead_letters", &Counts::dead),
-                                     std::pair("attempts", &Counts::attempts)}) {
+  for (const auto& [table, count] :
+       {std::pair("outbox", &Counts::jobs), std::pair("dead_letters", &Counts::dead), std::pair("attempts", &Counts::attempts)}) {
     const std::string of_table = std::string("FROM ") + table;
     std::int64_t total = 0;
     for (const auto& [connection, counts] : outbox.CountsByConnection()) {
@@ -77,7 +77,10 @@ inline void CheckCounts(const Outbox& outbox, const std::filesystem::path& file)
       const auto rows = database->Scalar("SELECT count(*) " + of_connection);
       REQUIRE(rows);
       CHECK(*rows == static_cast<std::int64_t>(counts.*count));
-      CHECK(database->Scalar("SELECT " + std::string(table == std::string("outbox") ? "jobs" : table == std::string("attempts") ? "attempts" : "dead") +
+      CHECK(database->Scalar("SELECT " +
+                             std::string(table == std::string("outbox")     ? "jobs"
+                                         : table == std::string("attempts") ? "attempts"
+                                                                            : "dead") +
                              " FROM counters WHERE connection = '" + connection + "'") == *rows);
       total += *rows;
     }
