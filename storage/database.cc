@@ -40,10 +40,7 @@ Failure FailFrom(sqlite3* handle, std::string_view what) {
   message += handle != nullptr ? sqlite3_errmsg(handle) : "out of memory";
   if (system_error != 0) message += " (" + std::generic_category().message(system_error) + ")";
   const ErrorKind kind = KindOf(code, system_error);
-  if (kind == ErrorKind::kCorrupt) {
-    message = std::string(sqlite3_db_filename(handle, "main")) + ": " + sqlite3_errmsg(handle) +
-              "; the outbox is damaged: keep a copy of it and of its -wal file, restore a backup, or save what can be read as docs/operations.md tells";
-  }
+  if (kind == ErrorKind::kCorrupt) return Failure(DamagedFile(sqlite3_db_filename(handle, "main"), sqlite3_errmsg(handle)));
   return Fail(kind, std::move(message));
 }
 
@@ -57,6 +54,13 @@ Result<void> SyncFile(const std::filesystem::path& file) {
 }
 
 }  // namespace
+
+Error DamagedFile(const std::filesystem::path& file, std::string_view detail) {
+  return {ErrorKind::kCorrupt,
+          file.string() + ": " + std::string(detail) +
+              "; the outbox is damaged: keep a copy of it and of its -wal file, restore a backup, or save what can be read as docs/operations.md tells",
+          {}};
+}
 
 Statement::Statement(Statement&& other) noexcept
     : statement_(std::exchange(other.statement_, nullptr)), database_(std::exchange(other.database_, nullptr)) {}

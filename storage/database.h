@@ -20,6 +20,9 @@ namespace outboxd {
 
 class Database;
 
+// kCorrupt, telling the operator what to do about `file`.
+Error DamagedFile(const std::filesystem::path& file, std::string_view detail);
+
 // A prepared statement. Bind from index 1, Step until false, read columns from index 0, Reset to use it again.
 class Statement {
  public:

@@ -34,9 +34,12 @@ Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t see
   Result<Database> database = OpenForWriting(file);
   if (!database) return Failure(database.error());
   Outbox outbox(std::move(*lock), std::move(*database), seed);
-  if (Result<void> prepared = outbox.Prepare(); !prepared) return Failure(prepared.error());
-  if (Result<void> loaded = outbox.LoadCounts(); !loaded) return Failure(loaded.error());
-  return outbox;
+  Result<void> ready = outbox.Prepare();
+  if (ready) ready = outbox.LoadCounts();
+  if (ready) return outbox;
+  // Our own statements do not fit the schema that the file says it has.
+  if (ready.error().kind == ErrorKind::kInternal) return Failure(DamagedFile(file, ready.error().message));
+  return Failure(ready.error());
 }
 
 Result<void> Outbox::Prepare() {

@@ -446,6 +446,21 @@ TEST_CASE("outbox: an outbox whose creation was interrupted is created again") {
   CHECK(Ask(file, "SELECT reserved FROM sequence") == 1);
 }
 
+TEST_CASE("outbox: a file whose schema lost a table is refused as damaged") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  REQUIRE(Outbox::Open(file, 7));
+  {
+    auto database = Database::Open(file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("DROP TABLE dead_letters"));
+  }
+  const auto opened = Outbox::Open(file, 7);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().kind == ErrorKind::kCorrupt);
+  CHECK(opened.error().message.find(file.string()) != std::string::npos);
+}
+
 TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; it never crashes us") {
   Fixture fixture;
   for (int count = 0; count < 60; ++count) fixture.BuryOne(TrackLine(std::to_string(count), std::string(90, 'n')));
