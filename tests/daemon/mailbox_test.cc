@@ -135,4 +135,23 @@ TEST_CASE("mailbox: a reader with a timeout comes back empty-handed and is told 
 }
 
 }  // namespace
+
+TEST_CASE("mailbox: a patient message waits for company, and an urgent one ends the wait") {
+  Mailbox<int> mailbox(10);
+  std::vector<int> out;
+  REQUIRE(mailbox.PostPatiently(1, std::chrono::hours(1)));
+  REQUIRE(mailbox.PostPatiently(2, std::chrono::hours(1)));
+  REQUIRE(mailbox.Post(3));
+  CHECK(mailbox.TakeAll(out));
+  CHECK(out == std::vector<int>{1, 2, 3});
+  REQUIRE(mailbox.PostPatiently(4, std::chrono::microseconds(1)));
+  CHECK(mailbox.TakeAll(out));
+  CHECK(out == std::vector<int>{4});
+  REQUIRE(mailbox.PostPatiently(5, std::chrono::hours(1)));
+  mailbox.Close();
+  CHECK(mailbox.TakeAll(out));
+  CHECK(out == std::vector<int>{5});
+  CHECK_FALSE(mailbox.PostPatiently(6, std::chrono::hours(1)));
+}
+
 }  // namespace outboxd
