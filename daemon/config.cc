@@ -22,6 +22,9 @@ using std::chrono::seconds;
 constexpr std::size_t kConfigBytes = 1 << 20;
 constexpr std::size_t kSocketPathBytes = 107;  // sockaddr_un's, without its NUL
 constexpr std::size_t kGroupNameBytes = 32;
+// What recording outcomes can take on the disk: a full log not yet folded into the file, as much again until the next fold, and what
+// producers hand over between two looks at the free space. With less, the outbox itself can fill the disk to the last byte and stay so.
+constexpr std::uint64_t kHeadroomBytes = 64ULL << 20;
 
 constexpr std::uint64_t kKilobyte = 1000;
 constexpr std::uint64_t kMebibyte = 1 << 20;
@@ -71,7 +74,7 @@ void ReadOutbox(ConfigSection section, OutboxConfig& outbox) {
   section.Path("path", outbox.path);
   section.Count("max_jobs", outbox.max_jobs, 1, 1'000'000'000);
   section.Size("max_bytes", outbox.max_bytes, 100 * kKilobyte, 100 * kTerabyte);
-  section.Size("min_free_bytes", outbox.min_free_bytes, 0, 100 * kTerabyte);
+  section.Size("min_free_bytes", outbox.min_free_bytes, kHeadroomBytes, 100 * kTerabyte);
   section.Finish();
 }
 

@@ -211,7 +211,7 @@ TEST_CASE("config: one connection with its credentials is enough") {
 
 TEST_CASE("config: every kind of value is read") {
   const Config config = Good(R"(
-outbox: {path: /a/b.db, max_jobs: 5, max_bytes: 300000, min_free_bytes: 0}
+outbox: {path: /a/b.db, max_jobs: 5, max_bytes: 300000, min_free_bytes: 65MiB}
 listen:
   producer: {path: /r/p.sock, mode: 0600, group: wheel}
   admin: {path: /r/a.sock, mode: "666"}
@@ -237,7 +237,7 @@ workers: 4
 drain_timeout: 0s
 log: {level: debug}
 )");
-  CHECK(All(config.outbox) == std::tuple("/a/b.db", 5U, 300000U, 0U));
+  CHECK(All(config.outbox) == std::tuple("/a/b.db", 5U, 300000U, 65U << 20));
   CHECK(All(config.producer) == std::tuple("/r/p.sock", 0600U, "wheel"));
   CHECK(config.admin.mode == 0666);
   const ConnectionConfig& connection = config.connections.at("eu-1");
@@ -402,6 +402,7 @@ TEST_CASE("config: durations and sizes are refused without a unit or out of rang
       {WithConnection("outbox: {max_bytes: 1.5GiB}"), "outbox.max_bytes: must be a size"},
       {WithConnection("outbox: {max_bytes: 99999999TiB}"), "outbox.max_bytes: must be a size"},
       {WithConnection("outbox: {max_bytes: 1kB}"), "outbox.max_bytes: must be from 100kB to 100TB, not \"1kB\""},
+      {WithConnection("outbox: {min_free_bytes: 16MiB}"), "outbox.min_free_bytes: must be from 64MiB to 100TB, not \"16MiB\""},
       {WithConnection("limits: {line_bytes: 17MiB}"), "limits.line_bytes: must be from 256 to 16MiB"},
       {WithConnection("limits: {line_bytes: 1MiB, intake_bytes: 64kB}"),
        "limits.intake_bytes: intake_bytes must not be less than line_bytes"},
