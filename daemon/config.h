@@ -123,4 +123,7 @@ struct Credentials {
 // (site id) a colon, is an error that names the key and never shows the value.
 Result<Credentials> ReadCredentials(const ConnectionConfig& connection);
 
+// That `ca_file`, where there is one, can be read and holds certificates in PEM: otherwise each request would fail for it.
+Result<void> CheckCaFile(const ConnectionConfig& connection);
+
 }  // namespace outboxd

@@ -8,6 +8,7 @@ namespace {
 using config_values::CredentialKind;
 
 constexpr std::size_t kCredentialBytes = 4096;
+constexpr std::size_t kCaFileBytes = 16 << 20;  // the system's own store has 200 KiB
 
 Result<std::string> ReadCredential(const CredentialSource& source, CredentialKind kind, const std::string& key) {
   std::string text = source.value;
@@ -33,6 +34,17 @@ Result<Credentials> ReadCredentials(const ConnectionConfig& connection) {
   Result<std::string> api_key = ReadCredential(connection.api_key, CredentialKind::kApiKey, prefix + "api_key");
   if (!api_key) return Failure(api_key.error());
   return Credentials{std::move(*site_id), std::move(*api_key)};
+}
+
+Result<void> CheckCaFile(const ConnectionConfig& connection) {
+  if (connection.ca_file.empty()) return {};
+  const std::string key = "connections." + connection.name + ".ca_file";
+  const Result<std::string> content = ReadSmallFile(connection.ca_file, kCaFileBytes);
+  if (!content) return Fail(content.error().kind, key + ": " + content.error().message, key);
+  if (content->find("-----BEGIN ") == std::string::npos) {
+    return Fail(ErrorKind::kInvalid, key + ": " + connection.ca_file.string() + " holds no certificate in PEM", key);
+  }
+  return {};
 }
 
 }  // namespace outboxd

@@ -7,6 +7,7 @@ Result<Endpoints> MakeEndpoints(const Config& config) {
   for (const auto& [name, connection] : config.connections) {
     Result<Credentials> credentials = ReadCredentials(connection);
     if (!credentials) return Failure(credentials.error());
+    if (Result<void> trust = CheckCaFile(connection); !trust) return Failure(trust.error());
     endpoints.emplace(name, std::make_shared<const Endpoint>(Endpoint{connection, std::move(*credentials)}));
   }
   return endpoints;

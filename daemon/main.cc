@@ -80,12 +80,13 @@ int Run(Config config) {
   return 0;
 }
 
-int Check(const Config& config) {
+// The files that the config names.
+Result<void> CheckFiles(const Config& config) {
   for (const auto& [name, connection] : config.connections) {
-    if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) return Complain(credentials.error(), kExitConfig);
+    if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) return Failure(credentials.error());
+    if (Result<void> trust = CheckCaFile(connection); !trust) return trust;
   }
-  std::cout << config.file.string() << ": ok\n";
-  return 0;
+  return {};
 }
 
 }  // namespace
@@ -106,5 +107,8 @@ int main(int argc, char** argv) {
   }
   outboxd::Result<outboxd::Config> config = outboxd::LoadConfig(config_path);
   if (!config) return outboxd::Complain(config.error(), outboxd::kExitConfig);
-  return check ? outboxd::Check(*config) : outboxd::Run(std::move(*config));
+  if (const outboxd::Result<void> files = outboxd::CheckFiles(*config); !files) return outboxd::Complain(files.error(), outboxd::kExitConfig);
+  if (!check) return outboxd::Run(std::move(*config));
+  std::cout << config->file.string() << ": ok\n";
+  return 0;
 }

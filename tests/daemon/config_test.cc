@@ -576,3 +576,21 @@ TEST_CASE("credentials: a pipe in the file's place is refused instead of waited 
   REQUIRE_FALSE(credentials);
   CHECK(credentials.error().message.find("it is not a regular file") != std::string::npos);
 }
+
+TEST_CASE("credentials: a ca_file that cannot be read or holds no certificate is refused with its key") {
+  const TemporaryDirectory directory;
+  ConnectionConfig connection;
+  connection.name = "main";
+  CHECK(CheckCaFile(connection));  // the system's store
+  connection.ca_file = directory.path() / "absent.pem";
+  const Result<void> absent = CheckCaFile(connection);
+  REQUIRE_FALSE(absent);
+  CHECK(absent.error().message == "connections.main.ca_file: cannot read " + connection.ca_file.string() + ": No such file or directory");
+  connection.ca_file = directory.Write("key.der", "0123");
+  const Result<void> garbage = CheckCaFile(connection);
+  REQUIRE_FALSE(garbage);
+  CHECK(garbage.error().field == "connections.main.ca_file");
+  CHECK(garbage.error().message.find("holds no certificate in PEM") != std::string::npos);
+  connection.ca_file = directory.Write("ca.pem", "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n");
+  CHECK(CheckCaFile(connection));
+}

@@ -93,6 +93,22 @@ TEST_CASE("config: a text that is no config keeps the daemon from starting") {
   CHECK(missing.err.find(daemon.ConfigFile().string()) != std::string::npos);
 }
 
+TEST_CASE("config: a file it names that is missing or wrong keeps the daemon from starting, as a wrong value does") {
+  SimUnderTest sim;
+  for (const char* key : {"api_key_file", "ca_file"}) {
+    INFO("key ", std::string(key));
+    DaemonUnderTest daemon(sim, {}, Launch::kLater);
+    const std::filesystem::path file = daemon.Dir() / "no-such-file";
+    if (std::string_view(key) == "api_key_file") daemon.SetConfig("connections.default.api_key", "");
+    daemon.SetConfig("connections.default." + std::string(key), Quoted(file.string()));
+    const Finished finished = daemon.RunToEnd();
+    INFO("stderr ", finished.err);
+    CHECK(finished.status.code == kExitConfig);
+    CHECK(finished.err.find("connections.default." + std::string(key) + ": cannot read " + file.string()) != std::string::npos);
+    CHECK(daemon.RunToEnd({"--check"}).status.code == kExitConfig);
+  }
+}
+
 TEST_CASE("config: several problems are told at once") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"workers", "0"}, {"retry.base", "never"}, {"log.level", "loud"}}, Launch::kLater);
