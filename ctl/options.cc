@@ -10,17 +10,14 @@
 namespace outboxd {
 namespace {
 
-Result<Config> ReadConfig(const Globals& globals) {
-  AssumeCredentialsDirectory();
-  return LoadConfig(globals.config.empty() ? std::filesystem::path(kDefaultConfigPath) : std::filesystem::path(globals.config));
-}
-
-Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given, SocketConfig Config::*socket) {
+Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given, SocketConfig Sockets::*socket) {
   if (!given.empty()) return std::filesystem::path(given);
-  const Result<Config> config = ReadConfig(globals);
-  if (config) return ((*config).*socket).path;
-  if (!globals.config.empty()) return tl::unexpected(config.error());
-  return (Config().*socket).path;
+  const std::filesystem::path file = globals.config.empty() ? std::filesystem::path(kDefaultConfigPath) : std::filesystem::path(globals.config);
+  const Result<Sockets> sockets = LoadSockets(file);
+  if (sockets) return ((*sockets).*socket).path;
+  if (!globals.config.empty()) return tl::unexpected(sockets.error());
+  const Config defaults;
+  return (Sockets{defaults.producer, defaults.admin}.*socket).path;
 }
 
 Result<std::string> WholeSeconds(const std::string& text) {
@@ -41,10 +38,10 @@ void AddGlobals(CLI::App& app, Globals& globals) {
 }
 
 Result<std::filesystem::path> AdminSocket(const Globals& globals) {
-  return FindSocket(globals, globals.socket, &Config::admin);
+  return FindSocket(globals, globals.socket, &Sockets::admin);
 }
 Result<std::filesystem::path> ProducerSocket(const Globals& globals) {
-  return FindSocket(globals, globals.producer, &Config::producer);
+  return FindSocket(globals, globals.producer, &Sockets::producer);
 }
 
 void AssumeCredentialsDirectory() {

@@ -228,16 +228,32 @@ Config ReadRoot(ConfigSection root, const std::filesystem::path& file) {
   return config;
 }
 
-Config ReadDocuments(const std::string& text, const std::filesystem::path& file, ConfigFindings& findings) {
+Config ReadListenOnly(ConfigSection root, const std::filesystem::path& file) {
+  Config config;
+  config.file = file;
+  ReadListen(root.Child("listen"), config);
+  return config;
+}
+
+using RootReader = Config (*)(ConfigSection, const std::filesystem::path&);
+
+Config ReadDocuments(const std::string& text, const std::filesystem::path& file, ConfigFindings& findings, RootReader read) {
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);
     if (documents.size() > 1) findings.Add(LineOf(documents[1].Mark()), "", "a second document begins here; a config is one");
     const ConfigNode root = documents.empty() ? ConfigNode() : TreeBuilder(findings).Build(documents.front());
-    return ReadRoot(ConfigSection::Root(findings, root), file);
+    return read(ConfigSection::Root(findings, root), file);
   } catch (const YAML::Exception& error) {
     findings.Add(LineOf(error.mark), "", "not valid YAML: " + EscapeForTerminal(error.msg));
     return {};
   }
+}
+
+Result<Config> Parse(const std::string& text, const std::filesystem::path& file, RootReader read) {
+  ConfigFindings findings(file);
+  Config config = ReadDocuments(text, file, findings, read);
+  if (!findings.empty()) return findings.ToFailure();
+  return config;
 }
 
 }  // namespace
@@ -260,15 +276,18 @@ Result<Config> LoadConfig(const std::filesystem::path& file) {
 }
 
 Result<Config> ParseConfig(const std::string& text, const std::filesystem::path& file) {
-  ConfigFindings findings(file);
-  Config config = ReadDocuments(text, file, findings);
-  if (!findings.empty()) return findings.ToFailure();
-  return config;
+  return Parse(text, file, ReadRoot);
+}
+
+Result<Sockets> LoadSockets(const std::filesystem::path& file) {
+  const Result<std::string> text = ReadSmallFile(file, kConfigBytes);
+  if (!text) return Failure(text.error());
+  return Parse(*text, file, ReadListenOnly).map([](const Config& config) { return Sockets{config.producer, config.admin}; });
 }
 
 std::vector<std::string> KnownConfigKeys() {
   ConfigFindings findings("");
-  (void)ReadDocuments("connections: {NAME: {}}", "", findings);
+  (void)ReadDocuments("connections: {NAME: {}}", "", findings, ReadRoot);
   return {findings.Known().begin(), findings.Known().end()};
 }
 

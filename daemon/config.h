@@ -110,6 +110,13 @@ Result<Config> LoadConfig(const std::filesystem::path& file);
 // The same for the text of a config; `file` is only named.
 Result<Config> ParseConfig(const std::string& text, const std::filesystem::path& file);
 
+struct Sockets {
+  SocketConfig producer, admin;
+};
+
+// Only where the sockets are, whatever else the file holds: a client has neither the daemon's environment nor its credentials.
+Result<Sockets> LoadSockets(const std::filesystem::path& file);
+
 // Every key there is, as "limits.line_bytes", sorted; "NAME" stands for a connection's name.
 std::vector<std::string> KnownConfigKeys();
 

@@ -378,12 +378,14 @@ TEST_CASE("maintenance: backup names an absolute path, forget needs --yes, reloa
 
 const char* kConfig = "listen:\n  producer: {path: P}\n  admin: {path: A}\nconnections:\n  default: {site_id: s, api_key: k}\n";
 
-std::string ConfigFor(const TempFolder& folder) {
+std::string ConfigText(const TempFolder& folder) {
   std::string text = kConfig;
   text.replace(text.find("path: P"), 7, "path: " + (folder / "producer.sock").string());
   text.replace(text.find("path: A"), 7, "path: " + (folder / "admin.sock").string());
-  return folder.Write("outboxd.yaml", text);
+  return text;
 }
+
+std::string ConfigFor(const TempFolder& folder) { return folder.Write("outboxd.yaml", ConfigText(folder)); }
 
 TEST_CASE("check: a good config and its credentials end with 0, a bad one with 1 and what is wrong") {
   const TempFolder folder;
@@ -411,6 +413,18 @@ TEST_CASE("outboxctl: --config tells where the sockets are") {
   CHECK(RunCtl({"reload", "--config", config}).code == 0);
   CHECK(RunCtl({"--config", config, "send", "destroy", "--id", "1"}).out == "J\n");
   CHECK(RunCtl({"reload", "--config", (folder / "absent.yaml").string()}).code == 2);
+}
+
+TEST_CASE("outboxctl: the sockets are found in a config that only the daemon can read as a whole") {
+  const TempFolder folder;
+  FakeAdmin admin(folder / "admin.sock", [](const AdminRequest&) { return AdminAnswer{200, R"({"reloaded":true})"}; });
+  std::string text = ConfigText(folder);
+  text.replace(text.find("api_key: k"), 10, "api_key: \"${OUTBOXD_TEST_UNSET}\"");
+  const std::string of_the_daemons_environment = folder.Write("environment.yaml", text);
+  CHECK(RunCtl({"reload", "--config", of_the_daemons_environment}).code == 0);
+  CHECK(RunCtl({"check", of_the_daemons_environment}).code == 1);
+  const std::string half_edited = folder.Write("half-edited.yaml", text + "wrokers: 2\n");
+  CHECK(RunCtl({"reload", "--config", half_edited}).code == 0);
 }
 
 struct ProducerFixture {
