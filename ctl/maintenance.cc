@@ -1,4 +1,6 @@
 // outboxctl check, backup, forget, reload, metrics.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
@@ -14,7 +16,36 @@
 namespace outboxd {
 namespace {
 
-void PrintCheck(const Context& context, const std::string& file, const Result<Config>& config, const std::vector<std::string>& problems) {
+struct Findings {
+  std::vector<std::string> problems;
+  std::vector<std::string> unchecked;  // what cannot be told from here, and why
+};
+
+// What the service manager hands over exists only while the daemon runs, for the daemon and root.
+bool AreHandedOver(const ConnectionConfig& connection) {
+  const std::filesystem::path place(kAssumedCredentialsDirectory);
+  const bool named = connection.site_id.file.parent_path() == place || connection.api_key.file.parent_path() == place;
+  return named && ::access(place.c_str(), X_OK) != 0;
+}
+
+Findings Examine(const Result<Config>& config) {
+  Findings findings;
+  if (!config) {
+    findings.problems.push_back(config.error().message);
+    return findings;
+  }
+  for (const auto& [name, connection] : config->connections) {
+    if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) {
+      const bool out_of_sight = credentials.error().kind == ErrorKind::kIo && AreHandedOver(connection);
+      (out_of_sight ? findings.unchecked : findings.problems).push_back(credentials.error().message);
+    }
+    if (const Result<void> trust = CheckCaFile(connection); !trust) findings.problems.push_back(trust.error().message);
+  }
+  return findings;
+}
+
+void PrintCheck(const Context& context, const std::string& file, const Result<Config>& config, const Findings& findings) {
+  const auto& [problems, unchecked] = findings;
   const Console& console = context.console;
   if (context.globals.json) {
     JsonWriter writer;
@@ -24,17 +55,19 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
     }
     writer.EndArray().Key("errors").Array();
     for (const std::string& problem : problems) writer.String(problem);
+    writer.EndArray().Key("unchecked").Array();
+    for (const std::string& reason : unchecked) writer.String(reason);
     console.out << writer.EndArray().EndObject().Text() << '\n';
   }
-  if (!problems.empty()) {
-    for (const std::string& problem : problems) Report(console, Error{ErrorKind::kInvalid, problem, {}});
-    return;
-  }
-  if (context.globals.json) return;
+  for (const std::string& problem : problems) Report(console, Error{ErrorKind::kInvalid, problem, {}});
+  if (!problems.empty() || context.globals.json) return;
   console.out << EscapeForTerminal(file) << ": " << Paint(console, Colour::kGreen, "ok") << ", " << config->connections.size()
               << (config->connections.size() == 1 ? " connection" : " connections") << '\n';
   for (const auto& [name, connection] : config->connections) {
     console.out << "  " << EscapeForTerminal(name) << " → " << EscapeForTerminal(connection.BaseUrl(std::nullopt)) << '\n';
+  }
+  for (const std::string& reason : unchecked) {
+    console.out << "not checked, the service manager hands it over to the running daemon alone: " << EscapeForTerminal(reason) << '\n';
   }
 }
 
@@ -44,17 +77,9 @@ int Check(const Context& context, const std::string& given) {
                                                              : std::string(kDefaultConfigPath);
   AssumeCredentialsDirectory();
   const Result<Config> config = LoadConfig(file);
-  std::vector<std::string> problems;
-  if (!config) {
-    problems.push_back(config.error().message);
-  } else {
-    for (const auto& [name, connection] : config->connections) {
-      const Result<Credentials> credentials = ReadCredentials(connection);
-      if (!credentials) problems.push_back(credentials.error().message);
-    }
-  }
-  PrintCheck(context, file, config, problems);
-  return problems.empty() ? kExitDone : kExitRefused;
+  const Findings findings = Examine(config);
+  PrintCheck(context, file, config, findings);
+  return findings.problems.empty() ? kExitDone : kExitRefused;
 }
 
 // The daemon has another working directory.

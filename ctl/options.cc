@@ -46,7 +46,7 @@ Result<std::filesystem::path> ProducerSocket(const Globals& globals) {
 
 void AssumeCredentialsDirectory() {
   constexpr int kKeep = 0;
-  ::setenv("CREDENTIALS_DIRECTORY", "/run/credentials/outboxd.service", kKeep);
+  ::setenv("CREDENTIALS_DIRECTORY", kAssumedCredentialsDirectory, kKeep);
 }
 
 bool Filter::IsEmpty() const {

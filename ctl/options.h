@@ -31,6 +31,7 @@ Result<std::filesystem::path> AdminSocket(const Globals& globals);
 Result<std::filesystem::path> ProducerSocket(const Globals& globals);
 
 // A config may name systemd's credentials directory, which only the daemon's own environment has: sets it to the place systemd uses.
+inline constexpr const char* kAssumedCredentialsDirectory = "/run/credentials/outboxd.service";
 void AssumeCredentialsDirectory();
 
 using Query = std::vector<std::pair<std::string, std::string>>;

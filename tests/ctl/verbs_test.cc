@@ -1,8 +1,10 @@
 // Every verb of outboxctl against a daemon whose answers are written here.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "ctl/options.h"
 #include "tests/ctl/fake_daemon.h"
 
 namespace outboxd::test {
@@ -395,7 +397,7 @@ TEST_CASE("check: a good config and its credentials end with 0, a bad one with 1
   CHECK(Contains(ran.out, "ok, 1 connection"));
   CHECK_FALSE(Contains(ran.out, "s:k"));
   const Ran json = RunCtl({"check", "--config", good, "--json"});
-  CHECK(json.out == R"({"ok":true,"file":")" + good + R"(","connections":["default"],"errors":[]})" + "\n");
+  CHECK(json.out == R"({"ok":true,"file":")" + good + R"(","connections":["default"],"errors":[],"unchecked":[]})" + "\n");
   const Ran bad = RunCtl({"check", folder.Write("bad.yaml", "nonsense: 1\n")});
   CHECK(bad.code == 1);
   CHECK(Contains(bad.err, "nonsense"));
@@ -403,6 +405,21 @@ TEST_CASE("check: a good config and its credentials end with 0, a bad one with 1
       folder.Write("secret.yaml", "connections:\n  default: {site_id: s, api_key_file: " + (folder / "none").string() + "}\n");
   CHECK(RunCtl({"check", secret}).code == 1);
   CHECK(RunCtl({"check", (folder / "absent.yaml").string()}).code == 1);
+}
+
+TEST_CASE("check: credentials that the service manager hands to the daemon alone are told apart from missing ones") {
+  if (::access(kAssumedCredentialsDirectory, X_OK) == 0) return;  // outboxd runs on this host, and we may look
+  const TempFolder folder;
+  const std::string place = "\"${CREDENTIALS_DIRECTORY}/";
+  const std::string config =
+      folder.Write("unit.yaml", "connections:\n  default: {site_id_file: " + place + "site_id\", api_key_file: " + place + "api_key\"}\n");
+  const Ran ran = RunCtl({"check", config});
+  CHECK(ran.code == 0);
+  CHECK(Contains(ran.out, "ok, 1 connection"));
+  CHECK(Contains(ran.out, "not checked"));
+  const Ran json = RunCtl({"check", config, "--json"});
+  CHECK(Contains(json.out, R"("ok":true)"));
+  CHECK(Contains(json.out, R"("errors":[],"unchecked":["connections.default.site_id_file: cannot read )"));
 }
 
 TEST_CASE("outboxctl: --config tells where the sockets are") {
