@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -82,6 +83,9 @@ int Check(const Context& context, const std::string& given) {
   return findings.problems.empty() ? kExitDone : kExitRefused;
 }
 
+// Under systemd the daemon has a /tmp and /var/tmp of its own, which are gone after its next stop: no place for a backup.
+bool IsOutOfSight(const std::filesystem::path& path) { return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT; }
+
 // The daemon has another working directory.
 int Backup(const Context& context, const std::string& file) {
   std::error_code failed;
@@ -89,12 +93,18 @@ int Backup(const Context& context, const std::string& file) {
   if (failed) return Report(context.console, Error{ErrorKind::kIo, "no working directory: " + failed.message(), {}});
   JsonWriter body;
   body.Object().Key("path").String(path.lexically_normal().string()).EndObject();
-  return AskAndPrint(
+  const int code = AskAndPrint(
       context, [&](AdminClient& client) { return client.Post("/v1/backup", body.Text(), Patience::kAsLongAsItTakes); },
       [&](const JsonValue& answer) {
         const auto bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(answer["bytes"].Int(), 0));
         context.console.out << FormatBytes(bytes) << " written to " << EscapeForTerminal(answer["path"].String()) << '\n';
       });
+  if (code != kExitDone || !IsOutOfSight(path)) return code;
+  return Report(context.console, Error{ErrorKind::kIo,
+                                       "the daemon says so, but " + path.string() +
+                                           " is not there: it most likely has a /tmp of its own. Name a path that both see, such as one in the "
+                                           "outbox's folder",
+                                       {}});
 }
 
 struct ForgetOptions {

@@ -362,20 +362,32 @@ TEST_CASE("connections: pause, resume and probe") {
   CHECK(LineCount(daemon.Run({"probe", "--json"}).out) == 2);
 }
 
-TEST_CASE("maintenance: backup names an absolute path, forget needs --yes, reload and metrics") {
+TEST_CASE("maintenance: forget needs --yes, reload and metrics") {
   AdminFixture daemon([](const AdminRequest& request) {
     if (request.target == "/metrics") return AdminAnswer{200, "outboxd_jobs 1\n"};
-    if (request.target == "/v1/backup") return AdminAnswer{200, R"({"path":"/x/copy.db","bytes":2048})"};
     if (request.target == "/v1/forget") return AdminAnswer{200, R"({"jobs":1,"dead":2,"attempts":3})"};
     return AdminAnswer{200, R"({"reloaded":true})"};
   });
-  CHECK(daemon.Run({"backup", "copy.db"}).out == "2.0 KiB written to /x/copy.db\n");
-  CHECK(daemon.Last().body == R"({"path":")" + (std::filesystem::current_path() / "copy.db").string() + R"("})");
   CHECK(daemon.Run({"forget", "42"}).code == 2);
   CHECK(daemon.Run({"forget", "42", "--connection", "eu", "--yes"}).out == "Forgotten: 1 waiting jobs, 2 dead letters, 3 attempts\n");
   CHECK(daemon.Last().body == R"({"customer":"42","connection":"eu"})");
   CHECK(daemon.Run({"reload"}).code == 0);
   CHECK(daemon.Run({"metrics"}).out == "outboxd_jobs 1\n");
+}
+
+TEST_CASE("backup: names an absolute path to the daemon") {
+  AdminFixture daemon([](const AdminRequest&) { return AdminAnswer{200, R"({"path":"/x/copy.db","bytes":2048})"}; });
+  CHECK(daemon.Run({"backup", "copy.db"}).out == "2.0 KiB written to /x/copy.db\n");
+  CHECK(daemon.Last().body == R"({"path":")" + (std::filesystem::current_path() / "copy.db").string() + R"("})");
+}
+
+TEST_CASE("backup: a file that only the daemon sees, in a /tmp of its own, is no backup") {
+  AdminFixture daemon([](const AdminRequest&) { return AdminAnswer{200, R"({"path":"copy.db","bytes":2048})"}; });
+  const TempFolder folder;
+  const Ran unseen = daemon.Run({"backup", (folder / "copy.db").string()});
+  CHECK(unseen.code == 1);
+  CHECK(Contains(unseen.err, (folder / "copy.db").string() + " is not there"));
+  CHECK(daemon.Run({"backup", folder.Write("copy.db", "written")}).code == 0);
 }
 
 const char* kConfig = "listen:\n  producer: {path: P}\n  admin: {path: A}\nconnections:\n  default: {site_id: s, api_key: k}\n";
