@@ -29,8 +29,10 @@ int Resume(const Context& context, const std::string& name) {
       context, [&](AdminClient& client) { return client.Post(PathOf(name, "resume")); },
       [&](const JsonValue& answer) {
         const std::string state = answer["connection"]["state"].String("probing");
+        const std::string due = DueText(context, answer["connection"]["reopen_ms"]);
+        const std::string attempt = due.empty() ? "one attempt" : "one attempt, " + due + ",";
         context.console.out << "Connection " << EscapeForTerminal(name) << " is " << EscapeForTerminal(state)
-                            << (state == "open" ? ".\n" : ": one attempt has to succeed before the others follow.\n");
+                            << (state == "open" ? ".\n" : ": " + attempt + " has to succeed before the others follow.\n");
       });
 }
 

@@ -350,11 +350,15 @@ TEST_CASE("connections: pause, resume and probe") {
                  ? AdminAnswer{200, R"({"connection":"default","ok":true,"status":200,"region":"us","environment_id":3,"duration_ms":12})"}
                  : AdminAnswer{200, R"({"connection":"eu","ok":false,"status":401,"duration_ms":3,"message":"401 Unauthorized"})"};
     }
+    if (Contains(request.target, "waiting")) {
+      return AdminAnswer{200, R"({"connection":{"name":"waiting","state":"throttled","reopen_ms":1000090000}})"};
+    }
     return AdminAnswer{200, R"({"connection":{"name":"default","state":"probing"}})"};
   });
   CHECK(Contains(daemon.Run({"pause", "a/b"}).out, "is paused"));
   CHECK(daemon.Last().target == "/v1/connections/a%2Fb/pause");
-  CHECK(Contains(daemon.Run({"resume", "default"}).out, "is probing"));
+  CHECK(Contains(daemon.Run({"resume", "default"}).out, "is probing: one attempt has to succeed"));
+  CHECK(Contains(daemon.Run({"resume", "waiting"}).out, "is throttled: one attempt, in 1m 30s, has to succeed before the others follow."));
   CHECK(daemon.Run({"probe", "default"}).out == "default: ok, region us, environment 3 (12ms)\n");
   const Ran all = daemon.Run({"probe"});
   CHECK(all.code == 1);
