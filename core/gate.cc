@@ -147,6 +147,7 @@ void Gate::Pause(PauseReason reason, std::string detail, Timestamp now, std::opt
 
 void Gate::Resume(Timestamp now) {
   if (snapshot_.state != GateState::kPaused) return;
+  if (snapshot_.pause == PauseReason::kOperator) snapshot_.detail.clear();  // he has lifted it; other reasons stand until an answer says else
   snapshot_.pause = PauseReason::kNone;
   era_ = now + kTick;
   if (not_before_ > now) {

@@ -357,6 +357,17 @@ TEST_CASE("gate: an answer to an attempt from before the resume does not pause i
   CHECK(bench.State() == GateState::kPaused);
 }
 
+TEST_CASE("gate: an operator's pause leaves nothing behind in the reason once it is lifted, credentials do until they are accepted") {
+  Bench bench;
+  bench.gate.Pause(PauseReason::kOperator, "paused by an operator", bench.now);
+  bench.gate.Resume(bench.now + seconds(1));
+  CHECK(bench.gate.Snapshot().detail.empty());
+  Bench other;
+  other.gate.Pause(PauseReason::kAuth, "401", other.now);
+  other.gate.Resume(other.now + seconds(1));
+  CHECK(other.gate.Snapshot().detail == "401");
+}
+
 TEST_CASE("gate: a success from before the pause opens nothing, even if pause and resume fall into the instant it left") {
   Bench bench;
   REQUIRE(bench.Send());
