@@ -34,6 +34,18 @@ std::string EscapeLines(const std::string& text) {
   return out;
 }
 
+// Names the verb that was given, so that its help can be found.
+std::string UsageMessage(const CLI::App* app, const CLI::Error& error) {
+  std::string verb = "outboxctl";
+  for (std::vector<const CLI::App*> given = app->get_subcommands({}); !given.empty();) {
+    const auto parsed = std::find_if(given.begin(), given.end(), [](const CLI::App* sub) { return sub->parsed(); });
+    if (parsed == given.end()) break;
+    verb += " " + (*parsed)->get_name();
+    given = (*parsed)->get_subcommands({});
+  }
+  return EscapeLines("outboxctl: " + std::string(error.what()) + "\nTry " + verb + " --help") + '\n';
+}
+
 int Parse(CLI::App& app, std::vector<std::string> arguments, Context& context) {
   try {
     std::reverse(arguments.begin(), arguments.end());
@@ -71,7 +83,6 @@ int RunOutboxctl(std::vector<std::string> arguments, Console& console) {
     app.set_version_flag("--version", std::string("outboxctl " OUTBOXD_VERSION));
     app.set_help_flag("-h,--help", "Print this help and exit");
     app.fallthrough();
-    app.footer(kExamples);
     app.get_formatter()->column_width(38);
     AddGlobals(app, context.globals);
     AddSend(app, context);
@@ -82,6 +93,8 @@ int RunOutboxctl(std::vector<std::string> arguments, Console& console) {
     AddConnections(app, context);
     AddMaintenance(app, context);
     app.require_subcommand(0, 1);
+    app.footer(kExamples);  // last: verbs inherit it when they are added, and these are examples of others
+    app.failure_message(UsageMessage);
     return Parse(app, std::move(arguments), context);
   } catch (const std::exception& error) {
     return Report(console, Error{ErrorKind::kInternal, error.what(), {}});

@@ -272,10 +272,6 @@ void AddSend(CLI::App& app, Context& context) {
                        "A finished line instead of a type; - reads lines from standard input. Without LINE: print the reply")
           ->type_name("[LINE]")
           ->expected(0, 1);
-  send->footer(
-      "Examples:\n  outboxctl send identify --id 42 --attribute plan=pro --attribute age:=30\n"
-      "  outboxctl send raw --method PUT --path /v1/customers/42 --body-json '{\"plan\":\"pro\"}'\n"
-      "  printf '%s\\n' \"$lines\" | outboxctl send --json -");
   send->require_subcommand(0, 1);
   for (const auto& [type, help] : kTypes) {
     CLI::App* verb = send->add_subcommand(type, help);
@@ -283,6 +279,10 @@ void AddSend(CLI::App& app, Context& context) {
     AddCommon(*verb, options->flags);
     verb->callback([options, name = std::string(type)] { options->flags.type = name; });
   }
+  send->footer(
+      "Examples:\n  outboxctl send identify --id 42 --attribute plan=pro --attribute age:=30\n"
+      "  outboxctl send raw --method PUT --path /v1/customers/42 --body-json '{\"plan\":\"pro\"}'\n"
+      "  printf '%s\\n' \"$lines\" | outboxctl send --json -");
   send->final_callback([&context, options, json] {
     options->json = json->count() > 0;
     context.run = [&context, options] { return Send(context, *options); };

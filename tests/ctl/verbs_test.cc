@@ -70,6 +70,17 @@ TEST_CASE("outboxctl: usage errors end with 2 and say what is wrong") {
   }
 }
 
+TEST_CASE("outboxctl: a usage error names the program and the verb whose help tells more") {
+  CHECK(RunCtl({"send", "destroy"}).err == "outboxctl: --id is required\nTry outboxctl send destroy --help\n");
+  CHECK(RunCtl({"lsit"}).err == "outboxctl: The following argument was not expected: lsit\nTry outboxctl --help\n");
+}
+
+TEST_CASE("outboxctl: a verb's help shows no examples of other verbs") {
+  CHECK_FALSE(Contains(RunCtl({"list", "--help"}).out, "send track"));
+  CHECK_FALSE(Contains(RunCtl({"send", "track", "--help"}).out, "send identify"));
+  CHECK(Contains(RunCtl({"send", "--help"}).out, "send identify --id"));
+}
+
 TEST_CASE("outboxctl: help and version end with 0 and go to the output") {
   CHECK(Contains(RunCtl({"--help"}).out, "Examples:"));
   CHECK(RunCtl({"--help"}).code == 0);
