@@ -103,7 +103,10 @@ Result<void> ImportRun::FindStart() {
   if (!state_file_) return {};
   const Result<std::optional<ImportState>> state = state_file_->Load();
   if (!state) return tl::unexpected(state.error());
-  if (!*state) return {};
+  if (!*state) {
+    if (options_.resume) Say("no interrupted import of this file is on record: beginning with its first line");
+    return {};
+  }
   if (!options_.resume) {
     return Fail(ErrorKind::kInvalid, "an import of this file stopped after line " + std::to_string((*state)->lines) +
                                          ": go on with --resume, or remove " + state_file_->path().string() + " to begin anew");

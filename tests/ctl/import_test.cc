@@ -166,6 +166,13 @@ TEST_CASE("import: a file that was changed is not resumed") {
   CHECK(Contains(ran.err, "not the one"));
 }
 
+TEST_CASE("import: told to resume where nothing was interrupted, it says that it begins anew") {
+  ImportFixture daemon([](const std::string&) { return kOk; });
+  const Ran ran = daemon.Run({daemon.folder.Write("in.ndjson", Lines(5)), "--resume"});
+  CHECK(ran.code == 0);
+  CHECK(Contains(ran.err, "no interrupted import of this file is on record"));
+}
+
 TEST_CASE("import: a broken connection is opened again, the unanswered lines are sent again and that is said") {
   int count = 0;
   ImportFixture daemon([&](const std::string&) -> std::string { return ++count == 20 ? "" : kOk; });
