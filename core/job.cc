@@ -51,16 +51,26 @@ LaneKey MakeLaneKey(std::string_view connection, std::string_view customer) {
   return LaneKey{Mix(HashBytes(hash, customer))};
 }
 
-std::vector<LaneKey> LanesOf(const Job& job) {
+LaneList::LaneList(std::vector<LaneKey> lanes) {
+  std::sort(lanes.begin(), lanes.end());
+  lanes.erase(std::unique(lanes.begin(), lanes.end()), lanes.end());
+  count_ = lanes.size();
+  if (count_ == 1) one_ = lanes.front();
+  if (count_ > 1) many_ = std::move(lanes);
+}
+
+bool operator==(const LaneList& list, std::span<const LaneKey> lanes) {
+  const std::span<const LaneKey> own = list;
+  return std::equal(own.begin(), own.end(), lanes.begin(), lanes.end());
+}
+
+LaneList LanesOf(const Job& job) {
+  if (job.more_customers.empty()) return job.customer.empty() ? LaneList() : LaneList(MakeLaneKey(job.connection, job.customer));
   std::vector<LaneKey> lanes;
   lanes.reserve(1 + job.more_customers.size());
   if (!job.customer.empty()) lanes.push_back(MakeLaneKey(job.connection, job.customer));
   for (const std::string& customer : job.more_customers) lanes.push_back(MakeLaneKey(job.connection, customer));
-  if (lanes.size() > 1) {
-    std::sort(lanes.begin(), lanes.end());
-    lanes.erase(std::unique(lanes.begin(), lanes.end()), lanes.end());
-  }
-  return lanes;
+  return LaneList(std::move(lanes));
 }
 
 }  // namespace outboxd

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -83,6 +84,8 @@ struct Job {
   std::string name;                     // track: event name; pageview: url
   Slice body;                           // identify: attributes; track, pageview, form: data; add_device: device;
                                         // segments: ids; raw: a `body` that is not a JSON string
+  bool has_own_timestamp = false;       // identify: `attributes` hold a `_timestamp`
+  bool attributes_are_v1 = false;       // identify: they hold what the v2 API has in another shape (core/batch.h)
   Slice timestamp;                      // a JSON number (Unix seconds) or an RFC 3339 JSON string
   std::string event_id;                 // the producer's own ULID; empty: the job id is sent
   std::string ref;
@@ -100,8 +103,25 @@ struct Job {
 enum class LaneKey : std::uint64_t {};
 LaneKey MakeLaneKey(std::string_view connection, std::string_view customer);
 
-// The lanes whose order `job` must keep; empty for a job about no customer.
-std::vector<LaneKey> LanesOf(const Job& job);
+// The lanes whose order a job must keep, sorted and unique; empty for a job about no customer. Nearly always one, which needs no allocation.
+class LaneList {
+ public:
+  LaneList() = default;
+  explicit LaneList(LaneKey lane) : one_(lane), count_(1) {}
+  explicit LaneList(std::vector<LaneKey> lanes);
+
+  operator std::span<const LaneKey>() const { return count_ <= 1 ? std::span(&one_, count_) : std::span<const LaneKey>(many_); }
+  bool empty() const { return count_ == 0; }
+  std::size_t size() const { return count_; }
+  LaneKey front() const { return count_ <= 1 ? one_ : many_.front(); }
+  friend bool operator==(const LaneList& list, std::span<const LaneKey> lanes);
+
+ private:
+  LaneKey one_{};
+  std::size_t count_ = 0;
+  std::vector<LaneKey> many_;  // more than one
+};
+LaneList LanesOf(const Job& job);
 
 // What acceptance stamped on a job.
 struct Stamp {
@@ -116,6 +136,7 @@ struct QueuedJob {
   Job job;
   std::uint32_t attempts = 0;      // requests that left, all recorded
   std::uint32_t charged = 0;       // those that count against max_attempts since acceptance or the last redrive
+  std::uint32_t batch_max = 0;     // in at most so many jobs a batch, since a larger one with it was refused; 0: no matter. Not on disk
   std::optional<Timestamp> due;    // set while deferred
   std::optional<Timestamp> redriven;
 

@@ -93,6 +93,9 @@ Result<void> ReadAnonymousId(const Member& member, Job& job) {
   return ReadIdentifier(member, job.Text(member.raw), job.customer);
 }
 
+// Attributes that v2 wants beside the attributes, as a list, or does not describe.
+bool IsOtherInV2(std::string_view key) { return key == "_timestamp" || key == "cio_relationships" || key == "anonymous_id"; }
+
 Result<void> ReadAttributes(const Member& member, Job& job) {
   if (Result<void> object = NeedObject(member); !object) return object;
   job.body = member.raw;
@@ -102,6 +105,8 @@ Result<void> ReadAttributes(const Member& member, Job& job) {
     return Bad("has " + std::to_string(attributes.size()) + " attributes; at most " + std::to_string(limits::kAttributesPerIdentify) + " are allowed");
   }
   for (const Member& attribute : attributes) {
+    job.has_own_timestamp = job.has_own_timestamp || attribute.key == "_timestamp";
+    job.attributes_are_v1 = job.attributes_are_v1 || IsOtherInV2(attribute.key);
     if (attribute.key.size() > limits::kAttributeNameBytes) {
       return Bad("attribute name is longer than " + std::to_string(limits::kAttributeNameBytes) + " bytes", attribute.key);
     }

@@ -71,7 +71,7 @@ bool Lanes::IsReady(Sequence sequence, std::span<const LaneKey> lanes) const {
   });
 }
 
-void Lanes::Start(Sequence sequence, std::span<const LaneKey> lanes) {
+void Lanes::Start([[maybe_unused]] Sequence sequence, std::span<const LaneKey> lanes) {
   assert(IsReady(sequence, lanes));
   for (const LaneKey key : lanes) lanes_[key].active = true;
 }
@@ -102,35 +102,48 @@ void Lanes::Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<
   }
 }
 
-void Lanes::Announce(LaneKey key, const Lane& lane, LanesOpened& opened) {
+void Lanes::Announce(Map::iterator place, LanesOpened& opened) {
+  Lane& lane = place->second;
   if (lane.turn != Sequence{}) return;
-  if (RefillFrom(key)) {
-    opened.refill.push_back(key);
-  } else if (!lane.jobs.empty()) {
-    const Sequence head = lane.jobs.front();
-    const auto pinned = pinned_.find(ToNumber(head));
-    const std::span<const LaneKey> lanes = pinned == pinned_.end() ? std::span<const LaneKey>(&key, 1) : pinned->second;
-    if (GiveTurn(head, lanes)) opened.ready.push_back(head);
+  if (RefillFrom(lane)) {
+    opened.refill.push_back(place->first);
+    return;
   }
+  if (lane.jobs.empty()) return;
+  const Sequence head = lane.jobs.front();
+  const auto pinned = pinned_.empty() ? pinned_.end() : pinned_.find(ToNumber(head));
+  const std::span<const LaneKey> lanes = pinned == pinned_.end() ? std::span<const LaneKey>(&place->first, 1) : pinned->second;
+  if (GiveTurn(head, lanes)) opened.ready.push_back(head);
+}
+
+void Lanes::Leave(Lane& lane, Sequence sequence) {
+  const auto place = std::lower_bound(lane.jobs.begin(), lane.jobs.end(), sequence);
+  if (place != lane.jobs.end() && *place == sequence) lane.jobs.erase(place);
+  if (lane.turn == sequence) {
+    lane.turn = Sequence{};
+    lane.active = false;
+  }
+  if (lane.turn == Sequence{}) lane.troubled = false;
 }
 
 void Lanes::Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpened& opened) {
-  pinned_.erase(ToNumber(sequence));
+  if (!pinned_.empty()) pinned_.erase(ToNumber(sequence));
+  if (lanes.size() == 1) {
+    const auto found = lanes_.find(lanes[0]);
+    if (found == lanes_.end()) return;
+    Leave(found->second, sequence);
+    Announce(found, opened);
+    EraseIfIdle(found);
+    return;
+  }
+  for (const LaneKey key : lanes) {
+    if (const auto found = lanes_.find(key); found != lanes_.end()) Leave(found->second, sequence);
+  }
   for (const LaneKey key : lanes) {
     const auto found = lanes_.find(key);
     if (found == lanes_.end()) continue;
-    Lane& lane = found->second;
-    const auto place = std::lower_bound(lane.jobs.begin(), lane.jobs.end(), sequence);
-    if (place != lane.jobs.end() && *place == sequence) lane.jobs.erase(place);
-    if (lane.turn == sequence) {
-      lane.turn = Sequence{};
-      lane.active = false;
-    }
-    if (lane.turn == Sequence{}) lane.troubled = false;
-  }
-  for (const LaneKey key : lanes) {
-    if (const auto lane = lanes_.find(key); lane != lanes_.end()) Announce(key, lane->second, opened);
-    EraseIfIdle(key);
+    Announce(found, opened);
+    EraseIfIdle(found);
   }
 }
 
@@ -141,19 +154,32 @@ void Lanes::MarkParked(LaneKey lane, Sequence from) {
 
 std::optional<Sequence> Lanes::RefillFrom(LaneKey lane) const {
   const auto found = lanes_.find(lane);
-  if (found == lanes_.end() || !found->second.parked_from || found->second.turn != Sequence{}) return std::nullopt;
-  const std::vector<Sequence>& jobs = found->second.jobs;
-  if (!jobs.empty() && jobs.front() < *found->second.parked_from) return std::nullopt;
-  return found->second.parked_from;
+  return found == lanes_.end() ? std::nullopt : RefillFrom(found->second);
+}
+
+std::optional<Sequence> Lanes::RefillFrom(const Lane& lane) {
+  if (!lane.parked_from || lane.turn != Sequence{}) return std::nullopt;
+  if (!lane.jobs.empty() && lane.jobs.front() < *lane.parked_from) return std::nullopt;
+  return lane.parked_from;
 }
 
 void Lanes::Refilled(LaneKey key, std::span<const Sequence> loaded, std::optional<Sequence> next, LanesOpened& opened) {
-  Lane& lane = lanes_[key];
+  const auto place = lanes_.try_emplace(key).first;
+  Lane& lane = place->second;
   for (const Sequence sequence : loaded) InsertSorted(lane.jobs, sequence);
   const bool moved_on = !lane.parked_from || !next || *lane.parked_from < *next;
   lane.parked_from = next;
-  if (moved_on || !RefillFrom(key)) Announce(key, lane, opened);
-  EraseIfIdle(key);
+  if (moved_on || !RefillFrom(lane)) Announce(place, opened);
+  EraseIfIdle(place);
+}
+
+std::span<const Sequence> Lanes::Behind(Sequence sequence, LaneKey key) const {
+  const auto found = lanes_.find(key);
+  if (found == lanes_.end()) return {};
+  const auto& [jobs, turn, parked_from, active, troubled] = found->second;
+  const auto first = std::upper_bound(jobs.begin(), jobs.end(), sequence);
+  const auto end = parked_from ? std::lower_bound(first, jobs.end(), *parked_from) : jobs.end();
+  return {first, end};
 }
 
 std::optional<Sequence> Lanes::Blocker(Sequence sequence, std::span<const LaneKey> lanes) const {
@@ -168,11 +194,9 @@ std::optional<Sequence> Lanes::Blocker(Sequence sequence, std::span<const LaneKe
   return std::nullopt;
 }
 
-void Lanes::EraseIfIdle(LaneKey key) {
-  const auto found = lanes_.find(key);
-  if (found == lanes_.end()) return;
-  const Lane& lane = found->second;
-  if (lane.jobs.empty() && lane.turn == Sequence{} && !lane.parked_from) lanes_.erase(found);
+void Lanes::EraseIfIdle(Map::iterator place) {
+  const Lane& lane = place->second;
+  if (lane.jobs.empty() && lane.turn == Sequence{} && !lane.parked_from) lanes_.erase(place);
 }
 
 }  // namespace outboxd

@@ -57,6 +57,8 @@ class Lanes {
   // lane again if all that was passed over is gone.
   void Refilled(LaneKey lane, std::span<const Sequence> loaded, std::optional<Sequence> next, LanesOpened& opened);
 
+  // The held jobs that come next behind `sequence` in `lane`, in their order, up to the first that is parked. Valid until the next change.
+  std::span<const Sequence> Behind(Sequence sequence, LaneKey lane) const;
   // The held job that `sequence` waits for; nullopt when it waits for none (or for a parked one).
   std::optional<Sequence> Blocker(Sequence sequence, std::span<const LaneKey> lanes) const;
   std::size_t lane_jobs_max() const { return lane_jobs_max_; }
@@ -74,15 +76,19 @@ class Lanes {
     std::size_t operator()(LaneKey key) const { return static_cast<std::size_t>(key); }
   };
 
+  using Map = std::unordered_map<LaneKey, Lane, Hash>;
+
   bool IsFirst(const Lane& lane, Sequence sequence) const;
   bool Parks(const Lane& lane, Sequence sequence) const;
   bool HasTurn(Sequence sequence, std::span<const LaneKey> lanes) const;
   bool GiveTurn(Sequence sequence, std::span<const LaneKey> lanes);
-  void Announce(LaneKey key, const Lane& lane, LanesOpened& opened);
-  void EraseIfIdle(LaneKey key);
+  static void Leave(Lane& lane, Sequence sequence);
+  static std::optional<Sequence> RefillFrom(const Lane& lane);
+  void Announce(Map::iterator place, LanesOpened& opened);
+  void EraseIfIdle(Map::iterator place);
 
   std::size_t lane_jobs_max_;
-  std::unordered_map<LaneKey, Lane, Hash> lanes_;
+  Map lanes_;
   std::unordered_map<std::uint64_t, std::vector<LaneKey>> pinned_;  // held jobs that are never parked, and their lanes
 };
 

@@ -14,6 +14,8 @@ inline constexpr std::size_t kAttributesPerIdentify = 300;
 inline constexpr std::size_t kEventNameBytes = 100;
 inline constexpr std::size_t kEventDataBytes = 100'000;
 inline constexpr std::size_t kSegmentIds = 1000;
+inline constexpr std::size_t kBatchItemBytes = 32'000;    // of /api/v2/batch ("32 kB": taken as the smaller reading)
+inline constexpr std::size_t kBatchBytes = 500'000;
 
 // Ours.
 inline constexpr std::size_t kLineBytes = 512 * 1024;     // one producer line (config limits.line_bytes)

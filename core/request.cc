@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 
-#include "core/object_scan.h"
+#include "core/splice.h"
 
 namespace outboxd {
 namespace {
@@ -27,20 +26,6 @@ constexpr ByteTable MakeTable(std::string_view more) {
 constexpr ByteTable kUnreserved = MakeTable("-._~");
 // What may stand in a path with its query (RFC 3986 appendix A: pchar, "/" and "?").
 constexpr ByteTable kPathAndQuery = MakeTable("-._~!$&'()*+,;=:@/?");
-
-// 0: stands for itself in a JSON string; 'u': \u00XX; else the letter behind the backslash.
-constexpr std::array<char, 256> kJsonEscapes = [] {
-  std::array<char, 256> escapes{};
-  for (std::size_t byte = 0; byte < 0x20; ++byte) escapes[byte] = 'u';
-  escapes['\b'] = 'b';
-  escapes['\f'] = 'f';
-  escapes['\n'] = 'n';
-  escapes['\r'] = 'r';
-  escapes['\t'] = 't';
-  escapes['"'] = '"';
-  escapes['\\'] = '\\';
-  return escapes;
-}();
 
 constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::uint8_t kNoDigit = 0xff;
@@ -100,63 +85,6 @@ void AppendSegment(std::string& out, std::string_view segment) {
   for (const char byte : segment) AppendEscaped(out, byte);
 }
 
-void AppendJsonString(std::string& out, std::string_view text) {
-  out += '"';
-  std::size_t copied = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char escape = kJsonEscapes[Byte(text[i])];
-    if (escape == 0) continue;
-    out.append(text, copied, i - copied);
-    copied = i + 1;
-    out += '\\';
-    out += escape;
-    if (escape == 'u') {
-      out += "00";
-      out += kHexDigits[Byte(text[i]) >> 4];
-      out += kHexDigits[Byte(text[i]) & 15];
-    }
-  }
-  out.append(text, copied);
-  out += '"';
-}
-
-void AppendNumber(std::string& out, std::int64_t number) {
-  std::array<char, 24> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  out.append(digits.data(), end);
-}
-
-std::int64_t UnixSeconds(Timestamp at) {
-  return std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count();
-}
-
-// `value` is a JSON string with its quotes.
-std::optional<Timestamp> ReadTimestampString(std::string_view value) {
-  if (value.size() < 2) return std::nullopt;
-  if (value.find('\\') == std::string_view::npos) return ParseRfc3339(value.substr(1, value.size() - 2));
-  std::vector<Member> members;
-  if (!ScanMembers("[" + std::string(value) + "]", members) || members.size() != 1) return std::nullopt;
-  return ParseRfc3339(members.front().text);
-}
-
-// The job's own time, or that of its acceptance. A number stays as its producer wrote it.
-void AppendTimestamp(std::string& out, const Job& job, const Stamp& stamp) {
-  const std::string_view given = job.Text(job.timestamp);
-  if (!given.empty() && given.front() != '"') {
-    out += given;
-    return;
-  }
-  AppendNumber(out, UnixSeconds(ReadTimestampString(given).value_or(stamp.accepted)));
-}
-
-// Whether the object has a member `_timestamp` of its own. Its key can be written otherwise only with \u escapes.
-bool HasOwnTimestamp(std::string_view attributes) {
-  if (attributes.find("_timestamp") == std::string_view::npos && attributes.find("\\u") == std::string_view::npos) return false;
-  std::vector<Member> members;
-  const auto scanned = ScanMembers(std::string(attributes), members);
-  return scanned && std::any_of(members.begin(), members.end(), [](const Member& member) { return member.key == "_timestamp"; });
-}
-
 void SetJsonBody(HttpRequest& request, std::string body) {
   request.headers.emplace_back("Content-Type", "application/json");
   request.body = std::move(body);
@@ -181,7 +109,7 @@ std::string CustomerTarget(const Job& job, std::string_view rest) {
 HttpRequest BuildIdentify(const Job& job, const Stamp& stamp) {
   HttpRequest request = MakeRequest("PUT", CustomerTarget(job, {}));
   const std::string_view attributes = job.Text(job.body);
-  if (HasOwnTimestamp(attributes)) {
+  if (job.has_own_timestamp) {
     SetJsonBody(request, std::string(attributes));
     return request;
   }
@@ -215,7 +143,7 @@ HttpRequest BuildEvent(const Job& job, const Stamp& stamp) {
   body += "\"name\":";
   AppendJsonString(body, job.name);
   body += ",\"id\":";
-  AppendJsonString(body, job.event_id.empty() ? stamp.id.ToText() : job.event_id);
+  AppendEventId(body, job, stamp);
   body += ",\"timestamp\":";
   AppendTimestamp(body, job, stamp);
   if (!data.empty()) {

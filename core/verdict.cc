@@ -127,6 +127,13 @@ Milliseconds Exponential(Milliseconds base, Milliseconds cap, std::uint32_t char
   return delay;
 }
 
+std::optional<Milliseconds> RetryAfterOf(const Answer& answer, const RetryPolicy& policy, Timestamp now) {
+  if (!answer.retry_after) return std::nullopt;
+  const std::optional<Milliseconds> asked = ParseRetryAfter(*answer.retry_after, now);
+  if (!asked) return std::nullopt;
+  return std::min(*asked, policy.retry_after_cap);
+}
+
 Milliseconds Jittered(Milliseconds delay, double random) {
   return Milliseconds(static_cast<Milliseconds::rep>(static_cast<double>(delay.count()) * random));
 }
@@ -269,21 +276,27 @@ std::string_view FateName(Fate fate) {
       return "paused_auth";
     case Fate::kPausedRegion:
       return "paused_region";
+    case Fate::kSplit:
+      return "split";
   }
   return {};
 }
 
-Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now) {
+Verdict JudgeAnswer(const Answer& answer, const RetryPolicy& policy, Timestamp now) {
   Verdict verdict;
   verdict.fate = FateOf(answer.status);
   verdict.reason = Reason(answer);
   verdict.closes_gate = verdict.fate == Fate::kDeferred;
+  if (verdict.fate == Fate::kDeferred) verdict.retry_after = RetryAfterOf(answer, policy, now);
+  return verdict;
+}
+
+Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now) {
+  Verdict verdict = JudgeAnswer(answer, policy, now);
   const RawRetry* own = OwnRetry(job);
-  if (verdict.fate == Fate::kRejected && own != nullptr && own->all_errors) verdict.fate = Fate::kDeferred;
-  if (verdict.fate == Fate::kDeferred && answer.retry_after) {
-    verdict.retry_after = ParseRetryAfter(*answer.retry_after, now);
-    if (verdict.retry_after) verdict.retry_after = std::min(*verdict.retry_after, policy.retry_after_cap);
-  }
+  if (verdict.fate != Fate::kRejected || own == nullptr || !own->all_errors) return verdict;
+  verdict.fate = Fate::kDeferred;
+  verdict.retry_after = RetryAfterOf(answer, policy, now);
   return verdict;
 }
 

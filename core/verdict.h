@@ -26,9 +26,10 @@ enum class Fate : std::uint8_t {
   kRejected,      // dead letter
   kPausedAuth,    // job stays ready, not charged; connection paused `auth`
   kPausedRegion,  // job stays ready, not charged; connection paused `region`
+  kSplit,         // refused with others in a batch: job stays ready, not charged, and goes again in a smaller one (core/batch_verdict.h)
 };
 
-std::string_view FateName(Fate fate);  // "delivered", "deferred", "rejected", "paused_auth", "paused_region"
+std::string_view FateName(Fate fate);  // "delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"
 
 struct Verdict {
   Fate fate = Fate::kDelivered;
@@ -38,7 +39,8 @@ struct Verdict {
 };
 
 // 2xx delivered; no answer, 408, 429, 5xx deferred; 401, 403 paused auth; 3xx paused region; other 4xx (and 1xx/6xx oddities) rejected.
-// A raw job with retry.all_errors turns a rejection into a deferral (that does not close the gate).
+Verdict JudgeAnswer(const Answer& answer, const RetryPolicy& policy, Timestamp now);
+// The same for the answer to `job`: a raw job with retry.all_errors turns a rejection into a deferral (that does not close the gate).
 Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now);
 
 // RFC 9110 section 10.2.3: delay seconds or HTTP date; nullopt when it is neither; never negative, at most limits::kMaxAgeSeconds.

@@ -117,7 +117,6 @@ void ReadRetry(ConfigSection section, RetryPolicy& retry) {
 
 void ReadBatch(ConfigSection section, BatchConfig& batch) {
   section.Flag("enabled", batch.enabled);
-  if (batch.enabled) section.Problem("enabled", "batches are not supported by this version; leave it false");
   section.Count("max_items", batch.max_items, 1, 10'000);
   section.Size("max_bytes", batch.max_bytes, kKilobyte, 500 * kKilobyte);
   section.Duration("linger", batch.linger, Milliseconds(0), seconds(10));

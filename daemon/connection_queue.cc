@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
-#include "core/limits.h"
-
 namespace outboxd {
 namespace {
 
 constexpr std::size_t kReadRows = 1000;        // read back at once
 constexpr std::size_t kExaminedRows = 5000;    // looked at while doing so
 constexpr std::size_t kRetriesLoaded = 256;    // deferred jobs read back in one Pump
-constexpr Milliseconds kSweepInterval{1000};   // of the search for expired jobs
 constexpr Milliseconds kLongestSleep{1000};
 
 }  // namespace
@@ -33,7 +30,7 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
   for (StoredJob& stored : *deferred) {
     parked_deferred += stored.parked ? 1 : 0;
     const Sequence sequence = stored.job->sequence;
-    std::vector<LaneKey> lanes = LanesFor(stored.job->job);
+    LaneList lanes = LanesFor(stored.job->job);
     std::vector<Sequence> evicted;  // none can be: nothing else is held yet
     lanes_.Hold(sequence, lanes, evicted);
     deferred_.emplace(*stored.job->due, sequence);
@@ -62,7 +59,7 @@ void ConnectionQueue::Configure(std::shared_ptr<const Endpoint> endpoint, const 
   endpoint_ = std::move(endpoint);
 }
 
-std::vector<LaneKey> ConnectionQueue::LanesFor(const Job& job) const {
+LaneList ConnectionQueue::LanesFor(const Job& job) const {
   if (endpoint_->config.order == LaneOrder::kNone) return {};
   return LanesOf(job);
 }
@@ -108,30 +105,34 @@ void ConnectionQueue::MoveCursor(Sequence through) {
   }
 }
 
-void ConnectionQueue::Hold(std::unique_ptr<QueuedJob> job, bool parked, Admission admission, std::vector<LaneKey> lanes) {
-  const Sequence sequence = job->sequence;
-  Entry& entry = entries_[ToNumber(sequence)];
+// Waiting, in the window.
+void ConnectionQueue::Fill(Entry& entry, std::unique_ptr<QueuedJob> job) {
   entry.bytes = static_cast<std::uint32_t>(job->job.line.size());
   entry.job = std::move(job);
-  entry.lanes = std::move(lanes);
-  entry.parked = parked;
+  entry.state = State::kWaiting;
   window_bytes_ += entry.bytes;
   ++window_jobs_;
   ++waiting_;
-  if (admission == Admission::kReady) MakeReady(sequence);
 }
 
 void ConnectionQueue::Admit(StoredJob stored, Actions& actions) {
   const Sequence sequence = stored.job->sequence;
-  if (Entry* entry = Find(sequence)) {
-    entry->removed = false;  // redriven while its last attempt is still out
+  const auto [place, is_new] = entries_.try_emplace(ToNumber(sequence));
+  Entry& entry = place->second;
+  if (!is_new) {
+    entry.removed = false;  // redriven while its last attempt is still out
     return;
   }
   if (!stored.unreadable.empty()) return BuryUnreadable(std::move(stored), actions);
-  std::vector<LaneKey> lanes = LanesFor(stored.job->job);
-  const Admission admission = lanes_.Admit(sequence, lanes);
-  if (admission == Admission::kPark) return ParkLater(sequence, lanes[0], actions.report);
-  Hold(std::move(stored.job), false, admission, std::move(lanes));
+  entry.lanes = LanesFor(stored.job->job);
+  const Admission admission = lanes_.Admit(sequence, entry.lanes);
+  if (admission == Admission::kPark) {
+    ParkLater(sequence, entry.lanes.front(), actions.report);
+    entries_.erase(place);
+    return;
+  }
+  Fill(entry, std::move(stored.job));
+  if (admission == Admission::kReady) MakeReady(entry);
 }
 
 void ConnectionQueue::ParkLater(Sequence sequence, LaneKey lane, Report& report) {
@@ -155,10 +156,14 @@ void ConnectionQueue::BuryUnreadable(StoredJob stored, Actions& actions) {
 
 void ConnectionQueue::MakeReady(Sequence sequence) {
   Entry* entry = Find(sequence);
-  if (entry == nullptr || entry->state != State::kWaiting) return;
-  entry->state = State::kReady;
+  if (entry != nullptr && entry->state == State::kWaiting) MakeReady(*entry);
+}
+
+void ConnectionQueue::MakeReady(Entry& entry) {
+  entry.state = State::kReady;
   --waiting_;
-  (entry->job->charged > 0 ? retries_ : fresh_).push_back(sequence);
+  std::deque<Sequence>& queue = entry.job->batch_max > 0 ? suspects_ : entry.job->charged > 0 ? retries_ : fresh_;
+  queue.push_back(entry.job->sequence);
 }
 
 Result<void> ConnectionQueue::ReadBack(OutboxReader& reader, Actions& actions) {
@@ -196,9 +201,11 @@ Result<void> ConnectionQueue::Refill(OutboxReader& reader, LaneKey lane, Actions
       continue;
     }
     loaded.push_back(stored.job->sequence);
-    std::vector<LaneKey> lanes = LanesFor(stored.job->job);
-    if (lanes.empty()) lanes.push_back(lane);  // parked when the connection still kept order
-    Hold(std::move(stored.job), true, Admission::kWaits, std::move(lanes));
+    Entry& entry = entries_[ToNumber(stored.job->sequence)];
+    entry.lanes = LanesFor(stored.job->job);
+    if (entry.lanes.empty()) entry.lanes = LaneList(lane);  // parked when the connection still kept order
+    entry.parked = true;
+    Fill(entry, std::move(stored.job));
   }
   LanesOpened opened;
   lanes_.Refilled(lane, loaded, next, opened);
@@ -222,14 +229,9 @@ Result<void> ConnectionQueue::WakeDeferred(OutboxReader& reader, Timestamp now, 
       BuryUnreadable(std::move(**stored), actions);
       continue;
     }
-    entry->job = std::move((*stored)->job);
-    entry->job->due.reset();
-    entry->bytes = static_cast<std::uint32_t>(entry->job->job.line.size());
-    entry->state = State::kWaiting;
-    window_bytes_ += entry->bytes;
-    ++window_jobs_;
-    ++waiting_;
-    if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(sequence);
+    (*stored)->job->due.reset();
+    Fill(*entry, std::move((*stored)->job));
+    if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(*entry);
   }
   return {};
 }
@@ -250,7 +252,7 @@ void ConnectionQueue::Release(Sequence sequence) {
     window_bytes_ -= entry.bytes;
     --window_jobs_;
   }
-  const std::vector<LaneKey> lanes = std::move(entry.lanes);
+  const LaneList lanes = std::move(entry.lanes);
   entries_.erase(found);
   LanesOpened opened;
   lanes_.Release(sequence, lanes, opened);
@@ -288,7 +290,7 @@ void ConnectionQueue::OnCommitted(Outcome outcome) {
       entry->job = std::move(outcome.job);
       entry->state = State::kWaiting;
       ++waiting_;
-      if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(sequence);
+      if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(*entry);
       return;
   }
 }
@@ -310,227 +312,6 @@ std::optional<Sequence> ConnectionQueue::ParkingFrom(LaneKey lane) const {
   return from;
 }
 
-// --- sending ---------------------------------------------------------------------------------------------------------------------------
-
-Result<void> ConnectionQueue::Pump(OutboxReader& reader, Timestamp now, Actions& actions) {
-  const Result<void> read = Read(reader, now, actions);  // what is in memory goes on even when the disk cannot be read
-  ExpireWaiting(now, actions);
-  SendProbe(now, actions);
-  Send(now, actions);
-  if (gate_.TakeChanged()) actions.report.gates.emplace_back(endpoint_->config.name, gate_.Snapshot());
-  return read;
-}
-
-Result<void> ConnectionQueue::Read(OutboxReader& reader, Timestamp now, Actions& actions) {
-  if (Result<void> woken = WakeDeferred(reader, now, actions); !woken) return woken;
-  for (; !refills_.empty(); refills_.pop_front()) {
-    if (Result<void> refilled = Refill(reader, refills_.front(), actions); !refilled) return refilled;
-  }
-  if (lanes_.LaneCount() == 0) parked_out_ = 0;  // an operator may have taken parked rows away
-  return ReadBack(reader, actions);
-}
-
-// In turn a fresh one and a retry, so that neither starves the other.
-std::optional<Sequence> ConnectionQueue::NextReady() {
-  for (;;) {
-    std::deque<Sequence>& queue = (retry_turn_ && !retries_.empty()) || fresh_.empty() ? retries_ : fresh_;
-    if (queue.empty()) return std::nullopt;
-    const Sequence sequence = queue.front();
-    const Entry* entry = Find(sequence);
-    if (entry != nullptr && entry->state == State::kReady) return sequence;
-    queue.pop_front();
-  }
-}
-
-void ConnectionQueue::Send(Timestamp now, Actions& actions) {
-  for (;;) {
-    const std::optional<Sequence> next = NextReady();
-    if (!next) return;
-    if (Expire(*next, now, actions)) continue;
-    if (in_flight_ >= endpoint_->config.max_in_flight) return;  // a resumed gate probes beside what is still out
-    if (!gate_.MaySend(now, static_cast<std::uint32_t>(in_flight_)) || !limiter_.TryTake(now)) return;
-    Entry& entry = *Find(*next);
-    retry_turn_ = !retry_turn_;
-    gate_.OnSent(now);
-    lanes_.Start(*next, entry.lanes);
-    entry.state = State::kInFlight;
-    ++in_flight_;
-    Transfer& transfer = actions.transfers.emplace_back();
-    transfer.connection = endpoint_->config.name;
-    transfer.endpoint = endpoint_;
-    transfer.job = std::move(entry.job);
-  }
-}
-
-// A ready job too old to be sent becomes a dead letter. False when it is not.
-bool ConnectionQueue::Expire(Sequence sequence, Timestamp now, Actions& actions) {
-  Entry& entry = *Find(sequence);
-  if (!IsExpired(*entry.job, endpoint_->config.retry, now)) return false;
-  entry.state = State::kSettling;
-  Outcome& outcome = actions.report.outcomes.emplace_back();
-  outcome.job = std::move(entry.job);
-  outcome.kind = OutcomeKind::kDead;
-  outcome.death = Death::kExpired;
-  outcome.reason = "waited longer than its max age";
-  outcome.cause = outcome.reason;
-  return true;
-}
-
-// While the gate is closed nobody looks at the ready jobs, yet their time may run out.
-void ConnectionQueue::ExpireWaiting(Timestamp now, Actions& actions) {
-  if (now >= swept_at_ && now < swept_at_ + kSweepInterval) return;
-  swept_at_ = now;
-  for (const std::deque<Sequence>* queue : {&fresh_, &retries_}) {
-    for (const Sequence sequence : *queue) {
-      const Entry* entry = Find(sequence);
-      if (entry != nullptr && entry->state == State::kReady) static_cast<void>(Expire(sequence, now, actions));
-    }
-  }
-}
-
-// --- coming back -----------------------------------------------------------------------------------------------------------------------
-
-void ConnectionQueue::OnFinished(Finished finished, Timestamp now, Actions& actions) {
-  switch (finished.transfer.kind) {
-    case TransferKind::kProbe:
-      return OnProbeFinished(finished, now);
-    case TransferKind::kJob:
-      return Settle(finished, now, actions);
-  }
-}
-
-void ConnectionQueue::Settle(Finished& finished, Timestamp now, Actions& actions) {
-  --in_flight_;
-  const Sequence sequence = finished.transfer.job->sequence;
-  Find(sequence)->state = State::kSettling;
-  const Verdict verdict = Judge(finished.answer, finished.transfer.job->job, endpoint_->config.retry, now);
-  const bool stopped = finished.answer.status == 0 && finished.answer.error == kStoppedError;
-  if (!stopped) UpdateGate(finished, verdict, now);
-
-  Outcome outcome;
-  outcome.job = std::move(finished.transfer.job);
-  outcome.reason = verdict.reason;
-  ++outcome.job->attempts;
-  Attempt& attempt = outcome.attempt.emplace();
-  attempt.sent = finished.sent;
-  attempt.duration = finished.duration;
-  attempt.status = finished.answer.status;
-  attempt.error = finished.answer.error;
-  attempt.result = verdict.fate;
-  attempt.answer = finished.answer.body.substr(0, limits::kAnswerKeptBytes);
-  if (stopped) {
-    outcome.kind = OutcomeKind::kReturned;
-    actions.report.outcomes.push_back(std::move(outcome));
-    return;
-  }
-  switch (verdict.fate) {
-    case Fate::kDelivered:
-      outcome.kind = OutcomeKind::kDelivered;
-      break;
-    case Fate::kDeferred:
-      ++outcome.job->charged;
-      Defer(outcome, verdict, now, actions);
-      break;
-    case Fate::kRejected:
-      ++outcome.job->charged;
-      outcome.kind = OutcomeKind::kDead;
-      outcome.death = Death::kRejected;
-      break;
-    case Fate::kPausedAuth:
-    case Fate::kPausedRegion:
-      outcome.kind = OutcomeKind::kReturned;
-      break;
-  }
-  if (outcome.kind == OutcomeKind::kDead) outcome.cause = NormaliseCause(outcome.reason, attempt.answer);
-  actions.report.outcomes.push_back(std::move(outcome));
-}
-
-void ConnectionQueue::Defer(Outcome& outcome, const Verdict& verdict, Timestamp now, Actions& actions) {
-  const RetryPlan plan = PlanRetry(*outcome.job, outcome.job->charged, endpoint_->config.retry, verdict.retry_after, now, Random());
-  if (plan.next != AfterDeferral::kRetry) {
-    outcome.kind = OutcomeKind::kDead;
-    outcome.death = plan.next == AfterDeferral::kExhausted ? Death::kExhausted : Death::kExpired;
-    return;
-  }
-  outcome.kind = OutcomeKind::kDeferred;
-  outcome.job->due = plan.due;
-  std::vector<Sequence> evicted;
-  lanes_.Hold(outcome.job->sequence, Find(outcome.job->sequence)->lanes, evicted);
-  for (const Sequence follower : evicted) Evict(follower, actions.report);
-}
-
-// Out of memory, to be read back when the lane opens.
-void ConnectionQueue::Evict(Sequence sequence, Report& report) {
-  const auto found = entries_.find(ToNumber(sequence));
-  const Entry& entry = found->second;
-  window_bytes_ -= entry.bytes;
-  --window_jobs_;
-  --waiting_;
-  if (entry.parked) {
-    ++parked_out_;
-  } else {
-    ParkLater(sequence, entry.lanes[0], report);
-  }
-  entries_.erase(found);
-}
-
-void ConnectionQueue::UpdateGate(const Finished& finished, const Verdict& verdict, Timestamp now) {
-  switch (verdict.fate) {
-    case Fate::kDelivered:
-    case Fate::kRejected:  // the API is up and takes our credentials
-      return gate_.OnSuccess(finished.sent, now);
-    case Fate::kDeferred:
-      if (verdict.closes_gate) return gate_.OnTrouble(finished.sent, now, verdict.retry_after, verdict.reason, Random());
-      return gate_.OnNeutral(finished.sent, now);
-    case Fate::kPausedAuth:
-      probe_at_ = now + endpoint_->config.probe_interval;
-      return gate_.Pause(PauseReason::kAuth, verdict.reason, now, finished.sent);
-    case Fate::kPausedRegion:
-      probe_at_ = now + endpoint_->config.probe_interval;
-      return gate_.Pause(PauseReason::kRegion, verdict.reason, now, finished.sent);
-  }
-}
-
-// --- credentials and region ------------------------------------------------------------------------------------------------------------
-
-void ConnectionQueue::SendProbe(Timestamp now, Actions& actions) {
-  const PauseReason pause = gate_.Snapshot().pause;
-  const bool heals = gate_.Snapshot().state == GateState::kPaused && (pause == PauseReason::kAuth || pause == PauseReason::kRegion);
-  const bool asked = probe_at_ == Timestamp::min();
-  if (probing_ || !(asked || (heals && now >= probe_at_))) return;
-  probing_ = true;
-  probe_at_ = now + endpoint_->config.probe_interval;
-  // The operator may have put new credentials where the config points to.
-  if (Result<Credentials> credentials = ReadCredentials(endpoint_->config); credentials && *credentials != endpoint_->credentials) {
-    endpoint_ = std::make_shared<const Endpoint>(Endpoint{endpoint_->config, std::move(*credentials)});
-  }
-  Transfer& transfer = actions.transfers.emplace_back();
-  transfer.kind = TransferKind::kProbe;
-  transfer.connection = endpoint_->config.name;
-  transfer.endpoint = endpoint_;
-}
-
-void ConnectionQueue::OnProbeFinished(const Finished& finished, Timestamp now) {
-  probing_ = false;
-  const bool asked_again = probe_at_ == Timestamp::min();
-  if (!asked_again) probe_at_ = now + endpoint_->config.probe_interval;
-  const bool own_host = !endpoint_->config.base_url.empty();
-  const ProbeVerdict verdict = JudgeProbe(finished.answer, own_host ? std::nullopt : std::optional(endpoint_->config.region));
-  ProbeReport& report = probe_report_.emplace();
-  report.ok = verdict.ok;
-  report.status = finished.answer.status;
-  report.region = verdict.region;
-  report.environment_id = verdict.environment_id;
-  report.duration = finished.duration;
-  report.message = verdict.message;
-  const GateSnapshot& gate = gate_.Snapshot();
-  if (verdict.ok && gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator) gate_.Resume(now);
-}
-
-void ConnectionQueue::Pause(PauseReason reason, std::string detail, Timestamp now) { gate_.Pause(reason, std::move(detail), now); }
-
-void ConnectionQueue::Resume(Timestamp now) { gate_.Resume(now); }
-
 // --- looking at it ---------------------------------------------------------------------------------------------------------------------
 
 Timestamp ConnectionQueue::NextWake(Timestamp now) const {
@@ -541,10 +322,11 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
   if (wakes_deferred) wake = std::min(wake, std::max(now, deferred_.begin()->first));
   const GateSnapshot& gate = gate_.Snapshot();
   if (gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator && !probing_) wake = std::min(wake, std::max(now, probe_at_));
-  if ((fresh_.empty() && retries_.empty()) || in_flight_ >= endpoint_->config.max_in_flight) return wake;
+  if (!HasReady() || requests_out_ >= endpoint_->config.max_in_flight) return wake;
   if (const std::optional<Timestamp> reopen = gate_.ReopenAt()) wake = std::min(wake, std::max(now, *reopen));
-  const Milliseconds wait = limiter_.Wait(now);
-  if (wait.count() > 0) wake = std::min(wake, now + wait);
+  if (const Milliseconds wait = limiter_.Wait(now); wait.count() > 0) return std::min(wake, now + wait);
+  const bool lingers = !gathered_.jobs.empty() && gate.state == GateState::kOpen && requests_out_ < gate_.Limit();
+  if (lingers) wake = std::min(wake, std::max(now, gathered_.since + endpoint_->config.batch.linger));
   return wake;
 }
 
@@ -582,7 +364,7 @@ ConnectionStatus ConnectionQueue::Status() const {
   status.limit = gate_.Limit();
   status.max_in_flight = config.max_in_flight;
   status.rate_limit = config.rate_limit;
-  status.in_flight = in_flight_;
+  status.in_flight = jobs_out_;
   status.deferred = deferred_.size();
   status.blocked = waiting_ + parked_out_;
   return status;

@@ -3,6 +3,10 @@
 // Holds a bounded window over the outbox: jobs just accepted go straight into it while there is room, the others are read back by
 // sequence. Lanes say who may go next, the gate and the rate limiter whether anyone may. A lane opens again only after its job's outcome
 // is committed; a failure takes effect at once.
+//
+// With batches on, ready jobs that fit one gather until it is full or the first has lingered, and leave together; a job that is left alone
+// goes by itself. With `same_lane` the followers of a gathered job ride with it, in their order. Of a batch that was refused as a whole the
+// jobs are suspects: they go again in halves, apart from the others.
 // Time and randomness are arguments; no thread, no lock: belongs to the dispatcher.
 #pragma once
 
@@ -13,7 +17,9 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -72,14 +78,14 @@ class ConnectionQueue {
   std::optional<JobPlace> Place(Sequence sequence) const;
   void AppendInFlight(std::vector<Sequence>& sequences) const;
   ConnectionStatus Status() const;  // without counts of the disk
-  std::size_t in_flight() const { return in_flight_; }
+  std::size_t in_flight() const { return requests_out_; }  // requests
   const GateSnapshot& gate() const { return gate_.Snapshot(); }
 
  private:
   enum class State : std::uint8_t { kWaiting, kReady, kInFlight, kSettling, kDeferred };
   struct Entry {
     std::unique_ptr<QueuedJob> job;  // null while in flight, settling or deferred
-    std::vector<LaneKey> lanes;
+    LaneList lanes;
     std::uint32_t bytes = 0;         // of its line, counted in the window while not deferred
     State state = State::kWaiting;
     bool parked = false;             // its row is marked so
@@ -90,10 +96,11 @@ class ConnectionQueue {
   bool HasRoom() const;
   bool MayReadBack() const;
   Entry* Find(Sequence sequence);
-  void Hold(std::unique_ptr<QueuedJob> job, bool parked, Admission admission, std::vector<LaneKey> lanes);
+  void Fill(Entry& entry, std::unique_ptr<QueuedJob> job);
   void Admit(StoredJob stored, Actions& actions);
   void ParkLater(Sequence sequence, LaneKey lane, Report& report);
   void MakeReady(Sequence sequence);
+  void MakeReady(Entry& entry);
   void Open(const LanesOpened& opened);
   void Release(Sequence sequence);
   void Evict(Sequence sequence, Report& report);
@@ -107,15 +114,31 @@ class ConnectionQueue {
   Result<void> WakeDeferred(OutboxReader& reader, Timestamp now, Actions& actions);
   void ExpireWaiting(Timestamp now, Actions& actions);
   std::optional<Sequence> NextReady();
+  bool HasReady() const { return !fresh_.empty() || !retries_.empty() || !suspects_.empty() || !gathered_.jobs.empty(); }
+  bool MaySend(Timestamp now);
   void Send(Timestamp now, Actions& actions);
+  void SendAlone(Entry& entry, Actions& actions);
+  void Gather(Sequence sequence, Entry& entry, Timestamp now);
+  void GatherFollowers(Sequence sequence, LaneKey lane);
+  bool FitsGathered(const Job& job) const;
+  bool IsGatheredDue(Timestamp now) const;
+  void SendGathered(Timestamp now, Actions& actions);
+  void SendSuspects(Timestamp now, Actions& actions);
+  void SendTogether(std::span<const Sequence> jobs, Timestamp now, Actions& actions);
+  bool MayJoin(Sequence sequence, const Entry& entry, const std::set<LaneKey>& lanes) const;
+  Transfer& NewTransfer(TransferKind kind, Actions& actions) const;
   void SendProbe(Timestamp now, Actions& actions);
   void OnProbeFinished(const Finished& finished, Timestamp now);
-  void Settle(Finished& finished, Timestamp now, Actions& actions);
+  void SettleJob(Finished& finished, Timestamp now, Actions& actions);
+  void SettleBatch(Finished& finished, Timestamp now, Actions& actions);
+  void Settle(std::unique_ptr<QueuedJob> job, const Finished& finished, const Verdict& verdict, std::string_view answer, Timestamp now,
+              Actions& actions);
+  static bool IsStopped(const Finished& finished);
   void Defer(Outcome& outcome, const Verdict& verdict, Timestamp now, Actions& actions);
   bool Expire(Sequence sequence, Timestamp now, Actions& actions);
   void UpdateGate(const Finished& finished, const Verdict& verdict, Timestamp now);
   double Random() { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); }
-  std::vector<LaneKey> LanesFor(const Job& job) const;
+  LaneList LanesFor(const Job& job) const;
 
   std::shared_ptr<const Endpoint> endpoint_;
   LimitsConfig limits_;
@@ -128,9 +151,17 @@ class ConnectionQueue {
   std::size_t window_bytes_ = 0;
   std::size_t window_jobs_ = 0;
   std::size_t waiting_ = 0;
-  std::size_t in_flight_ = 0;
+  std::size_t requests_out_ = 0;
+  std::size_t jobs_out_ = 0;
   std::uint64_t parked_out_ = 0;                        // rows parked and not in memory
-  std::deque<Sequence> fresh_, retries_;                // ready ones; stale entries are skipped
+  struct Gathered {
+    std::vector<Sequence> jobs;
+    std::size_t bytes = 0;
+    Timestamp since{};
+    bool full = false;                                  // the next one did not fit
+  };
+  std::deque<Sequence> fresh_, retries_, suspects_;     // ready ones; stale entries are skipped
+  Gathered gathered_;                                   // the same, taken from fresh_ and retries_
   bool retry_turn_ = false;
   std::set<std::pair<Timestamp, Sequence>> deferred_;   // committed, by due time
 

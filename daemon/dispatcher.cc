@@ -105,20 +105,20 @@ void Dispatcher::Count(const Outcome& outcome) {
 }
 
 void Dispatcher::OnFinished(std::vector<Finished> finished, Timestamp now, Actions& actions) {
-  std::vector<double> latencies;
+  const std::size_t settled_before = actions.report.outcomes.size();
   for (Finished& one : finished) {
     ConnectionQueue* queue = Find(one.transfer.connection);
-    if (one.transfer.kind == TransferKind::kJob) {
-      const Timestamp accepted = one.transfer.job->stamp.accepted;
-      queue->OnFinished(std::move(one), now, actions);
-      const Outcome& outcome = actions.report.outcomes.back();
-      metrics_.Attempts(outcome.job->job.connection, outcome.attempt->result, 1);
-      if (outcome.kind == OutcomeKind::kDelivered) {
-        latencies.push_back(std::chrono::duration<double>(now - accepted).count());
-      }
-    } else {
-      queue->OnFinished(std::move(one), now, actions);
-    }
+    queue->OnFinished(std::move(one), now, actions);
+  }
+  Observe(std::span(actions.report.outcomes).subspan(settled_before), now);
+}
+
+void Dispatcher::Observe(std::span<const Outcome> outcomes, Timestamp now) {
+  std::vector<double> latencies;
+  latencies.reserve(outcomes.size());
+  for (const Outcome& outcome : outcomes) {
+    metrics_.Attempts(outcome.job->job.connection, outcome.attempt->result, 1);
+    if (outcome.kind == OutcomeKind::kDelivered) latencies.push_back(std::chrono::duration<double>(now - outcome.job->stamp.accepted).count());
   }
   metrics_.ObserveDeliveries(latencies);
 }
@@ -252,8 +252,9 @@ void DispatcherThread::Act(Actions& actions) {
   }
   if (LogEnabled(LogLevel::kDebug)) {
     for (const Transfer& transfer : actions.transfers) {
-      if (transfer.kind != TransferKind::kJob) continue;
-      Log(LogLevel::kDebug, "sent", {{"job", transfer.job->stamp.id.ToText()}, {"connection", transfer.connection}});
+      for (const std::unique_ptr<QueuedJob>& job : transfer.Jobs()) {
+        Log(LogLevel::kDebug, "sent", {{"job", job->stamp.id.ToText()}, {"connection", transfer.connection}});
+      }
     }
     for (const Outcome& outcome : actions.report.outcomes) {
       Log(LogLevel::kDebug, "outcome", {{"job", outcome.job->stamp.id.ToText()}, {"reason", outcome.reason}});

@@ -56,6 +56,7 @@ class Dispatcher {
  private:
   Result<void> Add(const std::string& name, std::shared_ptr<const Endpoint> endpoint, Timestamp now);
   void Count(const Outcome& outcome);
+  void Observe(std::span<const Outcome> outcomes, Timestamp now);
 
   OutboxReader reader_;
   Metrics& metrics_;

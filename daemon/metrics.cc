@@ -31,7 +31,7 @@ using prometheus::MetricFamily;
 using CounterFamily = prometheus::Family<Counter>;
 
 // By Fate; the words of attempts.result.
-constexpr std::array<std::string_view, 5> kResults = {"delivered", "deferred", "rejected", "paused_auth", "paused_region"};
+constexpr std::array<std::string_view, 6> kResults = {"delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"};
 constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired, Death::kCancelled};
 // The last one stands for every code we do not know.
 constexpr std::array<std::string_view, 7> kCodes = {"invalid_json", "invalid_job", "too_large", "unknown_connection",

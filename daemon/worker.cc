@@ -19,6 +19,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/batch.h"
 #include "core/json.h"
 #include "core/limits.h"
 #include "daemon/mutex.h"
@@ -80,6 +81,7 @@ class Slot {
     curl_easy_setopt(easy_, option, value);
   }
   void AdoptEndpoint();
+  HttpRequest MakeRequest() const;
   void SetRequest();
   void SetMethod();
   void SetParts();
@@ -201,10 +203,22 @@ void Slot::Begin(Transfer transfer, const Worker::DebugLog& debug_log) {
   error_[0] = '\0';
   sent_ = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
   started_ = std::chrono::steady_clock::now();
-  request_ = transfer_.kind == TransferKind::kJob ? BuildRequest(transfer_.job->job, transfer_.job->stamp) : BuildRegionProbe();
+  request_ = MakeRequest();
   if (transfer_.endpoint != endpoint_) AdoptEndpoint();
   SetRequest();
   if (request_.debug && debug_log) debug_log(DebugRequest());
+}
+
+HttpRequest Slot::MakeRequest() const {
+  switch (transfer_.kind) {
+    case TransferKind::kJob:
+      return BuildRequest(transfer_.job->job, transfer_.job->stamp);
+    case TransferKind::kBatch:
+      return BuildBatchRequest(transfer_.batch);
+    case TransferKind::kProbe:
+      break;
+  }
+  return BuildRegionProbe();
 }
 
 void Slot::SetRequest() {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,13 +34,17 @@ struct Endpoint {
   Credentials credentials;
 };
 
-enum class TransferKind : std::uint8_t { kJob, kProbe };
+enum class TransferKind : std::uint8_t { kJob, kBatch, kProbe };
 
+// One request. The worker owns its jobs until they come back in Finished.
 struct Transfer {
   TransferKind kind = TransferKind::kJob;
   std::string connection;
   std::shared_ptr<const Endpoint> endpoint;
-  std::unique_ptr<QueuedJob> job;  // kJob; the worker owns it until it comes back in Finished
+  std::unique_ptr<QueuedJob> job;                 // kJob
+  std::vector<std::unique_ptr<QueuedJob>> batch;  // kBatch: two or more, each fit for it (core/batch.h)
+
+  std::span<const std::unique_ptr<QueuedJob>> Jobs() const { return job ? std::span(&job, 1) : std::span(batch); }
 };
 
 struct Finished {

@@ -41,7 +41,7 @@ CREATE TABLE attempts (          -- one row for each request that left
   customer    TEXT,
   sent_ms     INTEGER NOT NULL,
   duration_ms INTEGER NOT NULL,
-  result      TEXT NOT NULL,         -- delivered, deferred, rejected, paused_auth, paused_region
+  result      TEXT NOT NULL,         -- delivered, deferred, rejected, paused_auth, paused_region, split
   status      INTEGER,               -- HTTP status; null when there was no answer
   error       TEXT,                  -- why there was none
   answer      TEXT,                  -- first bytes of the answer's body

@@ -228,7 +228,7 @@ connections:
     probe_interval: 1h
     ca_file: /ca.pem
     retry: {base: 2s, max_attempts: 3}
-    batch: {enabled: false, max_items: 2, max_bytes: 64KiB, linger: 0ms, same_lane: true}
+    batch: {enabled: true, max_items: 2, max_bytes: 64KiB, linger: 0ms, same_lane: true}
 retry: {base: 3s, cap: 4min, max_age: 1d}
 limits: {line_bytes: 1KiB}
 history: {keep: 0s, max_rows: 0}
@@ -251,7 +251,7 @@ log: {level: debug}
   CHECK(connection.timeout == 2min);
   CHECK(connection.probe_interval == 1h);
   CHECK(connection.ca_file == "/ca.pem");
-  CHECK(All(connection.batch) == std::tuple(false, 2U, 65536U, 0ms, true));
+  CHECK(All(connection.batch) == std::tuple(true, 2U, 65536U, 0ms, true));
   CHECK(config.history.keep == 0s);
   CHECK(config.metrics.tcp == "[::1]:9480");
   CHECK(config.workers == 4);
@@ -452,8 +452,6 @@ TEST_CASE("config: connections need a name, credentials and a base URL that can 
       {"connections:\n  a:\n    site_id: s\n", "test.yaml:2: connections.a.api_key: is missing; give it or api_key_file"},
       {InConnection("    site_id_file: /f\n"), "test.yaml:5: connections.main.site_id_file: must not be given together with site_id"},
       {InConnection("    api_key_file: /f\n"), "test.yaml:5: connections.main.api_key_file: must not be given together with api_key"},
-      {InConnection("    batch:\n      enabled: true\n"),
-       "test.yaml:6: connections.main.batch.enabled: batches are not supported by this version"},
       {InConnection("    base_url: ftp://h\n"), "test.yaml:5: connections.main.base_url: must begin with http:// or https://"},
       {InConnection("    base_url: https://\n"), "base_url: a host is missing"},
       {InConnection("    base_url: https://u:p@h\n"), "base_url: a user or password does not belong here"},

@@ -202,7 +202,9 @@ class DeliveryRig : public SubmissionOrigin {
   // Event names of what is out, in the order it left.
   std::vector<std::string> OutNames() const {
     std::vector<std::string> names;
-    for (const Flight& flight : out) names.push_back(flight.transfer.job->job.name);
+    for (const Flight& flight : out) {
+      for (const auto& job : flight.transfer.Jobs()) names.push_back(job->job.name);
+    }
     return names;
   }
 
@@ -229,7 +231,7 @@ class DeliveryRig : public SubmissionOrigin {
   // Whatever a test does: nothing leaves that the gate forbids.
   void CheckGate(const GateSnapshot& before, const Actions& actions) {
     std::size_t jobs = 0;
-    for (const Transfer& transfer : actions.transfers) jobs += transfer.kind == TransferKind::kJob ? 1 : 0;
+    for (const Transfer& transfer : actions.transfers) jobs += transfer.Jobs().size();
     if (before.state == GateState::kPaused) CHECK(jobs == 0);
     if (before.state == GateState::kThrottled && before.reopen_at > now) CHECK(jobs == 0);
     if (before.state == GateState::kProbing || before.state == GateState::kThrottled) CHECK(jobs <= 1);

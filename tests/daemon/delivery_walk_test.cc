@@ -33,6 +33,13 @@ class Walk {
     rig_.limits.window_jobs = 1 + Below(30);
     rig_.limits.lane_jobs = 1 + Below(5);
     rig_.limits.deferred_jobs = 1 + Below(10);
+    if (Below(2) == 0) {
+      BatchConfig& batch = rig_.connection.batch;
+      batch.enabled = true;
+      batch.max_items = 2 + Below(6);
+      batch.linger = Milliseconds(Below(3) == 0 ? 0 : Below(50));
+      batch.same_lane = Below(2) == 0;
+    }
     customers_ = 1 + Below(6);
     trouble_ = Below(60);
     rig_.Start();
@@ -91,8 +98,9 @@ class Walk {
         lines.push_back(R"({"type":"merge","primary":{"id":")" + one + R"("},"secondary":{"id":")" + two + R"("}})");
         names.push_back({one, two});
       } else {
-        lines.push_back(TrackLine(Below(2) == 0 ? one : two));
-        names.push_back({lines.back().find(one) != std::string::npos ? one : two});
+        const std::string& customer = Below(2) == 0 ? one : two;
+        lines.push_back(Below(8) == 0 ? R"({"type":"destroy","id":")" + customer + "\"}" : TrackLine(customer));
+        names.push_back({customer});
       }
     }
     rig_.Submit(lines);
@@ -117,7 +125,7 @@ class Walk {
   void Dispatch(std::size_t count) {
     const std::size_t before = rig_.out.size();
     rig_.Dispatch(count);
-    for (std::size_t index = before; index < rig_.out.size(); ++index) CheckSent(rig_.out[index].transfer.job->sequence);
+    for (std::size_t index = before; index < rig_.out.size(); ++index) CheckSent(rig_.out[index].transfer);
     CheckOneAtATime();
   }
 
@@ -125,16 +133,30 @@ class Walk {
     submitted_.clear();  // never answered: the producer knows nothing of them
     rig_.limits.window_jobs = 1 + Below(30);
     rig_.Start();
-    for (const auto& flight : rig_.out) CheckSent(flight.transfer.job->sequence);
+    for (const auto& flight : rig_.out) CheckSent(flight.transfer);
     CheckOneAtATime();
   }
 
   Answer AnyAnswer() {
     if (Below(100) >= trouble_) return AnswerOf(200);
+    if (rig_.connection.batch.enabled && Below(2) == 0) return BatchTrouble();
     constexpr std::array<int, 9> kStatus = {0, 400, 401, 429, 500, 500, 503, 307, 404};
     Answer answer = AnswerOf(kStatus[Below(kStatus.size())]);
     if (answer.status == 429) answer.retry_after = std::to_string(Below(5));
     return answer;
+  }
+
+  Answer BatchTrouble() {
+    switch (Below(4)) {
+      case 0:
+        return AnswerOf(400);
+      case 1:
+        return AnswerOf(413);
+      case 2:
+        return AnswerOf(207, R"({"errors":[{"message":"which?"}]})");
+      default:
+        return AnswerOf(207, R"({"errors":[{"batch_index":)" + std::to_string(Below(6)) + R"(,"reason":"invalid"}]})");
+    }
   }
 
   void ActAsOperator() {
@@ -163,12 +185,20 @@ class Walk {
     rig_.Cancel(chosen->first);
   }
 
-  // Every earlier job of its customers has left the outbox. Redriven ones come back when their turn is over.
-  void CheckSent(Sequence sequence) {
+  // Every earlier job of its customers has left the outbox, or stands before it in its batch. Redriven ones come back when their turn is over.
+  void CheckSent(const Transfer& transfer) {
+    std::set<Sequence> before;
+    for (const auto& job : transfer.Jobs()) {
+      CheckSent(job->sequence, before);
+      before.insert(job->sequence);
+    }
+  }
+
+  void CheckSent(Sequence sequence, const std::set<Sequence>& before) {
     for (const std::string& customer : customers_of_[sequence]) {
       std::string earlier;
       for (const Sequence other : accepted_[customer]) {
-        if (other < sequence) earlier += (earlier.empty() ? "" : ",") + std::to_string(ToNumber(other));
+        if (other < sequence && !before.contains(other)) earlier += (earlier.empty() ? "" : ",") + std::to_string(ToNumber(other));
       }
       const std::string waiting = "SELECT count(*) FROM outbox WHERE redriven_ms IS NULL AND seq IN (" + earlier + ")";
       CAPTURE(customer);
@@ -181,11 +211,30 @@ class Walk {
   void CheckOneAtATime() {
     std::set<std::string> busy;
     for (const auto& flight : rig_.out) {
-      const auto& customers = customers_of_[flight.transfer.job->sequence];
-      for (const std::string& customer : std::set<std::string>(customers.begin(), customers.end())) {
+      std::set<std::string> own;
+      for (const auto& job : flight.transfer.Jobs()) {
+        const auto& customers = customers_of_[job->sequence];
+        const std::set<std::string> named(customers.begin(), customers.end());
+        for (const std::string& customer : named) {
+          CAPTURE(customer);
+          const bool may_share = rig_.connection.batch.same_lane && flight.transfer.kind == TransferKind::kBatch;
+          REQUIRE((own.insert(customer).second || may_share));
+        }
+      }
+      CheckFences(flight.transfer);
+      for (const std::string& customer : own) {
         CAPTURE(customer);
         REQUIRE(busy.insert(customer).second);
       }
+    }
+  }
+
+  // A job that changes who the customer is shares its batch with none of its lane.
+  void CheckFences(const Transfer& transfer) {
+    std::map<std::string, int> count;
+    for (const auto& job : transfer.Jobs()) ++count[job->job.customer];
+    for (const auto& job : transfer.Jobs()) {
+      if (job->job.type == JobType::kDestroy) REQUIRE(count[job->job.customer] == 1);
     }
   }
 

@@ -1,0 +1,94 @@
+#include "core/batch_verdict.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+namespace outboxd {
+namespace {
+
+constexpr Timestamp kNow = FromUnixMs(1'700'000'000'000);
+
+BatchVerdict JudgeIt(int status, std::string body, std::size_t count = 3) {
+  Answer answer;
+  answer.status = status;
+  answer.body = std::move(body);
+  if (status == 0) answer.error = "reset: Connection reset by peer";
+  return JudgeBatch(answer, count, RetryPolicy{}, kNow);
+}
+
+std::vector<std::size_t> Indexes(const BatchVerdict& verdict) {
+  std::vector<std::size_t> indexes;
+  for (const ItemRefusal& refusal : verdict.refused) indexes.push_back(refusal.index);
+  return indexes;
+}
+
+TEST_CASE("batch verdict: 200 delivers all, whatever it says besides errors") {
+  for (const char* body : {"{}", "{}\n", "", "no JSON", R"({"errors":[]})", R"({"errors":null})", R"({"errors)"}) {
+    CAPTURE(body);
+    const BatchVerdict verdict = JudgeIt(200, body);
+    CHECK(verdict.rest.fate == Fate::kDelivered);
+    CHECK(verdict.refused.empty());
+  }
+}
+
+TEST_CASE("batch verdict: 207 rejects the items it names and delivers the others") {
+  const std::string body =
+      R"({"errors":[{"batch_index":2,"reason":"invalid","field":"name","message":"too long"},{"batch_index":0,"reason":"required","field":"action"},)"
+      R"({"batch_index":2,"message":"and more"}]})";
+  const BatchVerdict verdict = JudgeIt(207, body);
+  CHECK(verdict.rest.fate == Fate::kDelivered);
+  CHECK(Indexes(verdict) == std::vector<std::size_t>{0, 2});
+  CHECK(verdict.refused[0].reason == "207 Multi-Status: action: required");
+  CHECK(verdict.refused[1].reason == "207 Multi-Status: name: invalid: too long; and more");
+  CHECK(verdict.refused[1].answer ==
+        R"({"batch_index":2,"reason":"invalid","field":"name","message":"too long"}{"batch_index":2,"message":"and more"})");
+}
+
+TEST_CASE("batch verdict: errors on a 200 count as those of a 207") {
+  CHECK(Indexes(JudgeIt(200, R"({"errors":[{"batch_index":1}]})")) == std::vector<std::size_t>{1});
+}
+
+TEST_CASE("batch verdict: a 207 without errors is all good") { CHECK(JudgeIt(207, R"({"errors":[]})").rest.fate == Fate::kDelivered); }
+
+TEST_CASE("batch verdict: an error that names no item of the batch splits what is not rejected") {
+  for (const char* index : {"3", "-1", "1.5", "\"1\"", "null", "1e99"}) {
+    CAPTURE(index);
+    const BatchVerdict verdict = JudgeIt(207, std::string(R"({"errors":[{"batch_index":0},{"message":"odd","batch_index":)") + index + "}]}");
+    CHECK(verdict.rest.fate == Fate::kSplit);
+    CHECK(verdict.rest.reason == "207 Multi-Status: odd");
+    CHECK(Indexes(verdict) == std::vector<std::size_t>{0});
+  }
+  CHECK(JudgeIt(207, R"({"errors":[{"message":"which one?"}]})").rest.fate == Fate::kSplit);
+  CHECK(JudgeIt(207, R"({"errors":[{"batch_ind)").rest.fate == Fate::kSplit);
+  CHECK(JudgeIt(207, "").rest.fate == Fate::kSplit);
+}
+
+TEST_CASE("batch verdict: any error about a batch of one is about that one") {
+  CHECK(Indexes(JudgeIt(207, R"({"errors":[{"message":"which one?"}]})", 1)) == std::vector<std::size_t>{0});
+  CHECK(Indexes(JudgeIt(207, R"({"errors":[{"batch_index":7}]})", 1)) == std::vector<std::size_t>{0});
+  CHECK(JudgeIt(207, "cut off", 1).rest.fate == Fate::kRejected);
+  CHECK(JudgeIt(207, "cut off", 1).refused.empty());
+}
+
+TEST_CASE("batch verdict: a batch refused as a whole is split, one job alone is rejected") {
+  for (const int status : {400, 404, 413, 422}) {
+    CAPTURE(status);
+    CHECK(JudgeIt(status, R"({"errors":[{"reason":"invalid"}]})", 2).rest.fate == Fate::kSplit);
+    CHECK(JudgeIt(status, R"({"errors":[{"reason":"invalid"}]})", 1).rest.fate == Fate::kRejected);
+  }
+}
+
+TEST_CASE("batch verdict: what says nothing about the jobs is judged as for one") {
+  CHECK(JudgeIt(0, "").rest.fate == Fate::kDeferred);
+  CHECK(JudgeIt(0, "").rest.closes_gate);
+  CHECK(JudgeIt(429, "").rest.fate == Fate::kDeferred);
+  CHECK(JudgeIt(503, R"({"errors":[{"batch_index":0}]})").rest.fate == Fate::kDeferred);
+  CHECK(JudgeIt(503, R"({"errors":[{"batch_index":0}]})").refused.empty());
+  CHECK(JudgeIt(401, "").rest.fate == Fate::kPausedAuth);
+  CHECK(JudgeIt(301, "").rest.fate == Fate::kPausedRegion);
+}
+
+}  // namespace
+}  // namespace outboxd
