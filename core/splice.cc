@@ -68,7 +68,12 @@ void AppendTimestamp(std::string& out, const Job& job, const Stamp& stamp) {
 
 void AppendEventId(std::string& out, const Job& job, const Stamp& stamp) {
   out += '"';
-  out += job.event_id.empty() ? stamp.id.ToText() : job.event_id;
+  if (job.event_id.empty()) {
+    const auto id = stamp.id.ToChars();
+    out.append(id.data(), id.size());
+  } else {
+    out += job.event_id;
+  }
   out += '"';
 }
 

@@ -44,16 +44,26 @@ std::optional<Ulid> Ulid::Parse(std::string_view text) {
   return ulid;
 }
 
-std::string Ulid::ToText() const {
-  std::string text(kTextLength, '0');
-  std::uint64_t high = high_;
+// 26 digits of 5 bits: 12 from the low word, one across both, 13 from the high one.
+std::array<char, Ulid::kTextLength> Ulid::ToChars() const {
+  std::array<char, kTextLength> text{};
   std::uint64_t low = low_;
-  for (std::size_t i = kTextLength; i-- > 0;) {
+  for (std::size_t i = kTextLength; i-- > 14;) {
     text[i] = kAlphabet[low & 31];
-    low = low >> 5 | high << 59;
-    high >>= 5;
+    low >>= 5;
+  }
+  std::uint64_t high = high_ << 4 | low;
+  text[0] = kAlphabet[high_ >> 61];
+  for (std::size_t i = 14; i-- > 1;) {
+    text[i] = kAlphabet[high & 31];
+    high = i == 13 ? high_ >> 1 : high >> 5;
   }
   return text;
+}
+
+std::string Ulid::ToText() const {
+  const std::array<char, kTextLength> text = ToChars();
+  return {text.data(), text.size()};
 }
 
 Timestamp Ulid::Time() const { return FromUnixMs(static_cast<std::int64_t>(high_ >> 16)); }

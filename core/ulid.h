@@ -29,6 +29,7 @@ class Ulid {
   static std::optional<Ulid> Parse(std::string_view text);
 
   std::string ToText() const;
+  std::array<char, kTextLength> ToChars() const;  // the same without an allocation
   Timestamp Time() const;
   Sequence SequencePart() const;
 

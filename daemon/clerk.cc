@@ -12,7 +12,7 @@ namespace {
 constexpr Milliseconds kRoomInterval{100};         // how often the disk is asked for its free space
 constexpr Milliseconds kHousekeepingInterval{1000};
 constexpr Milliseconds kRetryInterval{200};        // of outcomes that could not be written
-constexpr std::chrono::microseconds kReportPatience{2000};  // outcomes gather this long unless a producer waits for a commit
+constexpr std::chrono::milliseconds kReportPatience{10};  // outcomes gather this long unless somebody waits for a commit
 constexpr std::size_t kPruneRows = 500;
 constexpr std::size_t kShrinkPages = 256;
 constexpr std::size_t kFreePagesKept = 1024;
@@ -195,7 +195,13 @@ void ClerkThread::Stop() {
 }
 
 void ClerkThread::Submit(std::unique_ptr<Submission> submission) { mailbox_.Put(std::move(submission)); }
-void ClerkThread::OnReport(Report report) { mailbox_.PostPatiently(std::move(report), kReportPatience); }
+void ClerkThread::OnReport(Report report) {
+  if (report.urgent) {
+    mailbox_.Post(std::move(report));
+  } else {
+    mailbox_.PostPatiently(std::move(report), kReportPatience);
+  }
+}
 bool ClerkThread::Post(ClerkTask task) { return mailbox_.Post(std::move(task)); }
 void ClerkThread::Configure(Clerk::Limits limits) { mailbox_.Post(std::move(limits)); }
 

@@ -66,6 +66,8 @@ class ConnectionQueue {
 
   // Reads back, expires, and sends what may be sent. `reader` sees everything committed.
   Result<void> Pump(OutboxReader& reader, Timestamp now, Actions& actions);
+  // Jobs wait, none is ready, and what is out or written down now may set them free.
+  bool IsStarved() const { return window_jobs_ > 0 && !HasReady() && (waiting_ > 0 || parked_out_ > 0 || cursor_ < tail_); }
   // When Pump has something to do by time alone.
   Timestamp NextWake(Timestamp now) const;
 

@@ -128,6 +128,7 @@ Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
   Result<void> result;
   for (auto& [name, queue] : queues_) {
     if (Result<void> pumped = queue->Pump(reader_, now, actions); !pumped) result = std::move(pumped);
+    actions.report.urgent = actions.report.urgent || queue->IsStarved();
   }
   return result;
 }

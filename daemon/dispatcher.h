@@ -89,7 +89,7 @@ class DispatcherThread {
   void Stop();
 
  private:
-  static constexpr std::size_t kUnreadJobsMax = 16'384;
+  static constexpr std::size_t kUnreadJobsMax = 2048;
   using Message = std::variant<Committed, std::vector<Finished>, Call>;
   void Run();
   void Handle(Message& message, Timestamp now, Actions& actions);

@@ -45,6 +45,7 @@ struct Report {
   std::vector<Park> parks;
   std::uint64_t ticket = 0;  // comes back in Committed; rising
   std::vector<std::pair<std::string, GateSnapshot>> gates;
+  bool urgent = false;  // nothing else can be sent before it is written
   bool empty() const { return outcomes.empty() && parks.empty() && gates.empty(); }
 };
 

@@ -13,7 +13,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 * 1024;
-constexpr std::uint64_t kAheadBytes = 4 << 20;  // a single producer's lines waiting for their commit
+constexpr std::uint64_t kAheadBytes = 1 << 20;  // a single producer's lines waiting for their commit
 
 std::string_view CodeOf(LineErrorCode code) { return code == LineErrorCode::kInvalidJson ? "invalid_json" : "invalid_job"; }
 
@@ -31,7 +31,8 @@ void AppendRef(const LineReply& reply, std::string& out) {
 
 void AppendOk(const Ulid& id, const LineReply& reply, std::string& out) {
   out += R"({"ok":true,"job":")";
-  out += id.ToText();
+  const auto text = id.ToChars();
+  out.append(text.data(), text.size());
   out += '"';
   AppendRef(reply, out);
   out += "}\n";

@@ -135,6 +135,9 @@ std::string_view Statement::Text(int column) const {
 bool Statement::IsNull(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
 
 Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode) {
+  // SQLite would count its memory under a lock of the whole process. Refused when it runs already: then it counts.
+  static const int counts_memory = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(counts_memory);
   const int flags = (mode == OpenMode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX |
                     SQLITE_OPEN_EXRESCODE;
   sqlite3* handle = nullptr;

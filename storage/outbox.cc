@@ -13,6 +13,19 @@ constexpr std::uint64_t kReserveAhead = 100'000;
 std::int64_t Number(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
 std::int64_t Number(LaneKey lane) { return static_cast<std::int64_t>(lane); }
 
+// Behind the outcome at `begin`, or behind the last of those that follow it without a gap and are delivered like it.
+std::size_t EndOfRun(std::span<const Outcome* const> outcomes, std::size_t begin) {
+  std::size_t end = begin + 1;
+  if (outcomes[begin]->kind != OutcomeKind::kDelivered) return end;
+  for (; end < outcomes.size(); ++end) {
+    const QueuedJob& last = *outcomes[end - 1]->job;
+    const QueuedJob& next = *outcomes[end]->job;
+    const bool follows = ToNumber(next.sequence) == ToNumber(last.sequence) + 1 && next.job.connection == last.job.connection;
+    if (!follows || outcomes[end]->kind != OutcomeKind::kDelivered) break;
+  }
+  return end;
+}
+
 std::optional<std::int64_t> UnixMs(const std::optional<Timestamp>& at) {
   if (!at) return std::nullopt;
   return ToUnixMs(*at);
@@ -43,12 +56,13 @@ Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t see
 }
 
 Result<void> Outbox::Prepare() {
-  const std::array<std::pair<Statement*, std::string_view>, 13> statements = {{
+  const std::array<std::pair<Statement*, std::string_view>, 14> statements = {{
       {&begin_, "BEGIN IMMEDIATE"},
       {&commit_, "COMMIT"},
       {&rollback_, "ROLLBACK"},
       {&append_, "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line) VALUES (?, ?, ?, ?, ?, ?, ?)"},
       {&remove_, "DELETE FROM outbox WHERE seq = ?"},
+      {&remove_run_, "DELETE FROM outbox WHERE seq BETWEEN ? AND ?"},
       {&defer_, "UPDATE outbox SET attempts = ?, charged = ?, due_ms = ?, reason = ? WHERE seq = ?"},
       {&park_, "UPDATE outbox SET parked = ? WHERE seq = ?"},
       {&bury_,
@@ -87,9 +101,11 @@ Result<void> Outbox::LoadCounts() {
 }
 
 Counts& Outbox::Touch(std::string_view connection) {
+  if (touched_last_.second != nullptr && touched_last_.first == connection) return *touched_last_.second;
   auto found = counts_.find(connection);
   if (found == counts_.end()) found = counts_.emplace(connection, Counts{}).first;
   if (std::find(touched_.begin(), touched_.end(), connection) == touched_.end()) touched_.emplace_back(connection);
+  touched_last_ = {found->first, &found->second};
   return found->second;
 }
 
@@ -100,11 +116,13 @@ Result<void> Outbox::Transaction(const std::function<Result<void>()>& work) {
   const std::uint64_t next_before = next_;
   const std::uint64_t reserved_before = reserved_;
   touched_.clear();
+  touched_last_ = {};
   Result<void> done = work();
   if (done) done = WriteCounts();
   if (done) done = commit_.Run();
   if (done) return done;
   static_cast<void>(rollback_.Run());  // SQLite may have rolled back by itself
+  touched_last_ = {};
   counts_ = counts_before;
   next_ = next_before;
   reserved_ = reserved_before;
@@ -120,9 +138,7 @@ Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
   for (QueuedJob* queued : batch.accepted) {
     if (Result<void> appended = Append(*queued, now); !appended) return appended;
   }
-  for (const Outcome* outcome : batch.outcomes) {
-    if (Result<void> recorded = Record(*outcome, now); !recorded) return recorded;
-  }
+  if (Result<void> recorded = RecordAll(batch.outcomes, now); !recorded) return recorded;
   for (const Park& park : batch.parks) {
     if (Result<void> parked = park_.Bind(1, Number(park.lane)).Bind(2, Number(park.sequence)).Run(); !parked) return parked;
   }
@@ -144,17 +160,44 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
   queued.sequence = Sequence{next_++};
   queued.stamp = Stamp{Ulid::Make(now, queued.sequence, random_()), now};
   const Job& job = queued.job;
-  const std::string id = queued.stamp.id.ToText();
+  const auto id = queued.stamp.id.ToChars();
   ++Touch(job.connection).jobs;
-  append_.Bind(1, Number(queued.sequence)).Bind(2, std::string_view(id)).Bind(3, std::string_view(job.connection));
+  append_.Bind(1, Number(queued.sequence)).Bind(2, std::string_view(id.data(), id.size())).Bind(3, std::string_view(job.connection));
   append_.Bind(4, JobTypeName(job.type)).BindTextOrNull(5, job.customer).Bind(6, ToUnixMs(now)).Bind(7, std::string_view(job.line));
   return append_.Run();
 }
 
-Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
-  if (outcome.attempt) {
-    if (Result<void> recorded = RecordAttempt(outcome); !recorded) return recorded;
+// In the order of the sequence, which is that of both tables: each page is visited once, and neighbours that were delivered go at a stroke.
+Result<void> Outbox::RecordAll(std::vector<const Outcome*>& outcomes, Timestamp now) {
+  std::stable_sort(outcomes.begin(), outcomes.end(),
+                   [](const Outcome* left, const Outcome* right) { return left->job->sequence < right->job->sequence; });
+  for (const Outcome* outcome : outcomes) {
+    if (!outcome->attempt) continue;
+    if (Result<void> recorded = RecordAttempt(*outcome); !recorded) return recorded;
   }
+  const std::span<const Outcome* const> all = outcomes;
+  for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
+    end = EndOfRun(all, begin);
+    Result<void> recorded = end - begin > 1 ? RemoveRun(all.subspan(begin, end - begin)) : Record(*all[begin], now);
+    if (!recorded) return recorded;
+  }
+  return {};
+}
+
+// Delivered jobs of one connection with consecutive sequences.
+Result<void> Outbox::RemoveRun(std::span<const Outcome* const> run) {
+  Result<void> removed = remove_run_.Bind(1, Number(run.front()->job->sequence)).Bind(2, Number(run.back()->job->sequence)).Run();
+  if (!removed) return removed;
+  const auto gone = static_cast<std::uint64_t>(database_.Changes());
+  Touch(run.front()->job->job.connection).jobs -= gone;
+  if (gone == run.size()) return {};
+  for (const Outcome* outcome : run) {
+    if (Result<void> noted = NoteLate(*outcome->job); !noted) return noted;
+  }
+  return {};
+}
+
+Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
   const QueuedJob& queued = *outcome.job;
   switch (outcome.kind) {
     case OutcomeKind::kDead:
@@ -184,8 +227,8 @@ Result<void> Outbox::NoteLate(const QueuedJob& queued) {
 Result<void> Outbox::RecordAttempt(const Outcome& outcome) {
   const QueuedJob& queued = *outcome.job;
   const Attempt& attempt = *outcome.attempt;
-  const std::string id = queued.stamp.id.ToText();
-  attempt_.Bind(1, Number(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id));
+  const auto id = queued.stamp.id.ToChars();
+  attempt_.Bind(1, Number(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id.data(), id.size()));
   attempt_.Bind(4, std::string_view(queued.job.connection)).Bind(5, JobTypeName(queued.job.type)).BindTextOrNull(6, queued.job.customer);
   attempt_.Bind(7, ToUnixMs(attempt.sent)).Bind(8, std::int64_t{attempt.duration.count()}).Bind(9, FateName(attempt.result));
   attempt_.Bind(10, attempt.status == 0 ? std::nullopt : std::optional<std::int64_t>(attempt.status));

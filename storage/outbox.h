@@ -116,7 +116,9 @@ class Outbox {
   Result<void> Prepare();
   Result<void> LoadCounts();
   Result<void> Append(QueuedJob& queued, Timestamp now);
+  Result<void> RecordAll(std::vector<const Outcome*>& outcomes, Timestamp now);
   Result<void> Record(const Outcome& outcome, Timestamp now);
+  Result<void> RemoveRun(std::span<const Outcome* const> run);
   Result<void> RecordAttempt(const Outcome& outcome);
   Result<void> NoteLate(const QueuedJob& queued);
   Result<void> Bury(const Outcome& outcome, Timestamp now);
@@ -134,8 +136,9 @@ class Outbox {
   std::uint64_t reserved_ = 1;
   std::map<std::string, Counts, std::less<>> counts_;
   std::vector<std::string> touched_;  // connections whose counts this transaction changed
+  std::pair<std::string_view, Counts*> touched_last_{};  // points into counts_
   std::pair<std::int64_t, std::int64_t> prune_after_{0, 0};
-  Statement begin_, commit_, rollback_, append_, remove_, defer_, park_, bury_, attempt_, late_, gate_, count_, reserve_;
+  Statement begin_, commit_, rollback_, append_, remove_, remove_run_, defer_, park_, bury_, attempt_, late_, gate_, count_, reserve_;
 };
 
 }  // namespace outboxd
