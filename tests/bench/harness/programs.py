@@ -229,7 +229,7 @@ def make_config(directory, sink_url, batch, retry):
         f"    base_url: {sink_url}\n    site_id: bench\n    api_key: bench\n    rate_limit: 0\n"
         + ("    batch: {enabled: true}\n" if batch else "")
         + (f"retry:\n{retry_lines}" if retry_lines else "")
-        + "log: {level: warn}\n" + os.environ.get("EXTRA","") + "\n"
+        + "log: {level: warn}\n"
     )
 
 
