@@ -9,6 +9,10 @@ namespace {
 
 constexpr std::uint32_t kFreshLimit = 16;
 constexpr std::uint32_t kRestoredLimit = 8;
+// A round is slow when its answers took more than twice the usual time and this on top: a busy machine's jitter is no sign of the API's load.
+constexpr Milliseconds kAnswerJitter{10};
+// How much of the difference to slower rounds the usual time takes over each round: a service that became slower for good is used again.
+constexpr int kDrift = 128;
 // Keeps what leaves after a closure apart from what left before it.
 constexpr Milliseconds kTick{1};
 
@@ -98,11 +102,12 @@ void Gate::OnSuccess(Timestamp sent, Timestamp now) {
   if (IsStale(sent)) return;
   switch (snapshot_.state) {
     case GateState::kOpen:
-      Grow();
+      Grow(now - sent);
       break;
     case GateState::kProbing:
       limit_ = 1;
       successes_ = 0;
+      answer_time_ = Milliseconds(0);
       limit_reached_ = false;
       snapshot_.failures = 0;
       snapshot_.detail.clear();
@@ -210,10 +215,23 @@ void Gate::ForgetImpossibleWait(Timestamp now) {
   changed_ = true;
 }
 
-void Gate::Grow() {
+bool Gate::AnswersSlowDown(Milliseconds mean) {
+  if (!usual_ || mean <= *usual_) {
+    usual_ = mean;
+    return false;
+  }
+  const bool slow = mean > *usual_ * 2 + kAnswerJitter;
+  *usual_ += std::max((mean - *usual_) / kDrift, Milliseconds(1));
+  return slow;
+}
+
+void Gate::Grow(Milliseconds took) {
   ++successes_;
+  answer_time_ += std::max(took, Milliseconds(0));
   if (successes_ < limit_) return;
-  if (limit_reached_) {
+  const bool slow = AnswersSlowDown(answer_time_ / successes_);
+  answer_time_ = Milliseconds(0);
+  if (limit_reached_ && !slow) {
     const std::uint32_t level = std::min(trouble_level_.value_or(max_in_flight_), max_in_flight_);
     const std::uint32_t doubled = limit_ > max_in_flight_ / 2 ? max_in_flight_ : limit_ * 2;
     limit_ = limit_ < level ? std::min(doubled, level) : std::min(limit_ + 1, max_in_flight_);

@@ -1,8 +1,9 @@
 // core/gate.h — whether a connection may send now, and how much at once. Pure: time and randomness are arguments.
 //
 // States (docs/design.md draws them):
-//   open       sending, at most Limit() in flight. After Limit() successes, if the limit was reached meanwhile, it doubles while it is
-//              below the level where trouble last began, and grows by one above that; trouble halves it.
+//   open       sending, at most Limit() in flight. After Limit() successes (a round), if the limit was reached meanwhile and the answers
+//              took no longer than they used to, it doubles while it is below the level where trouble last began, and grows by one above
+//              that; trouble halves it.
 //   throttled  closed until ReopenAt(): Retry-After, or exponential backoff over the failures since the last success.
 //   probing    the time is over: exactly one attempt may be in flight; its success opens the gate at limit 1, its failure closes it again.
 //   paused     closed until Resume(): credentials (auth), wrong region (region), or an operator.
@@ -76,7 +77,8 @@ class Gate {
   void Close(Timestamp now, Milliseconds wait);
   void ExtendClosure(Timestamp now, Milliseconds retry_after);
   void ForgetImpossibleWait(Timestamp now);
-  void Grow();
+  void Grow(Milliseconds took);
+  bool AnswersSlowDown(Milliseconds mean);
   bool IsStale(Timestamp sent) const { return sent < era_; }
   Milliseconds BackoffAfterFailures(double random) const;
 
@@ -86,7 +88,9 @@ class Gate {
   std::uint32_t limit_;
   std::optional<std::uint32_t> trouble_level_;  // half of the limit at which trouble last began
   std::uint32_t successes_ = 0;                 // since the limit last changed, or was found not to be reached
-  bool limit_reached_ = false;                  // in the same time
+  Milliseconds answer_time_{0};                 // of those successes, summed up
+  std::optional<Milliseconds> usual_;           // mean answer time of the quickest round, drifting up where rounds stay slower
+  bool limit_reached_ = false;                  // in the same time as successes_
   bool next_reaches_limit_ = false;             // between MaySend and OnSent
   bool probe_out_ = false;
   Timestamp era_{};  // attempts that left before this belong to a time before the last closure

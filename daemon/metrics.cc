@@ -155,6 +155,12 @@ MetricFamily StateFamily(const DaemonStatus& status) {
   return states.Take();
 }
 
+MetricFamily LimitFamily(const DaemonStatus& status) {
+  GaugeFamily limits("outboxd_connection_limit", "Requests that may be in flight at once at present, at most max_in_flight");
+  for (const ConnectionStatus& connection : status.connections) limits.Add(connection.limit, {{"connection", connection.name}});
+  return limits.Take();
+}
+
 MetricFamily Single(std::string name, std::string help, double value, prometheus::MetricType type = prometheus::MetricType::Gauge) {
   GaugeFamily family(std::move(name), std::move(help), type);
   family.Add(value);
@@ -266,6 +272,7 @@ class Metrics::Impl {
     families.push_back(AgeFamily(status));
     families.push_back(Single("outboxd_spool_bytes", "Size of the outbox on disk", static_cast<double>(status.bytes)));
     families.push_back(StateFamily(status));
+    families.push_back(LimitFamily(status));
     AppendProcess(families, status);
     return prometheus::TextSerializer().Serialize(families);
   }

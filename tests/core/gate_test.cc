@@ -82,6 +82,35 @@ struct Bench {
   std::vector<Timestamp> out;
 };
 
+TEST_CASE("gate: the limit stays where answers take longer the more are in flight, and grows where they do not") {
+  const auto limit_after = [](auto answer_time) {
+    Bench bench(1024);
+    for (int round = 0; round < 40; ++round) {
+      bench.SendAll();
+      bench.now += answer_time(bench.out.size());
+      bench.SucceedAll();
+    }
+    return bench.gate.Limit();
+  };
+  CHECK(limit_after([](std::size_t) { return Milliseconds(50); }) == 1024);
+  CHECK(limit_after([](std::size_t in_flight) { return Milliseconds(in_flight * 5); }) < 128);  // served one after another
+}
+
+TEST_CASE("gate: a service that became slower for good is used to the full again") {
+  Bench bench(64);
+  const auto run = [&](int rounds, Milliseconds answer_time) {
+    for (int round = 0; round < rounds; ++round) {
+      bench.SendAll();
+      bench.now += answer_time;
+      bench.SucceedAll();
+    }
+    return bench.gate.Limit();
+  };
+  CHECK(run(1, Milliseconds(20)) == 32);
+  CHECK(run(3, Milliseconds(200)) == 32);
+  CHECK(run(200, Milliseconds(200)) == 64);
+}
+
 TEST_CASE("gate: states and reasons have names that lead back to them") {
   for (const GateState state : {GateState::kOpen, GateState::kThrottled, GateState::kProbing, GateState::kPaused}) {
     CHECK(GateStateFromName(GateStateName(state)) == state);
