@@ -27,6 +27,11 @@ Clerk::Clerk(Outbox outbox, Limits limits, std::function<std::uint64_t()> disk_f
 void Clerk::Add(std::unique_ptr<Submission> submission) { submissions_.push_back(std::move(submission)); }
 
 void Clerk::Add(Report report) {
+  if (pending_.empty()) {
+    report.ticket = std::max(pending_.ticket, report.ticket);
+    pending_ = std::move(report);
+    return;
+  }
   std::move(report.outcomes.begin(), report.outcomes.end(), std::back_inserter(pending_.outcomes));
   pending_.parks.insert(pending_.parks.end(), report.parks.begin(), report.parks.end());
   std::move(report.gates.begin(), report.gates.end(), std::back_inserter(pending_.gates));
@@ -147,7 +152,9 @@ void Clerk::Refuse(Done& done, const Error& error) {
 
 void Clerk::Confirm(Done& done, bool accepted, bool reports) {
   if (accepted) {
+    done.committed.accepted.reserve(accepting_.size());
     for (const std::unique_ptr<Submission>& submission : done.submissions) {
+      submission->ids.reserve(submission->admitted);
       for (std::size_t i = 0; i < submission->admitted; ++i) {
         submission->ids.push_back(submission->jobs[i]->stamp.id);
         done.committed.accepted.push_back(std::move(submission->jobs[i]));

@@ -18,7 +18,7 @@ Result<void> Configure(Database& database) {
     PRAGMA synchronous = FULL;
     PRAGMA wal_autocheckpoint = 4000;
     PRAGMA journal_size_limit = 67108864;
-    PRAGMA cache_size = -4096;
+    PRAGMA cache_size = -2048;
     PRAGMA temp_store = MEMORY;
     PRAGMA foreign_keys = OFF;)sql");
 }

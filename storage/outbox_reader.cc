@@ -62,6 +62,8 @@ Result<std::vector<StoredJob>> All(Statement& statement) {
 Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
   Result<Database> database = Database::Open(file, OpenMode::kReadOnly);
   if (!database) return Failure(database.error());
+  // It reads each row once, in order: a cache would only hold what is behind it.
+  if (Result<void> small = database->Execute("PRAGMA cache_size = -256"); !small) return Failure(small.error());
   OutboxReader reader(std::move(*database));
   const std::array<std::pair<Statement*, std::string_view>, 6> statements = {{
       {&reader.after_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"},
