@@ -1,5 +1,6 @@
 #include "core/batch_verdict.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -14,7 +15,17 @@ struct Errors {
   std::optional<std::string> astray;  // says of an error that names no item; or of a list that cannot be read
 };
 
-// "name: required: a name is needed"
+constexpr std::size_t kReasonBytes = 300;
+
+// At most kReasonBytes, ending between characters.
+void Cut(std::string& text) {
+  if (text.size() <= kReasonBytes) return;
+  std::size_t end = kReasonBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  text.resize(end);
+}
+
+// "name: required: a name is needed", on one line.
 std::string Describe(const JsonValue& error) {
   std::string text;
   for (const char* member : {"field", "reason", "message"}) {
@@ -23,6 +34,8 @@ std::string Describe(const JsonValue& error) {
     if (!text.empty()) text += ": ";
     text += part;
   }
+  std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, ' ');
+  Cut(text);
   return text.empty() ? "refused without a reason" : text;
 }
 
@@ -50,6 +63,7 @@ Errors ReadErrors(const Answer& answer, std::size_t count) {
     ItemRefusal& refusal = errors.by_index[*index];
     refusal.index = *index;
     refusal.reason += (refusal.reason.empty() ? "" : "; ") + Describe(error);
+    Cut(refusal.reason);
     refusal.answer += error.ToText();
   }
   return errors;

@@ -21,7 +21,7 @@ inline constexpr int kMultiStatus = 207;
 
 struct ItemRefusal {
   std::size_t index = 0;
-  std::string reason;  // one line for people: "207 Multi-Status: name: required: …"
+  std::string reason;  // one line for people, some 300 bytes at most: "207 Multi-Status: name: required: …"
   std::string answer;  // the entries of the answer that name it
 };
 

@@ -46,6 +46,14 @@ TEST_CASE("batch verdict: 207 rejects the items it names and delivers the others
         R"({"batch_index":2,"reason":"invalid","field":"name","message":"too long"}{"batch_index":2,"message":"and more"})");
 }
 
+TEST_CASE("batch verdict: a reason is one line of bounded length, whatever the answer holds") {
+  const std::string long_text(5000, 'x');
+  const BatchVerdict verdict = JudgeIt(207, R"({"errors":[{"batch_index":0,"message":"a\nb\u001b[31m"},{"batch_index":1,"message":")" + long_text + "é\"}]}");
+  REQUIRE(verdict.refused.size() == 2);
+  CHECK(verdict.refused[0].reason == "207 Multi-Status: a b [31m");
+  CHECK(verdict.refused[1].reason.size() < 400);
+}
+
 TEST_CASE("batch verdict: errors on a 200 count as those of a 207") {
   CHECK(Indexes(JudgeIt(200, R"({"errors":[{"batch_index":1}]})")) == std::vector<std::size_t>{1});
 }

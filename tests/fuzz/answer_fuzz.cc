@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/batch_verdict.h"
 #include "core/json.h"
 #include "core/region_probe.h"
 #include "core/verdict.h"
@@ -57,6 +58,19 @@ void Check(const Answer& answer, const QueuedJob& job) {
   Demand(NormaliseCause(verdict.reason, answer.body).size() <= kCauseBytes, "a cause keeps to its limit");
 }
 
+// Every job of a batch has one fate, and what is not attributed ends by halving.
+void CheckBatch(const Answer& answer, std::size_t count) {
+  const BatchVerdict verdict = JudgeBatch(answer, count, RetryPolicy{}, kNow);
+  std::size_t next = 0;
+  for (const ItemRefusal& refusal : verdict.refused) {
+    Demand(refusal.index >= next && refusal.index < count, "each refused item is one of the batch, named once and in order");
+    Demand(OneLine(refusal.reason) && refusal.reason.size() < 1000, "a reason is one short line");
+    next = refusal.index + 1;
+  }
+  Demand(count > 1 || verdict.rest.fate != Fate::kSplit, "one job cannot be split");
+  Demand(verdict.refused.empty() || answer.status / 100 == 2, "only a 2xx judges items");
+}
+
 }  // namespace
 }  // namespace outboxd
 
@@ -70,6 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   job.job.raw = std::make_unique<RawCall>();
   job.job.raw->retry = RawRetry{.max_retries = 100, .delay = Milliseconds(1000), .exponential = true, .all_errors = true};
   Check(answer, job);
+  for (const std::size_t count : {1U, 2U, 1000U}) CheckBatch(answer, count);
   const ProbeVerdict probe = JudgeProbe(answer, Region::kEu);
   Demand(probe.ok || !probe.message.empty(), "a probe that is not ok says why");
   Demand(!probe.ok || answer.status == 200, "a probe is ok by 200 alone");

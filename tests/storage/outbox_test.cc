@@ -170,6 +170,23 @@ TEST_CASE("outbox: each kind of outcome leaves what it should") {
   CheckCounts(*fixture.outbox, fixture.file);
 }
 
+TEST_CASE("outbox: neighbours that were delivered leave together, and one that was cancelled meanwhile keeps its attempt") {
+  Fixture fixture;
+  auto jobs = Accept(*fixture.outbox, {TrackLine("1"), TrackLine("2"), TrackLine("3"), TrackLine("4"), TrackLine("5")}, kNow);
+  REQUIRE(jobs);
+  const Sequence cancelled = (*jobs)[2]->sequence;
+  REQUIRE(fixture.outbox->Cancel(cancelled, kNow));
+  std::vector<Outcome> outcomes;
+  for (std::size_t index : {3U, 1U, 0U, 2U}) outcomes.push_back(OutcomeOf(std::move((*jobs)[index]), OutcomeKind::kDelivered, 200));
+  WriteBatch batch;
+  for (const Outcome& outcome : outcomes) batch.outcomes.push_back(&outcome);
+  REQUIRE(fixture.outbox->Write(batch, kNow));
+  CHECK(fixture.outbox->Total().jobs == 1);
+  CHECK(fixture.outbox->Total().attempts == 4);
+  CHECK(Ask(fixture.file, "SELECT attempts FROM dead_letters WHERE seq = " + std::to_string(ToNumber(cancelled))) == 1);
+  CheckCounts(*fixture.outbox, fixture.file);
+}
+
 TEST_CASE("outbox: counts are kept by connection") {
   Fixture fixture;
   REQUIRE(Accept(*fixture.outbox, {TrackLine("1", "a", "one"), TrackLine("1", "a", "two"), TrackLine("2", "a", "two")}, kNow));
