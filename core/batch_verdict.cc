@@ -62,7 +62,8 @@ Errors ReadErrors(const Answer& answer, std::size_t count) {
     }
     ItemRefusal& refusal = errors.by_index[*index];
     refusal.index = *index;
-    refusal.reason += (refusal.reason.empty() ? "" : "; ") + Describe(error);
+    if (!refusal.reason.empty()) refusal.reason += "; ";
+    refusal.reason += Describe(error);
     Cut(refusal.reason);
     refusal.answer += error.ToText();
   }

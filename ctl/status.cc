@@ -100,7 +100,7 @@ void PrintConnections(const Context& context, const JsonValue& status) {
   for (const JsonValue& connection : status["connections"].Items()) {
     const auto count = [&](const char* name) { return FormatCount(connection[name].Int()); };
     table.Add({connection["name"].String(), Cell(StateText(connection), StateColour(connection["state"].String())),
-               AgeAt(status, connection["since_ms"]), count("jobs"), count("ready"), count("in_flight") + "/" + count("limit"),
+               AgeAt(status, connection["since_ms"]), count("jobs"), count("ready"), FormatCount(connection["requests"].Int(connection["in_flight"].Int())) + "/" + count("limit"),
                count("deferred"), count("blocked"), count("dead"), AgeAt(status, connection["oldest_ms"]), ReasonText(status, connection)});
   }
   table.Print(context.console);

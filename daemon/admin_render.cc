@@ -162,6 +162,7 @@ void WriteConnection(JsonWriter& writer, const ConnectionStatus& connection) {
   WriteTime(writer, "since_ms", gate.since);
   WriteTime(writer, "reopen_ms", gate.reopen_at);
   WriteCount(writer, "failures", gate.failures);
+  WriteCount(writer, "requests", connection.requests);
   WriteCount(writer, "limit", connection.limit);
   WriteCount(writer, "max_in_flight", connection.max_in_flight);
   writer.Key("rate_limit").Number(connection.rate_limit);

@@ -10,6 +10,7 @@ namespace outboxd {
 namespace {
 
 constexpr Milliseconds kRoomInterval{100};         // how often the disk is asked for its free space
+constexpr std::uint64_t kRoomBytes = 2 << 20;      // and after how many bytes of lines at the latest
 constexpr Milliseconds kHousekeepingInterval{1000};
 constexpr Milliseconds kRetryInterval{200};        // of outcomes that could not be written
 constexpr std::chrono::milliseconds kReportPatience{10};  // outcomes gather this long unless somebody waits for a commit
@@ -39,8 +40,9 @@ void Clerk::Add(Report report) {
 }
 
 void Clerk::CheckRoom(Timestamp now) {
-  if (now >= room_checked_ && now < room_checked_ + kRoomInterval) return;
+  if (now >= room_checked_ && now < room_checked_ + kRoomInterval && stored_bytes_ < kRoomBytes) return;
   room_checked_ = now;
+  stored_bytes_ = 0;
   ReadRoom();
 }
 
@@ -157,6 +159,7 @@ void Clerk::Confirm(Done& done, bool accepted, bool reports) {
       submission->ids.reserve(submission->admitted);
       for (std::size_t i = 0; i < submission->admitted; ++i) {
         submission->ids.push_back(submission->jobs[i]->stamp.id);
+        stored_bytes_ += submission->jobs[i]->job.line.size();
         done.committed.accepted.push_back(std::move(submission->jobs[i]));
       }
     }

@@ -88,6 +88,7 @@ class Clerk {
   std::uint64_t used_bytes_ = 0;
   std::uint64_t disk_free_bytes_ = 0;
   Timestamp room_checked_{};
+  std::uint64_t stored_bytes_ = 0;     // of lines, since then
   Timestamp housekept_{};
   bool more_housekeeping_ = false;
   std::string not_healthy_;

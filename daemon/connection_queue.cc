@@ -364,6 +364,7 @@ ConnectionStatus ConnectionQueue::Status() const {
   status.limit = gate_.Limit();
   status.max_in_flight = config.max_in_flight;
   status.rate_limit = config.rate_limit;
+  status.requests = requests_out_;
   status.in_flight = jobs_out_;
   status.deferred = deferred_.size();
   status.blocked = waiting_ + parked_out_;

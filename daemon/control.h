@@ -28,6 +28,7 @@ struct ConnectionStatus {
   GateSnapshot gate;
   std::uint32_t limit = 0, max_in_flight = 0;
   double rate_limit = 0;
+  std::uint64_t requests = 0;  // in flight: fewer than jobs in flight when they leave in batches
   std::uint64_t jobs = 0, in_flight = 0, deferred = 0, blocked = 0, dead = 0;
   std::optional<Timestamp> oldest;
   std::uint64_t Ready() const { return jobs - std::min(jobs, in_flight + deferred + blocked); }
