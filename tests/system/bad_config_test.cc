@@ -39,7 +39,6 @@ const Bad kBad[] = {
     {"connections.default.max_in_flight", "0", ""},
     {"connections.default.timeout", "soon", ""},
     {"connections.default.timeout", "0s", ""},
-    {"connections.default.batch.enabled", "true", ""},
     {"connections.default.site_id", "\"a:b\"", ""},
     {"connections.default.site_id_file", "/somewhere", "site_id"},
     {"connections.default.api_key", "${OUTBOXD_TEST_UNSET}", "OUTBOXD_TEST_UNSET"},
