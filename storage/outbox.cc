@@ -169,8 +169,9 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
 
 // In the order of the sequence, which is that of both tables: each page is visited once, and neighbours that were delivered go at a stroke.
 Result<void> Outbox::RecordAll(std::vector<const Outcome*>& outcomes, Timestamp now) {
-  std::stable_sort(outcomes.begin(), outcomes.end(),
-                   [](const Outcome* left, const Outcome* right) { return left->job->sequence < right->job->sequence; });
+  std::sort(outcomes.begin(), outcomes.end(), [](const Outcome* left, const Outcome* right) {
+    return std::pair(left->job->sequence, left->job->attempts) < std::pair(right->job->sequence, right->job->attempts);
+  });
   for (const Outcome* outcome : outcomes) {
     if (!outcome->attempt) continue;
     if (Result<void> recorded = RecordAttempt(*outcome); !recorded) return recorded;

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 
+#include <array>
 #include <atomic>
 #include <iostream>
 #include <memory>
@@ -19,6 +20,10 @@ namespace {
 constexpr std::size_t kProducers = 4;
 constexpr std::uint64_t kBacklog = 4000;  // events accepted and not yet arrived; then the producers wait
 constexpr std::chrono::milliseconds kPatience = std::chrono::minutes(5);
+
+// In turn: one job a request, batches, batches that hold several jobs of a customer.
+constexpr std::array<const char*, 3> kBatch = {"{enabled: false}", "{enabled: true, max_items: 50, linger: 2ms}",
+                                               "{enabled: true, max_items: 50, linger: 2ms, same_lane: true}"};
 
 constexpr std::string_view kFlaky = R"([
   {"match":{"probability":0.02},"action":{"status":503}},
@@ -67,6 +72,7 @@ class Battle {
     Await([&] { return Acknowledged() >= wanted; });  // each life gets something done
     std::this_thread::sleep_for(life);
     daemon_.Kill9();
+    daemon_.SetConfig("connections.default.batch", kBatch[++lives_ % kBatch.size()]);
     daemon_.Start();
     arrived_ = sim_.Report().effects;
   }
@@ -119,6 +125,7 @@ class Battle {
   }
 
   std::mt19937_64 random_;
+  std::size_t lives_ = 0;
   SimUnderTest sim_;
   DaemonUnderTest daemon_;
   std::atomic<std::uint64_t> acknowledged_{0}, arrived_{0};
