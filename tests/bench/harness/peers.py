@@ -1,0 +1,201 @@
+"""What a user would pick instead of outboxd, measured against the same sink. Each is measured once; what feeds it is not counted."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+
+import peer_setup
+from programs import BenchError, Program, Sink, remove_tree
+from rows import number
+
+TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / "peers"
+CUSTOMERS = 10_000
+LINE_BYTES = 350
+START_SECONDS = 15
+DELIVER_SECONDS = 30  # what has come in until then is the measurement
+
+HEADS = ["peer", "version", "events/s", "CPU s/1000", "peak MB", "fsync before ack", "order per customer", "lost when killed"]
+
+
+@dataclasses.dataclass
+class Peer:
+    name: str
+    measure: Callable  # of a run and a count; returns version, rate, cpu_per_1000, peak_bytes
+    synced: str        # these three are known of it, not measured
+    ordered: str
+    lost: str
+
+
+def measure(run):
+    """A dictionary for each peer. One that cannot be had or fails says so and does not end the run."""
+    found = []
+    for peer in PEERS:
+        row = {"peer": peer.name, "synced": peer.synced, "ordered": peer.ordered, "lost": peer.lost}
+        try:
+            row |= peer.measure(run, run.size(50_000, 10_000))
+        except (BenchError, OSError) as error:
+            row["failed"] = str(error).strip().splitlines()[-1]
+        run.report("   " + "  ".join(cells(row)))
+        found.append(row)
+    return found
+
+
+def cells(row):
+    if "failed" in row:
+        return [row["peer"], "-", "-", "-", "-", "-", "-", row["failed"]]
+    return [
+        row["peer"],
+        row["version"],
+        number(row["rate"]),
+        f"{row['cpu_per_1000']:.4f}",
+        f"{row['peak_bytes'] / 1e6:.1f}",
+        row["synced"],
+        row["ordered"],
+        row["lost"],
+    ]
+
+
+def _deliver(sink, programs, count, feed):
+    """Feeds, waits for the deliveries, and returns what they cost the programs."""
+    cpu = sum(program.cpu_seconds() for program in programs)
+    feed()
+    deadline = time.monotonic() + DELIVER_SECONDS
+    while (stats := sink.stats())["delivered"] < count and time.monotonic() < deadline:
+        for program in programs:
+            if program.process.poll() is not None:
+                raise BenchError(f"{program.name()} has ended{program.log_tail()}")
+        time.sleep(0.02)
+    delivered = stats["delivered"]
+    if delivered < 2:
+        raise BenchError(f"only {delivered} of {count} events were delivered in {DELIVER_SECONDS} s")
+    return {
+        "delivered": delivered,
+        "rate": (delivered - 1) / (stats["last_ns"] - stats["first_ns"]) * 1e9,
+        "cpu_per_1000": (sum(program.cpu_seconds() for program in programs) - cpu) / delivered * 1000,
+        "peak_bytes": sum(program.peak_bytes() for program in programs),
+    }
+
+
+def _start(name, command, directory):
+    return Program(command, log=directory / f"{name}.log", env=peer_setup.environment())
+
+
+def _fill_in(template, directory, **values):
+    """The configuration made of a template, in the peer's directory."""
+    text = (TEMPLATES / template).read_text()
+    for name, value in {"directory": directory, **values}.items():
+        text = text.replace(f"@{name.upper()}@", str(value))
+    file = directory / template
+    file.write_text(text)
+    return file
+
+
+def _await_socket(program, path):
+    deadline = time.monotonic() + START_SECONDS
+    while not path.exists():
+        if program.process.poll() is not None or time.monotonic() > deadline:
+            raise BenchError(f"{program.name()} did not start{program.log_tail()}")
+        time.sleep(0.01)
+
+
+def _await_ready(program):
+    """Waits for the line that our scripts begin with."""
+    readable, _, _ = select.select([program.process.stdout], [], [], START_SECONDS)
+    if not readable or program.process.stdout.readline() != b"ready\n":
+        raise BenchError(f"{program.name()} did not start{program.log_tail()}")
+
+
+# syslog-ng
+
+
+def _lines(count):
+    """Events as bench_feeder's, in the form of the v2 entity call."""
+    lines = []
+    for order in range(count):
+        attributes = {"order": f"{order:010}", "total": 123.45, "currency": "EUR", "items": 3, "new_customer": False, "note": ""}
+        person = {"id": f"c{order * 2654435761 % CUSTOMERS:010}"}
+        line = json.dumps({"type": "person", "identifiers": person, "action": "event", "name": "order_placed", "attributes": attributes}, separators=(",", ":"))
+        closing = '"}}'
+        lines.append(line.removesuffix(closing) + "n" * (LINE_BYTES - len(line)) + closing + "\n")
+    return "".join(lines).encode()
+
+
+def _syslog_ng(workers):
+    def measure_it(run, count):
+        command = peer_setup.syslog_ng()
+        directory = run.bench.new_directory()
+        producer = directory / "s.sock"
+        lines = _lines(count)
+
+        def feed():
+            with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+                connection.settimeout(DELIVER_SECONDS)
+                connection.connect(str(producer))
+                connection.sendall(lines)
+
+        with Sink(run.bench) as sink:
+            config = _fill_in("syslog-ng.conf", directory, port=sink.port, workers=workers)
+            own_files = ["--persist-file", directory / "persist", "--control", directory / "control", "--pidfile", directory / "pid"]
+            with _start("syslog-ng", [*command, "--foreground", "--stderr", "--no-caps", "--cfgfile", config, *own_files], directory) as daemon:
+                _await_socket(daemon, producer)
+                result = _deliver(sink, [daemon], count, feed)
+        remove_tree(directory)
+        return {"version": peer_setup.version(command), **result}
+
+    return measure_it
+
+
+# Redis and BullMQ
+
+
+def _bullmq(run, count):
+    """Jobs are added while the worker works. The process that adds them is not counted, like bench_feeder."""
+    redis, node = peer_setup.redis(), peer_setup.node()
+    directory = run.bench.new_directory()
+    queue = directory / "r.sock"
+
+    def feed():
+        with _start("producer", [*node, TEMPLATES / "bullmq_producer.js", queue, count], directory) as producer:
+            try:
+                failed = producer.process.wait(DELIVER_SECONDS) != 0
+            except subprocess.TimeoutExpired:
+                failed = True
+            if failed:
+                raise BenchError(f"the jobs could not be added{producer.log_tail()}")
+
+    with Sink(run.bench) as sink, _start("redis", [*redis, _fill_in("redis.conf", directory)], directory) as server:
+        _await_socket(server, queue)
+        with _start("worker", [*node, TEMPLATES / "bullmq_worker.js", queue, sink.port], directory) as worker:
+            _await_ready(worker)
+            result = _deliver(sink, [server, worker], count, feed)
+    remove_tree(directory)
+    return {"version": f"{peer_setup.version(redis)}, {peer_setup.NPM_VERSIONS['bullmq']}", **result}
+
+
+# The official library
+
+
+def _library(run, count):
+    node = peer_setup.node()
+    directory = run.bench.new_directory()
+    with Sink(run.bench) as sink, _start("customerio", [*node, TEMPLATES / "customerio.js", sink.port, count], directory) as program:
+        _await_ready(program)
+        result = _deliver(sink, [program], count, lambda: program.process.send_signal(signal.SIGUSR2))
+    remove_tree(directory)
+    return {"version": peer_setup.NPM_VERSIONS["customerio-node"], **result}
+
+
+SYSLOG_NG_LOSES = "nothing that it has written, but the sender cannot know what that is; power loss: what was not synced"
+PEERS = [
+    Peer("syslog-ng, 1 worker", _syslog_ng(1), "no ack, no fsync", "yes", SYSLOG_NG_LOSES),
+    Peer("syslog-ng, 64 workers", _syslog_ng(64), "no ack, no fsync", "no", SYSLOG_NG_LOSES),
+    Peer("Redis + BullMQ, 64 jobs", _bullmq, "yes", "no", "nothing; jobs under way are sent again, and fail when that happens twice"),
+    Peer("customerio-node, 64 requests", _library, "keeps nothing", "no", "all that is not answered yet"),
+]
