@@ -121,7 +121,8 @@ def _lines(count):
     for order in range(count):
         attributes = {"order": f"{order:010}", "total": 123.45, "currency": "EUR", "items": 3, "new_customer": False, "note": ""}
         person = {"id": f"c{order * 2654435761 % CUSTOMERS:010}"}
-        line = json.dumps({"type": "person", "identifiers": person, "action": "event", "name": "order_placed", "attributes": attributes}, separators=(",", ":"))
+        entity = {"type": "person", "identifiers": person, "action": "event", "name": "order_placed", "attributes": attributes}
+        line = json.dumps(entity, separators=(",", ":"))
         closing = '"}}'
         lines.append(line.removesuffix(closing) + "n" * (LINE_BYTES - len(line)) + closing + "\n")
     return "".join(lines).encode()
@@ -192,7 +193,7 @@ def _library(run, count):
     return {"version": peer_setup.NPM_VERSIONS["customerio-node"], **result}
 
 
-SYSLOG_NG_LOSES = "nothing that it has written, but the sender cannot know what that is; power loss: what was not synced"
+SYSLOG_NG_LOSES = "what it has not read yet, unknown to the sender; at power loss what was not synced"
 PEERS = [
     Peer("syslog-ng, 1 worker", _syslog_ng(1), "no ack, no fsync", "yes", SYSLOG_NG_LOSES),
     Peer("syslog-ng, 64 workers", _syslog_ng(64), "no ack, no fsync", "no", SYSLOG_NG_LOSES),

@@ -2,7 +2,7 @@
 'use strict';
 
 const CUSTOMERS = 10000;
-const note = 'n'.repeat(157); // makes the line 350 bytes
+const note = 'n'.repeat(190); // a line with it is 350 bytes
 
 // A string of digits in front of which zeros stand.
 const digits = (number) => String(number).padStart(10, '0');
