@@ -272,7 +272,11 @@ void ConnectionQueue::Remove(Sequence sequence) {
 void ConnectionQueue::OnCommitted(Outcome outcome) {
   const Sequence sequence = outcome.job->sequence;
   Entry* entry = Find(sequence);
-  if (entry == nullptr) return;
+  if (entry == nullptr) {  // it rode behind one that was deferred, and is parked unless it ended
+    const bool ended = outcome.kind == OutcomeKind::kDead || outcome.kind == OutcomeKind::kDelivered;
+    if (ended) parked_out_ -= std::min<std::uint64_t>(parked_out_, 1);
+    return;
+  }
   if (entry->removed) return Release(sequence);
   switch (outcome.kind) {
     case OutcomeKind::kDelivered:

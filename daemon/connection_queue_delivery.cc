@@ -10,6 +10,7 @@ namespace outboxd {
 namespace {
 
 constexpr Milliseconds kSweepInterval{1000};  // of the search for expired jobs
+constexpr Milliseconds kGatherPatience{50};   // beyond its linger; then a batch no longer waits for those that are ready as well
 
 }  // namespace
 
@@ -130,9 +131,9 @@ void ConnectionQueue::GatherFollowers(Sequence sequence, LaneKey lane) {
 // A probing gate waits for no company.
 bool ConnectionQueue::IsGatheredDue(Timestamp now) const {
   if (gathered_.jobs.empty()) return false;
-  const bool lingered = now < gathered_.since || now - gathered_.since >= endpoint_->config.batch.linger;
+  if (gathered_.full || now < gathered_.since || gate_.Snapshot().state == GateState::kProbing) return true;
   const bool others = !fresh_.empty() || !retries_.empty();
-  return gathered_.full || (lingered && !others) || gate_.Snapshot().state == GateState::kProbing;
+  return now - gathered_.since >= endpoint_->config.batch.linger + (others ? kGatherPatience : Milliseconds(0));
 }
 
 void ConnectionQueue::SendGathered(Timestamp now, Actions& actions) {
@@ -158,7 +159,8 @@ void ConnectionQueue::SendGathered(Timestamp now, Actions& actions) {
 // As many at a time as the smallest allowance among them. Of both halves the jobs came back in order.
 void ConnectionQueue::SendSuspects(Timestamp now, Actions& actions) {
   std::vector<Sequence> together;
-  std::size_t count_max = gate_.Snapshot().state == GateState::kProbing ? 1 : endpoint_->config.batch.max_items;
+  const bool alone = gate_.Snapshot().state == GateState::kProbing || !endpoint_->config.batch.enabled;
+  std::size_t count_max = alone ? 1 : endpoint_->config.batch.max_items;
   while (!suspects_.empty() && together.size() < count_max) {
     const Sequence sequence = suspects_.front();
     const Entry* entry = Find(sequence);

@@ -112,6 +112,21 @@ TEST_CASE("batch queue: a job lingers for company, but not longer than told") {
   CHECK(rig.In(0) == Names{"a", "b"});
 }
 
+TEST_CASE("batch queue: a stream of jobs that go by themselves does not keep a gathered one waiting") {
+  BatchRig rig;
+  rig.connection.max_in_flight = 1;
+  rig.Start();
+  std::vector<std::string> lines = {TrackLine("ann@example.com"), TrackLine("1", "gathered"), TrackLine("2", "gathered")};
+  for (int number = 0; number < 50; ++number) lines.push_back(TrackLine("c" + std::to_string(number) + "@example.com"));
+  rig.Accept(lines);
+  std::size_t answered = 0;
+  for (; answered < 50 && rig.OutNames() != Names{"gathered", "gathered"}; ++answered) {
+    rig.now += milliseconds(10);
+    rig.AnswerAll(200);
+  }
+  CHECK(answered < 20);
+}
+
 TEST_CASE("batch queue: never two jobs of one lane in a batch") {
   BatchRig rig;
   rig.Start();
