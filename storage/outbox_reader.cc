@@ -65,12 +65,13 @@ Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
   // It reads each row once, in order: a cache would only hold what is behind it.
   if (Result<void> small = database->Execute("PRAGMA cache_size = -256"); !small) return Failure(small.error());
   OutboxReader reader(std::move(*database));
+  // INDEXED BY: for the order's sake SQLite would otherwise walk through the whole backlog.
   const std::array<std::pair<Statement*, std::string_view>, 6> statements = {{
       {&reader.after_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"},
       {&reader.one_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq = ?"},
       {&reader.parked_,
        "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq LIMIT ?"},
-      {&reader.deferred_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq"},
+      {&reader.deferred_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq"},
       {&reader.next_parked_lane_,
        "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND due_ms IS NULL ORDER BY parked, seq LIMIT 1"},
       {&reader.oldest_,
