@@ -118,7 +118,7 @@ void ReadRetry(ConfigSection section, RetryPolicy& retry) {
 void ReadBatch(ConfigSection section, BatchConfig& batch) {
   section.Flag("enabled", batch.enabled);
   section.Count("max_items", batch.max_items, 1, 10'000);
-  section.Size("max_bytes", batch.max_bytes, kKilobyte, 500 * kKilobyte);
+  section.Size("max_bytes", batch.max_bytes, kKilobyte, limits::kBatchBytes);
   section.Duration("linger", batch.linger, Milliseconds(0), seconds(10));
   section.Flag("same_lane", batch.same_lane);
   section.Finish();
