@@ -15,8 +15,8 @@ constexpr Milliseconds kHousekeepingInterval{1000};
 constexpr Milliseconds kRetryInterval{200};        // of outcomes that could not be written
 constexpr std::chrono::milliseconds kReportPatience{10};  // outcomes gather this long unless somebody waits for a commit
 constexpr std::size_t kPruneRows = 500;
-constexpr std::size_t kShrinkPages = 256;
-constexpr std::size_t kFreePagesKept = 1024;
+constexpr std::size_t kShrinkPages = 64;
+constexpr std::size_t kFreePagesKept = 256;
 
 }  // namespace
 

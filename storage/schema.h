@@ -10,6 +10,9 @@
 namespace outboxd::schema {
 
 inline constexpr std::int32_t kApplicationId = 0x6f627864;  // "obxd"
+// Of a new file; a file keeps what it was made with. Under load a commit fills whole pages, so large ones need fewer system calls: a fifth
+// more jobs a second than with SQLite's 4096.
+inline constexpr std::int32_t kPageBytes = 16'384;
 
 // Migration i brings user_version i to i + 1.
 inline constexpr std::array kMigrations = {

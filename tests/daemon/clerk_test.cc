@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "storage/schema.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/outbox_use.h"
 #include "tests/support/temp_dir.h"
@@ -271,7 +272,7 @@ TEST_CASE("clerk: a damaged file is fatal, and says what to do") {
     REQUIRE(database);
     const std::int64_t page = *database->Scalar("SELECT rootpage FROM sqlite_schema WHERE name = 'outbox'");
     std::string bytes = ReadFile(fixture.file);
-    bytes[static_cast<std::size_t>(page - 1) * 4096] = '\x55';
+    bytes[static_cast<std::size_t>(page - 1) * schema::kPageBytes] = '\x55';
     std::FILE* out = std::fopen(fixture.file.c_str(), "r+b");
     REQUIRE(out != nullptr);
     REQUIRE(std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size());

@@ -501,10 +501,10 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
     return true;
   };
 
-  REQUIRE(whole.size() > 5 * 4096);
-  for (std::size_t pages = 1; pages < whole.size() / 4096; pages += 3) {
+  REQUIRE(whole.size() > 5 * schema::kPageBytes);
+  for (std::size_t pages = 1; pages < whole.size() / schema::kPageBytes; ++pages) {
     CAPTURE(pages);
-    CHECK_FALSE(try_to_open(whole.substr(0, pages * 4096)));
+    CHECK_FALSE(try_to_open(whole.substr(0, pages * schema::kPageBytes)));
   }
   for (std::size_t byte = 0; byte < 16; ++byte) {
     std::string damaged = whole;
@@ -519,9 +519,9 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
   std::mt19937 random(seed);
   for (int round = 0; round < 150; ++round) {
     std::string damaged = whole;
-    const std::size_t page = random() % (whole.size() / 4096);
+    const std::size_t page = random() % (whole.size() / schema::kPageBytes);
     // The page's header and first cell pointers, where damage breaks the tree.
-    const std::size_t offset = page * 4096 + (page == 0 ? 100 : 0) + random() % 24;
+    const std::size_t offset = page * schema::kPageBytes + (page == 0 ? 100 : 0) + random() % 24;
     damaged[offset] = static_cast<char>(damaged[offset] ^ (1 << random() % 8));
     static_cast<void>(try_to_open(damaged));
   }
