@@ -96,6 +96,7 @@ void ProducerClient::OnReadable() {
   } else {
     TakeLines(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)), *submission);
   }
+  submission->bytes += submission->jobs.size() * sizeof(QueuedJob) + submission->replies.size() * sizeof(LineReply);
   Hand(std::move(submission));
   Read();
 }
