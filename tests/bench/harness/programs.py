@@ -141,13 +141,13 @@ class Sink(Program):
 class Outboxd(Program):
     """The daemon under test, in a directory of its own."""
 
-    def __init__(self, bench, directory, sink_url, batch=False, retry=None, extra=""):
+    def __init__(self, bench, directory, sink_url, batch=False, max_in_flight=256, extra=""):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(exist_ok=True)
         self.producer = self.directory / "p.sock"
         self.admin = self.directory / "a.sock"
         config = self.directory / "outboxd.yaml"
-        config.write_text(make_config(self.directory, sink_url, batch, retry) + extra)
+        config.write_text(make_config(self.directory, sink_url, batch, max_in_flight) + extra)
         self.started = time.monotonic()
         super().__init__([bench.program("daemon/outboxd"), "--config", config], log=self.directory / "log")
         self.ready_seconds = self._await_ready()
@@ -220,15 +220,13 @@ class Outboxd(Program):
         return sum(file.stat().st_size for file in self.directory.glob("outbox.db*"))
 
 
-def make_config(directory, sink_url, batch, retry):
-    retry_lines = "".join(f"  {name}: {value}\n" for name, value in (retry or {}).items())
+def make_config(directory, sink_url, batch, max_in_flight):
     return (
         f"outbox: {{path: {directory}/outbox.db, max_jobs: 20000000, max_bytes: 60GiB}}\n"
         f"listen:\n  producer: {{path: {directory}/p.sock}}\n  admin: {{path: {directory}/a.sock}}\n"
         "connections:\n  default:\n"
-        f"    base_url: {sink_url}\n    site_id: bench\n    api_key: bench\n    rate_limit: 0\n"
+        f"    base_url: {sink_url}\n    site_id: bench\n    api_key: bench\n    rate_limit: 0\n    max_in_flight: {max_in_flight}\n"
         + ("    batch: {enabled: true}\n" if batch else "")
-        + (f"retry:\n{retry_lines}" if retry_lines else "")
         + "log: {level: warn}\n"
     )
 
