@@ -13,7 +13,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 * 1024;
-constexpr std::uint64_t kAheadBytes = 1 << 20;  // a single producer's lines waiting for their commit
+constexpr std::uint64_t kAheadBytes = 1 << 20;  // of memory for a single producer's jobs waiting for their commit
 
 std::string_view CodeOf(LineErrorCode code) { return code == LineErrorCode::kInvalidJson ? "invalid_json" : "invalid_job"; }
 

@@ -29,7 +29,7 @@ struct ProducerSubmission final : Submission {
   using Submission::Submission;
   std::shared_ptr<ProducerClient> client;
   std::vector<LineReply> replies;  // one a line
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;         // of memory, about: what was read, and what became of it
 };
 
 class ProducerClient : public std::enable_shared_from_this<ProducerClient> {

@@ -10,8 +10,8 @@ namespace outboxd {
 namespace {
 
 Result<void> Configure(Database& database) {
-  // A crash loses nothing that was committed: WAL and FULL sync each commit. The log is folded back at 1000 pages (16 MB); what it grew to beyond
-  // 64 MB is given back.
+  // A crash loses nothing that was committed: WAL and FULL sync each commit. The log is folded back at 1000 pages (16 MB); what it
+  // grew to beyond 64 MB is given back.
   return database.Execute("PRAGMA page_size = " + std::to_string(schema::kPageBytes) + R"sql(;
     PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
