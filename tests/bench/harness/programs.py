@@ -141,13 +141,13 @@ class Sink(Program):
 class Outboxd(Program):
     """The daemon under test, in a directory of its own."""
 
-    def __init__(self, bench, directory, sink_url, batch=False, max_in_flight=256, extra=""):
+    def __init__(self, bench, directory, sink_url, batch=False, max_in_flight=256):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(exist_ok=True)
         self.producer = self.directory / "p.sock"
         self.admin = self.directory / "a.sock"
         config = self.directory / "outboxd.yaml"
-        config.write_text(make_config(self.directory, sink_url, batch, max_in_flight) + extra)
+        config.write_text(make_config(self.directory, sink_url, batch, max_in_flight))
         self.started = time.monotonic()
         super().__init__([bench.program("daemon/outboxd"), "--config", config], log=self.directory / "log")
         self.ready_seconds = self._await_ready()

@@ -113,9 +113,9 @@ def accept_in_turns(run):
 # (c) to (e): accept and deliver
 
 
-def _deliver_once(run, count, batch=False, max_in_flight=256, **sink_behaviour):
+def _deliver_once(run, count, delay_ms=0, **options):
     directory = run.bench.new_directory()
-    with Sink(run.bench, **sink_behaviour) as sink, Outboxd(run.bench, directory, sink.url, batch=batch, max_in_flight=max_in_flight) as daemon:
+    with Sink(run.bench, delay_ms=delay_ms) as sink, Outboxd(run.bench, directory, sink.url, **options) as daemon:
 
         def work():
             fed = run.bench.feed(daemon.producer, count)
