@@ -182,23 +182,19 @@ void Gate::Close(Timestamp now, Milliseconds wait) {
   era_ = now + kTick;
 }
 
-// The word of an attempt from before the closure: it can only make the wait longer.
+// The word of an attempt from before the closure: it can only make the wait longer, but the API has said it just now.
 void Gate::ExtendClosure(Timestamp now, Milliseconds retry_after) {
   if (retry_after <= Milliseconds(0)) return;
   const Timestamp until = now + retry_after;
+  not_before_ = std::max(not_before_, until);
   switch (snapshot_.state) {
     case GateState::kOpen:
-      return;
     case GateState::kProbing:
-      if (probe_out_) return;  // its answer will be the newer word
-      not_before_ = std::max(not_before_, until);
       Close(now, retry_after);
       return;
     case GateState::kPaused:
-      not_before_ = std::max(not_before_, until);
       return;
     case GateState::kThrottled:
-      not_before_ = std::max(not_before_, until);
       if (snapshot_.reopen_at && *snapshot_.reopen_at >= until) return;
       snapshot_.reopen_at = until;
       changed_ = true;

@@ -9,7 +9,7 @@
 //   paused     closed until Resume(): credentials (auth), wrong region (region), or an operator.
 //
 // Attempts that left before the gate last closed say nothing new when their answers come late: their success opens nothing, their trouble
-// counts no second time. Only a longer Retry-After among them is obeyed.
+// counts no second time. Only their Retry-After is obeyed, whatever the state: the API has given it just now.
 #pragma once
 
 #include <cstdint>

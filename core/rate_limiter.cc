@@ -21,12 +21,15 @@ void RateLimiter::Configure(double per_second) {
   tokens_ = was_unlimited ? Burst() : std::min(tokens_, Burst());
 }
 
-bool RateLimiter::TryTake(Timestamp now) {
+bool RateLimiter::MayTake(Timestamp now) {
   tokens_ = TokensAt(now);
   updated_ = now;
-  if (IsUnlimited()) return true;
-  if (tokens_ < kWholeToken) return false;
-  tokens_ = std::max(0.0, tokens_ - 1.0);
+  return IsUnlimited() || tokens_ >= kWholeToken;
+}
+
+bool RateLimiter::TryTake(Timestamp now) {
+  if (!MayTake(now)) return false;
+  if (!IsUnlimited()) tokens_ = std::max(0.0, tokens_ - 1.0);
   return true;
 }
 

@@ -11,8 +11,10 @@ class RateLimiter {
   RateLimiter(double per_second, Timestamp now);
   // Tokens in the bucket stay, as far as the new burst has room for them.
   void Configure(double per_second);
-  // Takes one token if there is one. A clock that steps back adds nothing and takes nothing away.
+  // Takes one token if there is one. A clock that steps back adds nothing, takes nothing away, and is the clock from then on.
   bool TryTake(Timestamp now);
+  // Whether TryTake would succeed; takes note of the time as well.
+  bool MayTake(Timestamp now);
   // How long until TryTake can succeed; 0 when it can now. At most a day: ask again then.
   Milliseconds Wait(Timestamp now) const;
 

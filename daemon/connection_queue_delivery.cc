@@ -51,7 +51,7 @@ std::optional<Sequence> ConnectionQueue::NextReady() {
 // One more request may leave now. Ask only with something to send.
 bool ConnectionQueue::MaySend(Timestamp now) {
   if (requests_out_ >= endpoint_->config.max_in_flight) return false;  // a resumed gate probes beside what is still out
-  return gate_.MaySend(now, static_cast<std::uint32_t>(requests_out_)) && limiter_.Wait(now).count() <= 0;
+  return gate_.MaySend(now, static_cast<std::uint32_t>(requests_out_)) && limiter_.MayTake(now);
 }
 
 void ConnectionQueue::Send(Timestamp now, Actions& actions) {
@@ -185,7 +185,11 @@ void ConnectionQueue::SendTogether(std::span<const Sequence> jobs, Timestamp now
   joined.reserve(jobs.size());
   for (const Sequence sequence : jobs) {
     Entry* entry = Find(sequence);
-    if (entry == nullptr || entry->state != State::kReady || Expire(sequence, now, actions)) continue;
+    if (entry == nullptr) continue;
+    if (entry->state != State::kReady || Expire(sequence, now, actions)) {
+      if (!entry->lanes.empty()) lanes.erase(entry->lanes.front());  // its followers wait until it is written down
+      continue;
+    }
     if (!MayJoin(sequence, *entry, lanes)) {
       entry->state = State::kWaiting;
       ++waiting_;

@@ -258,11 +258,29 @@ TEST_CASE("gate: trouble of attempts from before the closure counts once, only a
   CHECK(bench.gate.Snapshot().failures == 1);
   bench.now = *bench.gate.ReopenAt();
   REQUIRE(bench.Send());
-  bench.Trouble(seconds(60));  // an old one while the probe is out
+  bench.Trouble();  // an old one while the probe is out
   CHECK(bench.State() == GateState::kProbing);
   bench.Succeed();  // another old one
   CHECK(bench.State() == GateState::kProbing);
   bench.Succeed();  // the probe
+  CHECK(bench.State() == GateState::kOpen);
+}
+
+TEST_CASE("gate: a Retry-After from before the closure is obeyed while the probe is out, whose answer then opens nothing") {
+  Bench bench;
+  REQUIRE(bench.Send());
+  REQUIRE(bench.Send());
+  bench.Trouble();
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  bench.Trouble(seconds(60));
+  CHECK(bench.State() == GateState::kThrottled);
+  CHECK(bench.gate.ReopenAt() == bench.now + seconds(60));
+  bench.Succeed();  // the probe
+  CHECK(bench.State() == GateState::kThrottled);
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  bench.Succeed();
   CHECK(bench.State() == GateState::kOpen);
 }
 
@@ -289,7 +307,7 @@ TEST_CASE("gate: a late Retry-After sends a gate that has not probed yet back to
   CHECK(bench.gate.Snapshot().failures == 1);
 }
 
-TEST_CASE("gate: an old attempt's trouble does not close a gate that has opened since") {
+TEST_CASE("gate: an old attempt's trouble does not close a gate that has opened since, but for a Retry-After") {
   Bench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
@@ -299,8 +317,12 @@ TEST_CASE("gate: an old attempt's trouble does not close a gate that has opened 
   const Timestamp old = bench.Take();
   bench.Succeed();
   REQUIRE(bench.State() == GateState::kOpen);
-  bench.gate.OnTrouble(old, bench.now, seconds(60), "timeout", kHalf);
+  bench.gate.OnTrouble(old, bench.now, std::nullopt, "timeout", kHalf);
   CHECK(bench.State() == GateState::kOpen);
+  bench.gate.OnTrouble(old, bench.now, seconds(60), "429 Too Many Requests", kHalf);
+  CHECK(bench.State() == GateState::kThrottled);
+  CHECK(bench.gate.ReopenAt() == bench.now + seconds(60));
+  CHECK(bench.gate.Snapshot().failures == 0);
 }
 
 TEST_CASE("gate: a probe that says nothing about the connection makes room for the next one") {

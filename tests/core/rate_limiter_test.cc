@@ -65,6 +65,15 @@ TEST_CASE("rate limiter: a clock that steps back adds nothing, takes nothing awa
   CHECK(TakeAll(limiter, earlier + Milliseconds(20)) == 20);
 }
 
+TEST_CASE("rate limiter: who only asks whether there is a token is not kept waiting by a clock that stepped back") {
+  RateLimiter limiter(20, kStart);
+  while (limiter.TryTake(kStart)) {
+  }
+  const Timestamp earlier = kStart - std::chrono::hours(1);
+  CHECK_FALSE(limiter.MayTake(earlier));
+  CHECK(limiter.MayTake(earlier + limiter.Wait(earlier)));
+}
+
 TEST_CASE("rate limiter: a new rate holds at once") {
   RateLimiter limiter(1000, kStart);
   limiter.Configure(50);

@@ -153,6 +153,22 @@ TEST_CASE("batch queue: with same_lane the followers ride along in their order, 
   CHECK(rig.OutNames() == Names{"e"});
 }
 
+TEST_CASE("batch queue: behind a rider whose time is over the others wait until that is written down") {
+  BatchRig rig;
+  rig.connection.batch.same_lane = true;
+  rig.connection.batch.linger = milliseconds(2'000);
+  rig.Start();
+  rig.Accept({TrackLine("a", "n1"), R"({"type":"track","id":"a","name":"n2","max_age":1})", TrackLine("a", "n3")});
+  REQUIRE(rig.out.empty());
+  rig.now += milliseconds(3'000);
+  rig.Dispatch();
+  CHECK(rig.In(0) == Names{"n1"});
+  rig.AnswerAll(200);
+  CHECK(rig.Total().jobs == 1);
+  rig.Pass(milliseconds(3'000));
+  CHECK(rig.In(0) == Names{"n3"});
+}
+
 TEST_CASE("batch queue: riders of a batch without an answer go again behind their head") {
   BatchRig rig;
   rig.connection.batch.same_lane = true;
