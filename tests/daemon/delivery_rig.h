@@ -1,21 +1,16 @@
-// tests/daemon/delivery_rig.h — clerk, dispatcher and a real outbox without threads: a test moves the clock, the messages and the answers.
-//
-// What travels between the two is queued in order, as in the daemon; WorkClerk() and Dispatch() take everything that waits for their side.
+// tests/daemon/delivery_rig.h — a ThreadlessDaemon with one connection, for unit tests: whatever they do, what leaves is checked against
+// the gate.
 #pragma once
 
 #include <doctest/doctest.h>
 
 #include <deque>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
-#include "daemon/clerk.h"
-#include "daemon/dispatcher.h"
+#include "tests/daemon/threadless_daemon.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/outbox_use.h"
 #include "tests/support/temp_dir.h"
@@ -30,7 +25,7 @@ inline Answer AnswerOf(int status, std::string body = "{}") {
   return answer;
 }
 
-class DeliveryRig : public SubmissionOrigin {
+class DeliveryRig {
  public:
   struct Flight {
     Transfer transfer;
@@ -49,23 +44,11 @@ class DeliveryRig : public SubmissionOrigin {
   void Start() {
     out.clear();
     probes.clear();
-    messages_.clear();
-    dispatcher_.reset();
-    clerk_.reset();
-    auto outbox = Outbox::Open(file, ++seed);
-    REQUIRE_MESSAGE(outbox, (outbox ? "" : outbox.error().message));
-    const Sequence tail = outbox->LastSequence();
-    clerk_.emplace(std::move(*outbox), clerk_limits, [this] { return disk_free; });
-    auto reader = OutboxReader::Open(file);
-    REQUIRE(reader);
-    dispatcher_.emplace(std::move(*reader), metrics_, seed);
-    REQUIRE(dispatcher_->Start(MakeEndpoints(), limits, tail, now));
+    const Result<void> started = daemon_.Start({file, ++seed, MakeEndpoints(), limits, clerk_limits, [this] { return disk_free; }}, now);
+    REQUIRE_MESSAGE(started, (started ? "" : started.error().message));
     Dispatch();
   }
-  void Stop() {
-    dispatcher_.reset();
-    clerk_.reset();
-  }
+  void Stop() { daemon_.Stop(); }
 
   Endpoints MakeEndpoints() const {
     const Credentials credentials{connection.site_id.value, connection.api_key.value};
@@ -74,51 +57,30 @@ class DeliveryRig : public SubmissionOrigin {
 
   // Hands the lines to the clerk as one submission; nothing is stored before WorkClerk().
   void Submit(const std::vector<std::string>& lines) {
-    auto submission = std::make_unique<Submission>(*this);
-    for (const std::string& line : lines) submission->jobs.push_back(NewJob(line));
-    clerk_->Add(std::move(submission));
+    const Result<void> submitted = daemon_.Submit(lines);
+    REQUIRE_MESSAGE(submitted, (submitted ? "" : submitted.error().message));
   }
 
   void WorkClerk() {
-    Clerk::Done done = clerk_->Work(now);
-    answered.clear();
-    for (auto& submission : done.submissions) answered.push_back(std::move(submission));
+    Clerk::Done done = daemon_.WorkClerk(now, leave_out);
+    answered = std::move(done.submissions);
     REQUIRE_FALSE(done.fatal);
-    done.committed.left_out = leave_out && !done.committed.accepted.empty();
-    if (done.committed.left_out) done.committed.accepted.clear();
-    messages_.emplace_back(std::move(done.committed));
   }
 
-  // One round of the dispatcher over the first `count` messages. The transfers it starts go to `out`, its report to the clerk.
+  // One round of the dispatcher over the first `count` messages. The transfers it starts go to `out`.
   void Dispatch(std::size_t count = ~std::size_t{0}) {
-    Actions actions = dispatcher_->NewActions();
-    for (; count > 0 && !messages_.empty(); --count) {
-      Message message = std::move(messages_.front());
-      messages_.pop_front();
-      if (auto* committed = std::get_if<Committed>(&message)) {
-        dispatcher_->OnCommitted(std::move(*committed), actions);
-      } else if (auto* finished = std::get_if<Finished>(&message)) {
-        std::vector<Finished> all;
-        all.push_back(std::move(*finished));
-        dispatcher_->OnFinished(std::move(all), now, actions);
-      } else {
-        std::get<Call>(message)(*dispatcher_);
-      }
-    }
-    const GateSnapshot before = Queue().gate();
-    const Result<void> pumped = dispatcher_->Pump(now, actions);
-    REQUIRE_MESSAGE(pumped, (pumped ? "" : pumped.error().message));
-    CheckGate(before, actions);
-    for (Transfer& transfer : actions.transfers) {
+    ThreadlessDaemon::Round round = daemon_.Dispatch(count, now);
+    REQUIRE_MESSAGE(round.pumped, (round.pumped ? "" : round.pumped.error().message));
+    CheckGate(round.gates[connection.name], round.transfers);
+    for (Transfer& transfer : round.transfers) {
       auto& to = transfer.kind == TransferKind::kProbe ? probes : out;
       to.push_back({std::move(transfer), now});
     }
-    if (!actions.report.empty()) clerk_->Add(std::move(actions.report));
   }
 
   // Clerk and dispatcher in turn until neither has anything to do at this time.
   void Run() {
-    for (int round = 0; round < 3 || (round < 10'000 && (clerk_->MustRetry() || dispatcher_->NextWake(now) <= now)); ++round) {
+    for (int round = 0; round < 3 || (round < 10'000 && (clerk().MustRetry() || dispatcher().NextWake(now) <= now)); ++round) {
       WorkClerk();
       Dispatch();
     }
@@ -140,7 +102,7 @@ class DeliveryRig : public SubmissionOrigin {
     finished.transfer = std::move(from[index].transfer);
     finished.answer = std::move(answer);
     from.erase(from.begin() + static_cast<std::ptrdiff_t>(index));
-    messages_.emplace_back(std::move(finished));
+    daemon_.Finish(std::move(finished));
   }
   void AnswerAll(int status) {
     while (!out.empty()) Finish(0, AnswerOf(status));
@@ -153,51 +115,30 @@ class DeliveryRig : public SubmissionOrigin {
   }
   // To the time at which the dispatcher would wake by itself.
   void PassToWake() {
-    now = std::max(now + Milliseconds(1), dispatcher_->NextWake(now));
+    now = std::max(now + Milliseconds(1), dispatcher().NextWake(now));
     Run();
   }
   // Answers 200 to everything until the outbox is empty.
   void DeliverRest() {
-    for (int round = 0; round < 20'000 && clerk_->outbox().Total().jobs > 0; ++round) {
+    for (int round = 0; round < 20'000 && clerk().outbox().Total().jobs > 0; ++round) {
       if (!probes.empty()) FinishProbe(AnswerOf(200, R"({"region":"us","environment_id":1})"));
       AnswerAll(200);
       if (out.empty()) PassToWake();
     }
   }
 
-  // What Service does for an operator: the step runs on the clerk, its news go to the dispatcher.
-  void Redrive(const DeadFilter& filter = {}) {
-    clerk_->Add([this, filter](Outbox& outbox, Timestamp at) {
-      const auto step = outbox.Redrive(filter, at, 500);
-      REQUIRE(step);
-      if (step->sequences.empty()) return false;
-      messages_.emplace_back(Call([first = step->sequences.front()](Dispatcher& dispatcher) { dispatcher.Rewind(first); }));
-      return step->more;
-    });
-  }
-  void Cancel(Sequence sequence) {
-    clerk_->Add([this, sequence](Outbox& outbox, Timestamp at) {
-      if (outbox.Cancel(sequence, at)) Tell([sequence](Dispatcher& dispatcher) { dispatcher.Remove({&sequence, 1}); });
-      return false;
-    });
-  }
+  void Redrive(const DeadFilter& filter = {}) { daemon_.Redrive(filter); }
+  void Cancel(Sequence sequence) { daemon_.Cancel(sequence); }
   void Forget(const std::string& customer) {
-    clerk_->Add([this, customer](Outbox& outbox, Timestamp) {
-      Counts counts;
-      const auto step = outbox.Forget(customer, std::nullopt, 500, counts);
-      REQUIRE(step);
-      forgotten.emplace_back(customer, outbox.LastSequence());
-      Tell([gone = step->sequences](Dispatcher& dispatcher) { dispatcher.Remove(gone); });
-      return step->more;
-    });
+    daemon_.Forget(customer, [this, customer](Sequence last) { forgotten.emplace_back(customer, last); });
   }
-  void Tell(std::function<void(Dispatcher&)> call) { messages_.emplace_back(Call(std::move(call))); }
+  void Tell(ThreadlessDaemon::Call call) { daemon_.Tell(std::move(call)); }
 
-  Clerk& clerk() { return *clerk_; }
-  Dispatcher& dispatcher() { return *dispatcher_; }
-  ConnectionQueue& Queue() { return *dispatcher_->Find(connection.name); }
+  Clerk& clerk() { return daemon_.clerk(); }
+  Dispatcher& dispatcher() { return daemon_.dispatcher(); }
+  ConnectionQueue& Queue() { return *dispatcher().Find(connection.name); }
   GateState Gate() { return Queue().gate().state; }
-  Counts Total() { return clerk_->outbox().Total(); }
+  Counts Total() { return clerk().outbox().Total(); }
 
   // Event names of what is out, in the order it left.
   std::vector<std::string> OutNames() const {
@@ -207,8 +148,6 @@ class DeliveryRig : public SubmissionOrigin {
     }
     return names;
   }
-
-  void OnAnswered(std::vector<std::unique_ptr<Submission>>) override {}
 
   FaultVfs disk;  // without faults: for its speed, as it syncs nothing
   TempDir folder;
@@ -225,23 +164,17 @@ class DeliveryRig : public SubmissionOrigin {
   std::vector<std::unique_ptr<Submission>> answered;        // by the last WorkClerk()
 
  private:
-  using Call = std::function<void(Dispatcher&)>;
-  using Message = std::variant<Committed, Finished, Call>;
-
   // Whatever a test does: nothing leaves that the gate forbids.
-  void CheckGate(const GateSnapshot& before, const Actions& actions) {
+  void CheckGate(const GateSnapshot& before, const std::vector<Transfer>& transfers) {
     std::size_t jobs = 0;
-    for (const Transfer& transfer : actions.transfers) jobs += transfer.Jobs().size();
+    for (const Transfer& transfer : transfers) jobs += transfer.Jobs().size();
     if (before.state == GateState::kPaused) CHECK(jobs == 0);
     if (before.state == GateState::kThrottled && before.reopen_at > now) CHECK(jobs == 0);
     if (before.state == GateState::kProbing || before.state == GateState::kThrottled) CHECK(jobs <= 1);
     CHECK(Queue().in_flight() <= connection.max_in_flight);
   }
 
-  Metrics metrics_;
-  std::optional<Clerk> clerk_;
-  std::optional<Dispatcher> dispatcher_;
-  std::deque<Message> messages_;
+  ThreadlessDaemon daemon_;
 };
 
 }  // namespace outboxd::test

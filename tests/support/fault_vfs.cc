@@ -65,6 +65,11 @@ std::string ContentOf(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
+void Overwrite(const std::filesystem::path& path, const std::string& content) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(content.data(), static_cast<std::streamsize>(content.size()));
+}
+
 int Close(sqlite3_file* file) {
   return RealOf(file)->pMethods->xClose(RealOf(file));
 }
@@ -187,7 +192,8 @@ int FullPathname(sqlite3_vfs* vfs, const char* name, int length, char* out) {
   return Below(vfs)->xFullPathname(Below(vfs), name, length, out);
 }
 int Randomness(sqlite3_vfs* vfs, int length, char* out) {
-  return Below(vfs)->xRandomness(Below(vfs), length, out);
+  for (int index = 0; index < length; ++index) out[index] = static_cast<char>(OwnerOf(vfs).Random());
+  return length;
 }
 int Sleep(sqlite3_vfs* vfs, int microseconds) {
   return Below(vfs)->xSleep(Below(vfs), microseconds);
@@ -234,7 +240,9 @@ class FaultVfs::Shim {
   sqlite3_vfs vfs_{};
 };
 
-FaultVfs::FaultVfs() : shim_(std::make_unique<Shim>(*this)) {}
+FaultVfs::FaultVfs(std::uint64_t seed) : shim_(std::make_unique<Shim>(*this)), random_(seed) {
+  sqlite3_randomness(0, nullptr);  // forgets what it was fed before
+}
 FaultVfs::~FaultVfs() = default;
 
 void FaultVfs::Arm(std::uint64_t call, FaultKind kind, FaultSpan span) {
@@ -265,18 +273,38 @@ int FaultVfs::Count(int io_code) {
   return kind_ == FaultKind::kFull && io_code == SQLITE_IOERR_WRITE ? SQLITE_FULL : io_code;
 }
 
+std::optional<std::string> FaultVfs::Held(const File& file, Unsynced unsynced, std::mt19937_64& random) {
+  const bool lucky = unsynced == Unsynced::kTorn && !file.changes.empty() && random() % 2 == 0;
+  if (!file.on_disk && !lucky) return std::nullopt;
+  std::string content = file.synced;
+  if (unsynced == Unsynced::kTorn) {
+    for (const Change& change : file.changes) ApplyTorn(content, change, random);
+  }
+  return content;
+}
+
 void FaultVfs::Rebuild(const std::filesystem::path& from, const std::filesystem::path& to, Unsynced unsynced, std::uint64_t seed) const {
   std::mt19937_64 random(seed);
   for (const auto& [path, file] : files_) {
     if (std::filesystem::path(path).parent_path() != from) continue;
-    const bool lucky = unsynced == Unsynced::kTorn && !file.changes.empty() && random() % 2 == 0;
-    if (!file.on_disk && !lucky) continue;
-    std::string content = file.synced;
-    if (unsynced == Unsynced::kTorn) {
-      for (const Change& change : file.changes) ApplyTorn(content, change, random);
+    if (const std::optional<std::string> content = Held(file, unsynced, random)) Overwrite(to / std::filesystem::path(path).filename(), *content);
+  }
+}
+
+void FaultVfs::Recover(const std::filesystem::path& folder, Unsynced unsynced, std::uint64_t seed) {
+  Heal();
+  power_cut_ = false;
+  if (unsynced == Unsynced::kKept) return;
+  std::mt19937_64 random(seed);
+  for (auto& [path, file] : files_) {
+    if (std::filesystem::path(path).parent_path() != folder) continue;
+    const std::optional<std::string> content = Held(file, unsynced, random);
+    file = {content.has_value(), content.value_or(""), {}};
+    if (content) {
+      Overwrite(path, *content);
+    } else {
+      std::filesystem::remove(path);
     }
-    std::ofstream out(to / std::filesystem::path(path).filename(), std::ios::binary | std::ios::trunc);
-    out.write(content.data(), static_cast<std::streamsize>(content.size()));
   }
 }
 

@@ -1,0 +1,103 @@
+#include "tests/daemon/threadless_daemon.h"
+
+#include "core/job_line.h"
+
+namespace outboxd::test {
+namespace {
+
+constexpr std::size_t kRowsAStep = 500;
+
+}  // namespace
+
+Result<void> ThreadlessDaemon::Start(const Setup& setup, Timestamp now) {
+  Stop();
+  auto outbox = Outbox::Open(setup.file, setup.seed);
+  if (!outbox) return Failure(outbox.error());
+  auto reader = OutboxReader::Open(setup.file);
+  if (!reader) return Failure(reader.error());
+  const Sequence tail = outbox->LastSequence();
+  clerk_.emplace(std::move(*outbox), setup.clerk_limits, setup.disk_free);
+  dispatcher_.emplace(std::move(*reader), metrics_, setup.seed);
+  return dispatcher_->Start(setup.endpoints, setup.limits, tail, now);
+}
+
+void ThreadlessDaemon::Stop() {
+  messages_.clear();
+  dispatcher_.reset();
+  clerk_.reset();
+}
+
+Result<void> ThreadlessDaemon::Submit(const std::vector<std::string>& lines) {
+  auto submission = std::make_unique<Submission>(*this);
+  for (const std::string& line : lines) {
+    auto job = ParseJobLine(line);
+    if (!job) return Fail(ErrorKind::kInvalid, job.error().message);
+    submission->jobs.push_back(std::make_unique<QueuedJob>());
+    submission->jobs.back()->job = std::move(*job);
+  }
+  clerk_->Add(std::move(submission));
+  return {};
+}
+
+Clerk::Done ThreadlessDaemon::WorkClerk(Timestamp now, bool leave_out) {
+  Clerk::Done done = clerk_->Work(now);
+  done.committed.left_out = leave_out && !done.committed.accepted.empty();
+  if (done.committed.left_out) done.committed.accepted.clear();
+  messages_.emplace_back(std::move(done.committed));
+  return done;
+}
+
+ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp now) {
+  Actions actions = dispatcher_->NewActions();
+  for (; count > 0 && !messages_.empty(); --count) {
+    Message message = std::move(messages_.front());
+    messages_.pop_front();
+    if (auto* committed = std::get_if<Committed>(&message)) {
+      dispatcher_->OnCommitted(std::move(*committed), actions);
+    } else if (auto* finished = std::get_if<Finished>(&message)) {
+      std::vector<Finished> all;
+      all.push_back(std::move(*finished));
+      dispatcher_->OnFinished(std::move(all), now, actions);
+    } else {
+      std::get<Call>(message)(*dispatcher_);
+    }
+  }
+  Round round;
+  for (const ConnectionStatus& status : dispatcher_->Status()) round.gates.emplace(status.name, status.gate);
+  round.pumped = dispatcher_->Pump(now, actions);
+  round.transfers = std::move(actions.transfers);
+  if (!actions.report.empty()) clerk_->Add(std::move(actions.report));
+  return round;
+}
+
+void ThreadlessDaemon::Redrive(const DeadFilter& filter, Redriven done) {
+  clerk_->Add([this, filter, done = std::move(done)](Outbox& outbox, Timestamp at) {
+    const auto step = outbox.Redrive(filter, at, kRowsAStep);
+    if (!step || step->sequences.empty()) return false;
+    done(step->sequences);
+    Tell([first = step->sequences.front()](Dispatcher& dispatcher) { dispatcher.Rewind(first); });
+    return step->more;
+  });
+}
+
+void ThreadlessDaemon::Cancel(Sequence sequence, std::function<void()> done) {
+  clerk_->Add([this, sequence, done = std::move(done)](Outbox& outbox, Timestamp at) {
+    if (!outbox.Cancel(sequence, at)) return false;
+    done();
+    Tell([sequence](Dispatcher& dispatcher) { dispatcher.Remove({&sequence, 1}); });
+    return false;
+  });
+}
+
+void ThreadlessDaemon::Forget(const std::string& customer, std::function<void(Sequence last)> done) {
+  clerk_->Add([this, customer, done = std::move(done)](Outbox& outbox, Timestamp) {
+    Counts counts;
+    const auto step = outbox.Forget(customer, std::nullopt, kRowsAStep, counts);
+    if (!step) return false;
+    done(outbox.LastSequence());
+    Tell([gone = step->sequences](Dispatcher& dispatcher) { dispatcher.Remove(gone); });
+    return step->more;
+  });
+}
+
+}  // namespace outboxd::test

@@ -1,0 +1,78 @@
+// tests/daemon/threadless_daemon.h — clerk and dispatcher over a real outbox, without threads: their owner moves clock, messages and
+// answers.
+//
+// What travels between the two waits in order, as in the daemon, until WorkClerk() or Dispatch() takes it. Requests that leave are handed
+// to the owner, who brings each back with Finish().
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "daemon/clerk.h"
+#include "daemon/dispatcher.h"
+
+namespace outboxd::test {
+
+class ThreadlessDaemon : public SubmissionOrigin {
+ public:
+  using Call = std::function<void(Dispatcher&)>;
+
+  struct Setup {
+    std::filesystem::path file;
+    std::uint64_t seed = 1;
+    Endpoints endpoints;
+    LimitsConfig limits;
+    Clerk::Limits clerk_limits;
+    std::function<std::uint64_t()> disk_free;
+  };
+
+  // Opens the outbox. What was under way between the two before is gone, as after a crash.
+  Result<void> Start(const Setup& setup, Timestamp now);
+  void Stop();
+
+  // Lines that are jobs, as one submission; nothing is stored before WorkClerk().
+  Result<void> Submit(const std::vector<std::string>& lines);
+  // With `leave_out` the dispatcher counts as behind: it reads what was accepted back from disk.
+  Clerk::Done WorkClerk(Timestamp now, bool leave_out = false);
+
+  struct Round {
+    std::map<std::string, GateSnapshot> gates;  // as they were before anything left
+    std::vector<Transfer> transfers;            // that left
+    Result<void> pumped;
+  };
+  // One round of the dispatcher over the first `count` messages; its report goes to the clerk.
+  Round Dispatch(std::size_t count, Timestamp now);
+  void Finish(Finished finished) { messages_.emplace_back(std::move(finished)); }
+
+  // What Service does for an operator: the step runs on the clerk, its news go to the dispatcher. `done` hears of each step.
+  using Redriven = std::function<void(const std::vector<Sequence>&)>;
+  void Redrive(const DeadFilter& filter, Redriven done = [](const auto&) {});
+  void Cancel(Sequence sequence, std::function<void()> done = [] {});
+  void Forget(const std::string& customer, std::function<void(Sequence last)> done);
+  void Tell(Call call) { messages_.emplace_back(std::move(call)); }
+
+  Clerk& clerk() { return *clerk_; }
+  Dispatcher& dispatcher() { return *dispatcher_; }
+  bool HasMessages() const { return !messages_.empty(); }
+
+  void OnAnswered(std::vector<std::unique_ptr<Submission>>) override {}
+
+ private:
+  using Message = std::variant<Committed, Finished, Call>;
+
+  Metrics metrics_;
+  std::optional<Clerk> clerk_;
+  std::optional<Dispatcher> dispatcher_;
+  std::deque<Message> messages_;
+};
+
+}  // namespace outboxd::test

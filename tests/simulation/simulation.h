@@ -1,0 +1,121 @@
+// tests/simulation/simulation.h — one run: the real core, storage, clerk and dispatcher in a world made of one seed.
+//
+// Replaced at their seams are the network (TrackApi), the clock and the disk (FaultVfs). Which troubles a run has is drawn by its seed as
+// well, so that some runs are calm enough to go far and others are nothing but trouble. In the end all trouble stops and everything must
+// drain. The Ledger judges.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "tests/daemon/threadless_daemon.h"
+#include "tests/simulation/ledger.h"
+#include "tests/simulation/producer.h"
+#include "tests/simulation/random.h"
+#include "tests/simulation/track_api.h"
+#include "tests/support/fault_vfs.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd::simulation {
+
+// What happened, line by line, or only its hash: two runs of a seed have the same.
+class Trace {
+ public:
+  explicit Trace(std::ostream* out) : out_(out) {}
+  void Note(Timestamp now, const std::string& what);
+  std::uint64_t Hash() const { return hash_; }
+
+ private:
+  std::ostream* out_;
+  std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a
+};
+
+struct Summary {
+  std::uint64_t jobs = 0, delivered = 0, requests = 0, crashes = 0, disk_faults = 0, restarts = 0;
+  std::uint64_t hash = 0;
+};
+
+class Simulation {
+ public:
+  // `trace` may be null.
+  Simulation(std::uint64_t seed, std::ostream* trace);
+  Summary Run();  // throws Violation
+
+ private:
+  struct Troubles {
+    bool api = false, disk = false, power = false, kill = false, restarts = false, operators = false, clock = false, room = false;
+  };
+  struct Flight {
+    Transfer transfer;
+    Reply reply;
+    Timestamp sent{};  // by the daemon's clock
+    Timestamp ends{};  // by the world's
+    Milliseconds duration{0};
+    bool probes_gate = false;
+  };
+  struct Link {  // what is known of a connection from outside
+    std::optional<Timestamp> closed_until;
+    std::deque<Timestamp> sent;
+    std::uint32_t out = 0;
+    bool gate_probe_out = false;  // the one request that may leave through a closed gate
+  };
+
+  void Configure();
+  void Step();
+  void StepOfTrouble();
+  void Submit();
+  void WorkClerk();
+  void Dispatch(std::size_t count);
+  void Send(Transfer transfer, const GateSnapshot& gate_before);
+  void CheckMaySend(Link& link, const GateSnapshot& gate_before);
+  void FinishOne();
+  void Finish(std::size_t index);
+  void ActAsOperator();
+  void Resume();
+  void Start();
+  void Restart();
+  void StopAll();
+  void ArmCrash();
+  test::Unsynced PowerOrKill();
+  void Crash();
+  void JumpClock();
+  void Drain();
+  std::string WhyStuck();
+  void Note(const std::string& what) { trace_.Note(world_, what); }
+  Timestamp Now() const { return world_ + clock_error_; }
+  bool Waits(Sequence job);
+
+  Random random_;
+  Trace trace_;
+  Troubles troubles_;
+  test::FaultVfs disk_;
+  TempDir folder_;
+  test::ThreadlessDaemon daemon_;
+  test::ThreadlessDaemon::Setup setup_;
+  std::vector<std::string> connections_;
+  ConnectionConfig config_;
+  std::optional<TrackApi> api_;
+  std::optional<Producer> producer_;
+  std::optional<Ledger> ledger_;
+  std::optional<Database> tables_;  // as an operator may read them
+  std::optional<Statement> waits_;
+
+  Timestamp world_ = FromUnixMs(1'700'000'000'000);
+  Milliseconds clock_error_{0};
+  std::vector<Flight> flights_;
+  std::map<std::string, Link> links_;
+  std::deque<std::vector<int>> submitted_;         // numbers of each submission not yet answered
+  std::vector<std::function<void()>> unfinished_;  // for the ledger, should a crash interrupt an operator's work
+  std::uint64_t disk_free_ = 1ULL << 40;
+  bool crash_armed_ = false;
+  Summary summary_;
+};
+
+}  // namespace outboxd::simulation
