@@ -326,9 +326,9 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
   if (wakes_deferred) wake = std::min(wake, std::max(now, deferred_.begin()->first));
   const GateSnapshot& gate = gate_.Snapshot();
   if (gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator && !probing_) wake = std::min(wake, std::max(now, probe_at_));
-  if (!HasReady() || requests_out_ >= endpoint_->config.max_in_flight) return wake;
-  if (const std::optional<Timestamp> reopen = gate_.ReopenAt()) wake = std::min(wake, std::max(now, *reopen));
-  if (const Milliseconds wait = limiter_.Wait(now); wait.count() > 0) return std::min(wake, now + wait);
+  if (!HasReady() || requests_out_ >= endpoint_->config.max_in_flight || gate.state == GateState::kPaused) return wake;
+  const Timestamp may_send = std::max(gate_.ReopenAt().value_or(now), now + limiter_.Wait(now));
+  if (may_send > now) return std::min(wake, may_send);
   const bool lingers = !gathered_.jobs.empty() && gate.state == GateState::kOpen && requests_out_ < gate_.Limit();
   if (lingers) wake = std::min(wake, std::max(now, gathered_.since + endpoint_->config.batch.linger));
   return wake;

@@ -51,7 +51,8 @@ std::optional<Sequence> ConnectionQueue::NextReady() {
 // One more request may leave now. Ask only with something to send.
 bool ConnectionQueue::MaySend(Timestamp now) {
   if (requests_out_ >= endpoint_->config.max_in_flight) return false;  // a resumed gate probes beside what is still out
-  return gate_.MaySend(now, static_cast<std::uint32_t>(requests_out_)) && limiter_.MayTake(now);
+  const bool has_token = limiter_.MayTake(now);  // which notes the time, also while the gate is closed
+  return gate_.MaySend(now, static_cast<std::uint32_t>(requests_out_)) && has_token;
 }
 
 void ConnectionQueue::Send(Timestamp now, Actions& actions) {

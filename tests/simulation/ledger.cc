@@ -38,6 +38,7 @@ void Ledger::Place(Record& record, Sequence sequence) {
   Demand(place->second == record.job.number, Name(sequence) + " is that of two jobs");
   Demand(!record.sequence || *record.sequence == sequence, Name(record.job.number) + " has two sequences");
   record.sequence = sequence;
+  if (redriven_unseen_.contains(sequence)) record.redriven = true;
   if (!fresh) return;
   for (const std::string& customer : record.job.customers) LaneOf(record.job.connection, customer).waiting.insert(sequence);
 }
@@ -137,7 +138,11 @@ void Ledger::OnAnswered(const std::string& connection, std::span<const SeenJob> 
 
 void Ledger::OnRedriven(std::span<const Sequence> jobs) {
   for (const Sequence sequence : jobs) {
-    if (const auto found = by_sequence_.find(sequence); found != by_sequence_.end()) Find(found->second).redriven = true;
+    if (const auto found = by_sequence_.find(sequence); found != by_sequence_.end()) {
+      Find(found->second).redriven = true;
+    } else {
+      redriven_unseen_.insert(sequence);
+    }
   }
 }
 
@@ -197,9 +202,10 @@ void Ledger::CheckFate(Database& database, const Record& record) const {
   const std::string death(row->Text(0));
   const bool is_certain = record.maybe_unrecorded == 0 && !record.cancelled;
   Demand(!record.delivered || !is_certain, name + " was delivered, and is dead as well");
+  const std::int64_t max_age_s = record.job.max_age_s > 0 ? record.job.max_age_s : rules_.max_age_s;
   const bool is_true = death == "rejected"    ? record.last == Meaning::kRejected
                        : death == "exhausted" ? record.deferrals >= rules_.max_attempts
-                       : death == "expired"   ? row->Int(1) >= rules_.min_age_ms
+                       : death == "expired"   ? !rules_.clock_is_steady || row->Int(1) > max_age_s * 1000
                                               : record.cancelled;
   Demand(is_true, name + " is dead as " + death + ", which is not true");
 }

@@ -27,7 +27,8 @@ namespace outboxd::simulation {
 
 struct Rules {
   std::uint32_t max_attempts = 0;
-  std::int64_t min_age_ms = 0;   // that an expired job has
+  std::int64_t max_age_s = 0;
+  bool clock_is_steady = true;   // else a job may expire by another time than the one it is recorded with
   bool may_share_batch = false;  // jobs of one lane, in their order
 };
 
@@ -92,6 +93,7 @@ class Ledger {
   std::map<int, Record> records_;
   std::map<Sequence, int> by_sequence_;
   std::map<std::string, int> by_event_;
+  std::set<Sequence> redriven_unseen_;  // jobs nobody was told of, by a crash, that died before they were ever sent
   std::map<std::string, Lane> lanes_;
 };
 

@@ -20,6 +20,7 @@ ProducedJob Producer::Next() {
     const std::size_t length = random_.Chance(10) ? random_.Below(job.type == "identify" ? 900 : 9'000) : random_.Below(80);
     job.note = std::string(length, static_cast<char>('a' + random_.Below(26)));
   }
+  if (random_.Chance(7)) job.max_age_s = 1 + random_.Below(3);
   const std::string values = "{\"number\":" + std::to_string(job.number) + ",\"note\":\"" + job.note + "\"}";
   if (job.type == "track") {
     job.line = ",\"id\":" + quoted + R"(,"name":"purchase","data":)" + values;
@@ -34,8 +35,9 @@ ProducedJob Producer::Next() {
     job.line = R"(,"primary":{"id":)" + quoted + R"(},"secondary":{"id":")" + other + "\"}";
     if (other != job.customers.front()) job.customers.push_back(other);
   }
-  job.line = "{\"type\":\"" + job.type + "\",\"connection\":\"" + job.connection + "\",\"ref\":\"" + std::to_string(job.number) + "\"" +
-             job.line + "}";
+  if (job.max_age_s > 0) job.line += ",\"max_age\":" + std::to_string(job.max_age_s);
+  const std::string head = R"({"type":")" + job.type + R"(","connection":")" + job.connection + R"(","ref":")";
+  job.line = head + std::to_string(job.number) + "\"" + job.line + "}";
   return job;
 }
 

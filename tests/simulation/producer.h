@@ -1,6 +1,7 @@
 // tests/simulation/producer.h — jobs as a program would write them, each with a number and a note that its requests must carry.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct ProducedJob {
   std::string type;  // "track"
   std::string connection;
   std::vector<std::string> customers;  // two for a merge
+  std::int64_t max_age_s = 0;          // 0: the connection's
   std::string note;                    // in `data` or `attributes`; empty for types without
   std::string line;
 

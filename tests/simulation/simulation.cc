@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
 #include <utility>
 
 #include "tests/simulation/violation.h"
@@ -64,9 +63,7 @@ void Simulation::Configure() {
   }
   api_.emplace(random_, troubles_.api);
   producer_.emplace(random_, connections_);
-  // A job that expires by a wrong clock is recorded by whatever that has become when it is written.
-  const std::int64_t min_age_ms = troubles_.clock ? std::numeric_limits<std::int64_t>::min() : Milliseconds(config_.retry.max_age).count();
-  ledger_.emplace(Rules{config_.retry.max_attempts, min_age_ms, batch.enabled && batch.same_lane});
+  ledger_.emplace(Rules{config_.retry.max_attempts, config_.retry.max_age.count(), !troubles_.clock, batch.enabled && batch.same_lane});
 }
 
 Summary Simulation::Run() {
@@ -252,7 +249,8 @@ void Simulation::Finish(std::size_t index) {
     if (flight.probes_gate) links_[connection].gate_probe_out = false;
   }
   if (wait) {
-    daemon_.Tell([this, connection, until = Now() + *wait](Dispatcher&) {
+    daemon_.Tell([this, connection, until = Now() + *wait, clock_error = clock_error_](Dispatcher&) {
+      if (clock_error != clock_error_) return;
       Link& link = links_[connection];
       link.closed_until = std::max(until, link.closed_until.value_or(until));
       link.gate_probe_out = false;
@@ -398,9 +396,11 @@ void Simulation::JumpClock() {
 
 std::string Simulation::WhyStuck() {
   std::string why = std::to_string(daemon_.clerk().outbox().Total().jobs) + " jobs never leave";
+  why += "; now " + FormatRfc3339(Now()) + ", next wake " + FormatRfc3339(daemon_.dispatcher().NextWake(Now()));
   if (const std::string unhealthy = daemon_.clerk().State().not_healthy; !unhealthy.empty()) why += "; the clerk says " + unhealthy;
   for (const ConnectionStatus& status : daemon_.dispatcher().Status()) {
-    why += "; " + status.name + " is " + std::string(GateStateName(status.gate.state)) + " with " + std::to_string(status.in_flight) +
+    why += "; " + status.name + " is " + std::string(GateStateName(status.gate.state)) +
+           (status.gate.reopen_at ? " until " + FormatRfc3339(*status.gate.reopen_at) : "") + " with " + std::to_string(status.in_flight) +
            " in flight, " + std::to_string(status.deferred) + " deferred, " + std::to_string(status.blocked) + " blocked, " +
            std::to_string(status.jobs) + " jobs";
   }

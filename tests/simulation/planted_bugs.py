@@ -1,0 +1,177 @@
+"""Plants one bug after another into a copy of outboxd and demands that the simulation finds each.
+
+    script/planted-bugs [--only NAME] [--runs M] [--check]
+
+Each bug is one exact text of one source file and what takes its place. --check only looks whether those texts are still there (ctest does).
+The copy is built in build/planted; a bug costs one compilation and the seeds until it is found, at most M (3000).
+Exit: 0 all were caught, 1 one was not, 2 wrong usage or a text that is no longer there.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COPY = ROOT / "build" / "planted"
+
+
+class Bug(NamedTuple):
+    name: str
+    file: str
+    text: str
+    mutation: str
+
+
+BUGS = [
+    Bug("ack-without-commit", "daemon/clerk.cc",
+        "if (!batch.accepted.empty()) Refuse(done, written.error());",
+        "if (!batch.accepted.empty()) Confirm(done, true, false);"),
+    Bug("forgotten-fsync", "storage/open.cc", "PRAGMA synchronous = FULL;", "PRAGMA synchronous = NORMAL;"),
+    Bug("failed-outcomes-dropped", "daemon/clerk.cc",
+        "  not_healthy_ = written.error().message;\n",
+        "  not_healthy_ = written.error().message;\n  pending_.outcomes.clear();\n"),
+    Bug("counts-survive-rollback", "storage/outbox.cc", "  counts_ = counts_before;\n", ""),
+    Bug("reused-sequence", "storage/outbox.cc",
+        "  next_ = reserved_ = static_cast<std::uint64_t>(std::max<std::int64_t>(*reserved, 1));",
+        "  reserved_ = static_cast<std::uint64_t>(std::max<std::int64_t>(*reserved, 1));\n"
+        '  next_ = 1 + static_cast<std::uint64_t>(*database_.Scalar("SELECT coalesce(max(seq), 0) FROM outbox"));'),
+    Bug("delivered-job-stays", "storage/outbox.cc",
+        "remove_run_.Bind(1, Number(run.front()->job->sequence)).Bind(2, Number(run.back()->job->sequence)).Run();",
+        "remove_run_.Bind(1, Number(run.front()->job->sequence)).Bind(2, Number(run.back()->job->sequence) - 1).Run();"),
+    Bug("run-takes-a-neighbour", "storage/outbox.cc",
+        ".Bind(2, Number(run.back()->job->sequence)).Run();",
+        ".Bind(2, Number(run.back()->job->sequence) + 1).Run();"),
+    Bug("attempt-not-recorded", "storage/outbox.cc",
+        "    if (!outcome->attempt) continue;\n",
+        "    if (!outcome->attempt || outcome->kind == OutcomeKind::kDeferred) continue;\n"),
+    Bug("new-id-after-restart", "storage/outbox_reader.cc",
+        "std::optional<Ulid> id = Ulid::Parse(row.Text(kJob));",
+        "std::optional<Ulid> id = Ulid::Make(queued.stamp.accepted, queued.sequence, 7);"),
+    Bug("lane-opened-early", "daemon/connection_queue_delivery.cc",
+        "      outcome.kind = OutcomeKind::kDelivered;\n      break;",
+        "      outcome.kind = OutcomeKind::kDelivered;\n      Release(outcome.job->sequence);\n      break;"),
+    Bug("followers-overtake-deferred", "core/lanes.cc", "    lane.troubled = true;\n", "    lane.troubled = true;\n    lane.turn = Sequence{};\n"),
+    Bug("parked-jobs-overtaken", "core/lanes.cc",
+        "lane.jobs.front() == sequence &&\n         (!lane.parked_from || sequence < *lane.parked_from);", "lane.jobs.front() == sequence;"),
+    Bug("merge-keeps-one-lane", "core/job.cc",
+        "  for (const std::string& customer : job.more_customers) lanes.push_back(MakeLaneKey(job.connection, customer));\n", ""),
+    Bug("two-of-a-lane-in-a-batch", "daemon/connection_queue_delivery.cc",
+        "const bool leads = endpoint_->config.batch.same_lane && entry.lanes.size() == 1 && !IsFence(entry.job->job);",
+        "const bool leads = entry.lanes.size() == 1;"),
+    Bug("follower-passes-expired", "daemon/connection_queue_delivery.cc",
+        "      if (!entry->lanes.empty()) lanes.erase(entry->lanes.front());", "      if (false) lanes.clear();"),
+    Bug("retry-after-ignored", "core/verdict.cc",
+        "if (verdict.fate == Fate::kDeferred) verdict.retry_after = RetryAfterOf(answer, policy, now);", ""),
+    Bug("late-retry-after-ignored", "core/gate.cc",
+        "  not_before_ = std::max(not_before_, until);\n  switch", "  if (snapshot_.state == GateState::kOpen) return;\n  switch"),
+    Bug("paused-connection-sends", "core/gate.cc", "    case GateState::kPaused:\n      return false;\n  }",
+        "    case GateState::kPaused:\n      return in_flight == 0;\n  }"),
+    Bug("two-probes", "core/gate.cc", "      return !probe_out_;", "      return in_flight < 2;"),
+    Bug("rate-limit-ignored", "core/rate_limiter.cc", "return IsUnlimited() || tokens_ >= kWholeToken;", "return true;"),
+    Bug("clock-set-back-stops-sending", "daemon/connection_queue_delivery.cc",
+        "const bool has_token = limiter_.MayTake(now);", "const bool has_token = limiter_.Wait(now).count() <= 0;"),
+    Bug("lost-207-item", "core/batch_verdict.cc", "  if (!errors.astray) return verdict;\n",
+        "  if (verdict.refused.size() > 1) verdict.refused.pop_back();\n  if (!errors.astray) return verdict;\n"),
+    Bug("207-index-off-by-one", "core/batch_verdict.cc", "    refusal.index = *index;\n",
+        "    refusal.index = *index + 1 < count ? *index + 1 : *index;\n"),
+    Bug("batch-refused-as-a-whole-dies", "core/batch_verdict.cc",
+        "  if (whole.fate == Fate::kRejected && count > 1) whole.fate = Fate::kSplit;\n", ""),
+    Bug("one-attempt-too-few", "core/verdict.cc", "if (charged >= attempts_max)", "if (charged + 1 >= attempts_max)"),
+    Bug("expires-early", "core/verdict.cc", "return now - job.AgeStart() >", "return 2 * (now - job.AgeStart()) >"),
+    Bug("redriven-jobs-not-read", "daemon/dispatcher.cc", "queue->Rewind(from)", "queue->Rewind(Sequence{ToNumber(from) + 1'000'000})"),
+    Bug("throttling-counts-as-refusal", "core/verdict.cc", "    case 408:\n    case 429:\n      return Fate::kDeferred;\n",
+        "    case 408:\n      return Fate::kDeferred;\n    case 429:\n      return Fate::kRejected;\n"),
+]
+
+
+def check():
+    stale = []
+    for bug in BUGS:
+        count = (ROOT / bug.file).read_text().count(bug.text)
+        if count != 1:
+            stale.append(f"{bug.name}: its text stands {count} times in {bug.file}")
+    return stale
+
+
+def copy_tree():
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True)
+    for name in listed.stdout.splitlines():
+        source, target = ROOT / name, COPY / "source" / name
+        if not source.is_file():
+            continue
+        if target.exists() and target.read_bytes() == source.read_bytes():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        shutil.copymode(source, target)
+
+
+def build():
+    if not (COPY / "build" / "CMakeCache.txt").exists():
+        subprocess.run(["cmake", "-S", str(COPY / "source"), "-B", str(COPY / "build"), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug",
+                        "-DCMAKE_CXX_FLAGS_DEBUG=-O1"], check=True, capture_output=True)
+    done = subprocess.run(["cmake", "--build", str(COPY / "build"), "--target", "outboxd_simulate"], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit("planted-bugs: the copy does not build:\n" + done.stdout[-3000:])
+
+
+def simulate(runs):
+    """The first broken promise, or None."""
+    program = COPY / "build" / "tests" / "simulation" / "outboxd_simulate"
+    done = subprocess.run([str(program), "--seed", "1", "--runs", str(runs)], capture_output=True, text=True)
+    broken = re.search(r"^seed .*", done.stderr, re.MULTILINE)
+    return broken.group(0) if broken else None if done.returncode == 0 else f"exit {done.returncode}"
+
+
+def is_caught(bug, runs):
+    file = COPY / "source" / bug.file
+    sound = file.read_text()
+    started = time.monotonic()
+    file.write_text(sound.replace(bug.text, bug.mutation))
+    try:
+        build()
+        found = simulate(runs)
+    finally:
+        file.write_text(sound)
+    print(f"{bug.name:32} {found or 'NOT CAUGHT'}  ({time.monotonic() - started:.0f} s)", flush=True)
+    return found is not None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="NAME", help="this bug alone")
+    parser.add_argument("--runs", metavar="M", type=int, default=3000, help="seeds until a bug counts as not caught")
+    parser.add_argument("--check", action="store_true", help="only look whether the texts are there")
+    arguments = parser.parse_args()
+    stale = check()
+    if stale:
+        print("\n".join(stale), file=sys.stderr)
+        return 2
+    if arguments.check:
+        print(f"{len(BUGS)} bugs can be planted")
+        return 0
+    bugs = [bug for bug in BUGS if arguments.only in (None, bug.name)]
+    if not bugs:
+        print(f"planted-bugs: there is no bug {arguments.only}", file=sys.stderr)
+        return 2
+    if os.path.isdir("/dev/shm"):
+        os.environ["TMPDIR"] = "/dev/shm"
+    copy_tree()
+    build()
+    sound = simulate(200)
+    if sound is not None:
+        print(f"planted-bugs: without any bug the simulation fails: {sound}", file=sys.stderr)
+        return 1
+    caught = sum(is_caught(bug, arguments.runs) for bug in bugs)
+    print(f"{caught} of {len(bugs)} planted bugs caught")
+    return 0 if caught == len(bugs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
