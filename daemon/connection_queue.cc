@@ -213,13 +213,26 @@ Result<void> ConnectionQueue::Refill(OutboxReader& reader, LaneKey lane, Actions
   return {};
 }
 
+// No wait is longer than the caps allow: if it looks so, the clock was set back or the caps were lowered, and it is over.
+Timestamp ConnectionQueue::DueAt(const std::pair<Timestamp, Sequence>& deferred, Timestamp now) const {
+  const RetryPolicy& retry = endpoint_->config.retry;
+  return deferred.first > now + std::max(retry.cap, retry.retry_after_cap) ? now : deferred.first;
+}
+
+ConnectionQueue::Deferred::const_iterator ConnectionQueue::NextDeferred(Timestamp now) const {
+  if (deferred_.empty()) return deferred_.end();
+  const auto last = std::prev(deferred_.end());
+  return DueAt(*last, now) <= now ? last : deferred_.begin();
+}
+
 Result<void> ConnectionQueue::WakeDeferred(OutboxReader& reader, Timestamp now, Actions& actions) {
-  for (std::size_t count = 0; count < kRetriesLoaded && !deferred_.empty() && deferred_.begin()->first <= now; ++count) {
-    if (window_jobs_ >= limits_.window_jobs + kRetriesLoaded) return {};
-    const Sequence sequence = deferred_.begin()->second;
+  for (std::size_t count = 0; count < kRetriesLoaded; ++count) {
+    const auto next = NextDeferred(now);
+    if (next == deferred_.end() || DueAt(*next, now) > now || window_jobs_ >= limits_.window_jobs + kRetriesLoaded) return {};
+    const Sequence sequence = next->second;
     Result<std::optional<StoredJob>> stored = reader.ReadOne(sequence);
     if (!stored) return Failure(stored.error());
-    deferred_.erase(deferred_.begin());
+    deferred_.erase(next);
     Entry* entry = Find(sequence);
     if (!*stored) {
       Release(sequence);
@@ -323,7 +336,7 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
   if (MayReadBack()) return now;
   Timestamp wake = now + kLongestSleep;
   const bool wakes_deferred = !deferred_.empty() && window_jobs_ < limits_.window_jobs + kRetriesLoaded;
-  if (wakes_deferred) wake = std::min(wake, std::max(now, deferred_.begin()->first));
+  if (wakes_deferred) wake = std::min(wake, std::max(now, DueAt(*NextDeferred(now), now)));
   const GateSnapshot& gate = gate_.Snapshot();
   if (gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator && !probing_) wake = std::min(wake, std::max(now, probe_at_));
   if (!HasReady() || requests_out_ >= endpoint_->config.max_in_flight || gate.state == GateState::kPaused) return wake;

@@ -94,6 +94,7 @@ class ConnectionQueue {
     bool removed = false;            // taken off the disk while it was out: it ends when it comes back
   };
   using Entries = std::unordered_map<std::uint64_t, Entry>;
+  using Deferred = std::set<std::pair<Timestamp, Sequence>>;
 
   bool HasRoom() const;
   bool MayReadBack() const;
@@ -113,6 +114,8 @@ class ConnectionQueue {
   Result<void> Read(OutboxReader& reader, Timestamp now, Actions& actions);
   Result<void> ReadBack(OutboxReader& reader, Actions& actions);
   Result<void> Refill(OutboxReader& reader, LaneKey lane, Actions& actions);
+  Timestamp DueAt(const std::pair<Timestamp, Sequence>& deferred, Timestamp now) const;
+  Deferred::const_iterator NextDeferred(Timestamp now) const;
   Result<void> WakeDeferred(OutboxReader& reader, Timestamp now, Actions& actions);
   void ExpireWaiting(Timestamp now, Actions& actions);
   std::optional<Sequence> NextReady();
@@ -165,7 +168,7 @@ class ConnectionQueue {
   std::deque<Sequence> fresh_, retries_, suspects_;     // ready ones; stale entries are skipped
   Gathered gathered_;                                   // the same, taken from fresh_ and retries_
   bool retry_turn_ = false;
-  std::set<std::pair<Timestamp, Sequence>> deferred_;   // committed, by due time
+  Deferred deferred_;                                   // committed, by due time
 
   Sequence cursor_{};                                   // every own row up to here is in memory, deferred or parked
   Sequence frontier_{};                                 // the highest cursor so far: parked rows beyond it come after rows not yet read

@@ -22,8 +22,10 @@ struct Table {
 
 constexpr std::array<Table, 4> kTables = {{
     {"outbox",
-     {"seq", "job", "connection", "type", "customer", "accepted_ms", "redriven_ms", "attempts", "charged", "due_ms", "parked", "reason", "line"}},
-    {"attempts", {"seq", "attempt", "job", "connection", "type", "customer", "sent_ms", "duration_ms", "result", "status", "error", "answer"}},
+     {"seq", "job", "connection", "type", "customer", "accepted_ms", "redriven_ms", "attempts", "charged", "due_ms", "parked", "reason",
+      "line"}},
+    {"attempts",
+     {"seq", "attempt", "job", "connection", "type", "customer", "sent_ms", "duration_ms", "result", "status", "error", "answer"}},
     {"dead_letters",
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason", "cause", "attempts", "line"}},
     {"connections", {"name", "state", "pause", "detail", "since_ms", "reopen_ms", "failures"}},
@@ -43,7 +45,8 @@ class Surroundings {
 
   void Fill(FuzzedDataProvider& input) {
     Execute("PRAGMA synchronous = OFF; DELETE FROM outbox; DELETE FROM attempts; DELETE FROM dead_letters; DELETE FROM connections");
-    for (int left = input.ConsumeIntegralInRange(1, 4); left > 0; --left) Insert(input, kTables[input.ConsumeIntegralInRange<std::size_t>(0, 3)]);
+    for (int left = input.ConsumeIntegralInRange(1, 4); left > 0; --left)
+      Insert(input, kTables[input.ConsumeIntegralInRange<std::size_t>(0, 3)]);
   }
 
   const std::filesystem::path file = std::filesystem::temp_directory_path() / ("row_fuzz." + std::to_string(getpid()) + ".db");
@@ -69,8 +72,9 @@ class Surroundings {
   }
 
   static void Bind(FuzzedDataProvider& input, sqlite3_stmt* statement, int column) {
-    constexpr std::array<const char*, 8> kTexts = {"default", "track", "01JDB3T0C5W7X8Y9Z0ABCDEFGH", R"({"type":"track","id":"1","name":"n"})",
-                                                   "open",    "auth",  "delivered",                  "rejected"};
+    constexpr std::array<const char*, 8> kTexts = {
+        "default",   "track",   "01JDB3T0C5W7X8Y9Z0ABCDEFGH", R"({"type":"track","id":"1","name":"n"})", "open", "auth",
+        "delivered", "rejected"};
     switch (input.ConsumeIntegralInRange(0, 6)) {
       case 0:
         sqlite3_bind_null(statement, column);
@@ -104,7 +108,8 @@ class Surroundings {
 
 void ReadAll(OutboxReader& reader) {
   const auto page = reader.ReadAfter("default", Sequence{}, 100, 1 << 20, 1000);
-  for (std::size_t index = 0; page && index < page->jobs.size(); ++index) Demand(page->jobs[index].job != nullptr, "a damaged row is a job of a kind");
+  for (std::size_t index = 0; page && index < page->jobs.size(); ++index)
+    Demand(page->jobs[index].job != nullptr, "a damaged row is a job of a kind");
   static_cast<void>(reader.ReadOne(Sequence{1}));
   static_cast<void>(reader.ReadDeferred("default"));
   const auto lanes = reader.ReadParkedLanes();

@@ -76,6 +76,8 @@ BUGS = [
     Bug("rate-limit-ignored", "core/rate_limiter.cc", "return IsUnlimited() || tokens_ >= kWholeToken;", "return true;"),
     Bug("clock-set-back-stops-sending", "daemon/connection_queue_delivery.cc",
         "const bool has_token = limiter_.MayTake(now);", "const bool has_token = limiter_.Wait(now).count() <= 0;"),
+    Bug("deferred-by-the-old-clock", "daemon/connection_queue.cc", "  return DueAt(*last, now) <= now ? last : deferred_.begin();\n",
+        "  return deferred_.begin();\n"),
     Bug("lost-207-item", "core/batch_verdict.cc", "  if (!errors.astray) return verdict;\n",
         "  if (verdict.refused.size() > 1) verdict.refused.pop_back();\n  if (!errors.astray) return verdict;\n"),
     Bug("207-index-off-by-one", "core/batch_verdict.cc", "    refusal.index = *index;\n",

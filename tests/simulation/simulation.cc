@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kAll = ~std::size_t{0};
 constexpr std::uint64_t kMuchRoom = 1ULL << 40;
 constexpr int kDrainRounds = 100'000;
+constexpr std::chrono::minutes kLongestDrain{60};  // the longest wait there is, four times
 
 std::string Numbers(const std::vector<SeenJob>& jobs) {
   std::string text;
@@ -410,6 +411,7 @@ std::string Simulation::WhyStuck() {
 // All trouble ends; what waits must leave.
 void Simulation::Drain() {
   Note("no more trouble");
+  const Timestamp calm_since = world_;
   if (crash_armed_) {
     disk_.CutPowerAt(0);
     Crash();
@@ -423,7 +425,7 @@ void Simulation::Drain() {
     WorkClerk();
     Dispatch(kAll);
     if (daemon_.clerk().outbox().Total().jobs == 0 && flights_.empty() && submitted_.empty() && !daemon_.clerk().HasTasks()) return;
-    Demand(round < kDrainRounds, WhyStuck());
+    Demand(round < kDrainRounds && world_ < calm_since + kLongestDrain, WhyStuck());
     if (!flights_.empty()) {
       FinishOne();
     } else if (!daemon_.HasMessages() && !daemon_.clerk().MustRetry()) {

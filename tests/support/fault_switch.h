@@ -1,0 +1,21 @@
+// tests/support/fault_switch.h — faults of the machine, switched on and off from a test while the real outboxd runs.
+//
+// The program is started with the fault shim preloaded (LD_PRELOAD), and both map the same small file. The shim lets calls on the outbox's
+// files fail with the errno that stands there, and moves the wall clock. Programs built with sanitizers have these calls taken already.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace outboxd {
+
+inline constexpr const char* kFaultSwitchVariable = "OUTBOXD_FAULT_SWITCH";  // the file's path
+
+struct FaultSwitch {
+  std::atomic<int> write_error{0}, sync_error{0}, truncate_error{0};  // errno; 0: the call works
+  std::atomic<std::int64_t> clock_seconds{0};                         // added to the wall clock
+  std::atomic<std::uint64_t> failed_calls{0};
+};
+static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<int>::is_always_lock_free, "two processes share them");
+
+}  // namespace outboxd
