@@ -1,8 +1,10 @@
 #include "daemon/config.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "core/json.h"
@@ -10,6 +12,7 @@
 #include "daemon/config_section.h"
 #include "daemon/config_values.h"
 #include "daemon/small_file.h"
+#include "daemon/system_user.h"
 
 namespace outboxd {
 namespace {
@@ -39,6 +42,31 @@ int LineOf(const YAML::Mark& mark) {
   return std::max(0, mark.line) + 1;
 }
 
+// Where the second document of a text begins. The library's own loading of all documents never ends on some malformed texts.
+class SecondDocument : public YAML::EventHandler {
+ public:
+  static std::optional<int> LineIn(const std::string& text) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    SecondDocument second;
+    if (!parser.HandleNextDocument(second) || !parser.HandleNextDocument(second)) return std::nullopt;
+    return second.line_;
+  }
+
+  void OnDocumentStart(const YAML::Mark& mark) override { line_ = LineOf(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  int line_ = 0;
+};
+
 // Copies a YAML document out of the library's reach.
 class TreeBuilder {
  public:
@@ -46,12 +74,13 @@ class TreeBuilder {
 
   ConfigNode Build(const YAML::Node& from, int depth = 0) {
     ConfigNode node;
-    if (depth > kDepth || ++nodes_ > kNodes) throw YAML::Exception(from.Mark(), "nested too deeply or too large");
+    CountNode(from, depth);
     if (from.IsScalar()) {
       node.kind = ConfigNode::Kind::kText;
       node.text = from.Scalar();
     } else if (from.IsSequence()) {
       node.kind = ConfigNode::Kind::kList;
+      for (const YAML::Node& item : from) AddItem(item, node);
     } else if (from.IsMap()) {
       node.kind = ConfigNode::Kind::kMapping;
       for (const auto& pair : from) AddEntry(pair.first, pair.second, depth, node);
@@ -60,10 +89,20 @@ class TreeBuilder {
   }
 
  private:
+  void CountNode(const YAML::Node& node, int depth) {
+    if (depth > kDepth || ++nodes_ > kNodes) throw YAML::Exception(node.Mark(), "nested too deeply or too large");
+  }
+
   void AddEntry(const YAML::Node& key, const YAML::Node& value, int depth, ConfigNode& mapping) {
     const int line = LineOf(key.Mark());
     if (!key.IsScalar()) return findings_.Add(line, "", "a key must be a plain word");
     mapping.entries.push_back({key.Scalar(), line, Build(value, depth + 1)});
+  }
+
+  void AddItem(const YAML::Node& item, ConfigNode& list) {
+    CountNode(item, 0);
+    if (!item.IsScalar()) return findings_.Add(LineOf(item.Mark()), "", "a list holds single values only");
+    list.items.push_back(item.Scalar());
   }
 
   ConfigFindings& findings_;
@@ -87,6 +126,7 @@ void ReadSocket(ConfigSection section, SocketConfig& socket) {
     return Fail(ErrorKind::kInvalid, "must be the name or number of a group");
   };
   if (std::optional<std::string> group = section.Converted("group", to_group)) socket.group = *group;
+  section.List("users", socket.users, UserId);
   section.Finish();
 }
 
@@ -238,9 +278,8 @@ using RootReader = Config (*)(ConfigSection, const std::filesystem::path&);
 
 Config ReadDocuments(const std::string& text, const std::filesystem::path& file, ConfigFindings& findings, RootReader read) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) findings.Add(LineOf(documents[1].Mark()), "", "a second document begins here; a config is one");
-    const ConfigNode root = documents.empty() ? ConfigNode() : TreeBuilder(findings).Build(documents.front());
+    if (const std::optional<int> line = SecondDocument::LineIn(text)) findings.Add(*line, "", "a second document begins here; a config is one");
+    const ConfigNode root = TreeBuilder(findings).Build(YAML::Load(text));
     return read(ConfigSection::Root(findings, root), file);
   } catch (const YAML::Exception& error) {
     findings.Add(LineOf(error.mark), "", "not valid YAML: " + EscapeForTerminal(error.msg));

@@ -97,7 +97,10 @@ int ConfigSection::LineOf(std::string_view key) const {
   return Has(key) ? Find(key)->line : line_;
 }
 std::string ConfigSection::AsWritten(std::string_view key) const {
-  return '"' + Shown(Find(key)->value.text) + '"';
+  return Quoted(Find(key)->value.text);
+}
+std::string ConfigSection::Quoted(const std::string& text) {
+  return '"' + Shown(text) + '"';
 }
 
 void ConfigSection::Problem(std::string_view key, const std::string& message) {
@@ -139,6 +142,26 @@ std::optional<std::string> ConfigSection::Text(std::string_view key) {
   if (text) return std::move(*text);
   Problem(key, text.error().message);
   return std::nullopt;
+}
+
+std::vector<std::string> ConfigSection::Texts(std::string_view key) {
+  const ConfigNode::Entry* entry = Find(key);
+  if (entry == nullptr || entry->value.kind != ConfigNode::Kind::kList) {
+    const std::optional<std::string> one = Text(key);
+    return one ? std::vector{*one} : std::vector<std::string>();
+  }
+  Take(key);
+  std::vector<std::string> texts;
+  for (const std::string& item : entry->value.items) {
+    Result<std::string> text = config_values::SubstituteEnvironment(item);
+    if (!text) {
+      Problem(key, text.error().message);
+      return {};
+    }
+    texts.push_back(std::move(*text));
+  }
+  if (texts.empty()) Problem(key, "is an empty list; remove the key to get its default");
+  return texts;
 }
 
 void ConfigSection::Duration(std::string_view key, Milliseconds& out, Milliseconds low, Milliseconds high) {

@@ -26,8 +26,9 @@ struct ConfigNode {
   struct Entry;
   enum class Kind : std::uint8_t { kNothing, kText, kList, kMapping };
   Kind kind = Kind::kNothing;
-  std::string text;            // kText
-  std::vector<Entry> entries;  // kMapping, in the file's order; a key may stand there twice
+  std::string text;                // kText
+  std::vector<std::string> items;  // kList
+  std::vector<Entry> entries;      // kMapping, in the file's order; a key may stand there twice
 };
 
 struct ConfigNode::Entry {
@@ -93,6 +94,18 @@ class ConfigSection {
     return std::nullopt;
   }
 
+  // The values of a list, or a single value, each through `convert`.
+  template <typename T, typename Convert>
+  void List(std::string_view key, std::vector<T>& out, Convert convert) {
+    std::vector<T> values;
+    for (const std::string& text : Texts(key)) {
+      auto value = convert(text);
+      if (!value) return Problem(key, value.error().message + ", not " + Quoted(text));
+      values.push_back(std::move(*value));
+    }
+    if (!values.empty()) out = std::move(values);
+  }
+
   void Duration(std::string_view key, Milliseconds& out, Milliseconds low, Milliseconds high);
   void WholeSeconds(std::string_view key, std::chrono::seconds& out, std::chrono::seconds low, std::chrono::seconds high);
   void Size(std::string_view key, std::uint64_t& out, std::uint64_t low, std::uint64_t high);
@@ -148,7 +161,9 @@ class ConfigSection {
   std::string PathOf(std::string_view key) const;
   std::string PatternOf(std::string_view key) const;
   int LineOf(std::string_view key) const;
-  std::string AsWritten(std::string_view key) const;  // quoted and cut for people
+  std::string AsWritten(std::string_view key) const;
+  static std::string Quoted(const std::string& text);  // and cut, for people
+  std::vector<std::string> Texts(std::string_view key);
   void ReportDuplicates();
 
   ConfigFindings* findings_;

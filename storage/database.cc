@@ -209,4 +209,6 @@ Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file) {
   return static_cast<std::uint64_t>(std::filesystem::file_size(file, error));
 }
 
+Failure Database::Damaged(std::string_view detail) const { return Failure(DamagedFile(sqlite3_db_filename(handle_, "main"), detail)); }
+
 }  // namespace outboxd

@@ -67,6 +67,7 @@ class Database {
   Result<std::int64_t> Scalar(std::string_view sql);       // first column of the first row; 0 when there is none
   std::int64_t Changes() const;                            // rows changed by the last statement
   Result<std::uint64_t> BackupTo(const std::filesystem::path& file);  // online; the file must not exist; fsynced; its size
+  Failure Damaged(std::string_view detail) const;          // kCorrupt, for what SQLite itself did not notice
 
  private:
   explicit Database(sqlite3* handle) : handle_(handle) {}

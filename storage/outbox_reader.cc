@@ -136,7 +136,12 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
     const Result<bool> row = next_parked_lane_.Step();
     if (!row) return Failure(row.error());
     if (!*row) break;
-    last = next_parked_lane_.Int(0);
+    const std::int64_t key = next_parked_lane_.Int(0);
+    if (key <= last) {  // no integer stands there, or the index is out of order: going on would not end
+      next_parked_lane_.Reset();
+      return database_.Damaged("a lane of waiting jobs has no key");
+    }
+    last = key;
     lanes.push_back({LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1), std::string(next_parked_lane_.Text(2))});
     next_parked_lane_.Reset();
   }

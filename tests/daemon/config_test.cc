@@ -71,8 +71,8 @@ auto All(const OutboxConfig& value) {
   return std::tuple(path, max_jobs, max_bytes, min_free_bytes);
 }
 auto All(const SocketConfig& value) {
-  const auto& [path, mode, group] = value;
-  return std::tuple(path, mode, group);
+  const auto& [path, mode, group, users] = value;
+  return std::tuple(path, mode, group, users);
 }
 auto All(const BatchConfig& value) {
   const auto& [enabled, max_items, max_bytes, linger, same_lane] = value;
@@ -213,8 +213,8 @@ TEST_CASE("config: every kind of value is read") {
   const Config config = Good(R"(
 outbox: {path: /a/b.db, max_jobs: 5, max_bytes: 300000, min_free_bytes: 65MiB}
 listen:
-  producer: {path: /r/p.sock, mode: 0600, group: wheel}
-  admin: {path: /r/a.sock, mode: "666"}
+  producer: {path: /r/p.sock, mode: 0600, group: wheel, users: [root, 1002]}
+  admin: {path: /r/a.sock, mode: "666", users: 7}
 connections:
   eu-1:
     region: eu
@@ -238,8 +238,9 @@ drain_timeout: 0s
 log: {level: debug}
 )");
   CHECK(All(config.outbox) == std::tuple("/a/b.db", 5U, 300000U, 65U << 20));
-  CHECK(All(config.producer) == std::tuple("/r/p.sock", 0600U, "wheel"));
+  CHECK(All(config.producer) == std::tuple("/r/p.sock", 0600U, "wheel", std::vector{0U, 1002U}));
   CHECK(config.admin.mode == 0666);
+  CHECK(config.admin.users == std::vector{7U});
   const ConnectionConfig& connection = config.connections.at("eu-1");
   CHECK(connection.name == "eu-1");
   CHECK(connection.region == Region::kEu);
@@ -332,6 +333,7 @@ TEST_CASE("config: a file that is no config as a whole is refused") {
       {"workers: [1\n", "not valid YAML"},
       {"retry:\n\tbase: 1s\n", "test.yaml:2: not valid YAML"},
       {WithConnection("workers: 1\n---\nworkers: 2"), "a second document begins here"},
+      {", workers: 1\n", "test.yaml:1: a second document begins here"},
       {WithConnection("? [a, b]\n: 1"), "test.yaml:1: a key must be a plain word"},
       {WithConnection("outbox: &a\n  path: *a"), "not valid YAML"},
   });
@@ -430,6 +432,11 @@ TEST_CASE("config: paths, modes, groups and addresses that cannot be meant are r
       {WithConnection("listen: {producer: {mode: \"0460\"}}"), "lets the owner read and write"},
       {WithConnection("listen: {producer: {mode: \"1777\"}}"), "listen.producer.mode: must be an octal file mode"},
       {WithConnection("listen: {producer: {group: a b}}"), "listen.producer.group: must be the name or number of a group"},
+      {WithConnection("listen: {producer: {users: [root, no-such-user]}}"),
+       "listen.producer.users: must be the name or number of a user, not \"no-such-user\""},
+      {WithConnection("listen: {producer: {users: []}}"), "listen.producer.users: is an empty list"},
+      {WithConnection("listen: {producer: {users: [[root]]}}"), "a list holds single values only"},
+      {WithConnection("listen: {producer: {users: {root: 1}}}"), "listen.producer.users: must be a single value, not a mapping"},
       {WithConnection("listen: {producer: {path: /s}, admin: {path: /s}}"),
        "listen.admin: must have another path than the producer socket"},
       {WithConnection("listen:\n  track: [{tcp: 127.0.0.1:8480}]"),

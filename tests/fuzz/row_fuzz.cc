@@ -17,17 +17,18 @@ namespace {
 
 struct Table {
   const char* name;
-  std::array<const char*, 13> columns;  // null behind the last
+  std::array<const char*, 14> columns;  // null behind the last
 };
 
 constexpr std::array<Table, 4> kTables = {{
     {"outbox",
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "redriven_ms", "attempts", "charged", "due_ms", "parked", "reason",
-      "line"}},
+      "line", "uid"}},
     {"attempts",
      {"seq", "attempt", "job", "connection", "type", "customer", "sent_ms", "duration_ms", "result", "status", "error", "answer"}},
     {"dead_letters",
-     {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason", "cause", "attempts", "line"}},
+     {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason", "cause", "attempts", "line",
+      "uid"}},
     {"connections", {"name", "state", "pause", "detail", "since_ms", "reopen_ms", "failures"}},
 }};
 

@@ -159,6 +159,19 @@ TEST_CASE("reader: parked jobs are found by lane; a deferred one is not waiting 
   CHECK(fixture.reader->CountParked("default") == 4);
 }
 
+TEST_CASE("reader: a lane key that is no integer is damage, not an endless walk") {
+  for (const char* key : {"'x'", "5.5", "x'00'"}) {
+    Fixture fixture(Lines(2));
+    fixture.Park(0, LaneKey{3});
+    auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute(std::string("UPDATE outbox SET parked = ") + key + " WHERE seq = " + std::to_string(ToNumber(fixture.At(1)))));
+    const auto lanes = fixture.reader->ReadParkedLanes();
+    REQUIRE_FALSE(lanes);
+    CHECK(lanes.error().kind == ErrorKind::kCorrupt);
+  }
+}
+
 TEST_CASE("reader: a damaged row comes back as unreadable, with its columns, and hides nothing behind it") {
   Fixture fixture(Lines(4));
   {
