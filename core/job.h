@@ -134,6 +134,7 @@ struct QueuedJob {
   Sequence sequence{};
   Stamp stamp;
   Job job;
+  std::optional<std::uint32_t> uid;  // of the producer's process; not read back from disk
   std::uint32_t attempts = 0;      // requests that left, all recorded
   std::uint32_t charged = 0;       // those that count against max_attempts since acceptance or the last redrive
   std::uint32_t batch_max = 0;     // in at most so many jobs a batch, since a larger one with it was refused; 0: no matter. Not on disk

@@ -38,6 +38,7 @@ std::vector<std::pair<std::string, Cell>> JobFacts(const Context& context, const
           {"type", job["type"].String()},
           {"customer", job["customer"].String()},
           {"ref", job["ref"].String()},
+          {"uid", UserText(job["uid"])},
           {"accepted", TimeText(context, job["accepted_ms"])},
           {"age", AgeText(context, job["accepted_ms"])},
           {"redriven", TimeText(context, job["redriven_ms"])},

@@ -4,6 +4,7 @@
 
 #include "ctl/admin_client.h"
 #include "ctl/exit_code.h"
+#include "daemon/system_user.h"
 
 namespace outboxd {
 
@@ -76,6 +77,12 @@ void PrintFacts(const Context& context, const std::vector<std::pair<std::string,
 
 std::string TimeText(const Context& context, const JsonValue& unix_ms) {
   return unix_ms.IsNumber() ? FormatTime(FromUnixMs(unix_ms.Int()), context.globals.zone()) : std::string();
+}
+
+std::string UserText(const JsonValue& uid) {
+  if (!uid.IsNumber()) return {};
+  const std::string name = UserName(static_cast<std::uint32_t>(uid.Int()));
+  return name.empty() ? std::to_string(uid.Int()) : name + " (" + std::to_string(uid.Int()) + ")";
 }
 
 std::string AgeText(const Context& context, const JsonValue& unix_ms) {
@@ -185,6 +192,7 @@ std::vector<std::pair<std::string, Cell>> DeadFacts(const Context& context, cons
           {"type", dead["type"].String()},
           {"customer", dead["customer"].String()},
           {"ref", dead["ref"].String()},
+          {"uid", UserText(dead["uid"])},
           {"accepted", TimeText(context, dead["accepted_ms"])},
           {"died", TimeText(context, dead["dead_ms"])},
           {"attempts", FormatCount(dead["attempts"].Int())},

@@ -42,6 +42,7 @@ void PrintFacts(const Context& context, const std::vector<std::pair<std::string,
 
 // Pieces of rows.
 std::string TimeText(const Context& context, const JsonValue& unix_ms);  // "" when absent
+std::string UserText(const JsonValue& uid);                                // "www-data (33)"; "" when absent
 std::string AgeText(const Context& context, const JsonValue& unix_ms);   // since then; "" when absent
 std::string DueText(const Context& context, const JsonValue& unix_ms);   // "in 3m 12s", "now"; "" when absent
 Colour StateColour(const std::string& state);                            // of jobs, connections and attempts

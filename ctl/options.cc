@@ -6,6 +6,7 @@
 
 #include "core/json.h"
 #include "daemon/config.h"
+#include "daemon/system_user.h"
 
 namespace outboxd {
 namespace {
@@ -50,7 +51,7 @@ void AssumeCredentialsDirectory() {
 }
 
 bool Filter::IsEmpty() const {
-  return !connection && !type && !customer && !state && !death && !cause && !job && !status && !older_than && !newer_than;
+  return !connection && !type && !customer && !state && !death && !cause && !job && !status && !uid && !older_than && !newer_than;
 }
 
 Result<Query> Filter::ToQuery() const {
@@ -66,6 +67,11 @@ Result<Query> Filter::ToQuery() const {
   add("cause", cause);
   add("job", job);
   if (status) query.emplace_back("status", std::to_string(*status));
+  if (uid) {
+    const Result<std::uint32_t> number = UserId(*uid);
+    if (!number) return Fail(ErrorKind::kInvalid, "--uid " + *uid + ": " + number.error().message);
+    query.emplace_back("uid", std::to_string(*number));
+  }
   for (const auto& [name, value] : {std::pair("older_than_s", &older_than), std::pair("newer_than_s", &newer_than)}) {
     if (!*value) continue;
     const Result<std::string> seconds = WholeSeconds(**value);
@@ -81,7 +87,7 @@ Result<std::string> Filter::ToJson() const {
   JsonWriter writer;
   writer.Object();
   for (const auto& [name, value] : *query) {
-    const bool number = name == "status" || name == "older_than_s" || name == "newer_than_s";
+    const bool number = name == "status" || name == "uid" || name == "older_than_s" || name == "newer_than_s";
     writer.Key(name);
     number ? writer.Raw(value) : writer.String(value);
   }
@@ -94,6 +100,7 @@ void AddCommonFilter(CLI::App& verb, Filter& filter, const std::string& since) {
   verb.add_option("--connection", filter.connection, "Only this connection")->type_name("NAME");
   verb.add_option("--type", filter.type, "Only this type of job")->type_name("TYPE");
   verb.add_option("--customer", filter.customer, "Only this customer")->type_name("ID");
+  verb.add_option("--uid", filter.uid, "Only from producers of this user, by name or number")->type_name("USER");
   verb.add_option("--older-than", filter.older_than, "Only what " + since + " longer ago than this")->type_name("DURATION");
   verb.add_option("--newer-than", filter.newer_than, "Only what " + since + " more recently than this")->type_name("DURATION");
 }

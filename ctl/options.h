@@ -37,12 +37,12 @@ void AssumeCredentialsDirectory();
 using Query = std::vector<std::pair<std::string, std::string>>;
 
 struct Filter {
-  std::optional<std::string> connection, type, customer, state, death, cause, job;
+  std::optional<std::string> connection, type, customer, uid, state, death, cause, job;
   std::optional<int> status;
   std::optional<std::string> older_than, newer_than;
 
   bool IsEmpty() const;
-  // As query parameters of a list and as the `filter` object of a body. kInvalid when a duration cannot be read.
+  // As query parameters of a list and as the `filter` object of a body. kInvalid when a duration cannot be read or a user is unknown.
   Result<Query> ToQuery() const;
   Result<std::string> ToJson() const;
 };

@@ -13,6 +13,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::int64_t kRowsMax = 1000;
+constexpr std::int64_t kUidMax = std::numeric_limits<std::uint32_t>::max();
 constexpr std::int64_t kAgeMaxSeconds = 100LL * 365 * 24 * 3600;
 constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired, Death::kCancelled};
 constexpr std::array kStates = {JobState::kReady, JobState::kInFlight, JobState::kDeferred, JobState::kBlocked};
@@ -86,6 +87,7 @@ Result<bool> SetCommon(Filter& filter, std::string_view name, const std::string&
   if (name == "connection") return Recognised(Store(Result<std::string>(value), filter.connection));
   if (name == "customer") return Recognised(Store(Result<std::string>(value), filter.customer));
   if (name == "type") return Recognised(Store(ParseType(name, value), filter.type));
+  if (name == "uid") return Recognised(Store(ParseWhole(name, value, 0, kUidMax), filter.uid));
   if (name != "job") return false;
   const Result<Ulid> id = ParseJobId(name, value);
   if (!id) return Failure(id.error());

@@ -122,6 +122,12 @@ HttpResponse MethodNotAllowed(std::string_view allowed) {
   return answer;
 }
 
+HttpResponse ForbiddenAnswer() {
+  JsonWriter writer;
+  WriteErrorObject(writer, "forbidden", Error{ErrorKind::kInvalid, "this user may not ask here (listen.admin.users)", {}});
+  return JsonAnswer(writer, 403);
+}
+
 JobState StateOf(const JobRow& row, const std::optional<JobPlace>& place) {
   if (place) return place->state;
   if (row.due) return JobState::kDeferred;
@@ -188,6 +194,7 @@ void WriteJob(JsonWriter& writer, const JobRow& row, JobState state) {
   WriteTime(writer, "due_ms", row.due);
   WriteText(writer, "reason", row.reason);
   if (row.ref) writer.Key("ref").String(*row.ref);
+  if (row.uid) writer.Key("uid").Int(*row.uid);
   WriteCount(writer, "bytes", row.bytes);
   if (!row.line.empty()) writer.Key("line").Raw(row.line);
   writer.EndObject();
@@ -219,6 +226,7 @@ void WriteDead(JsonWriter& writer, const DeadRow& row) {
   writer.Key("reason").String(row.reason).Key("cause").String(row.cause);
   WriteCount(writer, "attempts", row.attempts);
   if (row.ref) writer.Key("ref").String(*row.ref);
+  if (row.uid) writer.Key("uid").Int(*row.uid);
   WriteText(writer, "answer", row.answer);
   if (!row.line.empty()) writer.Key("line").Raw(row.line);
   writer.EndObject();

@@ -18,6 +18,7 @@ HttpResponse JsonAnswer(JsonWriter& writer, unsigned status = 200);
 // {"error":{…}} with the status that belongs to the kind.
 HttpResponse ErrorAnswer(const Error& error);
 HttpResponse MethodNotAllowed(std::string_view allowed);
+HttpResponse ForbiddenAnswer();  // to a user whom listen.admin.users leaves out
 
 // `place` is what the dispatcher knows of the job; without one the row's own columns tell.
 JobState StateOf(const JobRow& row, const std::optional<JobPlace>& place);

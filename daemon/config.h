@@ -23,7 +23,10 @@ inline constexpr std::string_view kDefaultConfigPath = "/etc/outboxd/outboxd.yam
 struct SocketConfig {
   std::filesystem::path path;
   std::uint32_t mode = 0660;
-  std::string group;  // empty: leave the group alone
+  std::string group;                 // empty: leave the group alone
+  std::vector<std::uint32_t> users;  // empty: whoever the mode lets in
+
+  bool operator==(const SocketConfig&) const = default;
 };
 
 struct OutboxConfig {
@@ -92,8 +95,8 @@ enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError };
 struct Config {
   std::filesystem::path file;
   OutboxConfig outbox;
-  SocketConfig producer{"/run/outboxd/outboxd.sock", 0660, {}};
-  SocketConfig admin{"/run/outboxd/admin.sock", 0660, {}};
+  SocketConfig producer{"/run/outboxd/outboxd.sock", 0660, {}, {}};
+  SocketConfig admin{"/run/outboxd/admin.sock", 0660, {}, {}};
   std::map<std::string, ConnectionConfig, std::less<>> connections;
   RetryPolicy retry;
   LimitsConfig limits;

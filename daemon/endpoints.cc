@@ -21,9 +21,8 @@ std::string NeedsRestart(const Config& before, const Config& after) {
     keys += key;
   };
   note(before.outbox.path != after.outbox.path, "outbox.path");
-  note(before.producer.path != after.producer.path || before.producer.mode != after.producer.mode || before.producer.group != after.producer.group,
-       "listen.producer");
-  note(before.admin.path != after.admin.path || before.admin.mode != after.admin.mode || before.admin.group != after.admin.group, "listen.admin");
+  note(before.producer != after.producer, "listen.producer");
+  note(before.admin != after.admin, "listen.admin");
   note(before.metrics.tcp != after.metrics.tcp, "metrics.tcp");
   note(before.workers != after.workers, "workers");
   return keys;

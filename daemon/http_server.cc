@@ -11,6 +11,8 @@
 #include <cstring>
 #include <system_error>
 
+#include "daemon/system_user.h"
+
 namespace outboxd {
 
 namespace {
@@ -118,6 +120,7 @@ class HttpServer::Impl {
     if (!exchange->started) {
       exchange->started = true;
       server.NameThread();
+      if (!server.MayAsk(connection)) return Send(connection, server.options_.forbidden);
       return Announces(connection, server.options_.body_bytes_max) ? Send(connection, server.options_.too_large) : MHD_YES;
     }
     if (*piece_bytes > 0) {
@@ -126,6 +129,12 @@ class HttpServer::Impl {
       return server.Collect(*exchange, bytes) ? MHD_YES : MHD_NO;
     }
     return server.Answer(connection, method, *exchange);
+  }
+
+  bool MayAsk(MHD_Connection* connection) const {
+    if (options_.users.empty()) return true;
+    const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info != nullptr && IsAllowed(PeerUser(info->connect_fd), options_.users);
   }
 
   // A chunked body announces no length. Once it is too large the rest is thrown away, because the answer can only be sent behind it; but

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -47,6 +48,8 @@ struct HttpServerOptions {
   unsigned connections_max = 32;
   std::chrono::seconds idle_timeout{30};
   HttpResponse too_large{413, "text/plain; charset=utf-8", "The request's body is too large.\n", {}};
+  std::vector<std::uint32_t> users;  // who may ask, on a Unix socket; empty: whoever can connect
+  HttpResponse forbidden{403, "text/plain; charset=utf-8", "This user may not ask here.\n", {}};
 };
 
 class HttpServer {

@@ -34,8 +34,8 @@ using CounterFamily = prometheus::Family<Counter>;
 constexpr std::array<std::string_view, 6> kResults = {"delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"};
 constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired, Death::kCancelled};
 // The last one stands for every code we do not know.
-constexpr std::array<std::string_view, 7> kCodes = {"invalid_json", "invalid_job", "too_large", "unknown_connection",
-                                                    "busy",         "spool_full",  "internal"};
+constexpr std::array<std::string_view, 8> kCodes = {"invalid_json", "invalid_job", "too_large",  "unknown_connection",
+                                                    "forbidden",    "busy",        "spool_full", "internal"};
 constexpr std::array kGateStates = {GateState::kOpen, GateState::kThrottled, GateState::kProbing, GateState::kPaused};
 
 constexpr auto kRateWindow = std::chrono::seconds(10);

@@ -8,6 +8,7 @@
 
 #include "core/json.h"
 #include "daemon/log.h"
+#include "daemon/system_user.h"
 
 namespace outboxd {
 namespace {
@@ -57,9 +58,15 @@ ProducerClient::ProducerClient(Host& host, asio::local::stream_protocol::socket 
 void ProducerClient::Start(bool one_too_many) {
   std::error_code error;
   socket_.non_blocking(true, error);
-  if (!one_too_many) return Read();
-  host_.Refused("busy");
-  AppendRefusal("busy", {}, "too many producers are connected (limits.clients)", {}, out_);
+  uid_ = PeerUser(socket_.native_handle());
+  if (one_too_many) return TurnAway("busy", "too many producers are connected (limits.clients)");
+  if (IsAllowed(uid_, host_.users())) return Read();
+  TurnAway("forbidden", "user " + (uid_ ? std::to_string(*uid_) : "unknown") + " may not produce here (listen.producer.users)");
+}
+
+void ProducerClient::TurnAway(std::string_view code, const std::string& message) {
+  host_.Refused(code);
+  AppendRefusal(code, {}, message, {}, out_);
   ending_ = true;
   Flush();
 }
@@ -141,6 +148,7 @@ void ProducerClient::TakeLine(std::string line, ProducerSubmission& submission) 
   submission.replies.push_back({{}, {}, {}, job->ref, job->has_ref});
   submission.jobs.push_back(std::make_unique<QueuedJob>());
   submission.jobs.back()->job = std::move(*job);
+  submission.jobs.back()->uid = uid_;
 }
 
 void ProducerClient::RefuseLine(LineReply reply, ProducerSubmission& submission) {

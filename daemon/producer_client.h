@@ -4,8 +4,11 @@
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <asio/steady_timer.hpp>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/job_line.h"
@@ -38,6 +41,7 @@ class ProducerClient : public std::enable_shared_from_this<ProducerClient> {
    public:
     virtual ~Host() = default;
     virtual const LimitsConfig& limits() const = 0;
+    virtual const std::vector<std::uint32_t>& users() const = 0;  // who may produce; empty: everyone
     virtual bool Knows(std::string_view connection) const = 0;
     virtual bool IsStopping() const = 0;
     virtual SubmissionOrigin& origin() = 0;
@@ -52,7 +56,7 @@ class ProducerClient : public std::enable_shared_from_this<ProducerClient> {
 
   ProducerClient(Host& host, asio::local::stream_protocol::socket socket);
 
-  // `one_too_many`: answers busy and closes.
+  // `one_too_many`: answers busy and closes. A user who may not produce: forbidden.
   void Start(bool one_too_many);
   void Read();
   // Appends the replies of an answered submission; Flush() sends them.
@@ -62,6 +66,7 @@ class ProducerClient : public std::enable_shared_from_this<ProducerClient> {
   void CloseWhenAnswered();
 
  private:
+  void TurnAway(std::string_view code, const std::string& message);
   void OnReadable();
   void TakeLines(std::string_view bytes, ProducerSubmission& submission);
   void TakeLine(std::string line, ProducerSubmission& submission);
@@ -73,6 +78,7 @@ class ProducerClient : public std::enable_shared_from_this<ProducerClient> {
   Host& host_;
   asio::local::stream_protocol::socket socket_;
   asio::steady_timer unread_timer_;
+  std::optional<std::uint32_t> uid_;
   std::string partial_;    // the beginning of a line whose end has not come
   std::string out_;        // replies not yet taken by the kernel
   std::size_t unanswered_ = 0;

@@ -58,6 +58,7 @@ class ProducerListener::Impl final : public ProducerClient::Host {
 
   // --- for the clients -------------------------------------------------------------------------------------------------------------------
   const LimitsConfig& limits() const override { return limits_; }
+  const std::vector<std::uint32_t>& users() const override { return socket_.users(); }
   bool Knows(std::string_view connection) const override { return names_.contains(connection); }
   bool IsStopping() const override { return stopping_; }
   SubmissionOrigin& origin() override { return origin_; }

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "daemon/admin_render.h"
 #include "daemon/endpoints.h"
 #include "daemon/log.h"
 #include "daemon/tcp_socket.h"
@@ -107,6 +108,8 @@ Result<void> Service::OpenListeners() {
   admin_socket_ = std::move(*admin);
   HttpServerOptions options;
   options.thread_name = "outboxd-admin";
+  options.users = admin_socket_->users();
+  options.forbidden = ForbiddenAnswer();
   auto server = HttpServer::Start(dup(admin_socket_->descriptor()), options, [this](const HttpRequestView& request) { return admin_api_->Handle(request); });
   if (!server) return Failure(server.error());
   admin_server_ = std::move(*server);
@@ -114,6 +117,7 @@ Result<void> Service::OpenListeners() {
     const Result<int> listening = ListenOnLoopback(config_.metrics.tcp);
     if (!listening) return Failure(listening.error());
     options.thread_name = "outboxd-metrics";
+    options.users.clear();  // TCP has none
     auto metrics = HttpServer::Start(*listening, options, [this](const HttpRequestView& request) { return admin_api_->HandleMetrics(request); });
     if (!metrics) return Failure(metrics.error());
     metrics_server_ = std::move(*metrics);

@@ -1,5 +1,6 @@
 #include "daemon/unix_socket.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -61,9 +62,9 @@ Result<void> SetAccess(const SocketConfig& config) {
   if (!config.group.empty()) {
     const Result<gid_t> group = GroupId(config.group);
     if (!group) return Fail(ErrorKind::kInvalid, config.path.string() + ": " + group.error().message);
-    if (chown(config.path.c_str(), static_cast<uid_t>(-1), *group) != 0) return FailErrno(config.path, "cannot set its group", errno);
+    if (lchown(config.path.c_str(), static_cast<uid_t>(-1), *group) != 0) return FailErrno(config.path, "cannot set its group", errno);
   }
-  if (chmod(config.path.c_str(), config.mode) != 0) return FailErrno(config.path, "cannot set its mode", errno);
+  if (fchmodat(AT_FDCWD, config.path.c_str(), config.mode, AT_SYMLINK_NOFOLLOW) != 0) return FailErrno(config.path, "cannot set its mode", errno);
   return {};
 }
 
@@ -83,18 +84,19 @@ Result<UnixListener> UnixListener::Open(const SocketConfig& config) {
     close(descriptor);
     return FailErrno(config.path, "cannot bind", why);
   }
-  UnixListener listener(descriptor, config.path);
+  UnixListener listener(descriptor, config);
   if (Result<void> set = SetAccess(config); !set) return Failure(set.error());
   if (listen(descriptor, kBacklog) != 0) return FailErrno(config.path, "listen", errno);
   return listener;
 }
 
 UnixListener::UnixListener(UnixListener&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::exchange(other.path_, {})) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::exchange(other.path_, {})), users_(std::exchange(other.users_, {})) {}
 
 UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(path_, other.path_);
+  std::swap(users_, other.users_);
   return *this;
 }
 

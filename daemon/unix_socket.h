@@ -1,7 +1,9 @@
 // daemon/unix_socket.h — listening Unix sockets with the mode and group of the config.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "core/result.h"
 #include "daemon/config.h"
@@ -18,11 +20,14 @@ class UnixListener {
   ~UnixListener();
 
   int descriptor() const { return descriptor_; }  // non-blocking; owned here
+  // Who may speak once connected, besides what the file's mode says.
+  const std::vector<std::uint32_t>& users() const { return users_; }
 
  private:
-  UnixListener(int descriptor, std::filesystem::path path) : descriptor_(descriptor), path_(std::move(path)) {}
+  UnixListener(int descriptor, const SocketConfig& config) : descriptor_(descriptor), path_(config.path), users_(config.users) {}
   int descriptor_ = -1;
   std::filesystem::path path_;
+  std::vector<std::uint32_t> users_;
 };
 
 }  // namespace outboxd

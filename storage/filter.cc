@@ -22,6 +22,9 @@ class Builder {
   void Text(std::string_view comparison, const std::optional<std::string>& text) {
     if (text) Add(comparison, *text);
   }
+  void Number(std::string_view comparison, const std::optional<std::int64_t>& number) {
+    if (number) Add(comparison, *number);
+  }
   void Time(std::string_view comparison, const std::optional<Timestamp>& at) {
     if (at) Add(comparison, ToUnixMs(*at));
   }
@@ -58,6 +61,7 @@ SqlCondition ToSql(const JobFilter& filter) {
   builder.Text("connection = ?", filter.connection);
   builder.Text("type = ?", filter.type);
   builder.Text("customer = ?", filter.customer);
+  builder.Number("uid = ?", filter.uid);
   builder.Time("accepted_ms < ?", filter.accepted_before);
   builder.Time("accepted_ms > ?", filter.accepted_after);
   if (filter.deferred_only) builder.Plain("due_ms IS NOT NULL");
@@ -71,9 +75,10 @@ SqlCondition ToSql(const DeadFilter& filter) {
   builder.Text("connection = ?", filter.connection);
   builder.Text("type = ?", filter.type);
   builder.Text("customer = ?", filter.customer);
+  builder.Number("uid = ?", filter.uid);
   builder.Text("death = ?", filter.death);
   builder.Text("cause = ?", filter.cause);
-  if (filter.status) builder.Add("status = ?", *filter.status);
+  builder.Number("status = ?", filter.status);
   builder.Time("dead_ms < ?", filter.dead_before);
   builder.Time("dead_ms > ?", filter.dead_after);
   return builder.Take();

@@ -16,6 +16,7 @@ class Statement;
 
 struct JobFilter {
   std::optional<std::string> connection, type, customer;
+  std::optional<std::int64_t> uid;
   std::optional<std::string> job;  // the whole id; quick only together with `sequence`
   std::optional<Sequence> sequence;
   std::optional<Timestamp> accepted_before, accepted_after;  // both exclusive
@@ -24,13 +25,13 @@ struct JobFilter {
 
 struct DeadFilter {
   std::optional<std::string> connection, type, customer, death, cause;
-  std::optional<std::int64_t> status;
+  std::optional<std::int64_t> status, uid;
   std::optional<std::string> job;  // the whole id; quick only together with `sequence`
   std::optional<Sequence> sequence;
   std::optional<Timestamp> dead_before, dead_after;  // both exclusive
 
   bool MatchesAll() const {
-    return !connection && !type && !customer && !death && !cause && !status && !job && !sequence && !dead_before && !dead_after;
+    return !connection && !type && !customer && !death && !cause && !status && !uid && !job && !sequence && !dead_before && !dead_after;
   }
 };
 

@@ -11,10 +11,10 @@ namespace {
 
 constexpr std::string_view kJobQuery =
     "SELECT seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, due_ms, parked, reason,"
-    " length(CAST(line AS BLOB)), CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, line FROM outbox WHERE seq = ?";
+    " length(CAST(line AS BLOB)), CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, line FROM outbox WHERE seq = ?";
 constexpr std::string_view kDeadQuery =
     "SELECT seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, attempts,"
-    " CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, answer, line FROM dead_letters WHERE seq = ?";
+    " CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, answer, line FROM dead_letters WHERE seq = ?";
 constexpr std::string_view kAttemptQuery =
     "SELECT seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer"
     " FROM attempts WHERE seq = ? ORDER BY attempt";
@@ -63,7 +63,8 @@ JobRow ReadJob(const Statement& row, Detail detail) {
   job.reason = TextAt(row, 10);
   job.bytes = static_cast<std::uint64_t>(row.Int(11));
   job.ref = TextOrNullAt(row, 12);
-  if (detail == Detail::kFull) job.line = TextAt(row, 13);
+  job.uid = row.IntOrNull(13);
+  if (detail == Detail::kFull) job.line = TextAt(row, 14);
   return job;
 }
 
@@ -82,9 +83,10 @@ DeadRow ReadDead(const Statement& row, Detail detail) {
   dead.cause = TextAt(row, 10);
   dead.attempts = static_cast<std::uint32_t>(row.Int(11));
   dead.ref = TextOrNullAt(row, 12);
+  dead.uid = row.IntOrNull(13);
   if (detail == Detail::kFull) {
-    dead.answer = TextAt(row, 13);
-    dead.line = TextAt(row, 14);
+    dead.answer = TextAt(row, 14);
+    dead.line = TextAt(row, 15);
   }
   return dead;
 }

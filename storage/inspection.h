@@ -28,6 +28,7 @@ struct JobRow {
   Timestamp accepted{};
   std::optional<Timestamp> redriven, due;
   std::optional<std::int64_t> parked;  // the lane key it waits for on disk
+  std::optional<std::int64_t> uid;     // of the producer's process; nullopt when accepted before that was recorded
   std::uint32_t attempts = 0;
   std::uint64_t bytes = 0;  // of the line
   std::string line;         // only from Job()
@@ -47,7 +48,7 @@ struct DeadRow {
   std::string job, connection, type, customer, death, reason, cause;
   std::optional<std::string> ref;
   Timestamp accepted{}, dead{};
-  std::optional<std::int64_t> status;
+  std::optional<std::int64_t> status, uid;
   std::uint32_t attempts = 0;
   std::string line, answer;  // only with Detail::kFull
 };

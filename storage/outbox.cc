@@ -60,14 +60,14 @@ Result<void> Outbox::Prepare() {
       {&begin_, "BEGIN IMMEDIATE"},
       {&commit_, "COMMIT"},
       {&rollback_, "ROLLBACK"},
-      {&append_, "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line) VALUES (?, ?, ?, ?, ?, ?, ?)"},
+      {&append_, "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line, uid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
       {&remove_, "DELETE FROM outbox WHERE seq = ?"},
       {&remove_run_, "DELETE FROM outbox WHERE seq BETWEEN ? AND ?"},
       {&defer_, "UPDATE outbox SET attempts = ?, charged = ?, due_ms = ?, reason = ? WHERE seq = ?"},
       {&park_, "UPDATE outbox SET parked = ? WHERE seq = ?"},
       {&bury_,
        "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer, "
-       "attempts, line) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, line FROM outbox WHERE seq = ?"},
+       "attempts, line, uid) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, line, uid FROM outbox WHERE seq = ?"},
       {&attempt_,
        "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
@@ -164,6 +164,7 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
   ++Touch(job.connection).jobs;
   append_.Bind(1, Number(queued.sequence)).Bind(2, std::string_view(id.data(), id.size())).Bind(3, std::string_view(job.connection));
   append_.Bind(4, JobTypeName(job.type)).BindTextOrNull(5, job.customer).Bind(6, ToUnixMs(now)).Bind(7, std::string_view(job.line));
+  append_.Bind(8, queued.uid ? std::optional<std::int64_t>(*queued.uid) : std::nullopt);
   return append_.Run();
 }
 

@@ -11,12 +11,12 @@ namespace {
 std::int64_t Number(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
 
 constexpr std::string_view kRedrive =
-    "INSERT OR REPLACE INTO outbox (seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, reason, line) "
-    "SELECT seq, job, connection, type, customer, accepted_ms, ?, attempts, reason, line FROM dead_letters WHERE seq = ?";
+    "INSERT OR REPLACE INTO outbox (seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, reason, line, uid) "
+    "SELECT seq, job, connection, type, customer, accepted_ms, ?, attempts, reason, line, uid FROM dead_letters WHERE seq = ?";
 constexpr std::string_view kCancel =
-    "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, reason, cause, attempts, line) "
+    "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, reason, cause, attempts, line, uid) "
     "SELECT seq, job, connection, type, customer, accepted_ms, ?, 'cancelled', 'cancelled by an operator', 'cancelled by an operator', "
-    "attempts, line FROM outbox WHERE seq = ?";
+    "attempts, line, uid FROM outbox WHERE seq = ?";
 
 }  // namespace
 

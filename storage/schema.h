@@ -90,6 +90,10 @@ CREATE TABLE sequence (          -- sequences are never reused, even after the o
 );
 INSERT INTO sequence (reserved) VALUES (1);
 )sql",
+    R"sql(
+ALTER TABLE outbox ADD COLUMN uid INTEGER;        -- of the producer's process
+ALTER TABLE dead_letters ADD COLUMN uid INTEGER;
+)sql",
 };
 
 }  // namespace outboxd::schema

@@ -264,22 +264,49 @@ TEST_CASE("http server: a stop closes idle connections and the listening socket"
   CHECK_FALSE(Client(served.port).IsConnected());
 }
 
-TEST_CASE("http server: a Unix socket serves as well") {
+// A listening Unix socket for the time of a test.
+class UnixSocketFile {
+ public:
+  UnixSocketFile() {
+    std::filesystem::remove(path);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.string().copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(listen(descriptor, 16) == 0);
+  }
+  ~UnixSocketFile() { std::filesystem::remove(path); }
+
   const std::filesystem::path path = std::filesystem::temp_directory_path() / ("outboxd-http-" + std::to_string(getpid()) + ".sock");
-  std::filesystem::remove(path);
   const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.string().copy(address.sun_path, sizeof address.sun_path - 1);
-  REQUIRE(bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  REQUIRE(listen(descriptor, 16) == 0);
-  auto server = HttpServer::Start(descriptor, {}, &Echo);
+};
+
+TEST_CASE("http server: a Unix socket serves as well") {
+  const UnixSocketFile socket;
+  auto server = HttpServer::Start(socket.descriptor, {}, &Echo);
   REQUIRE(server);
-  Client client(path);
+  Client client(socket.path);
   REQUIRE(client.IsConnected());
   client.Say("GET /unix HTTP/1.1\r\nHost: outboxd\r\nConnection: close\r\n\r\n");
   CHECK(BodyOf(client.Listen()) == "GET|/unix||none|");
-  std::filesystem::remove(path);
+}
+
+TEST_CASE("http server: on a Unix socket with a list of users, others are refused before the handler is asked") {
+  for (const bool listed : {true, false}) {
+    const UnixSocketFile socket;
+    HttpServerOptions options;
+    options.users = {listed ? geteuid() : geteuid() + 1};
+    std::atomic<int> asked = 0;
+    auto server = HttpServer::Start(socket.descriptor, options, [&](const HttpRequestView& request) {
+      ++asked;
+      return Echo(request);
+    });
+    REQUIRE(server);
+    Client client(socket.path);
+    client.Say("GET / HTTP/1.1\r\nHost: outboxd\r\nConnection: close\r\n\r\n");
+    CHECK(client.Listen().starts_with(listed ? "HTTP/1.1 200" : "HTTP/1.1 403"));
+    CHECK(asked == (listed ? 1 : 0));
+  }
 }
 
 TEST_CASE("http server: a descriptor that cannot be listened on is an error") {

@@ -1,6 +1,7 @@
 // The producer socket's protocol: replies, codes and limits.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/ulid.h"
 #include "tests/system/scene.h"
@@ -88,6 +89,27 @@ TEST_CASE("producer: every bad line has its code and field, and the connection g
   CHECK(Parsed(producer.Ask(Event("1", 1)))["ok"].Bool());
   daemon.AwaitDrained();
   CHECK(sim.Report().requests == 1);
+}
+
+TEST_CASE("producer: a job keeps the user who handed it over, and only listed users may") {
+  const std::string own = std::to_string(geteuid());
+  const std::string other = std::to_string(geteuid() + 1);
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"listen.producer.users", "[" + own + "]"}});
+  PauseDefault(daemon);
+  const std::string job = daemon.Accept(Event("1", 1));
+  CHECK(daemon.Admin().Get("/v1/jobs/" + job).Json()["job"]["uid"].Int(-1) == geteuid());
+  CHECK(daemon.Admin().Get("/v1/jobs?uid=" + own).Json()["rows"].Items().size() == 1);
+  CHECK(daemon.Admin().Get("/v1/jobs?uid=" + other).Json()["rows"].Items().empty());
+  CHECK(daemon.Admin().Get("/v1/jobs?uid=root%3B").status == 400);
+
+  daemon.SetConfig("listen.producer.users", "[" + other + "]");
+  daemon.Restart();
+  LineClient refused = daemon.Producer();
+  const JsonValue reply = Parsed(refused.ReadLine().value_or(""));
+  CHECK(CodeOf(reply) == "forbidden");
+  CHECK(reply["error"]["message"].String().find(own) != std::string::npos);
+  CHECK(daemon.Status()["totals"]["accepted"].Int(-1) == 0);
 }
 
 TEST_CASE("producer: the message for a missing customer names both ways to give one") {

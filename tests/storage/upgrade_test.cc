@@ -1,0 +1,89 @@
+// An outbox of each earlier format, as that version of the program left it, opened by this one.
+#include <doctest/doctest.h>
+
+#include "storage/inspection.h"
+#include "storage/outbox.h"
+#include "storage/outbox_reader.h"
+#include "storage/schema.h"
+#include "tests/support/outbox_use.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd {
+namespace {
+
+constexpr Timestamp kNow = FromUnixMs(1'800'000'000'000);
+
+// Format 1: a deferred job (1), four parked behind it (2, 3, 5, 6), a ready one (4), a dead letter (7), an attempt.
+void MakeFormat1(const std::filesystem::path& file) {
+  auto database = Database::Open(file, OpenMode::kReadWrite);
+  REQUIRE(database);
+  REQUIRE(database->Execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL"));
+  REQUIRE(database->Execute(ReadFile(std::filesystem::path(OUTBOXD_SOURCE_DIR) / "tests/storage/outbox_v1.sql")));
+}
+
+TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter and attempt") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeFormat1(file);
+  auto outbox = Outbox::Open(file, 1);
+  REQUIRE_MESSAGE(outbox, (outbox ? "" : outbox.error().message));
+  CHECK(test::Ask(file, "PRAGMA user_version") == std::int64_t{schema::kMigrations.size()});
+
+  auto reader = OutboxReader::Open(file);
+  REQUIRE(reader);
+  const auto deferred = reader->ReadDeferred("default");
+  REQUIRE((deferred && deferred->size() == 1));
+  CHECK(deferred->front().job->sequence == Sequence{1});
+  CHECK(deferred->front().job->attempts == 1);
+  const auto lanes = reader->ReadParkedLanes();
+  REQUIRE((lanes && lanes->size() == 1));
+  CHECK(reader->ReadParked(lanes->front().lane, Sequence{}, 10)->size() == 4);
+  const auto page = reader->ReadAfter("default", Sequence{}, 10, 1 << 20, 100);
+  REQUIRE((page && page->jobs.size() == 1));
+  CHECK(page->jobs.front().job->stamp.id.ToText() == "01M89YDT720000000413PWA8JX");
+
+  auto inspection = Inspection::Open(file);
+  REQUIRE(inspection);
+  CHECK(inspection->Attempts(Sequence{1})->size() == 1);
+  const auto row = inspection->Job(Sequence{4});
+  REQUIRE((row && *row));
+  CHECK_FALSE((*row)->uid);
+  const auto step = outbox->Redrive({}, kNow, 10);
+  REQUIRE(step);
+  CHECK(test::Ask(file, "SELECT count(*) FROM outbox") == 7);
+  CHECK(test::Ask(file, "SELECT count(*) FROM dead_letters") == 0);
+}
+
+TEST_CASE("upgrade: new jobs are numbered after the old ones, and keep the user who handed them over through death and redrive") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeFormat1(file);
+  auto outbox = Outbox::Open(file, 1);
+  REQUIRE(outbox);
+  auto job = test::NewJob(test::TrackLine("42"));
+  job->uid = 33;
+  WriteBatch batch;
+  batch.accepted.push_back(job.get());
+  REQUIRE(outbox->Write(batch, kNow));
+  CHECK(ToNumber(job->sequence) > 7);
+  const Sequence sequence = job->sequence;
+  const auto uid_in = [&](const std::string& table) {
+    return test::Ask(file, "SELECT uid FROM " + table + " WHERE seq = " + std::to_string(ToNumber(sequence)));
+  };
+  CHECK(uid_in("outbox") == 33);
+  Outcome outcome = test::OutcomeOf(std::move(job), OutcomeKind::kDead, 400);
+  REQUIRE(test::Settle(*outbox, outcome, kNow));
+  CHECK(uid_in("dead_letters") == 33);
+  DeadFilter of_user;
+  of_user.uid = 34;
+  REQUIRE(outbox->Redrive(of_user, kNow, 10));
+  CHECK(uid_in("dead_letters") == 33);
+  of_user.uid = 33;
+  REQUIRE(outbox->Redrive(of_user, kNow, 10));
+  CHECK(uid_in("outbox") == 33);
+  REQUIRE(outbox->Cancel(sequence, kNow));
+  CHECK(uid_in("dead_letters") == 33);
+}
+
+}  // namespace
+}  // namespace outboxd
