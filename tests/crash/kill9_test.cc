@@ -1,10 +1,12 @@
-// SIGKILL at random moments under load, with an API that fails in every way it can: what was acknowledged arrives, in order, once.
+// SIGKILL at random moments under load, with an API that fails in every way it can and an operator who redrives: what was acknowledged
+// arrives, in order, once.
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 
 #include <array>
 #include <atomic>
 #include <iostream>
+#include <limits>
 #include <memory>
 #include <random>
 #include <thread>
@@ -18,6 +20,8 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kProducers = 4;
+// Another producer's events are rejected half of the time; a redriven one keeps no place, so each has a customer of its own.
+const Numbering kDoomed{"doomed", std::numeric_limits<std::size_t>::max()};
 constexpr std::uint64_t kBacklog = 4000;  // events accepted and not yet arrived; then the producers wait
 constexpr std::chrono::milliseconds kPatience = std::chrono::minutes(5);
 
@@ -26,6 +30,7 @@ constexpr std::array<const char*, 3> kBatch = {"{enabled: false}", "{enabled: tr
                                                "{enabled: true, max_items: 50, linger: 2ms, same_lane: true}"};
 
 constexpr std::string_view kFlaky = R"([
+  {"match":{"event":"doomed","probability":0.5},"action":{"status":400}},
   {"match":{"probability":0.02},"action":{"status":503}},
   {"match":{"probability":0.01},"action":{"status":429,"retry_after":"0"}},
   {"match":{"probability":0.01},"action":{"status":500,"effect":true}},
@@ -55,14 +60,46 @@ std::string IntegrityOf(const std::filesystem::path& file) {
   return verdict;
 }
 
+// An operator who redrives whatever died, again and again.
+class Redriver {
+ public:
+  explicit Redriver(std::filesystem::path admin_socket) : admin_socket_(std::move(admin_socket)) {
+    thread_ = std::thread([this] {
+      for (HttpClient admin(admin_socket_); !stop_; std::this_thread::sleep_for(kPause)) Redrive(admin);
+    });
+  }
+  ~Redriver() {
+    stop_ = true;
+    thread_.join();
+  }
+
+  std::uint64_t redriven() const { return redriven_; }
+
+ private:
+  static constexpr std::chrono::milliseconds kPause{20};
+
+  // While the daemon is dead there is no answer.
+  void Redrive(HttpClient& admin) {
+    const HttpAnswer answer = admin.Post("/v1/dead/redrive", R"({"filter":{"death":"rejected"}})");
+    if (answer.status == 200) redriven_ += static_cast<std::uint64_t>(answer.Json()["redriven"].Int());
+  }
+
+  const std::filesystem::path admin_socket_;
+  std::atomic<bool> stop_{false};
+  std::atomic<std::uint64_t> redriven_{0};
+  std::thread thread_;
+};
+
 class Battle {
  public:
-  explicit Battle(std::uint64_t seed) : random_(seed), sim_({.seed = seed}), daemon_(sim_, Config()) {
+  explicit Battle(std::uint64_t seed) : random_(seed), sim_({.seed = seed}), daemon_(sim_, Config()), redriver_(daemon_.AdminSocket()) {
     sim_.Script(kFlaky);
+    const auto may_send = [this] { return acknowledged_ < arrived_ + kBacklog; };
     for (std::size_t i = 0; i < kProducers; ++i) {
-      const auto may_send = [this] { return acknowledged_ < arrived_ + kBacklog; };
       producers_.push_back(std::make_unique<NumberedProducer>(daemon_.ProducerSocket(), i, seed, acknowledged_, may_send));
     }
+    producers_.push_back(std::make_unique<NumberedProducer>(
+        daemon_.ProducerSocket(), kProducers, seed, acknowledged_, may_send, kDoomed));
   }
 
   // Lets them work for a while, then kills. Every moment counts: start-up, full load, recovery.
@@ -83,7 +120,10 @@ class Battle {
       CHECK(producer->Finish());
       for (const std::string& problem : producer->problems()) FAIL_CHECK("refused: ", problem);
     }
-    daemon_.AwaitDrained(kPatience);
+    const auto nothing_left = [](const JsonValue& status) {
+      return status["outbox"]["jobs"].Int(-1) == 0 && status["states"]["dead"].Int(-1) == 0;
+    };
+    daemon_.AwaitStatus(nothing_left, kPatience);
   }
 
   void CheckEverythingArrived() {
@@ -104,6 +144,7 @@ class Battle {
   }
 
   std::uint64_t Acknowledged() const { return acknowledged_; }
+  std::uint64_t Redriven() const { return redriver_.redriven(); }
   std::uint64_t SentAgain() const {
     std::uint64_t sum = 0;
     for (const auto& producer : producers_) sum += producer->sent_again();
@@ -129,6 +170,7 @@ class Battle {
   SimUnderTest sim_;
   DaemonUnderTest daemon_;
   std::atomic<std::uint64_t> acknowledged_{0}, arrived_{0};
+  Redriver redriver_;
   std::vector<std::unique_ptr<NumberedProducer>> producers_;  // last: they ask the members above
 };
 
@@ -146,8 +188,9 @@ TEST_CASE("crash: killed under load again and again, nothing acknowledged is los
   battle.CheckEverythingArrived();
   const SimReport report = battle.Report();
   std::cout << battle.Acknowledged() << " acknowledged and arrived, " << battle.SentAgain() << " handed over again, " << report.requests
-            << " requests, " << report.repeated_ulids << " repeated event ids" << std::endl;
+            << " requests, " << report.repeated_ulids << " repeated event ids, " << battle.Redriven() << " redriven" << std::endl;
   CHECK(battle.Acknowledged() > kills);
+  CHECK(battle.Redriven() > 0);
 }
 
 }  // namespace

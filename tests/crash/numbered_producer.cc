@@ -13,7 +13,6 @@
 namespace outboxd {
 namespace {
 
-constexpr std::size_t kCustomers = 6;
 constexpr std::size_t kBatch = 12;
 constexpr std::chrono::milliseconds kPace(3);  // between batches: load, not a flood
 constexpr std::chrono::seconds kPatience(120);
@@ -21,13 +20,14 @@ constexpr std::chrono::seconds kPatience(120);
 }  // namespace
 
 NumberedProducer::NumberedProducer(std::filesystem::path socket, std::size_t number, std::uint64_t seed,
-                                   std::atomic<std::uint64_t>& acknowledged, std::function<bool()> may_send)
+                                   std::atomic<std::uint64_t>& acknowledged, std::function<bool()> may_send,
+                                   Numbering numbering)
     : socket_(std::move(socket)),
       number_(number),
       seed_(seed),
       acknowledged_(acknowledged),
       may_send_(std::move(may_send)),
-      last_(kCustomers, 0) {
+      numbering_(std::move(numbering)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -48,16 +48,16 @@ std::string NumberedProducer::CustomerName(std::size_t customer) const {
 
 std::vector<std::pair<std::string, std::int64_t>> NumberedProducer::LastNumbers() const {
   std::vector<std::pair<std::string, std::int64_t>> numbers;
-  for (std::size_t i = 0; i < last_.size(); ++i) numbers.emplace_back(CustomerName(i), last_[i]);
+  for (const auto& [customer, last] : last_) numbers.emplace_back(CustomerName(customer), last);
   return numbers;
 }
 
 void NumberedProducer::Compose() {
   for (std::size_t i = 0; i < kBatch; ++i) {
-    const std::size_t customer = composed_ % kCustomers;
+    const std::size_t customer = composed_ % numbering_.customers;
     const Ulid id = Ulid::Make(FromUnixMs(1'700'000'000'000 + static_cast<std::int64_t>(number_)), Sequence{++composed_}, seed_);
     JsonWriter line;
-    line.Object().Key("type").String("track").Key("id").String(CustomerName(customer)).Key("name").String("step");
+    line.Object().Key("type").String("track").Key("id").String(CustomerName(customer)).Key("name").String(numbering_.event);
     line.Key("event_id").String(id.ToText()).Key("data").Object().Key("n").Int(++last_[customer]).EndObject().EndObject();
     unacknowledged_.push_back(line.Take());
   }

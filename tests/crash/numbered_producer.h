@@ -6,17 +6,24 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace outboxd {
 
+// What a producer sends: `customers` in turn, each with events numbered from 1.
+struct Numbering {
+  std::string event = "step";
+  std::size_t customers = 6;
+};
+
 class NumberedProducer {
  public:
   // Counts in `acknowledged`, which all producers share. `may_send` is asked before each new batch: false while enough is on its way.
   NumberedProducer(std::filesystem::path socket, std::size_t number, std::uint64_t seed, std::atomic<std::uint64_t>& acknowledged,
-                   std::function<bool()> may_send);
+                   std::function<bool()> may_send, Numbering numbering = {});
   ~NumberedProducer();
   NumberedProducer(const NumberedProducer&) = delete;
   NumberedProducer& operator=(const NumberedProducer&) = delete;
@@ -40,12 +47,13 @@ class NumberedProducer {
   const std::uint64_t seed_;
   std::atomic<std::uint64_t>& acknowledged_;
   const std::function<bool()> may_send_;
+  const Numbering numbering_;
   std::atomic<bool> finishing_{false};
   std::atomic<std::uint64_t> sent_again_{0};
 
   // The thread's own until it ended.
-  std::vector<std::int64_t> last_;           // by customer
-  std::vector<std::string> unacknowledged_;  // lines, in the order of their events
+  std::map<std::size_t, std::int64_t> last_;  // by customer
+  std::vector<std::string> unacknowledged_;   // lines, in the order of their events
   std::uint64_t composed_ = 0;
   bool gave_up_ = false;
   std::vector<std::string> problems_;
