@@ -8,24 +8,10 @@
 #include <vector>
 
 #include "tests/support/daemon_under_test.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/sim_under_test.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OUTBOXD_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define OUTBOXD_SANITIZED 1
-#endif
-#endif
-
 namespace outboxd {
-
-// Sanitized programs are several times slower, and their memory says nothing.
-#ifdef OUTBOXD_SANITIZED
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 inline constexpr std::chrono::milliseconds kLongPatience = std::chrono::minutes(kSanitized ? 5 : 2);
 
