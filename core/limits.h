@@ -19,6 +19,7 @@ inline constexpr std::size_t kBatchBytes = 500'000;
 
 // Ours.
 inline constexpr std::size_t kLineBytes = 512 * 1024;     // one producer line (config limits.line_bytes)
+inline constexpr int kListenBacklog = 1024;               // connections of a socket that wait to be accepted
 inline constexpr std::size_t kJsonDepth = 64;             // nesting of any JSON text we read
 inline constexpr std::size_t kUrlBytes = 4096;            // pageview url
 inline constexpr std::size_t kRefBytes = 200;

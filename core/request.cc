@@ -4,13 +4,13 @@
 #include <array>
 #include <optional>
 
+#include "core/ascii.h"
 #include "core/splice.h"
 
 namespace outboxd {
 namespace {
 
 constexpr std::string_view kCustomers = "/api/v1/customers/";
-constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 
 using ByteTable = std::array<bool, 256>;
 
@@ -40,10 +40,6 @@ constexpr std::array<std::uint8_t, 256> kBase64Values = [] {
   values['_'] = 63;
   return values;
 }();
-
-constexpr unsigned char Byte(char character) {
-  return static_cast<unsigned char>(character);
-}
 
 char Lower(char byte) {
   return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte;

@@ -4,10 +4,10 @@
 #include <charconv>
 #include <optional>
 
+#include "core/ascii.h"
+
 namespace outboxd {
 namespace {
-
-constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 
 // 0: stands for itself in a JSON string; 'u': \u00XX; else the letter behind the backslash.
 constexpr std::array<char, 256> kEscapes = [] {
@@ -22,8 +22,6 @@ constexpr std::array<char, 256> kEscapes = [] {
   escapes['\\'] = '\\';
   return escapes;
 }();
-
-unsigned char Byte(char character) { return static_cast<unsigned char>(character); }
 
 // `json`: a string without escapes, as job lines are allowed to have it.
 std::optional<Timestamp> ReadTimestampString(std::string_view json) {

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "core/ascii.h"
+
 namespace outboxd {
 namespace {
 
@@ -18,10 +20,6 @@ using std::chrono::year_month_day;
 constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 constexpr std::array<std::string_view, 7> kDays = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
 constexpr int kMillisecondDigits = 3;
-
-bool IsDigit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
 
 struct Clock {
   int hour = 0;

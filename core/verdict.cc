@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "core/ascii.h"
 #include "core/limits.h"
 
 namespace outboxd {
@@ -54,10 +55,6 @@ constexpr std::array<std::pair<int, std::string_view>, 40> kPhrases = {{
     {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
 }};
-
-bool IsDigit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
 
 bool IsHexLetter(char byte) {
   return (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');

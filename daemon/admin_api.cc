@@ -21,10 +21,6 @@ HttpResponse TextAnswer(const std::string& text, unsigned status = 200) {
   return HttpResponse{status, std::string(kTextType), text + "\n", {}};
 }
 
-Failure Invalid(std::string_view field, std::string message) {
-  return Fail(ErrorKind::kInvalid, std::move(message), std::string(field));
-}
-
 HttpResponse HealthAnswer(const std::string& trouble) {
   return trouble.empty() ? TextAnswer("ok") : TextAnswer(trouble, 503);
 }

@@ -18,10 +18,6 @@ constexpr std::int64_t kAgeMaxSeconds = 100LL * 365 * 24 * 3600;
 constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired, Death::kCancelled};
 constexpr std::array kStates = {JobState::kReady, JobState::kInFlight, JobState::kDeferred, JobState::kBlocked};
 
-Failure Invalid(std::string_view field, std::string message) {
-  return Fail(ErrorKind::kInvalid, std::move(message), std::string(field));
-}
-
 Result<std::int64_t> ParseWhole(std::string_view field, std::string_view text, std::int64_t min, std::int64_t max) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -137,6 +133,10 @@ Result<void> ForEachName(const NamedValues& values, Set set) {
 }
 
 }  // namespace
+
+Failure Invalid(std::string_view field, std::string message) {
+  return Fail(ErrorKind::kInvalid, std::move(message), std::string(field));
+}
 
 NamedValues ParseQuery(std::string_view raw_query) {
   NamedValues values;

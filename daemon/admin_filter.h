@@ -18,6 +18,9 @@
 
 namespace outboxd {
 
+// kInvalid that names the member or parameter.
+Failure Invalid(std::string_view field, std::string message);
+
 // Decoded names and values. "+" stays "+": customers' e-mail addresses contain it.
 using NamedValues = std::vector<std::pair<std::string, std::string>>;
 NamedValues ParseQuery(std::string_view raw_query);

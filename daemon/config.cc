@@ -307,6 +307,12 @@ std::string ConnectionConfig::BaseUrl(std::optional<Region> override_region) con
   return {};
 }
 
+std::set<std::string, std::less<>> Config::ConnectionNames() const {
+  std::set<std::string, std::less<>> names;
+  for (const auto& [name, connection] : connections) names.insert(name);
+  return names;
+}
+
 Result<Config> LoadConfig(const std::filesystem::path& file) {
   const Result<std::string> text = ReadSmallFile(file, kConfigBytes);
   if (!text) return Failure(text.error());

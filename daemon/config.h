@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -105,6 +106,8 @@ struct Config {
   std::uint32_t workers = 2;
   Milliseconds drain_timeout = std::chrono::seconds(20);  // how long a stop waits for what is in flight
   LogLevel log_level = LogLevel::kInfo;
+
+  std::set<std::string, std::less<>> ConnectionNames() const;
 };
 
 // Reads and checks `file`. `${NAME}` in a value is replaced by the environment variable; unset is an error. A wrong config is kInvalid: up

@@ -35,12 +35,6 @@ std::uint64_t DiskFree(const std::filesystem::path& file) {
   return std::uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
-ProducerListener::ConnectionNames NamesOf(const Config& config) {
-  ProducerListener::ConnectionNames names;
-  for (const auto& [name, connection] : config.connections) names.insert(name);
-  return names;
-}
-
 }  // namespace
 
 Service::Service(Config config) : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(Now()) {
@@ -124,7 +118,7 @@ Result<void> Service::OpenListeners() {
   }
   Result<UnixListener> producer = UnixListener::Open(config_.producer);
   if (!producer) return Failure(producer.error());
-  producers_ = std::make_unique<ProducerListener>(std::move(*producer), config_.limits, NamesOf(config_), metrics_,
+  producers_ = std::make_unique<ProducerListener>(std::move(*producer), config_.limits, config_.ConnectionNames(), metrics_,
                                                   [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
   return {};
 }

@@ -19,12 +19,6 @@ Failure UnknownConnection(const std::string& name) {
   return Fail(ErrorKind::kNotFound, "no connection \"" + name + "\" is configured", "connection");
 }
 
-ProducerListener::ConnectionNames NamesOf(const Config& config) {
-  ProducerListener::ConnectionNames names;
-  for (const auto& [name, connection] : config.connections) names.insert(name);
-  return names;
-}
-
 }  // namespace
 
 // nullopt: the dispatcher has stopped, or is too busy to answer.
@@ -246,7 +240,7 @@ Result<void> Service::Reload() {
   OutboxConfig outbox = fresh->outbox;
   outbox.path = outbox_path_;
   clerk_->Configure({outbox, fresh->history});
-  producers_->Configure(fresh->limits, NamesOf(*fresh));
+  producers_->Configure(fresh->limits, fresh->ConnectionNames());
   SetLogLevel(fresh->log_level);
   config_ = std::move(*fresh);
   Log(LogLevel::kInfo, "config reloaded", {{"file", config_.file.string()}});

@@ -10,10 +10,10 @@
 #include <memory>
 #include <system_error>
 
+#include "core/limits.h"
+
 namespace outboxd {
 namespace {
-
-constexpr int kBacklog = 1024;
 
 bool IsLoopback(const addrinfo& address) {
   if (address.ai_family == AF_INET) {
@@ -42,7 +42,7 @@ Result<int> ListenOnLoopback(const std::string& address) {
   const int descriptor = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const int yes = 1;
   setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-  if (descriptor < 0 || bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 || listen(descriptor, kBacklog) != 0) {
+  if (descriptor < 0 || bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 || listen(descriptor, limits::kListenBacklog) != 0) {
     const int why = errno;
     if (descriptor >= 0) close(descriptor);
     return Fail(ErrorKind::kIo, address + ": " + std::generic_category().message(why));

@@ -13,10 +13,10 @@
 #include <system_error>
 #include <utility>
 
+#include "core/limits.h"
+
 namespace outboxd {
 namespace {
-
-constexpr int kBacklog = 1024;
 
 Failure FailErrno(const std::filesystem::path& path, std::string_view doing, int error) {
   return Fail(ErrorKind::kIo, path.string() + ": " + std::string(doing) + ": " + std::generic_category().message(error));
@@ -86,7 +86,7 @@ Result<UnixListener> UnixListener::Open(const SocketConfig& config) {
   }
   UnixListener listener(descriptor, config);
   if (Result<void> set = SetAccess(config); !set) return Failure(set.error());
-  if (listen(descriptor, kBacklog) != 0) return FailErrno(config.path, "listen", errno);
+  if (listen(descriptor, limits::kListenBacklog) != 0) return FailErrno(config.path, "listen", errno);
   return listener;
 }
 

@@ -5,8 +5,9 @@
 #include <string_view>
 #include <utility>
 
-namespace outboxd {
+#include "storage/column.h"
 
+namespace outboxd {
 namespace {
 
 constexpr std::string_view kJobQuery =
@@ -25,27 +26,13 @@ std::string TextAt(const Statement& statement, int column) {
   return std::string(statement.Text(column));
 }
 
-Sequence SequenceAt(const Statement& statement, int column) {
-  return Sequence{static_cast<std::uint64_t>(statement.Int(column))};
-}
-
 Timestamp TimeAt(const Statement& statement, int column) {
   return FromUnixMs(statement.Int(column));
-}
-
-std::optional<Timestamp> TimeOrNullAt(const Statement& statement, int column) {
-  const std::optional<std::int64_t> unix_ms = statement.IntOrNull(column);
-  if (!unix_ms) return std::nullopt;
-  return FromUnixMs(*unix_ms);
 }
 
 std::optional<std::string> TextOrNullAt(const Statement& statement, int column) {
   if (statement.IsNull(column)) return std::nullopt;
   return TextAt(statement, column);
-}
-
-std::int64_t ToSql(Sequence sequence) {
-  return static_cast<std::int64_t>(ToNumber(sequence));
 }
 
 JobRow ReadJob(const Statement& row, Detail detail) {

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "storage/column.h"
 #include "storage/open.h"
 
 namespace outboxd {
 namespace {
 
 constexpr std::uint64_t kReserveAhead = 100'000;
-
-std::int64_t Number(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
-std::int64_t Number(LaneKey lane) { return static_cast<std::int64_t>(lane); }
 
 // Behind the outcome at `begin`, or behind the last of those that follow it without a gap and are delivered like it.
 std::size_t EndOfRun(std::span<const Outcome* const> outcomes, std::size_t begin) {
@@ -140,7 +138,7 @@ Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
   }
   if (Result<void> recorded = RecordAll(batch.outcomes, now); !recorded) return recorded;
   for (const Park& park : batch.parks) {
-    if (Result<void> parked = park_.Bind(1, Number(park.lane)).Bind(2, Number(park.sequence)).Run(); !parked) return parked;
+    if (Result<void> parked = park_.Bind(1, ToSql(park.lane)).Bind(2, ToSql(park.sequence)).Run(); !parked) return parked;
   }
   for (const auto& [connection, gate] : batch.gates) {
     gate_.Bind(1, std::string_view(connection)).Bind(2, GateStateName(gate.state)).Bind(3, PauseReasonName(gate.pause));
@@ -162,7 +160,7 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
   const Job& job = queued.job;
   const auto id = queued.stamp.id.ToChars();
   ++Touch(job.connection).jobs;
-  append_.Bind(1, Number(queued.sequence)).Bind(2, std::string_view(id.data(), id.size())).Bind(3, std::string_view(job.connection));
+  append_.Bind(1, ToSql(queued.sequence)).Bind(2, std::string_view(id.data(), id.size())).Bind(3, std::string_view(job.connection));
   append_.Bind(4, JobTypeName(job.type)).BindTextOrNull(5, job.customer).Bind(6, ToUnixMs(now)).Bind(7, std::string_view(job.line));
   append_.Bind(8, queued.uid ? std::optional<std::int64_t>(*queued.uid) : std::nullopt);
   return append_.Run();
@@ -188,7 +186,7 @@ Result<void> Outbox::RecordAll(std::vector<const Outcome*>& outcomes, Timestamp 
 
 // Delivered jobs of one connection with consecutive sequences.
 Result<void> Outbox::RemoveRun(std::span<const Outcome* const> run) {
-  Result<void> removed = remove_run_.Bind(1, Number(run.front()->job->sequence)).Bind(2, Number(run.back()->job->sequence)).Run();
+  Result<void> removed = remove_run_.Bind(1, ToSql(run.front()->job->sequence)).Bind(2, ToSql(run.back()->job->sequence)).Run();
   if (!removed) return removed;
   const auto gone = static_cast<std::uint64_t>(database_.Changes());
   Touch(run.front()->job->job.connection).jobs -= gone;
@@ -206,7 +204,7 @@ Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
       if (Result<void> buried = Bury(outcome, now); !buried) return buried;
       [[fallthrough]];
     case OutcomeKind::kDelivered: {
-      if (Result<void> removed = remove_.Bind(1, Number(queued.sequence)).Run(); !removed) return removed;
+      if (Result<void> removed = remove_.Bind(1, ToSql(queued.sequence)).Run(); !removed) return removed;
       if (database_.Changes() == 0) return NoteLate(queued);
       --Touch(queued.job.connection).jobs;
       return {};
@@ -214,7 +212,7 @@ Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
     case OutcomeKind::kDeferred:
     case OutcomeKind::kReturned:
       defer_.Bind(1, std::int64_t{queued.attempts}).Bind(2, std::int64_t{queued.charged}).Bind(3, UnixMs(queued.due));
-      defer_.BindTextOrNull(4, outcome.reason).Bind(5, Number(queued.sequence));
+      defer_.BindTextOrNull(4, outcome.reason).Bind(5, ToSql(queued.sequence));
       if (Result<void> deferred = defer_.Run(); !deferred) return deferred;
       return database_.Changes() == 0 ? NoteLate(queued) : Result<void>();
   }
@@ -223,14 +221,14 @@ Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
 
 // The job was cancelled while it was out. Should it be redriven, its next attempt must not take the number of this one.
 Result<void> Outbox::NoteLate(const QueuedJob& queued) {
-  return late_.Bind(1, std::int64_t{queued.attempts}).Bind(2, Number(queued.sequence)).Run();
+  return late_.Bind(1, std::int64_t{queued.attempts}).Bind(2, ToSql(queued.sequence)).Run();
 }
 
 Result<void> Outbox::RecordAttempt(const Outcome& outcome) {
   const QueuedJob& queued = *outcome.job;
   const Attempt& attempt = *outcome.attempt;
   const auto id = queued.stamp.id.ToChars();
-  attempt_.Bind(1, Number(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id.data(), id.size()));
+  attempt_.Bind(1, ToSql(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id.data(), id.size()));
   attempt_.Bind(4, std::string_view(queued.job.connection)).Bind(5, JobTypeName(queued.job.type)).BindTextOrNull(6, queued.job.customer);
   attempt_.Bind(7, ToUnixMs(attempt.sent)).Bind(8, std::int64_t{attempt.duration.count()}).Bind(9, FateName(attempt.result));
   attempt_.Bind(10, attempt.status == 0 ? std::nullopt : std::optional<std::int64_t>(attempt.status));
@@ -247,7 +245,7 @@ Result<void> Outbox::Bury(const Outcome& outcome, Timestamp now) {
   bury_.Bind(3, status == 0 ? std::nullopt : std::optional<std::int64_t>(status));
   bury_.Bind(4, std::string_view(outcome.reason)).Bind(5, std::string_view(outcome.cause));
   bury_.BindTextOrNull(6, outcome.attempt ? std::string_view(outcome.attempt->answer) : std::string_view());
-  bury_.Bind(7, std::int64_t{queued.attempts}).Bind(8, Number(queued.sequence));
+  bury_.Bind(7, std::int64_t{queued.attempts}).Bind(8, ToSql(queued.sequence));
   if (Result<void> buried = bury_.Run(); !buried) return buried;
   if (database_.Changes() > 0) ++Touch(queued.job.connection).dead;
   return {};

@@ -3,12 +3,11 @@
 #include <array>
 #include <string>
 
+#include "storage/column.h"
 #include "storage/outbox.h"
 
 namespace outboxd {
 namespace {
-
-std::int64_t Number(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
 
 constexpr std::string_view kRedrive =
     "INSERT OR REPLACE INTO outbox (seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, reason, line, uid) "
@@ -46,8 +45,8 @@ Result<Outbox::Step> Outbox::Redrive(const DeadFilter& filter, Timestamp now, st
     Result<Statement> remove = database_.Prepare("DELETE FROM dead_letters WHERE seq = ?");
     if (!revive || !remove) return Failure(revive ? remove.error() : revive.error());
     for (const auto& [sequence, connection] : *rows) {
-      if (Result<void> revived = revive->Bind(1, ToUnixMs(now)).Bind(2, Number(sequence)).Run(); !revived) return revived;
-      if (Result<void> removed = remove->Bind(1, Number(sequence)).Run(); !removed) return removed;
+      if (Result<void> revived = revive->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run(); !revived) return revived;
+      if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
       Counts& counts = Touch(connection);
       ++counts.jobs;
       --counts.dead;
@@ -69,7 +68,7 @@ Result<Outbox::Step> Outbox::Drop(const DeadFilter& filter, std::size_t rows_max
     Result<Statement> remove = database_.Prepare("DELETE FROM dead_letters WHERE seq = ?");
     if (!remove) return Failure(remove.error());
     for (const auto& [sequence, connection] : *rows) {
-      if (Result<void> removed = remove->Bind(1, Number(sequence)).Run(); !removed) return removed;
+      if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
       --Touch(connection).dead;
       step.sequences.push_back(sequence);
     }
@@ -91,8 +90,8 @@ Result<Outbox::Step> Outbox::Cancel(Sequence sequence, Timestamp now) {
     if (rows->empty()) return Fail(ErrorKind::kNotFound, "no such waiting job", "job");
     Result<Statement> bury = database_.Prepare(kCancel);
     if (!bury) return Failure(bury.error());
-    if (Result<void> buried = bury->Bind(1, ToUnixMs(now)).Bind(2, Number(sequence)).Run(); !buried) return buried;
-    if (Result<void> removed = remove_.Bind(1, Number(sequence)).Run(); !removed) return removed;
+    if (Result<void> buried = bury->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run(); !buried) return buried;
+    if (Result<void> removed = remove_.Bind(1, ToSql(sequence)).Run(); !removed) return removed;
     Counts& counts = Touch(rows->front().second);
     --counts.jobs;
     ++counts.dead;
@@ -121,7 +120,7 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
       Result<Statement> remove = database_.Prepare("DELETE FROM " + std::string(table) + " WHERE seq = ?");
       if (!remove) return Failure(remove.error());
       for (const auto& [sequence, name] : *rows) {
-        if (Result<void> removed = remove->Bind(1, Number(sequence)).Run(); !removed) return removed;
+        if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
         const auto gone = static_cast<std::uint64_t>(database_.Changes());
         Touch(name).*count -= gone;
         forgotten.*count += gone;

@@ -4,21 +4,13 @@
 #include <limits>
 
 #include "core/job_line.h"
+#include "storage/column.h"
 
 namespace outboxd {
 namespace {
 
 #define OUTBOXD_JOB_COLUMNS "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, line"
 enum Column { kSeq, kConnection, kDue, kParked, kJob, kType, kAccepted, kRedriven, kAttempts, kCharged, kLine };
-
-std::int64_t Number(Sequence sequence) { return static_cast<std::int64_t>(ToNumber(sequence)); }
-Sequence SequenceAt(const Statement& row, int column) { return Sequence{static_cast<std::uint64_t>(row.Int(column))}; }
-
-std::optional<Timestamp> TimeOrNull(const Statement& row, int column) {
-  const std::optional<std::int64_t> unix_ms = row.IntOrNull(column);
-  if (!unix_ms) return std::nullopt;
-  return FromUnixMs(*unix_ms);
-}
 
 // A row may be damaged: whatever stands in it, a StoredJob comes out.
 StoredJob Decode(const Statement& row) {
@@ -29,8 +21,8 @@ StoredJob Decode(const Statement& row) {
   queued.sequence = SequenceAt(row, kSeq);
   queued.attempts = static_cast<std::uint32_t>(row.Int(kAttempts));
   queued.charged = static_cast<std::uint32_t>(row.Int(kCharged));
-  queued.due = TimeOrNull(row, kDue);
-  queued.redriven = TimeOrNull(row, kRedriven);
+  queued.due = TimeOrNullAt(row, kDue);
+  queued.redriven = TimeOrNullAt(row, kRedriven);
   queued.stamp.accepted = FromUnixMs(row.Int(kAccepted));
   const std::optional<Ulid> id = Ulid::Parse(row.Text(kJob));
   if (id) queued.stamp.id = *id;
@@ -91,7 +83,7 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
   page.through = after;
   std::size_t bytes = 0;
   std::size_t examined = 0;
-  after_.Bind(1, Number(after)).Bind(2, static_cast<std::int64_t>(examined_max));
+  after_.Bind(1, ToSql(after)).Bind(2, static_cast<std::int64_t>(examined_max));
   while (page.jobs.size() < count_max && bytes < bytes_max) {
     const Result<bool> row = after_.Step();
     if (!row) return Failure(row.error());
@@ -110,7 +102,7 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
 }
 
 Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
-  one_.Bind(1, Number(sequence));
+  one_.Bind(1, ToSql(sequence));
   Result<std::vector<StoredJob>> jobs = All(one_);
   if (!jobs) return Failure(jobs.error());
   if (jobs->empty()) return std::optional<StoredJob>();
@@ -118,7 +110,7 @@ Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
 }
 
 Result<std::vector<StoredJob>> OutboxReader::ReadParked(LaneKey lane, Sequence from, std::size_t count_max) {
-  parked_.Bind(1, static_cast<std::int64_t>(lane)).Bind(2, Number(from)).Bind(3, static_cast<std::int64_t>(count_max));
+  parked_.Bind(1, static_cast<std::int64_t>(lane)).Bind(2, ToSql(from)).Bind(3, static_cast<std::int64_t>(count_max));
   return All(parked_);
 }
 
@@ -170,7 +162,7 @@ Result<std::map<std::string, GateSnapshot, std::less<>>> OutboxReader::ReadGates
     gate.pause = PauseReasonFromName(rows->Text(2)).value_or(PauseReason::kNone);
     gate.detail = rows->Text(3);
     gate.since = FromUnixMs(rows->Int(4));
-    gate.reopen_at = TimeOrNull(*rows, 5);
+    gate.reopen_at = TimeOrNullAt(*rows, 5);
     gate.failures = static_cast<std::uint32_t>(rows->Int(6));
   }
 }
