@@ -17,6 +17,8 @@ constexpr double kUnhurried = 1.1;
 constexpr double kBulk = 0.95;
 // What may be in memory beyond window_jobs: retries that are due.
 constexpr std::uint64_t kRetriesBesideWindow = 256;
+// Jobs of one customer in memory, at the most: each waits for those that were ready when the one before it was settled.
+constexpr std::uint64_t kTurnsInMemory = 4;
 
 std::string Job(std::uint64_t number) {
   return "job " + std::to_string(number);
@@ -24,6 +26,13 @@ std::string Job(std::uint64_t number) {
 
 Milliseconds TimeFor(double jobs, double per_second) {
   return std::chrono::ceil<Milliseconds>(std::chrono::duration<double>(jobs / per_second));
+}
+
+// Of a job for its next attempt.
+Milliseconds LongestWait(const RetryPolicy& retry, std::uint32_t attempts) {
+  Milliseconds wait = retry.base;
+  for (std::uint32_t attempt = 1; attempt < attempts && wait < retry.cap; ++attempt) wait *= 2;
+  return std::min(wait, retry.cap);
 }
 
 }  // namespace
@@ -65,18 +74,16 @@ void Ledger::OnSent(const QueuedJob& job, std::uint64_t number, Timestamp now) {
   Demand(number > customer.last, Job(number) + " leaves after a later one of its customer was delivered");
   Demand(now - job.stamp.accepted <= MaxAgeOf(number), Job(number) + " is sent beyond its max age");
   if (is_closed_) {
-    Demand(!probe_out_, "a second request leaves through a closed gate");
-    probe_out_ = true;
+    Demand(probe_ == 0, "a second request leaves through a closed gate");
+    probe_ = number;
   }
   figures_.most_attempts = std::max<std::uint64_t>(figures_.most_attempts, job.attempts + 1);
   customer.is_out = true;
   ++out_;
   CheckRate(now);
   CheckRamp(now);
-  if (fate == Fate::kTried && opened_) {
-    Demand(now - *opened_ <= config_.retry.cap + kPatience, Job(number) + ", tried during the outage, was not tried again in time");
-  }
-  if (fate == Fate::kWaits) CheckAhead(number);
+  if (fate == Fate::kTried) CheckRetry(number, now);
+  if (fate == Fate::kWaits) CheckTurn(number, customer);
   fate = Fate::kOut;
 }
 
@@ -100,19 +107,32 @@ void Ledger::CheckRamp(Timestamp now) {
   figures_.most_out_first_second = std::max(figures_.most_out_first_second, out_);
 }
 
-// Oldest first: no more may wait behind a job that leaves than memory holds, but for those whose customer's first one is deferred.
-void Ledger::CheckAhead(std::uint64_t number) {
-  const std::uint64_t ahead = number - 1 - std::min(settled_, number - 1);
-  figures_.most_ahead = std::max(figures_.most_ahead, ahead);
-  Demand(ahead <= limits_.window_jobs + kRetriesBesideWindow + jobs_of_tried_,
-         Job(number) + " leaves while " + std::to_string(ahead) + " accepted before it are not settled");
+// Oldest first, as far as memory holds, but for customers whose first job is deferred.
+void Ledger::CheckTurn(std::uint64_t number, const Customer& customer) {
+  const std::uint64_t most = limits_.window_jobs + kRetriesBesideWindow;
+  const std::uint64_t before = number - 1;
+  const std::uint64_t ahead_of = before - std::min(settled_, before);
+  figures_.most_ahead_of = std::max(figures_.most_ahead_of, ahead_of);
+  Demand(ahead_of <= most + jobs_of_tried_,
+         Job(number) + " leaves while " + std::to_string(ahead_of) + " accepted before it are not settled");
+  if (customer.was_tried) return;
+  const std::uint64_t behind = settled_ - std::min(settled_, before);
+  figures_.most_behind = std::max(figures_.most_behind, behind);
+  Demand(behind <= kTurnsInMemory * most, Job(number) + " leaves after " + std::to_string(behind) + " that were accepted after it");
 }
 
-void Ledger::OnAnswered(std::uint64_t number, bool well, Timestamp now) {
+// A backlog does not starve what was tried before.
+void Ledger::CheckRetry(std::uint64_t number, Timestamp now) {
+  const Timestamp due = due_.extract(number).mapped();
+  if (opened_) Demand(now <= std::max(due, *opened_) + kPatience, Job(number) + ", tried during the outage, was not tried again in time");
+}
+
+void Ledger::OnAnswered(const QueuedJob& job, std::uint64_t number, bool well, Timestamp now) {
   Customer& customer = customers_[crowd_.CustomerOf(number)];
   customer.is_out = false;
   --out_;
-  const bool was_probe = std::exchange(probe_out_, false);
+  const bool was_probe = number == probe_;
+  if (was_probe) probe_ = 0;
   if (well) {
     fates_[number - 1] = Fate::kDelivered;
     customer.last = number;
@@ -120,6 +140,7 @@ void Ledger::OnAnswered(std::uint64_t number, bool well, Timestamp now) {
     return;
   }
   fates_[number - 1] = Fate::kTried;
+  due_[number] = now + LongestWait(config_.retry, job.attempts + 1);
   if (was_probe) ++figures_.probes;
   if (!std::exchange(customer.was_tried, true)) {
     ++figures_.tried_customers;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -21,7 +22,8 @@ struct Figures {
   std::uint64_t most_attempts = 0;                   // at one job, until it was delivered
   std::uint64_t first_second = 0, first_minute = 0;  // requests since the gate opened
   std::uint64_t most_out_first_second = 0, most_out = 0;
-  std::uint64_t most_ahead = 0;         // jobs not settled that were accepted before one that left
+  std::uint64_t most_ahead_of = 0;      // jobs not settled that were accepted before one that left
+  std::uint64_t most_behind = 0;        // jobs settled that were accepted after one that left, of a customer without a failure
   Milliseconds noticed{0};              // from the API's return to the open gate
   Milliseconds drained{0};              // from there to the last delivery of the backlog
   Milliseconds bulk_drained{0};         // the same for the first 95 % of it, which no retry holds up
@@ -40,7 +42,7 @@ class Ledger {
   void OnAccepted(std::uint64_t count, std::uint64_t waiting, Timestamp now);
   void OnSettled(std::uint64_t waiting) { settled_ = figures_.accepted - waiting; }
   void OnSent(const QueuedJob& job, std::uint64_t number, Timestamp now);
-  void OnAnswered(std::uint64_t number, bool well, Timestamp now);
+  void OnAnswered(const QueuedJob& job, std::uint64_t number, bool well, Timestamp now);
   // Nothing waits any more: each job was delivered, or is a dead letter for its age. `first`: the first job's sequence.
   void CheckEnd(Database& tables, std::uint64_t first);
 
@@ -62,7 +64,8 @@ class Ledger {
   std::chrono::seconds MaxAgeOf(std::uint64_t number) const;
   void CheckRate(Timestamp now);
   void CheckRamp(Timestamp now);
-  void CheckAhead(std::uint64_t number);
+  void CheckTurn(std::uint64_t number, const Customer& customer);
+  void CheckRetry(std::uint64_t number, Timestamp now);
   void CheckProbes(Timestamp now) const;
   void OnDelivered(std::uint64_t number, const Customer& customer, Timestamp now);
   void CheckWait(std::uint64_t number, const Customer& customer, Timestamp now);
@@ -74,11 +77,12 @@ class Ledger {
   std::vector<Fate> fates_;  // by number
   std::vector<Customer> customers_;
   std::vector<Fresh> fresh_;
+  std::map<std::uint64_t, Timestamp> due_;  // of jobs that were tried, at the latest
 
   Timestamp down_since_{}, down_until_{};
   bool is_closed_ = false;  // the gate, by what was answered
   std::optional<Timestamp> opened_;
-  bool probe_out_ = false;
+  std::uint64_t probe_ = 0;  // the job that is out through the closed gate; 0: none
   std::uint64_t out_ = 0;
   std::uint64_t successes_ = 0;  // since the gate opened
   std::uint64_t settled_ = 0;

@@ -21,7 +21,7 @@ using outboxd::outage::Outage;
 
 constexpr const char* kUsage =
     "usage: outboxd_outage [--jobs N] [--days D] [--max-age-hours H] [--progress]\n"
-    "  --jobs N           accepted while the API is down (200000)\n"
+    "  --jobs N           accepted while the API is down (200000), 1000 at least\n"
     "  --days D           how long that lasts (3)\n"
     "  --max-age-hours H  retry.max_age (168; outboxd's own default is 72)\n"
     "  --progress         tells on stderr how far it is\n"
@@ -56,7 +56,7 @@ std::optional<CommandLine> ReadCommandLine(int count, char** arguments) {
       return std::nullopt;
     }
   }
-  return line;
+  return line.options.jobs >= 1'000 ? std::optional(line) : std::nullopt;
 }
 
 void PrintCount(const char* what, std::uint64_t count) {
@@ -98,7 +98,8 @@ void Print(const Outage& outage) {
   PrintFraction("  to 95 % of the backlog, s", Seconds(figures.bulk_drained));
   PrintFraction("  deliveries a second until then", static_cast<double>(figures.bulk) / Seconds(figures.bulk_drained));
   PrintFraction("  rate_limit", outage.config().rate_limit);
-  PrintCount("most jobs that one which left was ahead of", figures.most_ahead);
+  PrintCount("most older jobs that one left ahead of", figures.most_ahead_of);
+  PrintCount("most younger jobs that one left behind", figures.most_behind);
   std::vector<Milliseconds> waits = figures.waits;
   std::sort(waits.begin(), waits.end());
   PrintCount("jobs accepted after the API's return", waits.size());

@@ -83,19 +83,20 @@ void Outage::GoDown() {
     Accept(options_.jobs * group / groups - options_.jobs * (group - 1) / groups);
     const Timestamp next = begin + length * static_cast<std::int64_t>(group) / static_cast<std::int64_t>(groups);
     while (now_ < next) Step(next);
-    const std::uint64_t resident = ResidentBytes();
-    if (group == groups / 10) memory_.at_tenth = resident;
-    memory_.peak_of_outage = std::max(memory_.peak_of_outage, resident);
+    memory_.at_end_of_outage = ResidentBytes();
+    memory_.peak_of_outage = std::max(memory_.peak_of_outage, memory_.at_end_of_outage);
+    if (group == groups / 10) memory_.at_tenth = memory_.peak_of_outage;
+    if (group > groups / 10) CheckGrowth(memory_.at_end_of_outage);
     if (group % kGroupsAReport == 0) Report("down for " + std::to_string((now_ - begin) / std::chrono::hours(1)) + " h");
   }
-  memory_.at_end_of_outage = ResidentBytes();
-  Demand(kSanitized || memory_.peak_of_outage <= memory_.at_tenth + kGrowthMax, "memory grows with the backlog");
 }
 
 // Jobs keep coming until those of the outage are settled.
 void Outage::Drain() {
   Timestamp accept_at = now_;
   Timestamp look_at = now_;
+  const auto unhurried = std::chrono::seconds(2 * options_.jobs / static_cast<std::uint64_t>(kRateLimit));
+  const Timestamp longest = now_ + unhurried + 3 * config_.retry.cap;
   for (std::uint64_t waiting = Waiting(), fresh = 0; waiting > 0; waiting = Waiting()) {
     if (now_ >= accept_at && waiting > fresh) {
       Accept(kFreshGroup);
@@ -105,10 +106,11 @@ void Outage::Drain() {
     Step(waiting > fresh ? accept_at : Timestamp::max());
     if (now_ < look_at) continue;
     look_at = now_ + std::chrono::seconds(30);
+    Demand(now_ < longest, std::to_string(waiting) + " jobs never leave");
     memory_.peak_of_drain = std::max(memory_.peak_of_drain, ResidentBytes());
+    CheckGrowth(memory_.peak_of_drain);
     Report("back for " + std::to_string((now_ - back_) / std::chrono::seconds(1)) + " s");
   }
-  Demand(kSanitized || memory_.peak_of_drain <= memory_.at_tenth + kGrowthMax, "memory grows while the backlog drains");
 }
 
 void Outage::Accept(std::uint64_t count) {
@@ -189,8 +191,14 @@ Milliseconds Outage::Answer(Flight& flight) {
 }
 
 void Outage::Finish(Flight flight) {
-  ledger_.OnAnswered(ToNumber(flight.transfer.job->sequence) - first_ + 1, flight.answer.status == 200, now_);
+  const QueuedJob& job = *flight.transfer.job;
+  ledger_.OnAnswered(job, ToNumber(job.sequence) - first_ + 1, flight.answer.status == 200, now_);
   daemon_.Finish({std::move(flight.transfer), std::move(flight.answer), flight.sent, now_ - flight.sent});
+}
+
+void Outage::CheckGrowth(std::uint64_t resident) const {
+  Demand(kSanitized || resident <= memory_.at_tenth + kGrowthMax,
+         "memory grew by " + std::to_string((resident - memory_.at_tenth) >> 20) + " MB");
 }
 
 std::uint64_t Outage::Waiting() {

@@ -55,6 +55,7 @@ class Outage {
   void Dispatch();
   void Send(Transfer transfer);
   Milliseconds Answer(Flight& flight);
+  void CheckGrowth(std::uint64_t resident) const;
   std::uint64_t Waiting();
   void Report(const std::string& what);
 
