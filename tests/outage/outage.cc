@@ -18,7 +18,8 @@ using simulation::Demand;
 constexpr std::size_t kAll = ~std::size_t{0};
 constexpr std::uint32_t kCustomers = 50'000;
 constexpr double kRateLimit = 2'000;
-constexpr std::uint64_t kGroups = 5'000;  // in which the backlog is accepted
+constexpr std::uint64_t kGroups = 5'000;  // in which the backlog is accepted, at the most
+constexpr std::uint64_t kGroupMin = 100;
 constexpr std::uint64_t kGroupsAReport = 250;
 constexpr std::uint64_t kFreshGroup = 5;  // every tenth of a second, a fortieth of the rate limit
 constexpr Milliseconds kFreshInterval{100};
@@ -76,7 +77,7 @@ void Outage::Start() {
 void Outage::GoDown() {
   const Timestamp begin = now_;
   const Milliseconds length = std::chrono::days(options_.days);
-  const std::uint64_t groups = std::min(kGroups, options_.jobs);
+  const std::uint64_t groups = std::min(kGroups, options_.jobs / kGroupMin);
   back_ = begin + length;
   ledger_.OnApiDown(begin, back_);
   for (std::uint64_t group = 1; group <= groups; ++group) {
