@@ -18,7 +18,7 @@ constexpr double kBulk = 0.95;
 // What may be in memory beyond window_jobs: retries that are due.
 constexpr std::uint64_t kRetriesBesideWindow = 256;
 // Jobs of one customer in memory, at the most: each waits for those that were ready when the one before it was settled.
-constexpr std::uint64_t kTurnsInMemory = 4;
+constexpr std::uint64_t kTurnsInMemory = 6;
 
 std::string Job(std::uint64_t number) {
   return "job " + std::to_string(number);
