@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cassert>
@@ -188,6 +189,7 @@ Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file) {
     const int why = errno;
     return Fail(why == EEXIST ? ErrorKind::kConflict : ErrorKind::kIo, file.string() + ": " + std::generic_category().message(why), "path");
   }
+  fchmod(descriptor, 0600);  // with a strict umask SQLite could not open it
   close(descriptor);
   Result<void> copied = [&]() -> Result<void> {
     Result<Database> target = Open(file, OpenMode::kReadWrite);

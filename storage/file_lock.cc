@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -23,8 +24,11 @@ std::string OwnerOf(int descriptor) {
 
 Result<FileLock> FileLock::Take(const std::filesystem::path& file) {
   const std::string name = file.string() + ".lock";
+  const mode_t before = umask(0027);  // with a stricter one the next start could not open it
   const int descriptor = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-  if (descriptor < 0) return Fail(ErrorKind::kIo, name + ": " + std::generic_category().message(errno));
+  const int why = errno;
+  umask(before);
+  if (descriptor < 0) return Fail(ErrorKind::kIo, name + ": " + std::generic_category().message(why));
   FileLock lock(descriptor);
   if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return Fail(ErrorKind::kIo, name + ": " + std::generic_category().message(errno));

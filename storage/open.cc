@@ -60,6 +60,12 @@ Result<void> Migrate(Database& database, std::int64_t version) {
 
 }  // namespace
 
+Result<void> CheckIsFile(const std::filesystem::path& file) {
+  struct stat status {};
+  if (lstat(file.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
+  return Fail(ErrorKind::kConflict, file.string() + " is no regular file; set outbox.path to the outbox itself or to a new file");
+}
+
 Result<Database> OpenForWriting(const std::filesystem::path& file) {
   const mode_t before = umask(0027);  // the -wal and -shm files take after the main file
   Result<Database> database = Database::Open(file, OpenMode::kReadWrite);

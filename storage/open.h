@@ -1,4 +1,4 @@
-// storage/open.h — opening the outbox file for writing: settings, identity check, migrations. Used by storage/outbox.cc alone.
+// storage/open.h — opening the outbox file for writing: its place, settings, identity check, migrations. Used by storage/outbox.cc alone.
 #pragma once
 
 #include <filesystem>
@@ -7,6 +7,9 @@
 #include "storage/database.h"
 
 namespace outboxd {
+
+// A link would hide from the lock beside it whose outbox this is; a pipe or a device is waited for, or swallows what is written.
+Result<void> CheckIsFile(const std::filesystem::path& file);
 
 // kCorrupt when the file is damaged, not an outbox, or written by a later version; the message says what to do.
 Result<Database> OpenForWriting(const std::filesystem::path& file);

@@ -40,6 +40,7 @@ Outbox::Outbox(FileLock lock, Database database, std::uint64_t seed)
     : lock_(std::move(lock)), database_(std::move(database)), random_(seed) {}
 
 Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t seed) {
+  if (Result<void> is_file = CheckIsFile(file); !is_file) return Failure(is_file.error());
   Result<FileLock> lock = FileLock::Take(file);
   if (!lock) return Failure(lock.error());
   Result<Database> database = OpenForWriting(file);

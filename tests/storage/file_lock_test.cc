@@ -51,4 +51,14 @@ TEST_CASE("file lock: a planted link is not followed") {
   CHECK_FALSE(std::filesystem::exists(folder / "elsewhere"));
 }
 
+TEST_CASE("file lock: an outbox has one lock, so it is not opened by a link") {
+  TempDir folder;
+  auto outbox = Outbox::Open(folder / "outbox.db", 7);
+  REQUIRE(outbox);
+  std::filesystem::create_symlink(folder / "outbox.db", folder / "link.db");
+  const auto refused = Outbox::Open(folder / "link.db", 7);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == ErrorKind::kConflict);
+}
+
 }  // namespace outboxd
