@@ -219,12 +219,16 @@ void ReadLimits(ConfigSection section, LimitsConfig& limits) {
   section.Size("unread_reply_bytes", limits.unread_reply_bytes, kKilobyte, kGibibyte);
   section.Duration("unread_reply_timeout", limits.unread_reply_timeout, Milliseconds(10), hours(1));
   section.Size("intake_bytes", limits.intake_bytes, kKilobyte, 64 * kGibibyte);
+  section.Size("producer_bytes", limits.producer_bytes, kKilobyte, 64 * kGibibyte);
   section.Size("window_bytes", limits.window_bytes, kKilobyte, 64 * kGibibyte);
   section.Count("window_jobs", limits.window_jobs, 1, 10'000'000);
   section.Count("lane_jobs", limits.lane_jobs, 1, 1'000'000);
   section.Count("deferred_jobs", limits.deferred_jobs, 1, 10'000'000);
   if (limits.intake_bytes < limits.line_bytes) {
     section.Problem(section.Has("intake_bytes") ? "intake_bytes" : "line_bytes", "intake_bytes must not be less than line_bytes");
+  }
+  if (limits.producer_bytes < limits.line_bytes) {
+    section.Problem(section.Has("producer_bytes") ? "producer_bytes" : "line_bytes", "producer_bytes must not be less than line_bytes");
   }
   section.Finish();
 }

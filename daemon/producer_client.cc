@@ -14,7 +14,20 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::size_t kReadLines = 4096;  // of one read: a line of one byte asks for a reply of a hundred
+constexpr std::size_t kReplyBytesKept = 16 * 1024;  // of memory for replies, once they are sent
 constexpr std::uint64_t kAheadBytes = 1 << 20;  // of memory for a single producer's jobs waiting for their commit
+
+// Up to the end of the last line that is read at once.
+std::size_t ReadLength(std::string_view bytes) {
+  std::size_t end = 0;
+  for (std::size_t lines = 0; lines < kReadLines; ++lines) {
+    const std::size_t newline = bytes.find('\n', end);
+    if (newline == std::string_view::npos) return bytes.size();
+    end = newline + 1;
+  }
+  return end;
+}
 
 std::string_view CodeOf(LineErrorCode code) { return code == LineErrorCode::kInvalidJson ? "invalid_json" : "invalid_job"; }
 
@@ -88,7 +101,11 @@ void ProducerClient::OnReadable() {
   if (ending_) return;
   std::string& buffer = host_.read_buffer();
   buffer.resize(kReadBytes);
-  const ssize_t got = recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
+  ssize_t got = recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_PEEK);
+  if (got > 0) {
+    const std::size_t length = ReadLength(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
+    got = recv(socket_.native_handle(), buffer.data(), length, 0);
+  }
   if (got < 0) {
     if (errno == EAGAIN || errno == EINTR) return Read();
     return Close();
@@ -105,6 +122,7 @@ void ProducerClient::OnReadable() {
   }
   submission->bytes += submission->jobs.size() * sizeof(QueuedJob) + submission->replies.size() * sizeof(LineReply);
   Hand(std::move(submission));
+  CountHeld();
   Read();
 }
 
@@ -187,6 +205,11 @@ void ProducerClient::Answer(ProducerSubmission& submission) {
 }
 
 void ProducerClient::Flush() {
+  SendReplies();
+  CountHeld();
+}
+
+void ProducerClient::SendReplies() {
   if (closed_ || writing_) return;
   while (!out_.empty()) {
     const ssize_t sent = send(socket_.native_handle(), out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -205,8 +228,26 @@ void ProducerClient::Flush() {
     watched_ = false;
     unread_timer_.cancel();
   }
+  if (out_.capacity() > kReplyBytesKept) out_ = std::string();
   if (ending_ && unanswered_ == 0) return Close();
   Read();
+}
+
+void ProducerClient::CountHeld() {
+  const std::size_t now = closed_ ? 0 : partial_.size() + out_.size();
+  host_.HeldChanged(std::exchange(held_bytes_, now), now);
+}
+
+void ProducerClient::Drop() {
+  Log(LogLevel::kWarn, "producer dropped: it holds the most of limits.producer_bytes",
+      {{"unfinished_bytes", std::to_string(partial_.size())}, {"unread_bytes", std::to_string(out_.size())}});
+  if (out_.empty() && unanswered_ == 0) {
+    std::string reply;
+    AppendRefusal("busy", {}, "the producers' memory is used up (limits.producer_bytes)", {}, reply);
+    host_.Refused("busy");
+    send(socket_.native_handle(), reply.data(), reply.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  Close();
 }
 
 // A producer whose replies find no room for this long is gone or broken.
@@ -235,6 +276,7 @@ void ProducerClient::Close() {
   unread_timer_.cancel();
   std::error_code ignored;
   socket_.close(ignored);
+  CountHeld();
   host_.Gone(this);
 }
 

@@ -50,6 +50,8 @@ class ProducerClient : public std::enable_shared_from_this<ProducerClient> {
     virtual void Submit(std::unique_ptr<ProducerSubmission> submission) = 0;
     virtual bool IntakeIsFull() const = 0;
     virtual void WakeWhenIntakeFalls(std::shared_ptr<ProducerClient> client) = 0;
+    // What a client holds changed by so much; the one that holds most may be dropped for it.
+    virtual void HeldChanged(std::size_t before_bytes, std::size_t bytes) = 0;
     virtual void Refused(std::string_view code) = 0;
     virtual void Gone(ProducerClient* client) = 0;
   };
@@ -64,6 +66,10 @@ class ProducerClient : public std::enable_shared_from_this<ProducerClient> {
   void Flush();
   // No further line is read; the connection closes once everything read is answered and sent.
   void CloseWhenAnswered();
+  // Bytes of its unfinished line and of its unread replies.
+  std::size_t held_bytes() const { return held_bytes_; }
+  // Closes at once; told busy if no reply is owed that would have to come before.
+  void Drop();
 
  private:
   void TurnAway(std::string_view code, const std::string& message);
@@ -72,6 +78,8 @@ class ProducerClient : public std::enable_shared_from_this<ProducerClient> {
   void TakeLine(std::string line, ProducerSubmission& submission);
   void RefuseLine(LineReply reply, ProducerSubmission& submission);
   void Hand(std::unique_ptr<ProducerSubmission> submission);
+  void SendReplies();
+  void CountHeld();
   void WatchUnread();
   void Close();
 
@@ -83,6 +91,7 @@ class ProducerClient : public std::enable_shared_from_this<ProducerClient> {
   std::string out_;        // replies not yet taken by the kernel
   std::size_t unanswered_ = 0;
   std::uint64_t unanswered_bytes_ = 0;
+  std::size_t held_bytes_ = 0;
   bool reading_ = false;
   bool ending_ = false;    // nothing more is read
   bool writing_ = false;

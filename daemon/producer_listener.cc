@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
@@ -73,6 +74,14 @@ class ProducerListener::Impl final : public ProducerClient::Host {
 
   bool IntakeIsFull() const override { return intake_bytes_ >= limits_.intake_bytes; }
   void WakeWhenIntakeFalls(std::shared_ptr<ProducerClient> client) override { waiting_.push_back(std::move(client)); }
+  void HeldChanged(std::size_t before_bytes, std::size_t bytes) override {
+    held_bytes_ += bytes;
+    held_bytes_ -= before_bytes;
+    if (held_bytes_ <= limits_.producer_bytes) return;
+    const auto holds_less = [](const auto& a, const auto& b) { return a.second->held_bytes() < b.second->held_bytes(); };
+    const std::shared_ptr<ProducerClient> most = std::max_element(clients_.begin(), clients_.end(), holds_less)->second;
+    most->Drop();
+  }
   void Refused(std::string_view code) override { metrics_.Refused(code, 1); }
   void Gone(ProducerClient* client) override {
     clients_.erase(client);
@@ -148,6 +157,7 @@ class ProducerListener::Impl final : public ProducerClient::Host {
   std::unordered_map<ProducerClient*, std::shared_ptr<ProducerClient>> clients_;
   std::vector<std::shared_ptr<ProducerClient>> waiting_;
   std::uint64_t intake_bytes_ = 0;
+  std::uint64_t held_bytes_ = 0;
   std::size_t unanswered_ = 0;
   bool stopping_ = false;
   std::thread thread_;

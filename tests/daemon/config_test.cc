@@ -79,8 +79,8 @@ auto All(const BatchConfig& value) {
   return std::tuple(enabled, max_items, max_bytes, linger, same_lane);
 }
 auto All(const LimitsConfig& value) {
-  const auto& [line, clients, unread, unread_timeout, intake, window_bytes, window_jobs, lane, deferred] = value;
-  return std::tuple(line, clients, unread, unread_timeout, intake, window_bytes, window_jobs, lane, deferred);
+  const auto& [line, clients, unread, unread_timeout, intake, producers, window_bytes, window_jobs, lane, deferred] = value;
+  return std::tuple(line, clients, unread, unread_timeout, intake, producers, window_bytes, window_jobs, lane, deferred);
 }
 auto All(const ConnectionConfig& value) {
   const auto& [name, region, base_url, order, site_id, api_key, rate, in_flight, connect, timeout, probe, ca_file, retry, batch] = value;
@@ -408,6 +408,8 @@ TEST_CASE("config: durations and sizes are refused without a unit or out of rang
       {WithConnection("limits: {line_bytes: 17MiB}"), "limits.line_bytes: must be from 256 to 16MiB"},
       {WithConnection("limits: {line_bytes: 1MiB, intake_bytes: 64kB}"),
        "limits.intake_bytes: intake_bytes must not be less than line_bytes"},
+      {WithConnection("limits: {line_bytes: 1MiB, producer_bytes: 64kB}"),
+       "limits.producer_bytes: producer_bytes must not be less than line_bytes"},
       {WithConnection("drain_timeout: 2h"), "drain_timeout: must be from 0s to 1h"},
   });
 }
