@@ -64,7 +64,7 @@ TEST_CASE("access: a link or a directory in a socket's place is refused, and wha
   stranger.Accept(Event("1", 1));
 }
 
-TEST_CASE("access: an outbox that is a link, a pipe, a device or a directory is refused at once and left alone") {
+TEST_CASE("access: an outbox that is a link, a pipe or a directory is refused at once and left alone") {
   SimUnderTest sim;
   DaemonUnderTest stranger(sim);
   DaemonUnderTest daemon(sim, {}, Launch::kLater);
@@ -78,9 +78,10 @@ TEST_CASE("access: an outbox that is a link, a pipe, a device or a directory is 
   };
   WriteFile(daemon.Dir() / "file", kPrecious);
   WriteFile(daemon.Dir() / "empty", "");
+  // Devices by links only: a daemon that is broken, and root, could take away the machine's own.
   int number = 0;
-  for (const Path& target :
-       {daemon.Dir() / "nothing", daemon.Dir() / "file", daemon.Dir() / "empty", stranger.OutboxFile(), Path("/dev/null")}) {
+  for (const Path& target : {daemon.Dir() / "nothing", daemon.Dir() / "file", daemon.Dir() / "empty", stranger.OutboxFile(),
+                             Path("/dev/null"), Path("/dev/zero")}) {
     CAPTURE(target.string());
     const Path link = daemon.Dir() / ("link" + std::to_string(number++));
     std::filesystem::create_symlink(target, link);
@@ -89,8 +90,7 @@ TEST_CASE("access: an outbox that is a link, a pipe, a device or a directory is 
   }
   REQUIRE(mkfifo((daemon.Dir() / "pipe").c_str(), 0600) == 0);
   std::filesystem::create_directory(daemon.Dir() / "directory");
-  for (const Path& outbox : {daemon.Dir() / "pipe", daemon.Dir() / "directory", Path("/dev/null"), Path("/dev/zero")})
-    check_refused(outbox);
+  for (const Path& outbox : {daemon.Dir() / "pipe", daemon.Dir() / "directory"}) check_refused(outbox);
   CHECK_FALSE(std::filesystem::exists(daemon.Dir() / "nothing"));
   CHECK(ReadFile(daemon.Dir() / "file") == kPrecious);
   CHECK(ReadFile(daemon.Dir() / "empty").empty());
@@ -120,7 +120,7 @@ TEST_CASE("access: a backup never goes into what is there already, nor through a
   std::filesystem::create_symlink(daemon.Dir() / "nothing", daemon.Dir() / "dangling");
   REQUIRE(mkfifo((daemon.Dir() / "pipe").c_str(), 0600) == 0);
   for (const Path& target : {daemon.Dir() / "file", daemon.Dir() / "link", daemon.Dir() / "dangling", daemon.Dir() / "pipe", daemon.Dir(),
-                             daemon.OutboxFile(), daemon.ProducerSocket(), Path("/dev/null")}) {
+                             daemon.OutboxFile(), daemon.ProducerSocket()}) {
     CAPTURE(target.string());
     const Finished refused = daemon.Ctl({"backup", target});
     CHECK(refused.status.code == 1);
