@@ -48,7 +48,9 @@ std::size_t OpenDescriptors(DaemonUnderTest& daemon) {
   const std::string metrics = daemon.Admin().Get("/metrics").body;
   const std::size_t at = metrics.find("\nprocess_open_fds ");
   REQUIRE(at != std::string::npos);
-  return static_cast<std::size_t>(std::stod(metrics.substr(metrics.find(' ', at + 1))));
+  const auto count = static_cast<std::size_t>(std::stod(metrics.substr(metrics.find(' ', at + 1))));
+  REQUIRE(count > 0);  // zero: none is left to count them with
+  return count;
 }
 
 bool MayOpenManyDescriptors() {
