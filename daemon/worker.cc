@@ -89,6 +89,7 @@ class Slot {
   Finished Finish(Answer answer);
   Answer TakeAnswer(CURLcode code);
   std::optional<std::string> Header(const char* name) const;
+  std::string TimeoutText() const;
   std::string ErrorText(CURLcode code) const;
   std::string Detail(CURLcode code) const;
   std::string DebugRequest() const;
@@ -165,6 +166,8 @@ void Slot::AdoptEndpoint() {
   Set(CURLOPT_PROTOCOLS_STR, "http,https");
   Set(CURLOPT_FOLLOWLOCATION, 0L);
   Set(CURLOPT_NOSIGNAL, 1L);
+  // A transfer that ends leaves a lookup of its host's name to end by itself; libcurl would wait for it, and all other transfers with it.
+  Set(CURLOPT_QUICK_EXIT, 1L);
   Set(CURLOPT_TCP_NODELAY, 1L);
   Set(CURLOPT_TCP_KEEPALIVE, 1L);
   Set(CURLOPT_MAXAGE_CONN, kIdleConnectionSeconds);
@@ -331,6 +334,14 @@ std::string Slot::Detail(CURLcode code) const {
   return OneLine(error_[0] != '\0' ? error_.data() : curl_easy_strerror(code));
 }
 
+std::string Slot::TimeoutText() const {
+  const auto after = [](Milliseconds limit) { return "timeout after " + std::to_string(limit.count()) + " ms"; };
+  if (times_sent_ != 0) return after(timeout_);
+  curl_off_t resolved_us = 0;
+  curl_easy_getinfo(easy_, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+  return (resolved_us == 0 ? "resolve: " : "connect: ") + after(std::min(timeout_, endpoint_->config.connect_timeout));
+}
+
 std::string Slot::ErrorText(CURLcode code) const {
   long system_error = 0;
   curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &system_error);
@@ -342,9 +353,7 @@ std::string Slot::ErrorText(CURLcode code) const {
     case CURLE_COULDNT_CONNECT:
       return "connect: " + reason;
     case CURLE_OPERATION_TIMEDOUT:
-      return times_sent_ != 0
-                 ? "timeout after " + std::to_string(timeout_.count()) + " ms"
-                 : "connect: timeout after " + std::to_string(std::min(timeout_, endpoint_->config.connect_timeout).count()) + " ms";
+      return TimeoutText();
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:

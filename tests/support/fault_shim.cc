@@ -1,6 +1,7 @@
 // Preloaded into the real outboxd: see fault_switch.h.
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -106,6 +107,14 @@ time_t time(time_t* out) noexcept {
   clock_gettime(CLOCK_REALTIME, &now);
   if (out != nullptr) *out = now.tv_sec;
   return now.tv_sec;
+}
+
+int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** out) {
+  static auto* const real = Real<int(const char*, const char*, const addrinfo*, addrinfo**)>("getaddrinfo");
+  FaultSwitch* const faults = outboxd::Switch();
+  if (faults == nullptr || faults->names_hang == 0) return real(node, service, hints, out);
+  while (faults->names_hang != 0) usleep(1000);
+  return EAI_AGAIN;
 }
 
 }  // extern "C"

@@ -237,6 +237,27 @@ TEST_CASE("machine: within a limit of memory a backlog and a crowd are served" *
   CheckFlawless(sim.Report());
 }
 
+TEST_CASE("machine: a name server that never answers holds up only the connection that asks it, and no stop" * doctest::skip(kSanitized)) {
+  SimUnderTest sim;
+  ConfigValues overrides = ConnectionConfigOf("lost", sim);
+  overrides["workers"] = "1";
+  overrides["connections.lost.base_url"] = "https://track.example.invalid";
+  overrides["connections.lost.connect_timeout"] = "100ms";
+  Machine machine(sim, overrides);
+  machine.faults->names_hang = 1;
+  const std::string job = machine.daemon.Accept(R"({"type":"track","connection":"lost","id":"42","name":"step"})");
+  AwaitAttempts(machine.daemon, job, 2);
+  CHECK(AttemptsOf(machine.daemon, job).front()["error"].String() == "resolve: timeout after 100 ms");
+  const std::string other = machine.daemon.Accept(Event("43", 1));
+  sim.AwaitEffects(1);
+  CHECK(machine.daemon.Terminate().code == 0);
+  machine.faults->names_hang = 0;
+  machine.daemon.SetConfig("connections.lost.base_url", Quoted(sim.BaseUrl()));
+  machine.daemon.Start();
+  machine.daemon.AwaitDrained();
+  CHECK(sim.Report().effects == 2);
+}
+
 TEST_CASE("machine: SIGTERM at any moment ends it in order, and nothing is lost, doubled or out of order") {
   const std::uint64_t seed = std::random_device()();
   INFO("seed ", seed);
