@@ -118,6 +118,7 @@ class Slot {
   std::size_t body_bytes_ = 0;
   unsigned times_sent_ = 0;
   bool head_is_whole_ = false;
+  std::size_t head_bytes_ = 0;
   Milliseconds timeout_{0};
   Timestamp sent_{};
   SteadyTime started_;
@@ -125,9 +126,11 @@ class Slot {
 
 // libcurl takes a connection that ends among the headers for a whole answer.
 std::size_t Slot::OnHeader(char* data, std::size_t size, std::size_t count, void* self) {
+  Slot& slot = *static_cast<Slot*>(self);
   const std::string_view line(data, size * count);
-  static_cast<Slot*>(self)->head_is_whole_ = line == "\r\n" || line == "\n";
-  return line.size();
+  slot.head_is_whole_ = line == "\r\n" || line == "\n";
+  slot.head_bytes_ += line.size();
+  return slot.head_bytes_ > kAnswerHeadBytes ? CURL_WRITEFUNC_ERROR : line.size();
 }
 
 std::size_t Slot::OnBody(char* data, std::size_t size, std::size_t count, void* self) {
@@ -201,6 +204,7 @@ void Slot::Begin(Transfer transfer, const Worker::DebugLog& debug_log) {
   transfer_ = std::move(transfer);
   times_sent_ = 0;
   head_is_whole_ = false;
+  head_bytes_ = 0;
   body_bytes_ = 0;
   body_.clear();
   error_[0] = '\0';
@@ -368,6 +372,10 @@ std::string Slot::ErrorText(CURLcode code) const {
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
       return "reset: " + reason;
+    case CURLE_WRITE_ERROR:
+      return "transport: answer with more than " + std::to_string(kAnswerHeadBytes) + " bytes of headers";
+    case CURLE_OUT_OF_MEMORY:  // libcurl's name for a line longer than it takes as well
+      return "transport: a header too long, or no memory left";
     case CURLE_PARTIAL_FILE:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:

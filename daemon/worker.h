@@ -5,6 +5,7 @@
 //
 // Answers:  the body is kept up to limits::kAnswerBytes; more is read and dropped up to kDroppedAnswerBytes, then the connection is cut and
 //           the status counts. An answer that breaks off before its end is no answer: whether the request took effect is not known.
+//           Nor is one with more than kAnswerHeadBytes of headers, for libcurl keeps them all.
 // Proxies:  http_proxy, https_proxy, all_proxy and no_proxy of the environment, as libcurl reads them.
 // Secrets:  the Authorization header is built by libcurl from Endpoint and appears in no log, error or dump.
 // SIGPIPE:  every signal is blocked in the worker's thread, so a peer that goes away is an error and nothing more.
@@ -27,6 +28,8 @@ namespace outboxd {
 // Answer::error of a transfer that Stop() aborted.
 inline constexpr std::string_view kStoppedError = "stopped";
 inline constexpr std::size_t kDroppedAnswerBytes = 1024 * 1024;
+// Of all headers of an answer: those of interim answers before it and the trailers behind it as well.
+inline constexpr std::size_t kAnswerHeadBytes = 64 * 1024;
 
 // Where and how a connection's requests go. Immutable; a reload makes a new one, transfers under way keep theirs.
 struct Endpoint {

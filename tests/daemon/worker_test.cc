@@ -266,6 +266,98 @@ TEST_CASE("worker: an endless answer is cut, and its status counts") {
   CHECK(finished.answer.body.size() == limits::kAnswerBytes);
 }
 
+TEST_CASE("worker: headers without end are cut, be they the answer's own, those of interim answers, or trailers") {
+  const std::string header = "X-Padding: " + std::string(100, 'p') + "\r\n";
+  const std::string interim = "HTTP/1.1 103 Early Hints\r\n" + header + "\r\n";
+  const std::vector<std::pair<std::string, std::string>> rows{
+      {"HTTP/1.1 200 OK\r\n", header},
+      {"HTTP/1.1 100 Continue\r\n\r\n", interim},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", header},
+  };
+  for (const auto& [start, repeated] : rows) {
+    CAPTURE(start);
+    StubServer server([&first = start, &more = repeated](const SeenRequest&, const Peer& peer) {
+      peer.Write(first);
+      for (int i = 0; i < 10'000; ++i) peer.Write(more);
+      peer.AwaitClose();
+      return Then::kClose;
+    });
+    Bench bench;
+    const Finished finished = bench.Do(RawTo(EndpointAt(server.Url()), "POST", "/v1/x", "{}"));
+    CHECK(finished.answer.status == 0);
+    CHECK(finished.answer.error == "transport: answer with more than 65536 bytes of headers");
+  }
+}
+
+TEST_CASE("worker: a compressed answer is kept as it came, and what unpacks to gigabytes is cut") {
+  const std::string gzip_start("\x1f\x8b\x08\0\0\0\0\0\0\x03\x63\x18", 12);
+  const std::string two_thousand_zeros("\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x28\x18", 13);
+  StubServer server([&](const SeenRequest& request, const Peer& peer) {
+    if (request.Line().find("content") != std::string::npos) {
+      peer.Answer(200, gzip_start, "Content-Encoding: gzip\r\n");
+      return Then::kKeep;
+    }
+    peer.Write("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n" + gzip_start);
+    std::string block;
+    for (int i = 0; i < 5'000; ++i) block += two_thousand_zeros;
+    for (int i = 0; i < 256; ++i) peer.Write(block);
+    peer.AwaitClose();
+    return Then::kClose;
+  });
+  Bench bench;
+  const auto endpoint = EndpointAt(server.Url());
+  CHECK(bench.Do(RawTo(endpoint, "POST", "/v1/content", "{}")).answer.body == gzip_start);
+  const Finished finished = bench.Do(RawTo(endpoint, "POST", "/v1/transfer", "{}"));
+  CHECK(finished.answer.status == 200);
+  CHECK(finished.answer.body == std::string(limits::kAnswerBytes, '\0'));
+}
+
+TEST_CASE("worker: an answer that is not HTTP, or contradicts itself, is no answer") {
+  const std::vector<std::pair<std::string, std::string>> rows{
+      {"{}\n", "transport: Received HTTP/0.9 when not allowed"},
+      {"HTTP/1.1 OK\r\n\r\n", "transport: Unsupported HTTP version in response"},
+      {"HTTP/9.1 200 OK\r\n\r\n", "transport: Unsupported HTTP version (9.1) in response"},
+      {"HTTP/1.1 099 Low\r\n\r\n", "transport: Unsupported response code in HTTP response"},
+      {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", "reset: connection closed before an answer"},
+      {std::string("HTTP/1.1 200 OK\r\nX-Nul: \0\r\n\r\n", 29), "transport: Nul byte in header"},
+      {"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}", "transport: Invalid Content-Length: value"},
+      {"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}", "transport: Invalid Content-Length: value"},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "reset: answer cut short: transfer closed with 1 bytes remaining to read"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n", "reset: Illegal or missing hexadecimal sequence in chunked-encoding"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n", "reset: Too long hexadecimal number in chunked-encoding"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}broken", "reset: Malformed encoding found in chunked-encoding"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nnot packed", "transport: Error while processing content unencoding: incorrect header check"},
+      {"HTTP/1.1 200 OK\r\nX-Long: " + std::string(200'000, 'l'), "transport: a header too long, or no memory left"},
+  };
+  for (const auto& [bytes, error] : rows) {
+    CAPTURE(bytes);
+    StubServer server([&sent = bytes](const SeenRequest&, const Peer& peer) {
+      peer.Write(sent);
+      return Then::kClose;
+    });
+    Bench bench;
+    const Finished finished = bench.Do(RawTo(EndpointAt(server.Url()), "POST", "/v1/x", "{}"));
+    CHECK(finished.answer.status == 0);
+    CHECK(finished.answer.error == error);
+  }
+}
+
+TEST_CASE("worker: what follows an answer is not taken for the answer to the next request") {
+  StubServer server([count = std::make_shared<std::atomic<int>>(0)](const SeenRequest&, const Peer& peer) {
+    if (++*count == 1) {
+      peer.Write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 400 Forged\r\nContent-Length: 0\r\n\r\n");
+    } else {
+      peer.Answer(200);
+    }
+    return Then::kKeep;
+  });
+  Bench bench;
+  const auto endpoint = EndpointAt(server.Url());
+  CHECK(bench.Do(RawTo(endpoint, "POST", "/v1/x", "{}")).answer.status == 200);
+  CHECK(bench.Do(RawTo(endpoint, "POST", "/v1/x", "{}")).answer.status == 200);
+  CHECK(server.Connections() == 2);
+}
+
 TEST_CASE("worker: an answer that comes byte by byte is understood") {
   StubServer server([](const SeenRequest&, const Peer& peer) {
     for (const char byte : std::string("HTTP/1.1 422 Nope\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")) {
