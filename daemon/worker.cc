@@ -92,6 +92,7 @@ class Slot {
   std::string TimeoutText() const;
   std::string ErrorText(CURLcode code) const;
   std::string Detail(CURLcode code) const;
+  std::string SystemError() const;
   std::string DebugRequest() const;
   std::string DebugAnswer(const Answer& answer) const;
   std::string DebugSubject() const;
@@ -99,7 +100,7 @@ class Slot {
   static std::size_t OnHeader(char* data, std::size_t size, std::size_t count, void* self);
   static std::size_t OnBody(char* data, std::size_t size, std::size_t count, void* self);
   static int OnSend(void* self, char* remote, char* local, int remote_port, int local_port);
-  static curl_socket_t OnOpenSocket(void* watch, curlsocktype purpose, curl_sockaddr* address);
+  static curl_socket_t OnOpenSocket(void* self, curlsocktype purpose, curl_sockaddr* address);
   static int OnCloseSocket(void* watch, curl_socket_t fd);
 
   SocketWatch* const watch_;
@@ -116,6 +117,7 @@ class Slot {
   HttpRequest request_;
   std::string body_;
   std::size_t body_bytes_ = 0;
+  int socket_error_ = 0;
   unsigned times_sent_ = 0;
   bool head_is_whole_ = false;
   std::size_t head_bytes_ = 0;
@@ -147,10 +149,12 @@ int Slot::OnSend(void* self, char*, char*, int, int) {
   return ++static_cast<Slot*>(self)->times_sent_ == 1 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
-curl_socket_t Slot::OnOpenSocket(void* watch, curlsocktype, curl_sockaddr* address) {
+curl_socket_t Slot::OnOpenSocket(void* self, curlsocktype, curl_sockaddr* address) {
+  Slot& slot = *static_cast<Slot*>(self);
   const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  slot.socket_error_ = fd < 0 ? errno : 0;
   if (fd < 0) return CURL_SOCKET_BAD;
-  static_cast<SocketWatch*>(watch)->Opened(fd);
+  slot.watch_->Opened(fd);
   return fd;
 }
 
@@ -194,7 +198,7 @@ void Slot::AdoptEndpoint() {
   Set(CURLOPT_PREREQFUNCTION, &Slot::OnSend);
   Set(CURLOPT_PREREQDATA, this);
   Set(CURLOPT_OPENSOCKETFUNCTION, &Slot::OnOpenSocket);
-  Set(CURLOPT_OPENSOCKETDATA, watch_);
+  Set(CURLOPT_OPENSOCKETDATA, this);
   Set(CURLOPT_CLOSESOCKETFUNCTION, &Slot::OnCloseSocket);
   Set(CURLOPT_CLOSESOCKETDATA, watch_);
 }
@@ -202,6 +206,7 @@ void Slot::AdoptEndpoint() {
 void Slot::Begin(Transfer transfer, const Worker::DebugLog& debug_log) {
   active_ = true;
   transfer_ = std::move(transfer);
+  socket_error_ = 0;
   times_sent_ = 0;
   head_is_whole_ = false;
   head_bytes_ = 0;
@@ -338,6 +343,13 @@ std::string Slot::Detail(CURLcode code) const {
   return OneLine(error_[0] != '\0' ? error_.data() : curl_easy_strerror(code));
 }
 
+// What the system said last, perhaps in an earlier transfer of this handle: libcurl keeps it.
+std::string Slot::SystemError() const {
+  long error = socket_error_;
+  if (error == 0) curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &error);
+  return error == 0 ? std::string() : std::generic_category().message(static_cast<int>(error));
+}
+
 std::string Slot::TimeoutText() const {
   const auto after = [](Milliseconds limit) { return "timeout after " + std::to_string(limit.count()) + " ms"; };
   if (times_sent_ != 0) return after(timeout_);
@@ -347,15 +359,14 @@ std::string Slot::TimeoutText() const {
 }
 
 std::string Slot::ErrorText(CURLcode code) const {
-  long system_error = 0;
-  curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &system_error);
-  const std::string reason = system_error != 0 ? std::generic_category().message(static_cast<int>(system_error)) : Detail(code);
+  const std::string detail = Detail(code);
+  const std::string system = SystemError();
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-      return "resolve: " + Detail(code);
+      return "resolve: " + detail;
     case CURLE_COULDNT_CONNECT:
-      return "connect: " + reason;
+      return "connect: " + (system.empty() ? detail : system);
     case CURLE_OPERATION_TIMEDOUT:
       return TimeoutText();
     case CURLE_SSL_CONNECT_ERROR:
@@ -365,13 +376,13 @@ std::string Slot::ErrorText(CURLcode code) const {
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:
-      return "tls: " + Detail(code);
+      return "tls: " + detail;
     case CURLE_GOT_NOTHING:
     case CURLE_ABORTED_BY_CALLBACK:
       return "reset: connection closed before an answer";
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-      return "reset: " + reason;
+      return "reset: " + (!system.empty() && detail.ends_with(system) ? system : detail);
     case CURLE_WRITE_ERROR:
       return "transport: answer with more than " + std::to_string(kAnswerHeadBytes) + " bytes of headers";
     case CURLE_OUT_OF_MEMORY:  // libcurl's name for a line longer than it takes as well
@@ -379,9 +390,9 @@ std::string Slot::ErrorText(CURLcode code) const {
     case CURLE_PARTIAL_FILE:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
-      return "reset: answer cut short: " + Detail(code);
+      return "reset: answer cut short: " + detail;
     default:
-      return "transport: " + Detail(code);
+      return "transport: " + detail;
   }
 }
 

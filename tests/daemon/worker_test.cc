@@ -1,6 +1,7 @@
 #include "daemon/worker.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -424,6 +425,29 @@ TEST_CASE("worker: a reset in the middle of an answer says so") {
   const Finished finished = bench.Do(RawTo(EndpointAt(server.Url()), "POST", "/v1/x", "{}"));
   CHECK(finished.answer.status == 0);
   CHECK_MESSAGE(finished.answer.error.starts_with("reset: "), finished.answer.error);
+}
+
+TEST_CASE("worker: the reason is that of the transfer itself, not of an earlier one") {
+  StubServer server([count = std::make_shared<std::atomic<int>>(0)](const SeenRequest&, const Peer& peer) {
+    if (++*count == 1) {
+      peer.ResetOnClose();
+    } else {
+      peer.Write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n");
+    }
+    return Then::kClose;
+  });
+  Bench bench;
+  const auto endpoint = EndpointAt(server.Url());
+  CHECK(bench.Do(RawTo(endpoint, "POST", "/v1/x", "{}")).answer.error == "reset: Connection reset by peer");
+  CHECK(bench.Do(RawTo(endpoint, "POST", "/v1/x", "{}")).answer.error ==
+        "reset: Illegal or missing hexadecimal sequence in chunked-encoding");
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  const Finished finished = bench.Do(RawTo(endpoint, "POST", "/v1/x", "{}"));
+  setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(finished.answer.error == "connect: Too many open files");
 }
 
 TEST_CASE("worker: a connection that the server closed while it idled is replaced without trouble") {
