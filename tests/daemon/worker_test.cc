@@ -323,11 +323,14 @@ TEST_CASE("worker: an answer that is not HTTP, or contradicts itself, is no answ
       {std::string("HTTP/1.1 200 OK\r\nX-Nul: \0\r\n\r\n", 29), "transport: Nul byte in header"},
       {"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}", "transport: Invalid Content-Length: value"},
       {"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}", "transport: Invalid Content-Length: value"},
-      {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "reset: answer cut short: transfer closed with 1 bytes remaining to read"},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+       "reset: answer cut short: transfer closed with 1 bytes remaining to read"},
       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n", "reset: Illegal or missing hexadecimal sequence in chunked-encoding"},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n", "reset: Too long hexadecimal number in chunked-encoding"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n",
+       "reset: Too long hexadecimal number in chunked-encoding"},
       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}broken", "reset: Malformed encoding found in chunked-encoding"},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nnot packed", "transport: Error while processing content unencoding: incorrect header check"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nnot packed",
+       "transport: Error while processing content unencoding: incorrect header check"},
       {"HTTP/1.1 200 OK\r\nX-Long: " + std::string(200'000, 'l'), "transport: a header too long, or no memory left"},
   };
   for (const auto& [bytes, error] : rows) {
