@@ -197,6 +197,7 @@ void ConnectionQueue::SendTogether(std::span<const Sequence> jobs, Timestamp now
       continue;
     }
     if (endpoint_->config.batch.same_lane && !entry->lanes.empty()) lanes.insert(entry->lanes.front());
+    entry->state = State::kInFlight;  // at once: one that expired, was redriven and gathered again stands there twice
     joined.push_back(entry);
   }
   if (joined.empty()) return;
@@ -206,7 +207,6 @@ void ConnectionQueue::SendTogether(std::span<const Sequence> jobs, Timestamp now
   for (Entry* entry : joined) {
     const Sequence sequence = entry->job->sequence;
     if (lanes_.IsReady(sequence, entry->lanes)) lanes_.Start(sequence, entry->lanes);
-    entry->state = State::kInFlight;
     transfer.batch.push_back(std::move(entry->job));
   }
   jobs_out_ += joined.size();

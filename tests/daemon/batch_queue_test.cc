@@ -169,6 +169,22 @@ TEST_CASE("batch queue: behind a rider whose time is over the others wait until 
   CHECK(rig.In(0) == Names{"n3"});
 }
 
+TEST_CASE("batch queue: one whose time ran out while it lingered, redriven and gathered again, leaves once") {
+  BatchRig rig;
+  rig.connection.batch.linger = milliseconds(10'000);
+  rig.Start();
+  rig.Accept({R"({"type":"track","id":"a","name":"n1","max_age":1})", TrackLine("b", "n2")});
+  rig.Pass(milliseconds(3'000));
+  REQUIRE(rig.out.empty());
+  REQUIRE(rig.Total().dead == 1);
+  rig.Redrive();
+  rig.Pass(milliseconds(8'000));
+  REQUIRE(rig.out.size() == 1);
+  Names names = rig.In(0);
+  std::sort(names.begin(), names.end());
+  CHECK(names == Names{"n1", "n2"});
+}
+
 TEST_CASE("batch queue: riders of a batch without an answer go again behind their head") {
   BatchRig rig;
   rig.connection.batch.same_lane = true;
