@@ -9,6 +9,7 @@ find_package(tl-expected REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd)
+pkg_check_modules(gnutls REQUIRED IMPORTED_TARGET gnutls)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
 
 # Asio 1.22 frees with operator delete what it took from aligned_alloc.

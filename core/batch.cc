@@ -7,6 +7,7 @@
 #include "core/limits.h"
 #include "core/object_scan.h"
 #include "core/splice.h"
+#include "core/track_call.h"
 
 namespace outboxd {
 namespace {
@@ -69,6 +70,7 @@ void AppendDeviceRemoval(std::string& out, const Job& job) {
 }
 
 void AppendItem(std::string& out, const Job& job, const Stamp& stamp) {
+  if (job.call) return AppendTrackCallBody(out, job, stamp);
   switch (job.type) {
     case JobType::kIdentify:
       AppendIdentify(out, job, stamp);
@@ -105,6 +107,7 @@ void AppendItem(std::string& out, const Job& job, const Stamp& stamp) {
 
 bool FitsBatch(const Job& job) {
   if (job.anonymous || job.region || BatchItemBytesMax(job) > limits::kBatchItemBytes) return false;
+  if (job.call) return job.call->is_entity && job.type != JobType::kMerge;
   switch (job.type) {
     case JobType::kIdentify:
       return !job.attributes_are_v1 && IsPlainId(job.customer);

@@ -75,6 +75,18 @@ struct OtherMembers {
   std::string delivery_id, metric, recipient, reason, href;  // metric
 };
 
+// A request of the Track API that came as such (core/track_call.h). Its body is Job::body.
+struct TrackCall {
+  enum class Stamps : std::uint8_t { kNone, kTime, kIdAndTime };
+  std::string method;
+  std::string target;  // "/api/v1/customers/42?x=1", as it came
+  bool is_entity = false;
+  Stamps stamps = Stamps::kNone;
+  std::string_view time_member;         // "timestamp" or "_timestamp"
+  bool has_id = false, has_time = false;
+  Slice empty_id, empty_time;           // given, but as null or "": a stamp takes their place
+};
+
 struct Job {
   JobType type = JobType::kTrack;
   std::string line;                     // the producer's bytes, without the newline; every Slice points into it
@@ -92,6 +104,7 @@ struct Job {
   bool has_ref = false;
   std::optional<std::chrono::seconds> max_age;
   std::optional<Region> region;
+  std::unique_ptr<TrackCall> call;      // instead of the members that follow: `body` is the request's, whole
   std::unique_ptr<RawCall> raw;         // raw only
   std::unique_ptr<OtherMembers> other;  // the types that need it
   std::vector<std::string> more_customers;  // further customers whose order this job must keep (merge, segments)

@@ -54,6 +54,11 @@ std::optional<LineError> RefuseStrangers(const Table& table, JobType type) {
     if (table.at[i] == nullptr || (members::TypesOf(static_cast<Name>(i)) & Bit(type)) != 0) continue;
     return LineError{LineErrorCode::kInvalidJob, table.at[i]->key, "does not belong to " + std::string(JobTypeName(type)), {}, false};
   }
+  if (table[Name::kRequest] == nullptr) return std::nullopt;
+  for (std::size_t i = 0; i < table.at.size(); ++i) {
+    if (table.at[i] == nullptr || members::GoesWithRequest(static_cast<Name>(i))) continue;
+    return LineError{LineErrorCode::kInvalidJob, table.at[i]->key, "does not stand beside \"request\"", {}, false};
+  }
   return std::nullopt;
 }
 

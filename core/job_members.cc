@@ -7,6 +7,7 @@
 #include "core/limits.h"
 #include "core/raw_members.h"
 #include "core/request.h"
+#include "core/track_call.h"
 
 namespace outboxd::members {
 namespace {
@@ -101,20 +102,11 @@ Result<void> ReadAttributes(const Member& member, Job& job) {
   job.body = member.raw;
   std::string copy;
   const std::vector<Member> attributes = Inside(job, member.raw, copy);
-  if (attributes.size() > limits::kAttributesPerIdentify) {
-    return Bad("has " + std::to_string(attributes.size()) + " attributes; at most " + std::to_string(limits::kAttributesPerIdentify) + " are allowed");
-  }
   for (const Member& attribute : attributes) {
     job.has_own_timestamp = job.has_own_timestamp || attribute.key == "_timestamp";
     job.attributes_are_v1 = job.attributes_are_v1 || IsOtherInV2(attribute.key);
-    if (attribute.key.size() > limits::kAttributeNameBytes) {
-      return Bad("attribute name is longer than " + std::to_string(limits::kAttributeNameBytes) + " bytes", attribute.key);
-    }
-    if (attribute.kind == ValueKind::kString && attribute.text.size() > limits::kAttributeValueBytes) {
-      return Bad("attribute value is longer than " + std::to_string(limits::kAttributeValueBytes) + " bytes", attribute.key);
-    }
   }
-  return {};
+  return CheckAttributes(attributes);
 }
 
 Result<void> ReadName(const Member& member, Job& job) { return ReadText(member, limits::kEventNameBytes, job.name); }
@@ -279,6 +271,7 @@ Result<void> ReadMetric(const Member& member, Job& job) {
   return {};
 }
 
+Result<void> ReadRequest(const Member& member, Job& job) { return ReadTrackCall(member, job); }
 Result<void> ReadNothing(const Member&, Job&) { return {}; }
 
 constexpr std::array<Rule, kCount> kRules = {{
@@ -319,6 +312,7 @@ constexpr std::array<Rule, kCount> kRules = {{
     {Name::kRecipient, "recipient", kMetricOnly, ReadRecipient},
     {Name::kReason, "reason", kMetricOnly, ReadReason},
     {Name::kHref, "href", kMetricOnly, ReadHref},
+    {Name::kRequest, "request", kAll, ReadRequest},
 }};
 
 Failure Needs(const Job& job, std::string_view what, std::string_view field) {
@@ -373,7 +367,32 @@ std::uint32_t TypesOf(Name name) { return kRules[static_cast<std::size_t>(name)]
 
 std::span<const Rule> Rules() { return kRules; }
 
+Result<void> CheckAttributes(std::span<const Member> attributes) {
+  if (attributes.size() > limits::kAttributesPerIdentify) {
+    return Bad("has " + std::to_string(attributes.size()) + " attributes; at most " + std::to_string(limits::kAttributesPerIdentify) + " are allowed");
+  }
+  for (const Member& attribute : attributes) {
+    if (attribute.key.size() > limits::kAttributeNameBytes) {
+      return Bad("attribute name is longer than " + std::to_string(limits::kAttributeNameBytes) + " bytes", attribute.key);
+    }
+    if (attribute.kind == ValueKind::kString && attribute.text.size() > limits::kAttributeValueBytes) {
+      return Bad("attribute value is longer than " + std::to_string(limits::kAttributeValueBytes) + " bytes", attribute.key);
+    }
+  }
+  return {};
+}
+
+bool GoesWithRequest(Name name) {
+  constexpr std::array kBeside = {Name::kType, Name::kConnection, Name::kMaxAge, Name::kRegion, Name::kRef, Name::kRequest};
+  return std::find(kBeside.begin(), kBeside.end(), name) != kBeside.end();
+}
+
 Result<void> CheckWhole(Job& job) {
+  if (job.call) {
+    Result<void> checked = CheckTrackCall(job);
+    if (!checked) checked.error().field = checked.error().field.empty() ? "request" : "request.body." + checked.error().field;
+    return checked;
+  }
   switch (job.type) {
     case JobType::kIdentify:
     case JobType::kDestroy:

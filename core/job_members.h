@@ -18,8 +18,9 @@ enum class Name : std::uint8_t {
   kType, kConnection, kId, kAnonymousId, kAttributes, kName, kData, kUrl, kTimestamp, kEventId, kMaxAge, kRegion, kRef,
   kMethod, kPath, kQuery, kHeaders, kBody, kForm, kFiles, kResponseType, kTimeoutMs, kRetry, kDebug,
   kDevice, kDeviceId, kPrimary, kSecondary, kFormId, kSegmentId, kIds, kIdType, kDeliveryId, kMetric, kRecipient, kReason, kHref,
+  kRequest,
 };
-inline constexpr std::size_t kCount = 37;
+inline constexpr std::size_t kCount = 38;
 
 constexpr std::uint32_t Bit(JobType type) { return std::uint32_t{1} << static_cast<unsigned>(type); }
 
@@ -33,6 +34,12 @@ struct Rule {
   Result<void> (*read)(const Member& member, Job& job);
 };
 std::span<const Rule> Rules();  // in the order of Name
+
+// Of an identify: how many, how long. `field` is the attribute's name.
+Result<void> CheckAttributes(std::span<const Member> attributes);
+
+// The job is a request as a whole: no member of a single type may stand beside it.
+bool GoesWithRequest(Name name);
 
 // What no single member shows: required members, and members that exclude each other. Fills in the lanes of types that name
 // their customers inside (merge, form, segments, raw).

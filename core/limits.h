@@ -18,6 +18,8 @@ inline constexpr std::size_t kBatchItemBytes = 32'000;    // of /api/v2/batch ("
 inline constexpr std::size_t kBatchBytes = 500'000;
 
 // Ours.
+inline constexpr std::size_t kTrackBodiesBytes = 4 * 1024 * 1024;  // of all requests under way at a Track-compatible listener
+inline constexpr std::size_t kTrackBatchItems = 10'000;  // of a batch that a library sends
 inline constexpr std::size_t kLineBytes = 512 * 1024;     // one producer line (config limits.line_bytes)
 inline constexpr int kListenBacklog = 1024;               // connections of a socket that wait to be accepted
 inline constexpr std::size_t kJsonDepth = 64;             // nesting of any JSON text we read

@@ -6,6 +6,7 @@
 
 #include "core/ascii.h"
 #include "core/splice.h"
+#include "core/track_call.h"
 
 namespace outboxd {
 namespace {
@@ -312,6 +313,7 @@ HttpRequest BuildRaw(const Job& job, const RawCall& call) {
 HttpRequest BuildRequest(const Job& job, const Stamp& stamp) {
   static const OtherMembers kNoMembers;
   static const RawCall kNoCall;
+  if (job.call) return BuildTrackCall(job, stamp);
   const OtherMembers& other = job.other ? *job.other : kNoMembers;
   switch (job.type) {
     case JobType::kIdentify:

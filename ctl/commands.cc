@@ -92,6 +92,7 @@ int RunOutboxctl(std::vector<std::string> arguments, Console& console) {
     AddDead(app, context);
     AddConnections(app, context);
     AddMaintenance(app, context);
+    AddTlsInit(app, context);
     app.require_subcommand(0, 1);
     app.footer(kExamples);  // last: verbs inherit it when they are added, and these are examples of others
     app.failure_message(UsageMessage);

@@ -27,6 +27,7 @@ void AddJobs(CLI::App& app, Context& context);         // list, show, explain, h
 void AddDead(CLI::App& app, Context& context);         // dead list|groups|show|redrive|drop|export
 void AddConnections(CLI::App& app, Context& context);  // pause, resume, probe
 void AddMaintenance(CLI::App& app, Context& context);  // check, backup, forget, reload, metrics
+void AddTlsInit(CLI::App& app, Context& context);
 
 // Says what went wrong on the error stream and gives the exit code.
 int Report(const Console& console, const Error& error);

@@ -80,7 +80,7 @@ class TreeBuilder {
       node.text = from.Scalar();
     } else if (from.IsSequence()) {
       node.kind = ConfigNode::Kind::kList;
-      for (const YAML::Node& item : from) AddItem(item, node);
+      for (const YAML::Node& item : from) AddItem(item, depth, node);
     } else if (from.IsMap()) {
       node.kind = ConfigNode::Kind::kMapping;
       for (const auto& pair : from) AddEntry(pair.first, pair.second, depth, node);
@@ -99,10 +99,8 @@ class TreeBuilder {
     mapping.entries.push_back({key.Scalar(), line, Build(value, depth + 1)});
   }
 
-  void AddItem(const YAML::Node& item, ConfigNode& list) {
-    CountNode(item, 0);
-    if (!item.IsScalar()) return findings_.Add(LineOf(item.Mark()), "", "a list holds single values only");
-    list.items.push_back(item.Scalar());
+  void AddItem(const YAML::Node& item, int depth, ConfigNode& list) {
+    list.entries.push_back({"", LineOf(item.Mark()), Build(item, depth + 1)});
   }
 
   ConfigFindings& findings_;
@@ -117,8 +115,8 @@ void ReadOutbox(ConfigSection section, OutboxConfig& outbox) {
   section.Finish();
 }
 
-void ReadSocket(ConfigSection section, SocketConfig& socket) {
-  section.Path("path", socket.path, kSocketPathBytes);
+void ReadSocketMembers(ConfigSection& section, std::string_view path_key, SocketConfig& socket) {
+  section.Path(path_key, socket.path, kSocketPathBytes);
   if (std::optional<std::uint32_t> mode = section.Converted("mode", config_values::ReadMode)) socket.mode = *mode;
   const auto to_group = [](const std::string& text) -> Result<std::string> {
     const bool is_word = text.find_first_of(" \t\n:/") == std::string::npos;
@@ -127,17 +125,42 @@ void ReadSocket(ConfigSection section, SocketConfig& socket) {
   };
   if (std::optional<std::string> group = section.Converted("group", to_group)) socket.group = *group;
   section.List("users", socket.users, UserId);
+}
+
+void ReadSocket(ConfigSection section, SocketConfig& socket) {
+  ReadSocketMembers(section, "path", socket);
   section.Finish();
+}
+
+// A Unix socket or a loopback address, and what speaks on it.
+TrackListenerConfig ReadTrackListener(ConfigSection& section) {
+  TrackListenerConfig listener;
+  const auto to_loopback = [](const std::string& text) -> Result<std::string> {
+    return config_values::CheckLoopback(text).map([&] { return text; });
+  };
+  if (std::optional<std::string> tcp = section.Converted("tcp", to_loopback)) listener.tcp = *tcp;
+  ReadSocketMembers(section, "unix", listener.socket);
+  if (section.Has("tcp") == section.Has("unix")) section.Problem("", "give either tcp or unix");
+  if (section.Has("tcp") && (section.Has("mode") || section.Has("group") || section.Has("users"))) {
+    section.Problem("tcp", "mode, group and users belong to Unix sockets");
+  }
+  section.Flag("tls", listener.tls);
+  section.Path("certificate", listener.certificate);
+  section.Path("key", listener.key);
+  if (listener.certificate.empty() != listener.key.empty()) section.Problem("", "certificate and key go together");
+  if (!listener.certificate.empty()) {
+    if (section.Has("tls") && !listener.tls) section.Problem("tls", "must not be false beside a certificate");
+    listener.tls = true;
+  }
+  section.Finish();
+  return listener;
 }
 
 void ReadListen(ConfigSection section, Config& config) {
   ReadSocket(section.Child("producer"), config.producer);
   ReadSocket(section.Child("admin"), config.admin);
   if (config.producer.path == config.admin.path) section.Problem("admin", "must have another path than the producer socket");
-  if (section.Has("track")) {
-    section.Problem("track", "the Track-compatible endpoint is not supported by this version; remove the key");
-    section.Ignore("track");
-  }
+  for (ConfigSection& element : section.Elements("track")) config.track.push_back(ReadTrackListener(element));
   section.Finish();
 }
 
@@ -335,7 +358,7 @@ Result<Sockets> LoadSockets(const std::filesystem::path& file) {
 
 std::vector<std::string> KnownConfigKeys() {
   ConfigFindings findings("");
-  (void)ReadDocuments("connections: {NAME: {}}", "", findings, ReadRoot);
+  (void)ReadDocuments("{connections: {NAME: {}}, listen: {track: [{}]}}", "", findings, ReadRoot);
   return {findings.Known().begin(), findings.Known().end()};
 }
 

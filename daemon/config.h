@@ -30,6 +30,16 @@ struct SocketConfig {
   bool operator==(const SocketConfig&) const = default;
 };
 
+// Where the Track-compatible endpoint listens: on a Unix socket, or on a loopback address.
+struct TrackListenerConfig {
+  std::string tcp;      // "127.0.0.1:8480"; empty: `socket`
+  SocketConfig socket;
+  bool tls = false;
+  std::filesystem::path certificate, key;  // PEM; empty with `tls`: what `outboxctl tls-init` made
+
+  bool operator==(const TrackListenerConfig&) const = default;
+};
+
 struct OutboxConfig {
   std::filesystem::path path = "/var/lib/outboxd/outbox.db";
   std::uint64_t max_jobs = 10'000'000;
@@ -99,6 +109,7 @@ struct Config {
   OutboxConfig outbox;
   SocketConfig producer{"/run/outboxd/outboxd.sock", 0660, {}, {}};
   SocketConfig admin{"/run/outboxd/admin.sock", 0660, {}, {}};
+  std::vector<TrackListenerConfig> track;
   std::map<std::string, ConnectionConfig, std::less<>> connections;
   RetryPolicy retry;
   LimitsConfig limits;

@@ -122,6 +122,21 @@ std::vector<std::pair<std::string, ConfigSection>> ConfigSection::Children(const
   return children;
 }
 
+std::vector<ConfigSection> ConfigSection::Elements(std::string_view key) {
+  const ConfigNode::Entry* entry = Take(key);
+  if (entry == nullptr) return {};
+  if (entry->value.kind != ConfigNode::Kind::kList) {
+    Problem(key, "must be a list of mappings");
+    return {};
+  }
+  std::vector<ConfigSection> elements;
+  for (const ConfigNode::Entry& element : entry->value.entries) {
+    const std::string path = PathOf(key) + "[" + std::to_string(elements.size()) + "]";
+    elements.push_back(ConfigSection(*findings_, element.value, element.line, path, PatternOf(key)));
+  }
+  return elements;
+}
+
 std::optional<std::string> ConfigSection::Text(std::string_view key) {
   const ConfigNode::Entry* entry = Take(key);
   if (entry == nullptr) return std::nullopt;
@@ -152,8 +167,12 @@ std::vector<std::string> ConfigSection::Texts(std::string_view key) {
   }
   Take(key);
   std::vector<std::string> texts;
-  for (const std::string& item : entry->value.items) {
-    Result<std::string> text = config_values::SubstituteEnvironment(item);
+  for (const ConfigNode::Entry& item : entry->value.entries) {
+    if (item.value.kind != ConfigNode::Kind::kText) {
+      Problem(key, "a list holds single values only");
+      return {};
+    }
+    Result<std::string> text = config_values::SubstituteEnvironment(item.value.text);
     if (!text) {
       Problem(key, text.error().message);
       return {};
@@ -202,7 +221,7 @@ void ConfigSection::Path(std::string_view key, std::filesystem::path& out, std::
 
 void ConfigSection::Finish() {
   for (const ConfigNode::Entry& entry : node_->entries) {
-    if (ignored_.contains(entry.key) || std::find(taken_.begin(), taken_.end(), entry.key) != taken_.end()) continue;
+    if (std::find(taken_.begin(), taken_.end(), entry.key) != taken_.end()) continue;
     const std::string_view nearest = config_values::Nearest(entry.key, taken_);
     const std::string hint = nearest.empty() ? "" : "; did you mean \"" + std::string(nearest) + "\"?";
     findings_->Add(entry.line, PathOf(entry.key), "is not a known key" + hint);

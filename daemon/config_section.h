@@ -26,9 +26,8 @@ struct ConfigNode {
   struct Entry;
   enum class Kind : std::uint8_t { kNothing, kText, kList, kMapping };
   Kind kind = Kind::kNothing;
-  std::string text;                // kText
-  std::vector<std::string> items;  // kList
-  std::vector<Entry> entries;      // kMapping, in the file's order; a key may stand there twice
+  std::string text;            // kText
+  std::vector<Entry> entries;  // kMapping and kList (without keys), in the file's order; a key may stand there twice
 };
 
 struct ConfigNode::Entry {
@@ -70,12 +69,13 @@ class ConfigSection {
   bool Has(std::string_view key) const { return Find(key) != nullptr; }
   // Reports at the key's line, or at the section's when it is absent. An empty key means the section itself.
   void Problem(std::string_view key, const std::string& message);
-  // Takes a key that this version refuses or reads otherwise; it is not listed as known.
-  void Ignore(std::string_view key) { ignored_.insert(std::string(key)); }
 
   ConfigSection Child(std::string_view key);
   // One child for each key, whatever it is called; `pattern` stands for the name in the list of known keys.
   std::vector<std::pair<std::string, ConfigSection>> Children(const std::string& pattern);
+
+  // One for each mapping of a list.
+  std::vector<ConfigSection> Elements(std::string_view key);
 
   // The value with the environment's variables put in; nullopt when absent or (reported) not a single value.
   std::optional<std::string> Text(std::string_view key);
@@ -172,7 +172,6 @@ class ConfigSection {
   std::string path_;
   std::string pattern_;
   std::vector<std::string> taken_;
-  std::set<std::string, std::less<>> ignored_;
 };
 
 }  // namespace outboxd

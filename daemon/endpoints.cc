@@ -23,6 +23,7 @@ std::string NeedsRestart(const Config& before, const Config& after) {
   note(before.outbox.path != after.outbox.path, "outbox.path");
   note(before.producer != after.producer, "listen.producer");
   note(before.admin != after.admin, "listen.admin");
+  note(before.track != after.track, "listen.track");
   note(before.metrics.tcp != after.metrics.tcp, "metrics.tcp");
   note(before.workers != after.workers, "workers");
   return keys;

@@ -6,24 +6,66 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <system_error>
 
+#include "daemon/mutex.h"
 #include "daemon/system_user.h"
 
 namespace outboxd {
 
 namespace {
 
+constexpr auto kLastAnswerPatience = std::chrono::seconds(2);  // how long a stop waits until deferred answers are sent
+
+// What all requests of a deferred server hold.
+struct Load {
+  Mutex mutex;
+  Condition changed;
+  std::size_t unanswered GUARDED_BY(mutex) = 0;  // deferred
+  std::size_t unsent GUARDED_BY(mutex) = 0;      // deferred, until the answer is sent
+  std::atomic<std::size_t> body_bytes{0};
+
+  void Add() {
+    MutexLock lock(mutex);
+    ++unanswered;
+    ++unsent;
+  }
+  void Answered() {
+    MutexLock lock(mutex);
+    --unanswered;
+    changed.NotifyAll();
+  }
+  void Sent() {
+    MutexLock lock(mutex);
+    --unsent;
+    changed.NotifyAll();
+  }
+};
+
 // One request on its way in. Born when its first line was read, gone when the answer was sent or the connection broke.
-struct Exchange {
+struct Exchange : HttpExchange {
   std::string target;
   std::string body;
   bool started = false;
   bool too_large = false;
+  bool overloaded = false;
   std::size_t discarded_bytes = 0;
+  std::size_t charged_bytes = 0;           // in load->body_bytes
+  MHD_Connection* connection = nullptr;
+  Load* load = nullptr;
+  bool deferred = false;
+  std::optional<HttpResponse> answer;      // of a deferred one
+
+  bool Charge(std::size_t bytes, std::size_t bytes_max) {
+    if (load->body_bytes.fetch_add(bytes) + bytes > bytes_max) overloaded = true;
+    charged_bytes += bytes;
+    return !overloaded;
+  }
 };
 
 MHD_Result CollectHeader(void* headers, MHD_ValueKind, const char* name, const char* value) {
@@ -41,6 +83,9 @@ void* BeginExchange(void*, const char* target, MHD_Connection*) {
 void EndExchange(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
   const std::unique_ptr<Exchange> exchange(static_cast<Exchange*>(*request));
   *request = nullptr;
+  if (!exchange || exchange->load == nullptr) return;
+  exchange->load->body_bytes -= exchange->charged_bytes;
+  if (exchange->deferred) exchange->load->Sent();
 }
 
 std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) {
@@ -65,24 +110,28 @@ bool IsListening(int descriptor) {
   return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
 }
 
-bool Announces(MHD_Connection* connection, std::size_t bytes_max) {
+// The length of the body that the head announces, 0 without one.
+std::uint64_t Announced(MHD_Connection* connection) {
   const char* length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
   // libmicrohttpd has refused anything but digits already; too many of them overflow to ULLONG_MAX.
-  return length != nullptr && std::strtoull(length, nullptr, 10) > bytes_max;
+  return length != nullptr ? std::strtoull(length, nullptr, 10) : 0;
 }
 
 }  // namespace
 
 class HttpServer::Impl {
  public:
-  Impl(HttpServerOptions options, Handler handler) : options_(std::move(options)), handler_(std::move(handler)) {
+  Impl(HttpServerOptions options, DeferredHandler handler, bool has_own_threads)
+      : options_(std::move(options)), handler_(std::move(handler)), has_own_threads_(has_own_threads) {
     options_.too_large.headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
+    options_.overloaded.headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
   }
 
   ~Impl() {
     if (daemon_ == nullptr) return;
     // Taken back before the stop, so that a socket shared with systemd is closed here but not shut down for everyone.
     const MHD_socket listening = MHD_quiesce_daemon(daemon_);
+    AwaitDeferred();
     MHD_stop_daemon(daemon_);
     if (listening != MHD_INVALID_SOCKET) close(listening);
   }
@@ -92,16 +141,25 @@ class HttpServer::Impl {
       close(listening);
       return Fail(ErrorKind::kInvalid, options_.thread_name + ": the socket is not listening");
     }
-    const unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC;
+    unsigned flags = MHD_USE_ITC | (has_own_threads_ ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL
+                                                     : MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME);
+    std::vector<MHD_OptionItem> more;
+    if (options_.tls) {
+      flags |= MHD_USE_TLS;
+      more.push_back({MHD_OPTION_HTTPS_MEM_CERT, 0, options_.tls->certificate.data()});
+      more.push_back({MHD_OPTION_HTTPS_MEM_KEY, 0, options_.tls->key.data()});
+    }
+    more.push_back({MHD_OPTION_END, 0, nullptr});
     daemon_ = MHD_start_daemon(flags, 0, &Impl::OnAccept, this, &Impl::OnRequest, this, MHD_OPTION_LISTEN_SOCKET, listening,
                                MHD_OPTION_URI_LOG_CALLBACK, &BeginExchange, nullptr, MHD_OPTION_NOTIFY_COMPLETED, &EndExchange, nullptr,
                                MHD_OPTION_UNESCAPE_CALLBACK, &LeaveEncoded, nullptr, MHD_OPTION_CONNECTION_LIMIT, options_.connections_max,
                                MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.head_bytes_max, MHD_OPTION_CONNECTION_TIMEOUT,
-                               static_cast<unsigned>(options_.idle_timeout.count()), MHD_OPTION_END);
+                               static_cast<unsigned>(options_.idle_timeout.count()), MHD_OPTION_ARRAY, more.data(), MHD_OPTION_END);
     if (daemon_ != nullptr) return {};
     const int why = errno;
     close(listening);
-    return Fail(ErrorKind::kInternal, options_.thread_name + ": cannot start the HTTP server: " + std::generic_category().message(why));
+    return Fail(ErrorKind::kInternal, options_.thread_name + ": cannot start the HTTP server: " +
+                                          (options_.tls ? "is the certificate PEM, and the key its own?" : std::generic_category().message(why)));
   }
 
  private:
@@ -111,18 +169,14 @@ class HttpServer::Impl {
     return MHD_YES;
   }
 
-  // Called once when the head is there, then for each piece of the body, then once more with none.
+  // Called once when the head is there, then for each piece of the body, then once more with none; and again when a deferred answer came.
   static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char*, const char* method, const char*, const char* piece,
                               std::size_t* piece_bytes, void** request) {
     auto* exchange = static_cast<Exchange*>(*request);
     if (exchange == nullptr) return MHD_NO;
     auto& server = *static_cast<Impl*>(self);
-    if (!exchange->started) {
-      exchange->started = true;
-      server.NameThread();
-      if (!server.MayAsk(connection)) return Send(connection, server.options_.forbidden);
-      return Announces(connection, server.options_.body_bytes_max) ? Send(connection, server.options_.too_large) : MHD_YES;
-    }
+    if (exchange->answer) return Send(connection, *exchange->answer);
+    if (!exchange->started) return server.Begin(connection, *exchange);
     if (*piece_bytes > 0) {
       const std::string_view bytes(piece, *piece_bytes);
       *piece_bytes = 0;
@@ -131,44 +185,92 @@ class HttpServer::Impl {
     return server.Answer(connection, method, *exchange);
   }
 
+  MHD_Result Begin(MHD_Connection* connection, Exchange& exchange) {
+    exchange.started = true;
+    exchange.connection = connection;
+    exchange.load = &load_;
+    NameThread();
+    if (!MayAsk(connection)) return Send(connection, options_.forbidden);
+    const std::uint64_t announced = Announced(connection);
+    if (announced > options_.body_bytes_max) return Send(connection, options_.too_large);
+    if (!exchange.Charge(announced, options_.bodies_bytes_max)) return Send(connection, options_.overloaded);
+    exchange.body.reserve(announced);
+    return MHD_YES;
+  }
+
   bool MayAsk(MHD_Connection* connection) const {
-    if (options_.users.empty()) return true;
+    return options_.users.empty() || IsAllowed(UserOf(connection), options_.users);
+  }
+
+  static std::optional<std::uint32_t> UserOf(MHD_Connection* connection) {
     const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info != nullptr && IsAllowed(PeerUser(info->connect_fd), options_.users);
+    return info != nullptr ? PeerUser(info->connect_fd) : std::nullopt;
   }
 
   // A chunked body announces no length. Once it is too large the rest is thrown away, because the answer can only be sent behind it; but
   // not without end.
   bool Collect(Exchange& exchange, std::string_view bytes) const {
-    if (!exchange.too_large && exchange.body.size() + bytes.size() <= options_.body_bytes_max) {
+    const bool fits = !exchange.too_large && !exchange.overloaded && exchange.body.size() + bytes.size() <= options_.body_bytes_max;
+    const std::size_t size = exchange.body.size() + bytes.size();
+    if (fits && (size <= exchange.charged_bytes || exchange.Charge(bytes.size(), options_.bodies_bytes_max))) {
       exchange.body.append(bytes);
       return true;
     }
-    exchange.too_large = true;
+    exchange.too_large = !exchange.overloaded;
     exchange.body = {};
     exchange.discarded_bytes += bytes.size();
     return exchange.discarded_bytes <= options_.body_bytes_max;
   }
 
-  MHD_Result Answer(MHD_Connection* connection, const char* method, const Exchange& exchange) const {
+  MHD_Result Answer(MHD_Connection* connection, const char* method, Exchange& exchange) const {
+    if (exchange.overloaded) return Send(connection, options_.overloaded);
     if (exchange.too_large) return Send(connection, options_.too_large);
     HttpRequestView view;
     view.method = method;
     const std::string_view target = exchange.target;
     const std::size_t question_mark = target.find('?');
+    view.target = target;
     view.path = target.substr(0, question_mark);
     if (question_mark != std::string_view::npos) view.query = target.substr(question_mark + 1);
     MHD_get_connection_values(connection, MHD_HEADER_KIND, &CollectHeader, &view.headers);
     view.body = exchange.body;
-    return Send(connection, handler_(view));
+    view.uid = UserOf(connection);
+    const std::optional<HttpResponse> answer = handler_(view, exchange);
+    return answer ? Send(connection, *answer) : MHD_YES;
+  }
+
+  // Everyone who deferred an answer gives it; then a moment for the answers to leave.
+  void AwaitDeferred() {
+    MutexLock lock(load_.mutex);
+    while (load_.unanswered > 0) load_.changed.Wait(load_.mutex);
+    const auto deadline = std::chrono::steady_clock::now() + kLastAnswerPatience;
+    while (load_.unsent > 0 && load_.changed.WaitUntil(load_.mutex, deadline)) {
+    }
   }
 
   void NameThread() const { pthread_setname_np(pthread_self(), options_.thread_name.c_str()); }
 
   HttpServerOptions options_;
-  Handler handler_;
+  DeferredHandler handler_;
+  const bool has_own_threads_;
+  Load load_;
   MHD_Daemon* daemon_ = nullptr;
 };
+
+void HttpExchange::Defer() {
+  auto& exchange = static_cast<Exchange&>(*this);
+  exchange.deferred = true;
+  exchange.load->Add();
+  MHD_suspend_connection(exchange.connection);
+}
+
+void HttpExchange::Answer(HttpResponse response) {
+  auto& exchange = static_cast<Exchange&>(*this);
+  Load& load = *exchange.load;
+  exchange.answer = std::move(response);
+  MHD_resume_connection(exchange.connection);
+  load.Answered();  // last: the server may end now
+}
 
 std::optional<std::string_view> HttpRequestView::Header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
@@ -181,7 +283,15 @@ HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() = default;
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(int listening, HttpServerOptions options, Handler handler) {
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(handler));
+  auto at_once = [handler = std::move(handler)](const HttpRequestView& request, HttpExchange&) { return std::optional(handler(request)); };
+  return Start(listening, std::make_unique<Impl>(std::move(options), std::move(at_once), true));
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::StartDeferred(int listening, HttpServerOptions options, DeferredHandler handler) {
+  return Start(listening, std::make_unique<Impl>(std::move(options), std::move(handler), false));
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(int listening, std::unique_ptr<Impl> impl) {
   Result<void> started = impl->Start(listening);
   if (!started) return Failure(started.error());
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));

@@ -1,4 +1,5 @@
-// daemon/http_server.h — HTTP/1.1 on a listening socket, by libmicrohttpd: a thread per connection, so a handler may wait.
+// daemon/http_server.h — HTTP/1.1 on a listening socket, by libmicrohttpd: a thread per connection, so that a handler may wait, or one
+// thread for all of them and answers that come later.
 //
 // Limits: a body over the limit is answered with `too_large` and the connection closed; a request head over its limit with 431 or 414;
 // a connection beyond the limit is closed at once, an idle one after `idle_timeout`.
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,10 +27,12 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 // A request as it came. The views live until the handler returns.
 struct HttpRequestView {
   std::string_view method;
+  std::string_view target;
   std::string_view path;   // raw, before the "?"
   std::string_view query;  // raw, behind the "?"
   HttpHeaders headers;
   std::string_view body;
+  std::optional<std::uint32_t> uid;  // of the asking process, on a Unix socket
 
   // Case-insensitive; the first one of that name.
   std::optional<std::string_view> Header(std::string_view name) const;
@@ -41,12 +45,37 @@ struct HttpResponse {
   HttpHeaders headers;
 };
 
+// A request whose handler gave no answer yet. The server's; it lives until it is answered.
+class HttpExchange {
+ public:
+  // In the handler, before anyone else learns of the exchange: the answer comes later.
+  void Defer();
+  // Any thread, once, after Defer(). The exchange is gone afterwards.
+  void Answer(HttpResponse response);
+
+ protected:
+  HttpExchange() = default;
+  ~HttpExchange() = default;
+};
+
+// PEM texts.
+struct TlsIdentity {
+  std::string certificate;  // with those that it was signed by, if any
+  std::string key;
+
+  bool operator==(const TlsIdentity&) const = default;
+};
+
 struct HttpServerOptions {
   std::string thread_name = "outboxd-http";  // at most 15 bytes
   std::size_t body_bytes_max = 1024 * 1024;
   std::size_t head_bytes_max = 16 * 1024;
   unsigned connections_max = 32;
   std::chrono::seconds idle_timeout{30};
+  // Deferred servers alone: bytes of all bodies from their first byte to their answer; above it `overloaded` is answered.
+  std::size_t bodies_bytes_max = std::numeric_limits<std::size_t>::max();
+  HttpResponse overloaded{503, "text/plain; charset=utf-8", "Too much is under way.\n", {}};
+  std::optional<TlsIdentity> tls;
   HttpResponse too_large{413, "text/plain; charset=utf-8", "The request's body is too large.\n", {}};
   std::vector<std::uint32_t> users;  // who may ask, on a Unix socket; empty: whoever can connect
   HttpResponse forbidden{403, "text/plain; charset=utf-8", "This user may not ask here.\n", {}};
@@ -57,10 +86,17 @@ class HttpServer {
   // Called on the connection's thread, on several at once. Must not throw.
   using Handler = std::function<HttpResponse(const HttpRequestView&)>;
 
+  // Called on the server's one thread; must not wait, must not throw. nullopt: it has deferred the answer.
+  using DeferredHandler = std::function<std::optional<HttpResponse>(const HttpRequestView&, HttpExchange&)>;
+
   // Takes ownership of `listening`, a bound and listening Unix or TCP socket, also when it fails.
   static Result<std::unique_ptr<HttpServer>> Start(int listening, HttpServerOptions options, Handler handler);
 
-  // Stops listening, waits for the handlers that run and closes every connection. Never called from a handler.
+  // The same with one thread for all connections.
+  static Result<std::unique_ptr<HttpServer>> StartDeferred(int listening, HttpServerOptions options, DeferredHandler handler);
+
+  // Stops listening, waits for the handlers that run and for the answers that are deferred, and closes every connection. Never called
+  // from a handler.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -68,6 +104,7 @@ class HttpServer {
  private:
   class Impl;
   explicit HttpServer(std::unique_ptr<Impl> impl);
+  static Result<std::unique_ptr<HttpServer>> Start(int listening, std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

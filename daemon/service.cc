@@ -13,6 +13,7 @@
 #include "daemon/admin_render.h"
 #include "daemon/endpoints.h"
 #include "daemon/log.h"
+#include "daemon/loopback_certificate.h"
 #include "daemon/tcp_socket.h"
 #include "storage/outbox_reader.h"
 
@@ -20,6 +21,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kSubmissionsWaiting = 65'536;  // in front of the clerk; their bytes are bounded by limits.intake_bytes
+constexpr std::chrono::hours kCertificateInterval{1};
 constexpr Milliseconds kIntakePatience{5000};        // how long a stop waits for producers to take their replies
 
 Timestamp Now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
@@ -120,6 +122,19 @@ Result<void> Service::OpenListeners() {
   if (!producer) return Failure(producer.error());
   producers_ = std::make_unique<ProducerListener>(std::move(*producer), config_.limits, config_.ConnectionNames(), metrics_,
                                                   [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
+  return OpenTrackListeners();
+}
+
+Result<void> Service::OpenTrackListeners() {
+  if (config_.track.empty()) return {};
+  const Result<Endpoints> endpoints = MakeEndpoints(config_);
+  if (!endpoints) return Failure(endpoints.error());
+  track_endpoint_ = std::make_unique<TrackEndpoint>(*endpoints, config_.limits.line_bytes, metrics_, [this](std::unique_ptr<Submission> submission) {
+    clerk_->Submit(std::move(submission));
+  });
+  auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_), *track_endpoint_);
+  if (!listeners) return Failure(listeners.error());
+  track_listeners_.emplace(std::move(*listeners));
   return {};
 }
 
@@ -177,11 +192,25 @@ std::string Service::FatalReason() const {
   return fatal_;
 }
 
-void Service::Tick(Timestamp now) { metrics_.Tick(now); }
+void Service::Tick(Timestamp now) {
+  metrics_.Tick(now);
+  if (track_listeners_) RefreshCertificates(now);
+}
+
+void Service::RefreshCertificates(Timestamp now) {
+  const bool reread = reread_certificates_.exchange(false);
+  if (!reread && now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval) return;
+  certificates_checked_ = now;
+  if (Result<void> refreshed = track_listeners_->RefreshCertificates(now, reread); !refreshed) {
+    Log(LogLevel::kWarn, "certificates not refreshed, the old ones stay", {{"reason", refreshed.error().message}});
+  }
+}
 
 void Service::Stop() {
   if (std::exchange(stopped_, true)) return;
   stopping_ = true;
+  if (track_endpoint_) track_endpoint_->StopAccepting();
+  track_listeners_.reset();
   if (producers_) producers_->Stop(kIntakePatience);
   Milliseconds patience;
   {
@@ -195,6 +224,7 @@ void Service::Stop() {
   if (dispatcher_) dispatcher_->Stop();
   if (clerk_) clerk_->Stop();
   producers_.reset();
+  track_endpoint_.reset();
 }
 
 void Service::AwaitInFlight(Milliseconds patience) {

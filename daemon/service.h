@@ -21,6 +21,8 @@
 #include "daemon/http_server.h"
 #include "daemon/metrics.h"
 #include "daemon/producer_listener.h"
+#include "daemon/track_endpoint.h"
+#include "daemon/track_listeners.h"
 #include "daemon/unix_socket.h"
 #include "daemon/worker.h"
 
@@ -58,7 +60,9 @@ class Service final : public Control {
   explicit Service(Config config);
   Result<void> OpenOutbox();
   Result<void> OpenListeners();
+  Result<void> OpenTrackListeners() REQUIRES(config_mutex_);
   void StartThreads(Outbox outbox, Dispatcher dispatcher);
+  void RefreshCertificates(Timestamp now);
   void Send(std::vector<Transfer> transfers);
   void OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJob>>& jobs);
   void OnProbed(const std::string& connection, const ProbeReport& report);
@@ -77,6 +81,8 @@ class Service final : public Control {
   Config config_ GUARDED_BY(config_mutex_);
   const std::filesystem::path outbox_path_;
   const Timestamp started_;
+  Timestamp certificates_checked_;                // the main thread's, as the listeners are
+  std::atomic<bool> reread_certificates_{false};
   Metrics metrics_;
 
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -84,6 +90,8 @@ class Service final : public Control {
   std::unique_ptr<ClerkThread> clerk_;
   std::unique_ptr<DispatcherThread> dispatcher_;
   std::unique_ptr<ProducerListener> producers_;
+  std::unique_ptr<TrackEndpoint> track_endpoint_;
+  std::optional<TrackListeners> track_listeners_;
   std::optional<UnixListener> admin_socket_;
   std::unique_ptr<AdminApi> admin_api_;
   std::unique_ptr<HttpServer> admin_server_;

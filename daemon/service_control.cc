@@ -241,6 +241,8 @@ Result<void> Service::Reload() {
   outbox.path = outbox_path_;
   clerk_->Configure({outbox, fresh->history});
   producers_->Configure(fresh->limits, fresh->ConnectionNames());
+  if (track_endpoint_) track_endpoint_->Configure(*endpoints, fresh->limits.line_bytes);
+  reread_certificates_ = true;
   SetLogLevel(fresh->log_level);
   config_ = std::move(*fresh);
   Log(LogLevel::kInfo, "config reloaded", {{"file", config_.file.string()}});

@@ -87,7 +87,7 @@ auto All(const ConnectionConfig& value) {
   return std::tuple(region, base_url, order, rate, in_flight, connect, timeout, probe, ca_file, All(retry), All(batch));
 }
 auto All(const Config& value) {
-  const auto& [file, outbox, producer, admin, connections, retry, limits, history, metrics, workers, drain, level] = value;
+  const auto& [file, outbox, producer, admin, track, connections, retry, limits, history, metrics, workers, drain, level] = value;
   return std::tuple(All(outbox), All(producer), All(admin), All(retry), All(limits), history.keep, history.max_rows, metrics.tcp, workers,
                     drain, level);
 }
@@ -139,7 +139,8 @@ std::vector<KeyLine> KeyLines(const std::string& text) {
   for (std::string line; std::getline(stream, line);) {
     if (const std::size_t start = line.find_first_not_of(' '); start != std::string::npos && line.substr(start, 2) == "# ")
       line.erase(start, 2);
-    const std::size_t start = line.find_first_not_of(' ');
+    const bool begins_element = line.find_first_not_of(' ') != std::string::npos && line[line.find_first_not_of(' ')] == '-';
+    const std::size_t start = begins_element ? line.find_first_not_of(" -") : line.find_first_not_of(' ');
     const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", start == std::string::npos ? 0 : start);
     if (start == std::string::npos || end == std::string::npos || end == start || line[end] != ':') continue;
     lines.push_back({start, line.substr(start, end - start), line});
@@ -180,7 +181,9 @@ TEST_CASE("config: the example file holds exactly the defaults, and the producer
 
 TEST_CASE("config: the example file shows every key and no other") {
   const std::vector<std::string> known = KnownConfigKeys();
-  CHECK(KeysIn(ReadText(kExample)) == std::set<std::string>(known.begin(), known.end()));
+  const std::set<std::string> shown = KeysIn(ReadText(kExample));
+  for (const std::string& key : known) CHECK_MESSAGE(shown.contains(key), key);
+  CHECK(shown.size() == known.size());
 }
 
 TEST_CASE("config: what the example file has commented out is right as well") {
@@ -191,6 +194,11 @@ TEST_CASE("config: what the example file has commented out is right as well") {
   }
   const Config config = Good(text);
   CHECK(config.metrics.tcp == "127.0.0.1:9480");
+  REQUIRE(config.track.size() == 4);
+  CHECK(config.track[0] == TrackListenerConfig{"127.0.0.1:8480", {}, false, {}, {}});
+  CHECK(config.track[1].tls);
+  CHECK(config.track[2].key == "/etc/outboxd/key.pem");
+  CHECK(config.track[3].socket.path == "/run/outboxd/track.sock");
   CHECK(config.admin.group == "outboxd-admin");
   CHECK(config.connections.at("default").base_url == "https://proxy.example.com");
 }
@@ -441,8 +449,11 @@ TEST_CASE("config: paths, modes, groups and addresses that cannot be meant are r
       {WithConnection("listen: {producer: {users: {root: 1}}}"), "listen.producer.users: must be a single value, not a mapping"},
       {WithConnection("listen: {producer: {path: /s}, admin: {path: /s}}"),
        "listen.admin: must have another path than the producer socket"},
-      {WithConnection("listen:\n  track: [{tcp: 127.0.0.1:8480}]"),
-       "test.yaml:2: listen.track: the Track-compatible endpoint is not supported by this version"},
+      {WithConnection("listen:\n  track: [{tcp: 10.0.0.1:8480}]"), "test.yaml:2: listen.track[0].tcp: must be a loopback address and a port"},
+      {WithConnection("listen:\n  track: [{tcp: 127.0.0.1:8480}, {}]"), "test.yaml:2: listen.track[1]: give either tcp or unix"},
+      {WithConnection("listen:\n  track: [{tcp: 127.0.0.1:8480, mode: \"0660\"}]"), "listen.track[0].tcp: mode, group and users belong to Unix sockets"},
+      {WithConnection("listen:\n  track: [{unix: /run/t.sock, key: /k.pem}]"), "listen.track[0]: certificate and key go together"},
+      {WithConnection("listen:\n  track: {tcp: 127.0.0.1:8480}"), "test.yaml:2: listen.track: must be a list of mappings"},
       {WithConnection("metrics: {tcp: 0.0.0.0:9480}"), "metrics.tcp: must be a loopback address and a port"},
       {WithConnection("metrics: {tcp: 127.0.0.1}"), "metrics.tcp: must be a loopback address and a port"},
       {WithConnection("metrics: {tcp: 127.0.0.1.5:80}"), "metrics.tcp: must be a loopback address and a port"},

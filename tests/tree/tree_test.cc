@@ -112,7 +112,7 @@ bool MayInclude(const std::string& folder, const std::string& header) {
   if (target == folder || folder == "tests") return true;
   if (target == "core") return true;
   if (folder == "daemon") return target == "storage";
-  if (folder == "ctl") return header == "daemon/config.h" || header == "daemon/system_user.h";
+  if (folder == "ctl") return header == "daemon/config.h" || header == "daemon/system_user.h" || header == "daemon/loopback_certificate.h";
   return false;
 }
 
@@ -141,6 +141,7 @@ constexpr Home kHomes[] = {
     {"rapidjson/", "core/.*\\.cc"},
     {"yaml-cpp/", "daemon/config\\.cc"},
     {"microhttpd.h", "daemon/http_server\\.cc"},
+    {"gnutls/", "daemon/loopback_certificate\\.cc"},
     {"asio", "daemon/producer_.*|daemon/service.*\\.cc|daemon/main\\.cc"},
     {"boost/", ""},
     {"spdlog/", "daemon/log\\.cc|ctl/.*"},

@@ -1,0 +1,481 @@
+#include "core/track_call.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "core/job_members.h"
+#include "core/limits.h"
+#include "core/splice.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::string_view kWhiteSpace = " \t\r\n";
+constexpr std::array<std::string_view, 5> kPersonIdentifiers = {"id", "email", "phone", "cio_id", "anonymous_id"};
+
+struct EntityAction {
+  std::string_view name;
+  JobType type;
+};
+// What has no job type of its own is raw.
+constexpr std::array kPersonActions = {
+    EntityAction{"identify", JobType::kIdentify},
+    EntityAction{"delete", JobType::kDestroy},
+    EntityAction{"event", JobType::kTrack},
+    EntityAction{"page", JobType::kPageview},
+    EntityAction{"screen", JobType::kTrack},
+    EntityAction{"add_relationships", JobType::kRaw},
+    EntityAction{"delete_relationships", JobType::kRaw},
+    EntityAction{"add_device", JobType::kAddDevice},
+    EntityAction{"delete_device", JobType::kDeleteDevice},
+    EntityAction{"merge", JobType::kMerge},
+    EntityAction{"suppress", JobType::kSuppress},
+    EntityAction{"unsuppress", JobType::kUnsuppress},
+};
+constexpr std::array<std::string_view, 5> kObjectActions = {"identify", "identify_anonymous", "delete", "add_relationships",
+                                                            "delete_relationships"};
+
+Failure Bad(std::string message, std::string field = {}) {
+  return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
+}
+Failure Needs(std::string_view field) {
+  return Bad("is required", std::string(field));
+}
+
+// One JSON object (or null, or nothing: no members) and what stands in it.
+class Body {
+ public:
+  static Result<Body> Read(std::string_view text) {
+    Body body;
+    body.text_ = text;
+    if (text.empty()) return body;
+    const Result<ValueKind> kind = ScanMembers(body.text_, body.members_);
+    if (kind && *kind == ValueKind::kObject) return body;
+    if (!kind && kind.error().kind == ErrorKind::kInvalid) return Bad("is no valid JSON: " + kind.error().message);
+    if (IsNull(text)) return body;
+    return Bad("must be a JSON object");
+  }
+
+  static bool IsNull(std::string_view text) {
+    const std::size_t first = text.find_first_not_of(kWhiteSpace);
+    return first != std::string_view::npos && text.substr(first, text.find_last_not_of(kWhiteSpace) + 1 - first) == "null";
+  }
+
+  const Member* Find(std::string_view key) const {
+    const auto found = std::find_if(members_.begin(), members_.end(), [key](const Member& member) { return member.key == key; });
+    return found == members_.end() ? nullptr : &*found;
+  }
+  const std::vector<Member>& members() const { return members_; }
+  std::string_view Raw(const Member& member) const { return std::string_view(text_).substr(member.raw.offset, member.raw.length); }
+  Result<Body> Inside(std::string_view key) const {
+    const Member* member = Find(key);
+    if (member == nullptr || member->kind == ValueKind::kNull) return Needs(key);
+    if (member->kind != ValueKind::kObject) return Bad("must be an object", std::string(key));
+    return Read(Raw(*member));
+  }
+  // Empty: absent, null or no text.
+  std::string_view Text(std::string_view key) const {
+    const Member* member = Find(key);
+    return member != nullptr && member->kind == ValueKind::kString ? std::string_view(member->text) : std::string_view();
+  }
+
+ private:
+  std::string text_;
+  std::vector<Member> members_;
+};
+
+Result<void> CheckCustomer(const std::string& customer, std::string field) {
+  if (customer.empty()) return Needs(field);
+  if (customer.size() > limits::kCustomerIdBytes) {
+    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes) + " bytes", std::move(field));
+  }
+  std::string json = "[";
+  AppendJsonString(json, customer);
+  json += ']';
+  std::vector<Member> ignored;
+  const bool is_text = customer.find('\0') == std::string::npos && ScanMembers(json, ignored).has_value();
+  if (!is_text) return Bad("must be UTF-8 text", std::move(field));
+  return {};
+}
+
+// A string, or a number as its text.
+Result<std::string> ReadIdentifier(const Body& body, const Member& member, const std::string& field) {
+  std::string value;
+  if (member.kind == ValueKind::kString) value = member.text;
+  if (member.kind == ValueKind::kNumber) value = body.Raw(member);
+  if (Result<void> checked = CheckCustomer(value, field); !checked) return Failure(checked.error());
+  return value;
+}
+
+// The name of a person's lane, the same whichever request names the person: as it would stand in a v1 path.
+Result<std::string> ReadPerson(const Body& body, std::string_view key) {
+  const Result<Body> person = body.Inside(key);
+  if (!person) return Failure(person.error());
+  const Member* found = nullptr;
+  for (const Member& member : person->members()) {
+    if (std::find(kPersonIdentifiers.begin(), kPersonIdentifiers.end(), member.key) == kPersonIdentifiers.end()) continue;
+    if (found != nullptr) return Bad("must hold one identifier", std::string(key));
+    found = &member;
+  }
+  if (found == nullptr) return Bad("must hold one of id, email, phone, cio_id", std::string(key));
+  Result<std::string> value = ReadIdentifier(*person, *found, std::string(key) + "." + found->key);
+  if (!value || found->key != "cio_id") return value;
+  return "cio_" + *value;
+}
+
+Result<void> ReadMerge(const Body& body, Job& job) {
+  const Result<std::string> primary = ReadPerson(body, "primary");
+  if (!primary) return Failure(primary.error());
+  const Result<std::string> secondary = ReadPerson(body, "secondary");
+  if (!secondary) return Failure(secondary.error());
+  job.customer = *primary;
+  job.more_customers.push_back(*secondary);
+  return {};
+}
+
+// The stamps that are not needed, and the stretches of the line that a stamp replaces.
+void ReadStamps(const Body& body, TrackCall::Stamps stamps, std::string_view time_member, Job& job) {
+  TrackCall& call = *job.call;
+  call.stamps = stamps;
+  call.time_member = time_member;
+  const auto read = [&](std::string_view key, bool& has, Slice& empty) {
+    const Member* member = body.Find(key);
+    if (member == nullptr) return;
+    const bool is_empty = member->kind == ValueKind::kNull || (member->kind == ValueKind::kString && member->text.empty());
+    has = !is_empty;
+    if (is_empty) empty = {job.body.offset + member->raw.offset, member->raw.length};
+  };
+  read(time_member, call.has_time, call.empty_time);
+  if (stamps == TrackCall::Stamps::kIdAndTime) read("id", call.has_id, call.empty_id);
+}
+
+Result<void> ReadEventName(const Body& body, Job& job) {
+  job.name = body.Text("name");
+  if (job.name.empty()) return Needs("name");
+  const std::size_t bytes_max = job.type == JobType::kPageview ? limits::kUrlBytes : limits::kEventNameBytes;
+  if (job.name.size() > bytes_max) return Bad("is longer than " + std::to_string(bytes_max) + " bytes", "name");
+  return {};
+}
+
+Result<void> ReadEvent(const Body& body, Job& job) {
+  if (Result<void> name = ReadEventName(body, job); !name) return name;
+  const Member* data = body.Find("data");
+  if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull) return Bad("must be an object", "data");
+  if (data != nullptr && data->raw.length > limits::kEventDataBytes) {
+    return Bad("is longer than " + std::to_string(limits::kEventDataBytes) + " bytes", "data");
+  }
+  ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
+  return {};
+}
+
+// Without an anonymous_id it invites somebody, and belongs to no lane.
+Result<void> ReadAnonymousEvent(const Body& body, Job& job) {
+  job.customer = body.Text("anonymous_id");
+  job.anonymous = !job.customer.empty();
+  if (job.anonymous) {
+    if (Result<void> checked = CheckCustomer(job.customer, "anonymous_id"); !checked) return checked;
+  }
+  return ReadEvent(body, job);
+}
+
+Result<void> ReadIdentify(const Body& body, Job& job) {
+  if (Result<void> attributes = members::CheckAttributes(body.members()); !attributes) return attributes;
+  ReadStamps(body, TrackCall::Stamps::kTime, "_timestamp", job);
+  return {};
+}
+
+Result<void> ReadDevice(const Body& body) {
+  const Result<Body> device = body.Inside("device");
+  if (!device) return Failure(device.error());
+  for (const std::string_view key : {"id", "platform"}) {
+    if (device->Text(key).empty()) return Needs("device." + std::string(key));
+  }
+  return {};
+}
+
+Result<void> ReadForm(const Body& body, Job& job) {
+  const Result<Body> data = body.Inside("data");
+  if (!data) return Failure(data.error());
+  const std::string_view id = data->Text("id");
+  const std::string_view email = data->Text("email");
+  if (id.empty() == email.empty()) return Bad("needs exactly one of id and email", "data");
+  job.customer = id.empty() ? email : id;
+  return CheckCustomer(job.customer, id.empty() ? "data.email" : "data.id");
+}
+
+Result<void> ReadSegment(const Body& body, Job& job) {
+  const Member* ids = body.Find("ids");
+  if (ids == nullptr || ids->kind != ValueKind::kArray) return Bad("must be an array", "ids");
+  std::vector<Member> elements;
+  const std::string array(body.Raw(*ids));
+  static_cast<void>(ScanMembers(array, elements));  // the body as a whole was scanned: a part of it is valid JSON
+  if (elements.empty() || elements.size() > limits::kSegmentIds)
+    return Bad("must hold 1 to " + std::to_string(limits::kSegmentIds) + " ids", "ids");
+  const bool is_cio_id = job.call->target.find("id_type=cio_id") != std::string::npos;
+  for (const Member& element : elements) {
+    std::string id = element.kind == ValueKind::kString ? element.text : array.substr(element.raw.offset, element.raw.length);
+    if (Result<void> checked = CheckCustomer(id, "ids"); !checked) return checked;
+    job.more_customers.push_back(is_cio_id ? "cio_" + id : std::move(id));
+  }
+  return {};
+}
+
+Result<void> NeedTexts(const Body& body, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    if (body.Text(key).empty()) return Needs(key);
+  }
+  return {};
+}
+
+Result<JobType> TypeOfEntity(const Body& body) {
+  const std::string_view type = body.Text("type");
+  const std::string_view action = body.Text("action");
+  if (type.empty()) return Needs("type");
+  if (action.empty()) return Needs("action");
+  if (type == "person") {
+    const auto known =
+        std::find_if(kPersonActions.begin(), kPersonActions.end(), [action](const EntityAction& row) { return row.name == action; });
+    if (known != kPersonActions.end()) return known->type;
+  } else if (type == "object") {
+    if (std::find(kObjectActions.begin(), kObjectActions.end(), action) != kObjectActions.end()) return JobType::kRaw;
+  } else if (type == "delivery") {
+    if (action == "event") return JobType::kMetric;
+  } else {
+    return Bad("must be person, object or delivery", "type");
+  }
+  return Bad("is no action of a " + std::string(type), "action");
+}
+
+// An object's requests keep their order among themselves.
+Result<void> ReadObjectIdentifiers(const Body& body, Job& job) {
+  const Result<Body> identifiers = body.Inside("identifiers");
+  if (!identifiers) return Failure(identifiers.error());
+  std::string name = "object";
+  for (const Member& member : identifiers->members()) {
+    const Result<std::string> value = ReadIdentifier(*identifiers, member, "identifiers." + member.key);
+    if (!value) return Failure(value.error());
+    name += "/" + *value;
+  }
+  if (identifiers->members().empty()) return Needs("identifiers");
+  if (name.size() <= limits::kCustomerIdBytes) job.customer = std::move(name);
+  return {};
+}
+
+Result<void> ReadEntity(const Body& body, Job& job) {
+  if (job.body.length > limits::kBatchItemBytes) return Bad("is longer than " + std::to_string(limits::kBatchItemBytes) + " bytes");
+  const std::string_view type = body.Text("type");
+  if (type == "delivery") return {};
+  if (type == "object") return ReadObjectIdentifiers(body, job);
+  if (job.type == JobType::kMerge) return ReadMerge(body, job);
+  const Result<std::string> person = ReadPerson(body, "identifiers");
+  if (!person) return Failure(person.error());
+  job.customer = *person;
+  if (job.type == JobType::kIdentify) ReadStamps(body, TrackCall::Stamps::kTime, "timestamp", job);
+  if (job.type != JobType::kTrack && job.type != JobType::kPageview) return {};
+  if (Result<void> name = ReadEventName(body, job); !name) return name;
+  ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
+  return {};
+}
+
+Result<void> ReadByOperation(TrackOperation operation, const Body& body, Job& job) {
+  switch (operation) {
+    case TrackOperation::kIdentify:
+      return ReadIdentify(body, job);
+    case TrackOperation::kEvent:
+      return ReadEvent(body, job);
+    case TrackOperation::kAnonymousEvent:
+      return ReadAnonymousEvent(body, job);
+    case TrackOperation::kAddDevice:
+      return ReadDevice(body);
+    case TrackOperation::kMerge:
+      return ReadMerge(body, job);
+    case TrackOperation::kForm:
+      return ReadForm(body, job);
+    case TrackOperation::kAddToSegment:
+    case TrackOperation::kRemoveFromSegment:
+      return ReadSegment(body, job);
+    case TrackOperation::kMetric:
+      return NeedTexts(body, {"delivery_id", "metric"});
+    case TrackOperation::kPushMetric:
+      return NeedTexts(body, {"delivery_id", "event"});
+    case TrackOperation::kEntity:
+      return ReadEntity(body, job);
+    case TrackOperation::kDestroy:
+    case TrackOperation::kSuppress:
+    case TrackOperation::kUnsuppress:
+    case TrackOperation::kDeleteDevice:
+    case TrackOperation::kUnsubscribe:
+    case TrackOperation::kRegion:
+    case TrackOperation::kBatch:
+      break;
+  }
+  return {};
+}
+
+Result<JobType> TypeOf(TrackOperation operation, const Body& body) {
+  switch (operation) {
+    case TrackOperation::kIdentify:
+      return JobType::kIdentify;
+    case TrackOperation::kDestroy:
+      return JobType::kDestroy;
+    case TrackOperation::kSuppress:
+      return JobType::kSuppress;
+    case TrackOperation::kUnsuppress:
+      return JobType::kUnsuppress;
+    case TrackOperation::kAddDevice:
+      return JobType::kAddDevice;
+    case TrackOperation::kDeleteDevice:
+      return JobType::kDeleteDevice;
+    case TrackOperation::kEvent:
+    case TrackOperation::kAnonymousEvent:
+      return body.Text("type") == "page" ? JobType::kPageview : JobType::kTrack;
+    case TrackOperation::kMerge:
+      return JobType::kMerge;
+    case TrackOperation::kForm:
+      return JobType::kForm;
+    case TrackOperation::kAddToSegment:
+      return JobType::kAddToSegment;
+    case TrackOperation::kRemoveFromSegment:
+      return JobType::kRemoveFromSegment;
+    case TrackOperation::kMetric:
+    case TrackOperation::kPushMetric:
+      return JobType::kMetric;
+    case TrackOperation::kUnsubscribe:
+      return JobType::kRaw;
+    case TrackOperation::kEntity:
+      return TypeOfEntity(body);
+    case TrackOperation::kRegion:
+    case TrackOperation::kBatch:
+      break;
+  }
+  return Bad("is no request that one job can carry");
+}
+
+std::string_view PathOf(std::string_view target) {
+  return target.substr(0, target.find('?'));
+}
+
+// The bytes between ":" and "}", white space included.
+Slice WidenOverWhiteSpace(const std::string& line, Slice slice) {
+  const auto is_space = [&line](std::size_t at) { return kWhiteSpace.find(line[at]) != std::string_view::npos; };
+  std::size_t begin = slice.offset;
+  std::size_t end = std::size_t{slice.offset} + slice.length;
+  while (begin > 0 && is_space(begin - 1)) --begin;
+  while (end < line.size() && is_space(end)) ++end;
+  return {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - begin)};
+}
+
+}  // namespace
+
+Result<void> ReadTrackCall(const Member& member, Job& job) {
+  if (member.kind != ValueKind::kObject) return Bad("must be an object");
+  auto call = std::make_unique<TrackCall>();
+  std::vector<Member> parts;
+  const std::string object(job.Text(member.raw));
+  static_cast<void>(ScanMembers(object, parts));  // the line as a whole was scanned: a part of it is valid JSON
+  for (const Member& part : parts) {
+    if (part.key == "body") {
+      job.body = WidenOverWhiteSpace(job.line, {member.raw.offset + part.raw.offset, part.raw.length});
+    } else if (part.kind == ValueKind::kString && part.key == "method") {
+      call->method = part.text;
+    } else if (part.kind == ValueKind::kString && part.key == "target") {
+      call->target = part.text;
+    } else {
+      return Bad("must be \"method\" and \"target\", both text, and \"body\"", part.key);
+    }
+  }
+  if (call->target.size() > limits::kRawPathBytes)
+    return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes", "target");
+  const auto is_printable = [](char byte) { return byte > ' ' && byte < 0x7f && byte != '#'; };
+  if (!std::all_of(call->target.begin(), call->target.end(), is_printable))
+    return Bad("must be a target of HTTP, percent-encoded", "target");
+  job.call = std::move(call);
+  return {};
+}
+
+Result<void> CheckTrackCall(Job& job) {
+  TrackCall& call = *job.call;
+  const Result<TrackRoute> route = FindTrackRoute(call.method, PathOf(call.target));
+  if (!route) return Bad(route.error().message);
+  const Result<Body> body = Body::Read(job.Text(job.body));
+  if (!body) return Failure(body.error());
+  const Result<JobType> type = TypeOf(route->operation, *body);
+  if (!type) return Failure(type.error());
+  if (*type != job.type) return Bad("is a request of type " + std::string(JobTypeName(*type)));
+  call.is_entity = route->operation == TrackOperation::kEntity;
+  if (!route->customer.empty()) {
+    job.customer = PercentDecode(route->customer);
+    if (Result<void> checked = CheckCustomer(job.customer, "id"); !checked) return checked;
+  }
+  return ReadByOperation(route->operation, *body, job);
+}
+
+Result<JobType> TypeOfTrackCall(const TrackRoute& route, std::string_view body) {
+  const bool depends = route.operation == TrackOperation::kEntity || route.operation == TrackOperation::kEvent ||
+                       route.operation == TrackOperation::kAnonymousEvent;
+  const Result<Body> read = Body::Read(depends ? body : std::string_view());
+  if (!read) return Failure(read.error());
+  return TypeOf(route.operation, *read);
+}
+
+std::string MakeTrackCallLine(JobType type, std::string_view connection, std::string_view method, std::string_view target,
+                              std::string_view body) {
+  std::string line;
+  line.reserve(body.size() + target.size() + connection.size() + 96);
+  line.append(R"({"type":")").append(JobTypeName(type)).append(R"(","connection":)");
+  AppendJsonString(line, connection);
+  line.append(R"(,"request":{"method":")").append(method).append(R"(","target":)");
+  AppendJsonString(line, target);
+  if (!body.empty()) line.append(R"(,"body":)").append(body);
+  line += "}}";
+  return line;
+}
+
+void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {
+  const TrackCall& call = *job.call;
+  std::string_view body = job.Text(job.body);
+  if (call.stamps == TrackCall::Stamps::kNone) {
+    out += body;
+    return;
+  }
+  if (body.empty() || Body::IsNull(body)) body = "{}";  // of an identify: events need a name
+  const std::size_t open = body.find('{') + 1;
+  const bool is_empty = body[body.find_first_not_of(kWhiteSpace, open)] == '}';
+  out += body.substr(0, open);
+  std::string_view separator = is_empty ? "" : ",";
+  if (call.stamps == TrackCall::Stamps::kIdAndTime && !call.has_id && call.empty_id.empty()) {
+    out += "\"id\":";
+    AppendEventId(out, job, stamp);
+    out += separator;
+  }
+  if (!call.has_time && call.empty_time.empty()) {
+    out.append("\"").append(call.time_member).append("\":");
+    AppendTimestamp(out, job, stamp);
+    out += separator;
+  }
+  std::size_t copied = open;
+  const auto replace = [&](Slice empty, auto append) {
+    if (empty.empty()) return;
+    const std::size_t begin = empty.offset - job.body.offset;
+    out += body.substr(copied, begin - copied);
+    append(out, job, stamp);
+    copied = begin + empty.length;
+  };
+  const bool id_first = call.empty_id.offset < call.empty_time.offset;
+  if (id_first) replace(call.empty_id, AppendEventId);
+  replace(call.empty_time, AppendTimestamp);
+  if (!id_first) replace(call.empty_id, AppendEventId);
+  out += body.substr(copied);
+}
+
+HttpRequest BuildTrackCall(const Job& job, const Stamp& stamp) {
+  HttpRequest request;
+  request.method = job.call->method;
+  request.target = job.call->target;
+  AppendTrackCallBody(request.body, job, stamp);
+  if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+  return request;
+}
+
+}  // namespace outboxd

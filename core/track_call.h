@@ -1,0 +1,37 @@
+// core/track_call.h — a request of the Track API, as a library of Customer.io sends it, as a job.
+//
+// The job line carries it whole: {"type":"track","connection":"default","request":{"method":"POST","target":"/api/v1/…","body":{…}}}.
+// Type, customer and lanes follow from the request; what goes out is the request again, its bytes as they came, with the stamps that a
+// late or repeated delivery needs put in where its sender gave none: `id` and `timestamp` of events, `_timestamp` of identifies.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/job.h"
+#include "core/object_scan.h"
+#include "core/request.h"
+#include "core/result.h"
+#include "core/track_route.h"
+
+namespace outboxd {
+
+// Member `request` of a job line: fills in job.call and Job::body. kInvalid; `field` is the path below `request`.
+Result<void> ReadTrackCall(const Member& member, Job& job);
+
+// Fills in what follows from the call and checks what the Track API asks for (kInvalid; `field` below `body`, empty: the request as a
+// whole). Also that job.type is the type that follows.
+Result<void> CheckTrackCall(Job& job);
+
+// The type of the job that a request becomes. `body`: its JSON, of entities alone. kInvalid for an entity of no known shape.
+Result<JobType> TypeOfTrackCall(const TrackRoute& route, std::string_view body);
+
+// The job line of a request. `body` is valid JSON or empty, `target` printable ASCII.
+std::string MakeTrackCallLine(JobType type, std::string_view connection, std::string_view method, std::string_view target,
+                              std::string_view body);
+
+// The body with its stamps.
+void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp);
+HttpRequest BuildTrackCall(const Job& job, const Stamp& stamp);
+
+}  // namespace outboxd

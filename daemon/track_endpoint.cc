@@ -1,0 +1,296 @@
+#include "daemon/track_endpoint.h"
+
+#include <strings.h>
+
+#include <algorithm>
+
+#include "core/ascii.h"
+#include "core/job_line.h"
+#include "core/json.h"
+#include "core/limits.h"
+#include "core/object_scan.h"
+#include "core/request.h"
+#include "core/track_call.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kWhatThisIs =
+    "outboxd: a durable outbox in front of Customer.io's Track API; point a Customer.io library here\n";
+constexpr std::string_view kDefaultConnection = "default";
+// In the header of an answer, which clients bound: Node.js takes 16 kB of headers.
+constexpr std::size_t kJobIdsShown = 256;
+
+HttpResponse JsonAnswer(unsigned status, std::string body) {
+  return {status, std::string(kJson), std::move(body), {}};
+}
+
+// {"meta":{"error":…}}: the first version's shape.
+std::string MetaError(std::string_view message) {
+  return JsonWriter().Object().Key("meta").Object().Key("error").String(message).EndObject().EndObject().Text();
+}
+
+struct EntityError {
+  std::optional<std::size_t> batch_index;
+  std::string reason, field, message;
+};
+
+// {"errors":[…]}: the second version's.
+std::string EntityErrors(const std::vector<EntityError>& errors) {
+  JsonWriter writer;
+  writer.Object().Key("errors").Array();
+  for (const EntityError& error : errors) {
+    writer.Object();
+    if (error.batch_index) writer.Key("batch_index").Int(static_cast<std::int64_t>(*error.batch_index));
+    writer.Key("reason").String(error.reason).Key("field").String(error.field).Key("message").String(error.message).EndObject();
+  }
+  return writer.EndArray().EndObject().Text();
+}
+
+std::string_view ReasonOf(const Error& error) {
+  return error.message == "is required" ? "required" : "invalid";
+}
+
+// As the sender knows it: what the line has around the body is ours.
+std::string FieldOfSender(std::string_view field) {
+  constexpr std::string_view kBody = "request.body.";
+  if (field.starts_with(kBody)) return std::string(field.substr(kBody.size()));
+  return field == "request" ? std::string() : std::string(field);
+}
+
+std::string Sentence(const Error& error) {
+  return error.field.empty() ? "the request " + error.message : error.field + " " + error.message;
+}
+
+// Takes the same time wherever the two differ.
+bool SameSecret(std::string_view given, std::string_view secret) {
+  unsigned difference = given.size() == secret.size() ? 0 : 1;
+  for (std::size_t i = 0; i < secret.size(); ++i) {
+    const char byte = given.empty() ? '\0' : given[i % given.size()];
+    difference |= static_cast<unsigned>(Byte(byte) ^ Byte(secret[i]));
+  }
+  return difference == 0;
+}
+
+std::optional<std::string> BasicCredentials(const HttpRequestView& request) {
+  constexpr std::string_view kBasic = "Basic ";
+  const std::optional<std::string_view> header = request.Header("Authorization");
+  if (!header || header->size() < kBasic.size() || strncasecmp(header->data(), kBasic.data(), kBasic.size()) != 0) return std::nullopt;
+  std::string_view token = header->substr(kBasic.size());
+  while (token.starts_with(' ')) token.remove_prefix(1);
+  while (token.ends_with(' ')) token.remove_suffix(1);
+  return Base64Decode(token);
+}
+
+// What no request line may hold is encoded; everything else stays as it came.
+std::string CleanTarget(std::string_view target) {
+  std::string clean;
+  clean.reserve(target.size());
+  for (const char byte : target) {
+    if (byte > ' ' && byte < 0x7f && byte != '#') {
+      clean += byte;
+    } else {
+      clean.append("%").append(1, kHexDigits[Byte(byte) >> 4]).append(1, kHexDigits[Byte(byte) & 15]);
+    }
+  }
+  return clean;
+}
+
+// The job of one request or of one item of a batch.
+Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_view connection, std::string_view method,
+                                           std::string_view target, std::string_view body, std::size_t line_bytes_max) {
+  const Result<JobType> type = TypeOfTrackCall(route, body);
+  if (!type) return Failure(type.error());
+  std::string line = MakeTrackCallLine(*type, connection, method, target, body);
+  if (line.size() > line_bytes_max) return Fail(ErrorKind::kFull, "is too large for one job (limits.line_bytes)");
+  auto job = ParseJobLine(std::move(line));
+  if (!job) {
+    LineError& error = job.error();
+    std::string message = error.code == LineErrorCode::kInvalidJson ? "is no valid JSON" : std::move(error.message);
+    return Fail(ErrorKind::kInvalid, std::move(message), FieldOfSender(error.field));
+  }
+  auto queued = std::make_unique<QueuedJob>();
+  queued->job = std::move(*job);
+  return queued;
+}
+
+// A body is put into a line as it is, so it must be one JSON text by itself: nothing in it may end the line's object early.
+Result<void> CheckBody(std::string_view body) {
+  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return {};
+  std::vector<Member> members;
+  const Result<ValueKind> kind = ScanMembers(std::string(body), members, limits::kJsonDepth - 2);
+  if (!kind && kind.error().kind == ErrorKind::kInvalid) return Fail(ErrorKind::kInvalid, "is no valid JSON: " + kind.error().message);
+  return {};
+}
+
+}  // namespace
+
+struct TrackEndpoint::Pending final : Submission {
+  using Submission::Submission;
+  HttpExchange* exchange = nullptr;
+  std::optional<HttpResponse> partial;  // some items of the batch were bad
+};
+
+TrackEndpoint::TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_max, Metrics& metrics, Submit submit)
+    : metrics_(metrics), submit_(std::move(submit)), settings_(MakeSettings(endpoints, line_bytes_max)) {}
+
+std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::MakeSettings(const Endpoints& endpoints, std::size_t line_bytes_max) {
+  auto settings = std::make_shared<Settings>();
+  settings->line_bytes_max = line_bytes_max;
+  for (const auto& [name, endpoint] : endpoints) {
+    ConnectionConfig by_region = endpoint->config;
+    by_region.base_url.clear();
+    settings->accounts.push_back({name, endpoint->credentials.site_id + ":" + endpoint->credentials.api_key,
+                                  std::string(RegionName(endpoint->config.region)), by_region.BaseUrl(std::nullopt)});
+  }
+  return settings;
+}
+
+void TrackEndpoint::Configure(const Endpoints& endpoints, std::size_t line_bytes_max) {
+  MutexLock lock(mutex_);
+  settings_ = MakeSettings(endpoints, line_bytes_max);
+}
+
+HttpResponse TrackEndpoint::TooLarge() {
+  return JsonAnswer(413, MetaError("the request is larger than this outbox takes (limits.line_bytes)"));
+}
+HttpResponse TrackEndpoint::Forbidden() {
+  return JsonAnswer(403, MetaError("this user may not produce here (listen.track, users)"));
+}
+HttpResponse TrackEndpoint::Overloaded() {
+  HttpResponse answer = JsonAnswer(503, MetaError("too much is under way; try again"));
+  answer.headers.emplace_back("Retry-After", "1");
+  return answer;
+}
+
+HttpResponse TrackEndpoint::Unavailable(const Error& error) const {
+  const bool is_full = error.kind == ErrorKind::kFull;
+  const std::string_view code = is_full ? "spool_full" : error.kind == ErrorKind::kBusy ? "busy" : "internal";
+  metrics_.Refused(code, 1);
+  HttpResponse answer = JsonAnswer(503, MetaError(error.message));
+  answer.headers.emplace_back("Retry-After", is_full ? "5" : "1");
+  return answer;
+}
+
+HttpResponse TrackEndpoint::Refuse(unsigned status, std::string_view code, const TrackRoute& route, const Error& error) const {
+  metrics_.Refused(code, 1);
+  if (!IsSecondVersion(route.operation)) return JsonAnswer(status, MetaError(Sentence(error)));
+  return JsonAnswer(status, EntityErrors({{std::nullopt, std::string(ReasonOf(error)), error.field, Sentence(error)}}));
+}
+
+std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange) {
+  if (request.path == "/" && request.method == "GET") return HttpResponse{200, "text/plain; charset=utf-8", std::string(kWhatThisIs), {}};
+  const Result<TrackRoute> route = FindTrackRoute(request.method, request.path);
+  if (!route) {
+    HttpResponse answer = JsonAnswer(route.error().kind == ErrorKind::kConflict ? 405 : 404, MetaError(route.error().message));
+    if (answer.status == 405) answer.headers.emplace_back("Allow", route.error().field);
+    return answer;
+  }
+  std::shared_ptr<const Settings> settings;
+  {
+    MutexLock lock(mutex_);
+    settings = settings_;
+  }
+  const Account* account = nullptr;
+  if (const std::optional<std::string> given = BasicCredentials(request)) {
+    for (const Account& candidate : settings->accounts) {
+      if (SameSecret(*given, candidate.credentials) && account == nullptr) account = &candidate;
+    }
+  } else if (IsOpenToAll(route->operation) && !request.Header("Authorization")) {
+    for (const Account& candidate : settings->accounts) {
+      if (settings->accounts.size() == 1 || candidate.name == kDefaultConnection) account = &candidate;
+    }
+  }
+  if (account == nullptr) {
+    metrics_.Refused("unknown_connection", 1);
+    return JsonAnswer(401, MetaError("Unauthorized"));
+  }
+  if (route->operation == TrackOperation::kRegion) {
+    return JsonAnswer(200, JsonWriter().Object().Key("url").String(account->base_url).Key("region").String(account->region).EndObject().Text());
+  }
+  if (stopping_) return Unavailable({ErrorKind::kBusy, "outboxd is stopping", {}});
+  if (Result<void> checked = CheckBody(request.body); !checked) return Refuse(400, "invalid_json", *route, checked.error());
+  return route->operation == TrackOperation::kBatch ? TakeBatch(request, *route, *settings, *account, exchange)
+                                                    : TakeOne(request, *route, *settings, *account, exchange);
+}
+
+std::optional<HttpResponse> TrackEndpoint::TakeOne(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
+                                                   const Account& account, HttpExchange& exchange) {
+  const bool is_blank = request.body.find_first_not_of(" \t\r\n") == std::string_view::npos;
+  auto job = MakeJob(route, account.name, request.method, CleanTarget(request.target), is_blank ? std::string_view() : request.body,
+                     settings.line_bytes_max);
+  if (!job && job.error().kind == ErrorKind::kFull) return Refuse(413, "too_large", route, job.error());
+  if (!job) return Refuse(400, "invalid_job", route, job.error());
+  (*job)->uid = request.uid;
+  auto pending = std::make_unique<Pending>(*this);
+  pending->jobs.push_back(std::move(*job));
+  Hand(std::move(pending), exchange);
+  return std::nullopt;
+}
+
+// Each item is a job by itself. The good ones are kept, all of them or, without room, none: a library would send the batch again.
+std::optional<HttpResponse> TrackEndpoint::TakeBatch(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
+                                                     const Account& account, HttpExchange& exchange) {
+  const auto bad = [&](std::string message, std::string field) {
+    return Refuse(400, "invalid_job", route, Error{ErrorKind::kInvalid, std::move(message), std::move(field)});
+  };
+  if (request.body.size() > limits::kBatchBytes) return TooLarge();
+  const std::string body(request.body);
+  std::vector<Member> members;
+  const Result<ValueKind> kind = ScanMembers(body, members);
+  const auto batch = std::find_if(members.begin(), members.end(), [](const Member& member) { return member.key == "batch"; });
+  if (!kind || batch == members.end() || batch->kind != ValueKind::kArray) return bad("must be an array", "batch");
+  const std::string array = body.substr(batch->raw.offset, batch->raw.length);
+  std::vector<Member> items;
+  static_cast<void>(ScanMembers(array, items));  // the body as a whole was scanned: a part of it is valid JSON
+  if (items.empty()) return bad("is required", "batch");
+  if (items.size() > limits::kTrackBatchItems) return bad("has more than " + std::to_string(limits::kTrackBatchItems) + " items", "batch");
+  const TrackRoute entity{TrackOperation::kEntity, {}, {}};
+  auto pending = std::make_unique<Pending>(*this);
+  pending->all_or_none = true;
+  std::vector<EntityError> errors;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const std::string_view item = std::string_view(array).substr(items[i].raw.offset, items[i].raw.length);
+    auto job = MakeJob(entity, account.name, "POST", "/api/v2/entity", item, settings.line_bytes_max);
+    if (job) {
+      (*job)->uid = request.uid;
+      pending->jobs.push_back(std::move(*job));
+    } else {
+      errors.push_back({i, std::string(ReasonOf(job.error())), job.error().field, Sentence(job.error())});
+    }
+  }
+  if (!errors.empty()) {
+    metrics_.Refused("invalid_job", errors.size());
+    pending->partial = JsonAnswer(207, EntityErrors(errors));
+    if (pending->jobs.empty()) return std::move(pending->partial);
+  }
+  Hand(std::move(pending), exchange);
+  return std::nullopt;
+}
+
+void TrackEndpoint::Hand(std::unique_ptr<Pending> pending, HttpExchange& exchange) {
+  pending->exchange = &exchange;
+  exchange.Defer();
+  submit_(std::move(pending));
+}
+
+void TrackEndpoint::OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) {
+  for (const std::unique_ptr<Submission>& submission : submissions) {
+    auto& pending = static_cast<Pending&>(*submission);
+    if (pending.refused) {
+      pending.exchange->Answer(Unavailable(*pending.refused));
+      continue;
+    }
+    HttpResponse answer = pending.partial ? std::move(*pending.partial) : JsonAnswer(200, "{}");
+    std::string ids;
+    for (std::size_t i = 0; i < std::min(pending.ids.size(), kJobIdsShown); ++i) {
+      if (i > 0) ids += ',';
+      ids += pending.ids[i].ToText();
+    }
+    answer.headers.emplace_back("X-Outbox-Job", std::move(ids));
+    pending.exchange->Answer(std::move(answer));
+  }
+}
+
+}  // namespace outboxd

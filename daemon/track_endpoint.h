@@ -1,0 +1,76 @@
+// daemon/track_endpoint.h — the Track-compatible endpoint: a request as Customer.io's own libraries send it → jobs → the API's answer
+// (docs/libraries.md).
+//
+// The credentials of a request select its connection. The answer is given when the jobs are on stable storage: 200 and {}, with their ids
+// in X-Outbox-Job. Errors have the shape that the API's version gives them; 503 has a Retry-After that every library can wait for.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/track_route.h"
+#include "daemon/dispatcher.h"
+#include "daemon/http_server.h"
+#include "daemon/messages.h"
+#include "daemon/metrics.h"
+#include "daemon/mutex.h"
+
+namespace outboxd {
+
+class TrackEndpoint final : public SubmissionOrigin {
+ public:
+  // Called on the servers' threads; may wait.
+  using Submit = std::function<void(std::unique_ptr<Submission>)>;
+
+  TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_max, Metrics& metrics, Submit submit);
+
+  // Any thread.
+  void Configure(const Endpoints& endpoints, std::size_t line_bytes_max);
+  // Every further request is answered 503.
+  void StopAccepting() { stopping_ = true; }
+  // A HttpServer::DeferredHandler.
+  std::optional<HttpResponse> Handle(const HttpRequestView& request, HttpExchange& exchange);
+  // On the clerk's thread.
+  void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) override;
+
+  // What HttpServer answers by itself.
+  static HttpResponse TooLarge();
+  static HttpResponse Overloaded();
+  static HttpResponse Forbidden();
+
+ private:
+  struct Account {
+    std::string name;
+    std::string credentials;  // "site_id:api_key"
+    std::string region;
+    std::string base_url;
+  };
+  struct Settings {
+    std::vector<Account> accounts;
+    std::size_t line_bytes_max = 0;
+  };
+  struct Pending;
+
+  static std::shared_ptr<const Settings> MakeSettings(const Endpoints& endpoints, std::size_t line_bytes_max);
+  HttpResponse Refuse(unsigned status, std::string_view code, const TrackRoute& route, const Error& error) const;
+  HttpResponse Unavailable(const Error& error) const;
+  std::optional<HttpResponse> TakeOne(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
+                                      const Account& account, HttpExchange& exchange);
+  std::optional<HttpResponse> TakeBatch(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
+                                        const Account& account, HttpExchange& exchange);
+  void Hand(std::unique_ptr<Pending> pending, HttpExchange& exchange);
+
+  Metrics& metrics_;
+  Submit submit_;
+  Mutex mutex_;
+  std::shared_ptr<const Settings> settings_ GUARDED_BY(mutex_);
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace outboxd

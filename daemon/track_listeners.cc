@@ -1,0 +1,116 @@
+#include "daemon/track_listeners.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/limits.h"
+#include "daemon/log.h"
+#include "daemon/loopback_certificate.h"
+#include "daemon/small_file.h"
+#include "daemon/tcp_socket.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kPemBytes = 256 * 1024;
+constexpr std::size_t kHeadBytes = 32 * 1024;
+
+}  // namespace
+
+TrackListeners::Listener::Listener(Listener&& other) noexcept
+    : config(std::move(other.config)),
+      socket(std::move(other.socket)),
+      tcp(std::exchange(other.tcp, -1)),
+      identity(std::move(other.identity)),
+      server(std::move(other.server)) {}
+
+TrackListeners::Listener::~Listener() {
+  server.reset();
+  if (tcp >= 0) close(tcp);
+}
+
+TrackListeners::TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory, TrackEndpoint& endpoint)
+    : limits_(limits), tls_directory_(std::move(tls_directory)), endpoint_(&endpoint) {}
+
+Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfig>& configs, const LimitsConfig& limits,
+                                            const std::filesystem::path& tls_directory, TrackEndpoint& endpoint) {
+  TrackListeners all(limits, tls_directory, endpoint);
+  for (const TrackListenerConfig& config : configs) {
+    Listener& listener = all.listeners_.emplace_back();
+    listener.config = config;
+    if (config.tls) {
+      Result<TlsIdentity> identity = all.ReadIdentity(config);
+      if (!identity) return Failure(identity.error());
+      listener.identity = std::move(*identity);
+    }
+    if (config.tcp.empty()) {
+      Result<UnixListener> socket = UnixListener::Open(config.socket);
+      if (!socket) return Failure(socket.error());
+      listener.socket = std::move(*socket);
+    } else {
+      const Result<int> tcp = ListenOnLoopback(config.tcp);
+      if (!tcp) return Failure(tcp.error());
+      listener.tcp = *tcp;
+    }
+    if (Result<void> served = all.Serve(listener); !served) return Failure(served.error());
+  }
+  return all;
+}
+
+Result<TlsIdentity> TrackListeners::ReadIdentity(const TrackListenerConfig& config) const {
+  const LoopbackFiles made(tls_directory_);
+  const bool is_own = !config.certificate.empty();
+  const Result<std::string> certificate = ReadSmallFile(is_own ? config.certificate : made.certificate, kPemBytes);
+  const Result<std::string> key = ReadSmallFile(is_own ? config.key : made.key, kPemBytes);
+  const std::string hint = is_own ? "" : "; run outboxctl tls-init, or give certificate and key";
+  if (!certificate) return Fail(certificate.error().kind, "listen.track: " + certificate.error().message + hint);
+  if (!key) return Fail(key.error().kind, "listen.track: " + key.error().message + hint);
+  return TlsIdentity{*certificate, *key};
+}
+
+Result<void> TrackListeners::Serve(Listener& listener) {
+  HttpServerOptions options;
+  options.thread_name = "outboxd-track";
+  options.head_bytes_max = kHeadBytes;
+  options.body_bytes_max = limits_.line_bytes;
+  options.bodies_bytes_max = std::max<std::size_t>(limits::kTrackBodiesBytes, limits_.line_bytes);
+  options.connections_max = limits_.clients;
+  options.too_large = TrackEndpoint::TooLarge();
+  options.overloaded = TrackEndpoint::Overloaded();
+  options.forbidden = TrackEndpoint::Forbidden();
+  options.tls = listener.identity;
+  if (listener.socket) options.users = listener.socket->users();
+  const int descriptor = dup(listener.socket ? listener.socket->descriptor() : listener.tcp);
+  auto handle = [endpoint = endpoint_](const HttpRequestView& request, HttpExchange& exchange) {
+    return endpoint->Handle(request, exchange);
+  };
+  auto server = HttpServer::StartDeferred(descriptor, std::move(options), handle);
+  if (!server) return Failure(server.error());
+  listener.server = std::move(*server);  // one that was there answers what it has, and ends
+  return {};
+}
+
+Result<void> TrackListeners::RefreshCertificates(Timestamp now, bool also_unchanged) {
+  const bool uses_made = std::any_of(listeners_.begin(), listeners_.end(),
+                                     [](const Listener& listener) { return listener.config.tls && listener.config.certificate.empty(); });
+  Result<bool> renewed = uses_made ? RenewLoopbackCertificate(tls_directory_, now) : Result<bool>(false);
+  if (!renewed) return Failure(renewed.error());
+  if (*renewed) Log(LogLevel::kInfo, "loopback certificate renewed", {{"directory", tls_directory_.string()}});
+  if (!*renewed && !also_unchanged) return {};
+  for (Listener& listener : listeners_) {
+    if (!listener.config.tls) continue;
+    Result<TlsIdentity> identity = ReadIdentity(listener.config);
+    if (!identity) return Failure(identity.error());
+    if (*identity == *listener.identity) continue;
+    std::swap(*listener.identity, *identity);
+    if (Result<void> served = Serve(listener); !served) {
+      std::swap(*listener.identity, *identity);
+      return served;
+    }
+  }
+  return {};
+}
+
+}  // namespace outboxd

@@ -1,0 +1,54 @@
+// daemon/track_listeners.h — the sockets of the Track-compatible endpoint and the HTTP servers on them.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+#include "daemon/config.h"
+#include "daemon/http_server.h"
+#include "daemon/track_endpoint.h"
+#include "daemon/unix_socket.h"
+
+namespace outboxd {
+
+// Used by one thread at a time.
+class TrackListeners {
+ public:
+  // `tls_directory`: of the certificates that outboxctl tls-init made. The endpoint outlives the listeners.
+  static Result<TrackListeners> Open(const std::vector<TrackListenerConfig>& configs, const LimitsConfig& limits,
+                                     const std::filesystem::path& tls_directory, TrackEndpoint& endpoint);
+
+  // Makes the loopback certificate anew before it ends, and lets the servers begin again with the certificates as they are in their files.
+  // Requests under way are answered first. An error leaves the servers as they were.
+  Result<void> RefreshCertificates(Timestamp now, bool also_unchanged);
+  bool empty() const { return listeners_.empty(); }
+
+ private:
+  struct Listener {
+    TrackListenerConfig config;
+    std::optional<UnixListener> socket;
+    int tcp = -1;
+    std::optional<TlsIdentity> identity;
+    std::unique_ptr<HttpServer> server;
+
+    Listener() = default;
+    Listener(Listener&& other) noexcept;
+    Listener& operator=(Listener&&) = delete;
+    ~Listener();
+  };
+
+  TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory, TrackEndpoint& endpoint);
+  Result<TlsIdentity> ReadIdentity(const TrackListenerConfig& config) const;
+  Result<void> Serve(Listener& listener);
+
+  LimitsConfig limits_;
+  std::filesystem::path tls_directory_;
+  TrackEndpoint* endpoint_;
+  std::vector<Listener> listeners_;
+};
+
+}  // namespace outboxd

@@ -1,0 +1,158 @@
+#include "core/track_call.h"
+
+#include <doctest/doctest.h>
+
+#include "core/batch.h"
+#include "core/job_line.h"
+#include "core/track_route.h"
+
+namespace outboxd {
+namespace {
+
+const Stamp kStamp{*Ulid::Parse("01JDB3T0C5W7X8Y9Z0ABCDEFGH"), FromUnixMs(1'732'000'000'000)};
+
+TrackRoute Route(std::string_view method, std::string_view target) {
+  const Result<TrackRoute> route = FindTrackRoute(method, target.substr(0, target.find('?')));
+  REQUIRE(route.has_value());
+  return *route;
+}
+
+// As the endpoint makes it.
+tl::expected<Job, LineError> Take(std::string_view method, std::string_view target, std::string_view body) {
+  const Result<JobType> type = TypeOfTrackCall(Route(method, target), body);
+  if (!type) return tl::unexpected(LineError{LineErrorCode::kInvalidJob, type.error().field, type.error().message, {}, false});
+  return ParseJobLine(MakeTrackCallLine(*type, "default", method, target, body));
+}
+
+struct Sent {
+  std::string_view method, target, body;
+  JobType type;
+  std::string_view customer;
+  std::string_view leaves;  // the body that goes out
+};
+
+TEST_CASE("track call: each request of the API becomes the job of its type, and leaves as it came but for its stamps") {
+  constexpr std::string_view kId = R"("id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH")";
+  const std::string stamps = std::string(kId) + R"(,"timestamp":1732000000,)";
+  const std::string event = "{" + stamps + R"("name":"n","data":null})";
+  const std::string page = "{" + stamps + R"("type":"page","name":"/p"})";
+  const std::string empty_id = "{" + std::string(R"("timestamp":1732000000,"data":{},)") + std::string(kId) + R"(,"name":"n"})";
+  const std::string entity = "{" + stamps + R"("type":"person","action":"page","name":"p","identifiers":{"cio_id":"x"}})";
+  const std::vector<Sent> all = {
+      {"PUT", "/api/v1/customers/a%20b%2F%C3%BC+@~", R"({"plan" : 1e400})", JobType::kIdentify, "a b/ü+@~", R"({"_timestamp":1732000000,"plan" : 1e400})"},
+      {"PUT", "/api/v1/customers/1", "null", JobType::kIdentify, "1", R"({"_timestamp":1732000000})"},
+      {"PUT", "/api/v1/customers/1", "", JobType::kIdentify, "1", R"({"_timestamp":1732000000})"},
+      {"PUT", "/api/v1/customers/1", " { }\n", JobType::kIdentify, "1", " {\"_timestamp\":1732000000 }\n"},
+      {"PUT", "/api/v1/customers/1", R"({"_timestamp":5})", JobType::kIdentify, "1", R"({"_timestamp":5})"},
+      {"DELETE", "/api/v1/customers/1", "{}", JobType::kDestroy, "1", "{}"},
+      {"POST", "/api/v1/customers/1/suppress", "", JobType::kSuppress, "1", ""},
+      {"POST", "/api/v1/customers/1/events", R"({"name":"n","data":null})", JobType::kTrack, "1", event},
+      {"POST", "/api/v1/customers/1/events", R"({"type":"page","name":"/p"})", JobType::kPageview, "1", page},
+      {"POST", "/api/v1/customers/1/events", R"({"data":{},"id":"","name":"n"})", JobType::kTrack, "1", empty_id},
+      {"POST", "/api/v1/customers/1/events", R"({"id":"x","name":"n","timestamp":7})", JobType::kTrack, "1", R"({"id":"x","name":"n","timestamp":7})"},
+      {"PUT", "/api/v1/customers/1/devices", R"({"device":{"last_used":"5","a":1,"id":"d","platform":"ios"}})", JobType::kAddDevice, "1",
+       R"({"device":{"last_used":"5","a":1,"id":"d","platform":"ios"}})"},
+      {"DELETE", "/api/v1/customers/1/devices/d%2F1", "", JobType::kDeleteDevice, "1", ""},
+      {"POST", "/api/v1/merge_customers", R"({"primary":{"email":"a@b"},"secondary":{"cio_id":"9"}})", JobType::kMerge, "a@b",
+       R"({"primary":{"email":"a@b"},"secondary":{"cio_id":"9"}})"},
+      {"POST", "/api/v1/forms/f/submit", R"({"data":{"email":"a@b","x":1}})", JobType::kForm, "a@b", R"({"data":{"email":"a@b","x":1}})"},
+      {"POST", "/api/v1/segments/7/add_customers?id_type=cio_id", R"({"ids":["1"]})", JobType::kAddToSegment, "", R"({"ids":["1"]})"},
+      {"POST", "/api/v1/metrics", R"({"delivery_id":"d","metric":"opened"})", JobType::kMetric, "", R"({"delivery_id":"d","metric":"opened"})"},
+      {"POST", "/push/events", R"({"delivery_id":"d","event":"opened"})", JobType::kMetric, "", R"({"delivery_id":"d","event":"opened"})"},
+      {"POST", "/unsubscribe/abc", R"({"unsubscribe":true})", JobType::kRaw, "", R"({"unsubscribe":true})"},
+      {"POST", "/api/v2/entity", R"({"type":"person","action":"page","name":"p","identifiers":{"cio_id":"x"}})", JobType::kPageview, "cio_x", entity},
+      {"POST", "/api/v2/entity", R"({"type":"object","action":"delete","identifiers":{"object_type_id":"1","object_id":"acme"}})", JobType::kRaw,
+       "object/1/acme", R"({"type":"object","action":"delete","identifiers":{"object_type_id":"1","object_id":"acme"}})"},
+  };
+  for (const Sent& sent : all) {
+    CAPTURE(sent.target);
+    CAPTURE(sent.body);
+    const auto job = Take(sent.method, sent.target, sent.body);
+    REQUIRE_MESSAGE(job.has_value(), job.error().message);
+    CHECK(job->type == sent.type);
+    CHECK(job->customer == sent.customer);
+    const HttpRequest request = BuildRequest(*job, kStamp);
+    CHECK(request.method == sent.method);
+    CHECK(request.target == sent.target);
+    CHECK(request.body == sent.leaves);
+  }
+}
+
+TEST_CASE("track call: an event without a person belongs to no lane, one with an anonymous_id to its own") {
+  const auto invite = Take("POST", "/api/v1/events", R"({"name":"n","data":{"recipient":"a@b"}})");
+  REQUIRE(invite.has_value());
+  CHECK(LanesOf(*invite).empty());
+  const auto anonymous = Take("POST", "/api/v1/events", R"({"name":"n","anonymous_id":"v"})");
+  REQUIRE(anonymous.has_value());
+  CHECK(anonymous->anonymous);
+  CHECK(LanesOf(*anonymous).size() == 1);
+}
+
+TEST_CASE("track call: one person has one lane, whichever request and version names it") {
+  const auto v1 = Take("PUT", "/api/v1/customers/cio_9", "{}");
+  const auto v2 = Take("POST", "/api/v2/entity", R"({"type":"person","action":"delete","identifiers":{"cio_id":"9"}})");
+  const auto line = ParseJobLine(R"({"type":"destroy","id":"cio_9"})");
+  REQUIRE((v1 && v2 && line));
+  CHECK(LanesOf(*v1).front() == LanesOf(*v2).front());
+  CHECK(LanesOf(*v1).front() == LanesOf(*line).front());
+}
+
+TEST_CASE("track call: what the API would refuse is refused, and the member named") {
+  const std::vector<std::array<std::string_view, 4>> bad = {{
+      {"POST", "/api/v1/customers/1/events", "{}", "request.body.name"},
+      {"POST", "/api/v1/customers/1/events", R"({"name":"n","data":[]})", "request.body.data"},
+      {"PUT", "/api/v1/customers/%FF", "{}", "request.body.id"},
+      {"PUT", "/api/v1/customers/1", "[]", "request"},
+      {"PUT", "/api/v1/customers/1/devices", R"({"device":{"id":"d"}})", "request.body.device.platform"},
+      {"POST", "/api/v1/merge_customers", R"({"primary":{"id":"1","email":"a@b"},"secondary":{"id":"2"}})", "request.body.primary"},
+      {"POST", "/api/v1/forms/f/submit", R"({"data":{}})", "request.body.data"},
+      {"POST", "/api/v1/segments/7/add_customers", R"({"ids":[]})", "request.body.ids"},
+      {"POST", "/api/v1/metrics", R"({"metric":"opened"})", "request.body.delivery_id"},
+      {"POST", "/api/v2/entity", R"({"type":"person","action":"delete"})", "request.body.identifiers"},
+      {"POST", "/api/v2/entity", R"({"type":"person","action":"dance"})", "action"},
+      {"POST", "/api/v2/entity", R"({"type":"ghost","action":"delete"})", "type"},
+  }};
+  for (const auto& [method, target, body, field] : bad) {
+    CAPTURE(target);
+    CAPTURE(body);
+    const auto job = Take(method, target, body);
+    REQUIRE_FALSE(job.has_value());
+    CHECK(job.error().field == field);
+  }
+}
+
+TEST_CASE("track call: a line says the type that its request has, and nothing beside it") {
+  CHECK_FALSE(ParseJobLine(R"({"type":"track","request":{"method":"DELETE","target":"/api/v1/customers/1"}})").has_value());
+  CHECK_FALSE(ParseJobLine(R"({"type":"destroy","id":"2","request":{"method":"DELETE","target":"/api/v1/customers/1"}})").has_value());
+  CHECK_FALSE(ParseJobLine(R"({"type":"destroy","request":{"method":"DELETE","target":"/api/v1/customers/1 HTTP/1.1"}})").has_value());
+  CHECK(ParseJobLine(R"({"type":"destroy","ref":"r","max_age":9,"request":{"method":"DELETE","target":"/api/v1/customers/1"}})").has_value());
+}
+
+TEST_CASE("track call: entities ride in batches as they are, requests of the first version never") {
+  auto entity = Take("POST", "/api/v2/entity", R"({"type":"person","action":"event","name":"n","identifiers":{"email":"a@b"}})");
+  REQUIRE(entity.has_value());
+  CHECK(FitsBatch(*entity));
+  std::vector<std::unique_ptr<QueuedJob>> jobs;
+  jobs.push_back(std::make_unique<QueuedJob>());
+  jobs.back()->stamp = kStamp;
+  jobs.back()->job = std::move(*entity);
+  CHECK(BuildBatchRequest(jobs).body ==
+        R"({"batch":[{"id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1732000000,"type":"person","action":"event","name":"n","identifiers":{"email":"a@b"}}]})");
+  const auto v1 = Take("PUT", "/api/v1/customers/1", "{}");
+  REQUIRE(v1.has_value());
+  CHECK_FALSE(FitsBatch(*v1));
+}
+
+TEST_CASE("track route: unknown paths and other methods") {
+  CHECK(FindTrackRoute("GET", "/api/v1/nothing").error().kind == ErrorKind::kNotFound);
+  CHECK(FindTrackRoute("PUT", "/api/v1/customers/").error().kind == ErrorKind::kNotFound);
+  CHECK(FindTrackRoute("PUT", "/api/v1/customers/1/").error().kind == ErrorKind::kNotFound);
+  CHECK(FindTrackRoute("GET", "/api/v1/customers/1").error().field == "DELETE, PUT");
+  const Result<TrackRoute> device = FindTrackRoute("DELETE", "/api/v1/customers/a%2Fb/devices/c%2Fd");
+  REQUIRE(device.has_value());
+  CHECK(device->customer == "a%2Fb");
+  CHECK(device->argument == "c%2Fd");
+}
+
+}  // namespace
+}  // namespace outboxd
