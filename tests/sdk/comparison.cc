@@ -113,6 +113,21 @@ std::vector<Essence> EssencesOf(const std::vector<SimRequestSeen>& requests, con
   return essences;
 }
 
+std::vector<std::string> WithoutTime(const std::vector<SimRequestSeen>& requests) {
+  constexpr std::string_view kCustomers = "/api/v1/customers/";
+  std::vector<std::string> without;
+  for (const SimRequestSeen& request : Succeeded(requests)) {
+    const bool is_identify = request.method == "PUT" && request.target.find('/', kCustomers.size()) == std::string::npos;
+    const bool is_event = request.target.ends_with("/events") && request.target.find("/push/") == std::string::npos;
+    if (!is_identify && !is_event) continue;
+    const std::string name = is_identify ? "_timestamp" : "timestamp";
+    const std::vector<Member> members = MembersOf(request.body);
+    const auto is_time = [&name](const Member& member) { return member.key == name && member.kind == ValueKind::kNumber; };
+    if (std::none_of(members.begin(), members.end(), is_time)) without.push_back("without time: " + EssenceOf(request, {}).ToText());
+  }
+  return without;
+}
+
 std::vector<std::string> Differences(const std::vector<SimRequestSeen>& direct, const std::vector<SimRequestSeen>& through) {
   const std::set<std::string> own = OwnStamps(direct);
   const std::vector<Essence> sent = EssencesOf(direct, own), arrived = EssencesOf(through, own);

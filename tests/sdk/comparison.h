@@ -26,6 +26,9 @@ std::set<std::string> OwnStamps(const std::vector<SimRequestSeen>& direct);
 // One for each request that succeeded, sorted; every stamp that is not among `own` is taken out.
 std::vector<Essence> EssencesOf(const std::vector<SimRequestSeen>& requests, const std::set<std::string>& own);
 
+// The v1 events that carry no time and the identifies that carry none, each in words: late as they come, the API would take them for new.
+std::vector<std::string> WithoutTime(const std::vector<SimRequestSeen>& requests);
+
 // Differences between what came directly and what came through outboxd, each in words.
 std::vector<std::string> Differences(const std::vector<SimRequestSeen>& direct, const std::vector<SimRequestSeen>& through);
 

@@ -50,5 +50,15 @@ TEST_CASE("sdk comparison: a byte, a lost or doubled request and a stamp in the 
   CHECK(Count(event, form) == 2);
 }
 
+TEST_CASE("sdk comparison: an event or an identify without its time is noticed, a device or a push metric is not") {
+  CHECK(WithoutTime({Seen("POST", kEvents, R"({"name":"a","data":{"timestamp":1}})")}).size() == 1);
+  CHECK(WithoutTime({Seen("POST", "/api/v1/events", R"({"name":"a"})")}).size() == 1);
+  CHECK(WithoutTime({Seen("PUT", "/api/v1/customers/1", "")}).size() == 1);
+  CHECK(WithoutTime({Seen("PUT", "/api/v1/customers/1", R"({"timestamp":1})")}).size() == 1);
+  CHECK(WithoutTime({Seen("POST", kEvents, R"({"timestamp":1,"name":"a"})"), Seen("PUT", "/api/v1/customers/1", R"({"_timestamp":1})"),
+                     Seen("PUT", "/api/v1/customers/1/devices", "{}"), Seen("POST", "/api/v1/push/events", "{}")})
+            .empty());
+}
+
 }  // namespace
 }  // namespace outboxd
