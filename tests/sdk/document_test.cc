@@ -78,7 +78,7 @@ TEST_CASE("sdk document: the program for customerio-node 4 does what it says") {
   CheckPlain(kNode4, snippets[0]);
 }
 
-TEST_CASE("sdk document: the program for customerio-node 4 with HTTPS does what it says" * doctest::skip(!kHasTls)) {
+TEST_CASE("sdk document: the program for customerio-node 4 with HTTPS does what it says") {
   const std::vector<std::string> snippets = SnippetsUnder("customerio-node 4");
   REQUIRE(snippets.size() == 2);
   CheckTls(kNode4, snippets[1]);

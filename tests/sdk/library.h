@@ -59,8 +59,6 @@ SimOptions SdkAccount();
 std::uint16_t FreePort();
 
 enum class Wire { kPlain, kTls };
-// Whether outboxctl has tls-init.
-inline constexpr bool kHasTls = false;
 
 std::string LocalUrl(std::uint16_t port, Wire wire = Wire::kPlain);
 // Config of a daemon that listens for the libraries, and gives up on no job for the sake of an outage.
