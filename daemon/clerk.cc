@@ -76,10 +76,11 @@ void Clerk::Admit(Done& done) {
   const std::uint64_t held = outbox_.Total().jobs;
   const std::uint64_t room = full_already ? 0 : limits_.outbox.max_jobs - held;
   for (const std::unique_ptr<Submission>& submission : done.submissions) {
-    submission->admitted = std::min<std::size_t>(submission->jobs.size(), room - accepting_.size());
-    if (submission->all_or_none && submission->admitted < submission->jobs.size()) submission->admitted = 0;
+    const std::size_t left = room - accepting_.size();
+    const bool fits = submission->jobs.size() <= left;
+    submission->admitted = fits ? submission->jobs.size() : submission->all_or_none ? 0 : left;
     for (std::size_t i = 0; i < submission->admitted; ++i) accepting_.push_back(submission->jobs[i].get());
-    if (submission->admitted < submission->jobs.size()) submission->refused = WhyFull(accepting_.size());
+    if (!fits) submission->refused = WhyFull(room);
   }
 }
 

@@ -119,6 +119,25 @@ TEST_CASE("clerk: past max_jobs the jobs that find no room are refused as busy, 
   CHECK(fixture.clerk->State().not_accepting.find("max_jobs") != std::string::npos);
 }
 
+TEST_CASE("clerk: a submission that wants all or none gets none when some would find no room, and says so") {
+  Fixture fixture;
+  fixture.limits.outbox.max_jobs = 3;
+  fixture.Start();
+  fixture.Submit({TrackLine("1")});
+  auto whole = std::make_unique<Submission>(fixture.origin);
+  for (const char* customer : {"2", "3", "4"}) whole->jobs.push_back(test::NewJob(TrackLine(customer)));
+  whole->all_or_none = true;
+  fixture.clerk->Add(std::move(whole));
+  fixture.Submit({TrackLine("5"), TrackLine("6")});
+  const Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions.size() == 3);
+  CHECK(done.submissions[1]->ids.empty());
+  REQUIRE(done.submissions[1]->refused.has_value());
+  CHECK(done.submissions[1]->refused->kind == ErrorKind::kBusy);
+  CHECK(done.submissions[2]->ids.size() == 2);
+  CHECK_FALSE(done.submissions[2]->refused.has_value());
+}
+
 TEST_CASE("clerk: without free room new jobs are refused as full, outcomes are still written, and room reopens the door") {
   Fixture fixture;
   fixture.limits.outbox.min_free_bytes = 1'000;
