@@ -192,9 +192,8 @@ class HttpServer::Impl {
     NameThread();
     if (!MayAsk(connection)) return Send(connection, options_.forbidden);
     const std::uint64_t announced = Announced(connection);
-    if (announced > options_.body_bytes_max) return Send(connection, options_.too_large);
-    if (!exchange.Charge(announced, options_.bodies_bytes_max)) return Send(connection, options_.overloaded);
-    exchange.body.reserve(announced);
+    if (announced > options_.body_bytes_max + DiscardedMax()) return Send(connection, options_.too_large);
+    exchange.too_large = announced > options_.body_bytes_max;
     return MHD_YES;
   }
 
@@ -207,19 +206,18 @@ class HttpServer::Impl {
     return info != nullptr ? PeerUser(info->connect_fd) : std::nullopt;
   }
 
-  // A chunked body announces no length. Once it is too large the rest is thrown away, because the answer can only be sent behind it; but
-  // not without end.
+  // What is not taken is thrown away: a client that is still sending when its connection is closed never sees the answer. Not without end.
+  std::size_t DiscardedMax() const { return options_.body_bytes_max; }
   bool Collect(Exchange& exchange, std::string_view bytes) const {
     const bool fits = !exchange.too_large && !exchange.overloaded && exchange.body.size() + bytes.size() <= options_.body_bytes_max;
-    const std::size_t size = exchange.body.size() + bytes.size();
-    if (fits && (size <= exchange.charged_bytes || exchange.Charge(bytes.size(), options_.bodies_bytes_max))) {
+    if (fits && exchange.Charge(bytes.size(), options_.bodies_bytes_max)) {
       exchange.body.append(bytes);
       return true;
     }
     exchange.too_large = !exchange.overloaded;
     exchange.body = {};
     exchange.discarded_bytes += bytes.size();
-    return exchange.discarded_bytes <= options_.body_bytes_max;
+    return exchange.discarded_bytes <= options_.body_bytes_max + DiscardedMax();
   }
 
   MHD_Result Answer(MHD_Connection* connection, const char* method, Exchange& exchange) const {

@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "core/request.h"
+
 namespace outboxd::bench {
 namespace {
 
@@ -31,6 +33,7 @@ EventMaker::EventMaker(const EventOptions& options) : options_(options) {
   const Template pageview = Make(R"({"type":"pageview","id":")", R"(","url":"https://www.example.com/pricing","data":{"visit":")",
                                  R"(","referrer":"https://search.example.com/","width":1280,"note":")");
   templates_ = {track};
+  if (!options.credentials.empty()) templates_ = {MakeRequest()};
   if (options.is_mixed) templates_ = {track, track, identify, track, track, pageview, track, identify, track, track};
 }
 
@@ -45,6 +48,24 @@ EventMaker::Template EventMaker::Make(const std::string& begin, const std::strin
   if (made.line.size() + closing.size() > options_.bytes) throw std::runtime_error("an event needs more bytes than that");
   made.line.append(options_.bytes - made.line.size() - closing.size(), 'n');
   made.line += closing + '\n';
+  return made;
+}
+
+EventMaker::Template EventMaker::MakeRequest() const {
+  std::string body = R"({"name":"order_placed","data":{"order":")";
+  const std::size_t number_at = body.size();
+  body += std::string(kDigits, '0') + R"(","total":123.45,"currency":"EUR","items":3,"new_customer":false,"note":")";
+  const std::string closing = "\"}}";
+  if (body.size() + closing.size() > options_.bytes) throw std::runtime_error("an event needs more bytes than that");
+  body.append(options_.bytes - body.size() - closing.size(), 'n');
+  body += closing;
+  Template made;
+  made.line = "POST /api/v1/customers/" + options_.prefix;
+  made.customer_at = made.line.size();
+  made.line += std::string(kDigits, '0') + "/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic " + Base64Encode(options_.credentials) +
+               "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+  made.number_at = made.line.size() + number_at;
+  made.line += body;
   return made;
 }
 

@@ -1,4 +1,5 @@
-// tests/bench/event.h — the jobs that the benchmark sends: lines of a fixed size, different only in digits.
+// tests/bench/event.h — the jobs that the benchmark sends: lines of a fixed size, or requests as a Customer.io library sends them, different
+// only in digits.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +14,7 @@ struct EventOptions {
   std::uint64_t customers = 10'000;
   std::string prefix = "c";  // of the customer's id
   bool is_mixed = false;     // 7 of 10 track, 2 identify, 1 pageview instead of track alone
+  std::string credentials{};  // "site_id:api_key": requests with a body of `bytes` instead of lines
 };
 
 class EventMaker {
@@ -29,6 +31,7 @@ class EventMaker {
     std::size_t customer_at = 0;
     std::size_t number_at = 0;
   };
+  Template MakeRequest() const;
   Template Make(const std::string& begin, const std::string& middle, const std::string& end) const;
   std::uint64_t CustomerNumber(std::uint64_t number) const;
 

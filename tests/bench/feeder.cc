@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kReadBytes = 256 * 1024;
 constexpr std::size_t kWriteBytes = 64 * 1024;
 constexpr std::string_view kOk = R"({"ok":true)";
+constexpr std::string_view kHttpOk = "HTTP/1.1 200 ";
 constexpr int kSilenceMs = 60'000;  // without any reply: the other end hangs
 
 struct Options {
@@ -58,6 +59,7 @@ class Feeder {
   void Pump(Client& client);
   void Fill(Client& client);
   void Read(Client& client);
+  std::uint64_t CountAnswers(Client& client, std::string_view bytes);
   std::uint64_t CountReplies(Client& client, std::string_view bytes);
   void CountReply(std::string_view reply);
   void Credit(Client& client, std::uint64_t replies);
@@ -131,7 +133,22 @@ void Feeder::Read(Client& client) {
   }
 }
 
+// The endpoint's answer to a job that it took is a head and {}.
+std::uint64_t Feeder::CountAnswers(Client& client, std::string_view bytes) {
+  constexpr std::string_view kEnd = "\r\n\r\n{}";
+  std::string& answers = client.half_reply.append(bytes);
+  std::uint64_t replies = 0;
+  for (std::size_t end = answers.find(kEnd); end != std::string::npos; end = answers.find(kEnd)) {
+    CountReply(std::string_view(answers).substr(0, end));
+    answers.erase(0, end + kEnd.size());
+    ++replies;
+  }
+  if (!answers.empty() && !kHttpOk.starts_with(answers.substr(0, kHttpOk.size()))) throw std::runtime_error("refused: " + answers);
+  return replies;
+}
+
 std::uint64_t Feeder::CountReplies(Client& client, std::string_view bytes) {
+  if (!options_.events.credentials.empty()) return CountAnswers(client, bytes);
   std::uint64_t replies = 0;
   for (std::size_t end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
     if (client.half_reply.empty()) {
@@ -148,7 +165,7 @@ std::uint64_t Feeder::CountReplies(Client& client, std::string_view bytes) {
 }
 
 void Feeder::CountReply(std::string_view reply) {
-  if (reply.starts_with(kOk)) {
+  if (reply.starts_with(kOk) || reply.starts_with(kHttpOk)) {
     ++ok_;
     return;
   }
@@ -189,7 +206,7 @@ std::string Feeder::Report() const {
 int main(int argc, char** argv) {
   outboxd::bench::Options options;
   CLI::App app("Feeds events to a producer socket and prints rate and acknowledgement times as JSON");
-  app.add_option("--socket", options.socket, "the producer socket")->required();
+  app.add_option("--socket", options.socket, "the producer socket, or with --credentials that of a Track-compatible endpoint")->required();
   app.add_option("--count", options.count, "events to send")->capture_default_str();
   app.add_option("--seconds", options.seconds, "send no more after these, even if --count is not reached; 0: no such end");
   app.add_option("--first", options.first, "number of the first event")->capture_default_str();
@@ -199,6 +216,7 @@ int main(int argc, char** argv) {
   app.add_option("--bytes", options.events.bytes, "size of an event's line")->capture_default_str();
   app.add_option("--customers", options.events.customers, "customers the events are about")->capture_default_str();
   app.add_option("--prefix", options.events.prefix, "of the customers' ids")->capture_default_str();
+  app.add_option("--credentials", options.events.credentials, "SITE_ID:API_KEY: requests to a Track-compatible endpoint instead of lines");
   app.add_flag("--mixed", options.events.is_mixed, "track, identify and pageview instead of track alone");
   CLI11_PARSE(app, argc, argv);
   try {

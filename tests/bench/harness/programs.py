@@ -146,6 +146,7 @@ class Outboxd(Program):
         self.directory.mkdir(exist_ok=True)
         self.producer = self.directory / "p.sock"
         self.admin = self.directory / "a.sock"
+        self.track = self.directory / "t.sock"
         config = self.directory / "outboxd.yaml"
         config.write_text(make_config(self.directory, sink_url, batch, max_in_flight))
         self.started = time.monotonic()
@@ -223,7 +224,7 @@ class Outboxd(Program):
 def make_config(directory, sink_url, batch, max_in_flight):
     return (
         f"outbox: {{path: {directory}/outbox.db, max_jobs: 20000000, max_bytes: 60GiB}}\n"
-        f"listen:\n  producer: {{path: {directory}/p.sock}}\n  admin: {{path: {directory}/a.sock}}\n"
+        f"listen:\n  producer: {{path: {directory}/p.sock}}\n  admin: {{path: {directory}/a.sock}}\n  track: [{{unix: {directory}/t.sock}}]\n"
         "connections:\n  default:\n"
         f"    base_url: {sink_url}\n    site_id: bench\n    api_key: bench\n    rate_limit: 0\n    max_in_flight: {max_in_flight}\n"
         + ("    batch: {enabled: true}\n" if batch else "")
@@ -248,10 +249,11 @@ class Bench:
         directory.mkdir()
         return directory
 
-    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c", seconds=0):
+    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c", seconds=0, credentials=""):
         return Program(
             [self.program("tests/bench/bench_feeder"), "--socket", socket_path, "--count", count, "--connections", connections]
-            + ["--window", window, "--first", first, "--customers", customers, "--prefix", prefix, "--seconds", seconds],
+            + ["--window", window, "--first", first, "--customers", customers, "--prefix", prefix, "--seconds", seconds]
+            + (["--credentials", credentials] if credentials else []),
             log=self.work_dir / "feeder.log",
         )
 

@@ -78,11 +78,16 @@ def _row(scenario, name, runs, bare_rate=None):
 # (a), (b): accept alone
 
 
-def _accept_once(run, count, connections, window):
+def _feed(run, daemon, count, connections, window, credentials):
+    socket_path = daemon.track if credentials else daemon.producer
+    return run.bench.feed(socket_path, count, connections=connections, window=window, credentials=credentials)
+
+
+def _accept_once(run, count, connections, window, credentials=""):
     directory = run.bench.new_directory()
     with Outboxd(run.bench, directory, "http://127.0.0.1:9") as daemon:
         daemon.pause()
-        result = _measure(run, daemon, count, lambda: run.bench.feed(daemon.producer, count, connections=connections, window=window))
+        result = _measure(run, daemon, count, lambda: _feed(run, daemon, count, connections, window, credentials))
         if daemon.waiting() != count:
             raise BenchError(f"{daemon.waiting()} jobs wait after {count} were accepted")
     remove_tree(directory)
@@ -108,6 +113,20 @@ def accept_pipelined(run):
 
 def accept_in_turns(run):
     yield _accept(run, "b", "accept, 64 clients one at a time", run.size(100_000, 30_000), 64, 64)
+
+
+# (j): the Track-compatible endpoint, beside the producer socket
+
+
+def accept_requests(run):
+    count, connections = run.size(100_000, 30_000), 64
+    by_line, by_request = [], []
+    for _ in range(run.repeat):  # in turns, so that both see the same machine
+        by_line.append(_accept_once(run, count, connections, connections))
+        by_request.append(_accept_once(run, count, connections, connections, credentials="bench:bench"))
+    row = _row("j", "accept, 64 keep-alive clients of the endpoint", by_request, median_by_rate(by_line)["rate"])
+    row.goals = [at_least(row.ratio, 0.8, "0.80 of the producer socket")]
+    yield row
 
 
 # (c) to (e): accept and deliver
