@@ -111,6 +111,7 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
   }
   if (Result<void> erase = database_.Execute("PRAGMA secure_delete = ON"); !erase) return Failure(erase.error());
   Step step;
+  Counts erased;
   Result<void> done = Transaction([&]() -> Result<void> {
     constexpr std::array<std::pair<std::string_view, std::uint64_t Counts::*>, 3> kTables = {
         {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
@@ -123,7 +124,7 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
         if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
         const auto gone = static_cast<std::uint64_t>(database_.Changes());
         Touch(name).*count -= gone;
-        forgotten.*count += gone;
+        erased.*count += gone;
         if (table == "outbox") step.sequences.push_back(sequence);
       }
       step.more = step.more || rows->size() == rows_max;
@@ -132,6 +133,9 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
   });
   static_cast<void>(database_.Execute("PRAGMA secure_delete = OFF"));
   if (!done) return Failure(done.error());
+  forgotten.jobs += erased.jobs;
+  forgotten.dead += erased.dead;
+  forgotten.attempts += erased.attempts;
   if (!step.more) static_cast<void>(Checkpoint());  // else the log would still hold what was erased
   return step;
 }

@@ -75,6 +75,7 @@ int Close(sqlite3_file* file) {
 }
 
 int Read(sqlite3_file* file, void* buffer, int length, sqlite3_int64 offset) {
+  if (const int failed = Of(file).owner->CountRead(); failed != SQLITE_OK) return failed;
   return RealOf(file)->pMethods->xRead(RealOf(file), buffer, length, offset);
 }
 
@@ -254,6 +255,13 @@ void FaultVfs::Arm(std::uint64_t call, FaultKind kind, FaultSpan span) {
   span_ = span;
 }
 
+void FaultVfs::FailReadAt(std::uint64_t read) {
+  Heal();
+  reads_ = 0;
+  has_fired_ = false;
+  fail_read_at_ = read;
+}
+
 void FaultVfs::CutPowerAt(std::uint64_t call) {
   Arm(call, FaultKind::kIo, FaultSpan::kFromThenOn);
   cuts_power_ = true;
@@ -261,6 +269,7 @@ void FaultVfs::CutPowerAt(std::uint64_t call) {
 
 void FaultVfs::Heal() {
   fail_at_.reset();
+  fail_read_at_.reset();
   cuts_power_ = false;
 }
 
@@ -271,6 +280,13 @@ int FaultVfs::Count(int io_code) {
   has_fired_ = true;
   power_cut_ = power_cut_ || cuts_power_;
   return kind_ == FaultKind::kFull && io_code == SQLITE_IOERR_WRITE ? SQLITE_FULL : io_code;
+}
+
+int FaultVfs::CountRead() {
+  ++reads_;
+  if (fail_read_at_ != reads_) return SQLITE_OK;
+  has_fired_ = true;
+  return SQLITE_IOERR_READ;
 }
 
 std::optional<std::string> FaultVfs::Held(const File& file, Unsynced unsynced, std::mt19937_64& random) {

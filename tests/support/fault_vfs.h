@@ -1,7 +1,7 @@
 // tests/support/fault_vfs.h — a SQLite VFS over the default one that fails on command, and a disk that forgets on command.
 //
 // Faults: the n-th call that changes the disk (open, write, sync, truncate, delete; counted from Arm()) fails, that one alone or all from
-//         then on. A failing write leaves its first half behind, as a full disk does.
+//         then on. A failing write leaves its first half behind, as a full disk does. Reads are counted and fail apart (FailReadAt()).
 // Power:  of every file the content that was synced and each later change are kept. CutPowerAt(n) makes every call from the n-th on fail
 //         without effect; Rebuild() then writes the files as a disk could hold them: all that was synced, and of the rest nothing or any
 //         part, sector by sector. A file is on the disk once it was synced (SQLite syncs its directory with it).
@@ -33,6 +33,7 @@ class FaultVfs {
   FaultVfs& operator=(const FaultVfs&) = delete;
 
   void Arm(std::uint64_t call, FaultKind kind, FaultSpan span);
+  void FailReadAt(std::uint64_t read);  // that one alone
   void CutPowerAt(std::uint64_t call);
   void Heal();
   bool HasFired() const { return has_fired_; }
@@ -45,6 +46,7 @@ class FaultVfs {
 
   // For the shim: counts a call, and the SQLite code with which it is to fail (0: it goes on).
   int Count(int io_code);
+  int CountRead();
   bool IsPowerCut() const { return power_cut_; }
   std::uint64_t Random() { return random_(); }
   struct Change {
@@ -67,7 +69,8 @@ class FaultVfs {
   std::mt19937_64 random_;
   std::map<std::string, File> files_;  // by path
   std::uint64_t calls_ = 0;
-  std::optional<std::uint64_t> fail_at_;
+  std::uint64_t reads_ = 0;
+  std::optional<std::uint64_t> fail_at_, fail_read_at_;
   FaultKind kind_ = FaultKind::kIo;
   FaultSpan span_ = FaultSpan::kOnce;
   bool power_cut_ = false;
