@@ -4,8 +4,6 @@
 #include <rapidjson/reader.h>
 
 #include <algorithm>
-#include <cstring>
-
 
 namespace outboxd {
 namespace {
@@ -214,8 +212,8 @@ bool EndsInsideSequence(std::string_view text) {
 
 Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members, std::size_t depth_max) {
   if (EndsInsideSequence(text)) return Fail(ErrorKind::kInvalid, "invalid UTF-8 (byte " + std::to_string(text.size()) + ")");
-  if (const void* nul = std::memchr(text.data(), '\0', text.size()); nul != nullptr) {
-    return Fail(ErrorKind::kInvalid, "NUL byte (byte " + std::to_string(static_cast<const char*>(nul) - text.data() + 1) + ")");
+  if (const std::size_t nul = text.find('\0'); nul != std::string::npos) {
+    return Fail(ErrorKind::kInvalid, "NUL byte (byte " + std::to_string(nul + 1) + ")");
   }
   return Scan(text, text, members, depth_max);
 }

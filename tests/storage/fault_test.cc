@@ -80,4 +80,29 @@ TEST_CASE("faults: whichever call to the disk fails, what was accepted is there 
   CHECK(call > 50);  // the sweep has seen the script's work
 }
 
+TEST_CASE("faults: a backup that is cut short leaves no file behind, and is made whole once the disk takes it") {
+  TempDir folder;
+  FaultVfs vfs;
+  auto outbox = Outbox::Open(folder / "outbox.db", 7);
+  REQUIRE(outbox);
+  REQUIRE(test::Accept(*outbox, {test::TrackLine("1"), test::TrackLine("2")}, OutboxScript::kNow));
+  auto reader = Database::Open(folder / "outbox.db", OpenMode::kReadOnly);
+  REQUIRE(reader);
+  const auto copy = folder / "copy.db";
+  for (std::uint64_t call = 1;; ++call) {
+    CAPTURE(call);
+    REQUIRE(call < 200);
+    vfs.Arm(call, FaultKind::kFull, FaultSpan::kFromThenOn);
+    const auto copied = reader->BackupTo(copy);
+    vfs.Heal();
+    if (copied) {
+      CHECK(call > 5);
+      break;
+    }
+    CHECK_MESSAGE((copied.error().kind == ErrorKind::kFull || copied.error().kind == ErrorKind::kIo), copied.error().message);
+    CHECK_FALSE(std::filesystem::exists(copy));
+  }
+  CHECK(test::Ask(copy, "SELECT count(*) FROM outbox") == 2);
+}
+
 }  // namespace outboxd
