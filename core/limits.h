@@ -18,9 +18,9 @@ inline constexpr std::size_t kBatchItemBytes = 32'000;    // of /api/v2/batch ("
 inline constexpr std::size_t kBatchBytes = 500'000;
 
 // Ours.
-inline constexpr std::size_t kTrackBodiesBytes = 4 * 1024 * 1024;  // of all requests under way at a Track-compatible listener
-inline constexpr std::size_t kTrackBatchItems = 10'000;  // of a batch that a library sends
-inline constexpr std::size_t kLineBytes = 512 * 1024;     // one producer line (config limits.line_bytes)
+inline constexpr std::size_t kTrackBodiesBytes = 4UL * 1024 * 1024;  // of all requests under way at a Track-compatible listener
+inline constexpr std::size_t kTrackBatchItems = 10'000;   // of a batch that a library sends
+inline constexpr std::size_t kLineBytes = 512UL * 1024;   // one producer line (config limits.line_bytes)
 inline constexpr int kListenBacklog = 1024;               // connections of a socket that wait to be accepted
 inline constexpr std::size_t kJsonDepth = 64;             // nesting of any JSON text we read
 inline constexpr std::size_t kUrlBytes = 4096;            // pageview url
@@ -32,7 +32,7 @@ inline constexpr std::size_t kRawHeaderBytes = 8192;
 inline constexpr std::size_t kRawFiles = 32;
 inline constexpr std::int64_t kRawRetries = 100;
 inline constexpr std::size_t kShortTextBytes = 1000;      // device ids, form ids, metric members, recipients
-inline constexpr std::size_t kAnswerBytes = 64 * 1024;    // bytes of an answer's body that are read
+inline constexpr std::size_t kAnswerBytes = 64UL * 1024;  // bytes of an answer's body that are read
 inline constexpr std::size_t kAnswerKeptBytes = 1024;     // first bytes of an answer that are kept in history
 inline constexpr std::int64_t kMaxAgeSeconds = 10LL * 365 * 24 * 3600;
 

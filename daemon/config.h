@@ -81,7 +81,7 @@ struct ConnectionConfig {
 };
 
 struct LimitsConfig {
-  std::uint64_t line_bytes = 512 * 1024;
+  std::uint64_t line_bytes = 512UL * 1024;
   std::uint32_t clients = 1024;                                  // producer connections
   std::uint64_t unread_reply_bytes = 1 << 20;                    // per producer connection; then it is no longer read from
   Milliseconds unread_reply_timeout = std::chrono::seconds(30);  // then it is dropped

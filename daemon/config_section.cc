@@ -94,7 +94,8 @@ std::string ConfigSection::PatternOf(std::string_view key) const {
   return Joined(pattern_, key);
 }
 int ConfigSection::LineOf(std::string_view key) const {
-  return Has(key) ? Find(key)->line : line_;
+  const ConfigNode::Entry* entry = Find(key);
+  return entry ? entry->line : line_;
 }
 std::string ConfigSection::AsWritten(std::string_view key) const {
   return Quoted(Find(key)->value.text);

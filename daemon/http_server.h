@@ -68,8 +68,8 @@ struct TlsIdentity {
 
 struct HttpServerOptions {
   std::string thread_name = "outboxd-http";  // at most 15 bytes
-  std::size_t body_bytes_max = 1024 * 1024;
-  std::size_t head_bytes_max = 16 * 1024;
+  std::size_t body_bytes_max = 1024UL * 1024;
+  std::size_t head_bytes_max = 16UL * 1024;
   unsigned connections_max = 32;
   std::chrono::seconds idle_timeout{30};
   // Deferred servers alone: bytes of all bodies from their first byte to their answer; above it `overloaded` is answered.

@@ -192,7 +192,8 @@ TEST_CASE("raw: files are decoded and named") {
 TEST_CASE("raw: retry, timeout, response type and debug take what they say") {
   CheckAccepted({Raw(R"("retry":{"max_retries":100,"delay_ms":86400000})"),
                  Raw(R"("retry":{"max_retries":0,"delay_ms":0,"all_errors":false})"), Raw(R"("timeout_ms":1)"),
-                 Raw(R"("timeout_ms":600000)"), Raw(R"("response_type":"binary")"), Raw(R"("debug":false)")});
+                 Raw(R"("timeout_ms":600000)"), Raw(R"("response_type":"binary")"), Raw(R"("response_type":"json")"),
+                 Raw(R"("debug":false)")});
   CheckRefused({
       {Raw(R"("retry":[])"), "retry", "must be an object"},
       {Raw(R"("retry":{"max_retries":101})"), "retry.max_retries", "must be 0 to 100"},

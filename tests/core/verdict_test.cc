@@ -333,6 +333,7 @@ TEST_CASE("cause: equal causes become equal texts") {
       {"400 Bad Request", "event 01jdb3t0c5w7x8y9z0abcdefgh seen", "400 Bad Request: event # seen"},
       {"400 Bad Request", "trace 4bf92f3577b34da6", "400 Bad Request: trace #"},
       {"400 Bad Request", "trace 123e4567-e89b-12d3-a456-426614174000.", "400 Bad Request: trace #."},
+      {"400 Bad Request", "trace customer_4bf92f3577b34da6", "400 Bad Request: trace customer_#"},
       {"400 Bad Request", "deadbeef and facade stay", "400 Bad Request: deadbeef and facade stay"},
       {"400 Bad Request", "mail jane.doe+x@example.com is taken", "400 Bad Request: mail <email> is taken"},
       {"400 Bad Request", "mail a@b.", "400 Bad Request: mail <email>."},
