@@ -24,9 +24,11 @@ struct ListedJobs {
 
 std::vector<JobState> StatesOf(Control& control, const std::vector<JobRow>& rows) {
   std::vector<Sequence> sequences;
+  sequences.reserve(rows.size());
   for (const JobRow& row : rows) sequences.push_back(row.sequence);
   const std::vector<std::optional<JobPlace>> places = control.Places(sequences);
   std::vector<JobState> states;
+  states.reserve(rows.size());
   for (std::size_t index = 0; index < rows.size(); ++index) states.push_back(StateOf(rows[index], places.at(index)));
   return states;
 }
