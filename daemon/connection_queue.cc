@@ -242,7 +242,10 @@ Result<void> ConnectionQueue::WakeDeferred(OutboxReader& reader, Timestamp now, 
       BuryUnreadable(std::move(**stored), actions);
       continue;
     }
-    (*stored)->job->due.reset();
+    if (const std::optional<Timestamp> due = std::exchange((*stored)->job->due, std::nullopt); due && DueAt({*due, sequence}, now) > now) {
+      deferred_.emplace(*due, sequence);
+      continue;
+    }
     Fill(*entry, std::move((*stored)->job));
     if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(*entry);
   }
@@ -290,7 +293,7 @@ void ConnectionQueue::OnCommitted(Outcome outcome) {
     if (ended) parked_out_ -= std::min<std::uint64_t>(parked_out_, 1);
     return;
   }
-  if (entry->removed) return Release(sequence);
+  if (entry->removed && outcome.kind != OutcomeKind::kDeferred) return Release(sequence);
   switch (outcome.kind) {
     case OutcomeKind::kDelivered:
     case OutcomeKind::kDead:
@@ -300,7 +303,8 @@ void ConnectionQueue::OnCommitted(Outcome outcome) {
       entry->state = State::kDeferred;
       window_bytes_ -= std::exchange(entry->bytes, 0);
       --window_jobs_;
-      deferred_.emplace(*outcome.job->due, sequence);
+      // Of a removed one the row tells at once whether it is gone, or was redriven meanwhile and has the time of this attempt.
+      deferred_.emplace(std::exchange(entry->removed, false) ? Timestamp{} : *outcome.job->due, sequence);
       return;
     case OutcomeKind::kReturned:
       lanes_.Stop(sequence, entry->lanes);

@@ -443,6 +443,22 @@ TEST_CASE("queue: redriven jobs are delivered again, in order, beside what waits
   CHECK(rig.Total().jobs == 0);
 }
 
+TEST_CASE("queue: a job cancelled while it is out, redriven, and deferred by the attempt that was out, goes again") {
+  DeliveryRig rig;
+  rig.Start();
+  rig.Accept({TrackLine("1", "a")});
+  rig.Cancel(rig.out.front().transfer.Jobs().front()->sequence);
+  rig.WorkClerk();
+  rig.Dispatch();
+  rig.Finish(0, AnswerOf(500));
+  rig.Dispatch();
+  rig.Redrive();
+  rig.Run();
+  REQUIRE(rig.Total().jobs == 1);
+  rig.DeliverRest();
+  CHECK(rig.Total().jobs == 0);
+}
+
 TEST_CASE("queue: a job redriven in front of a lane never makes two requests of the lane overlap, and nobody is forgotten") {
   DeliveryRig rig;
   rig.connection.retry.base = std::chrono::seconds(10);
