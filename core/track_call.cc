@@ -419,6 +419,15 @@ Result<JobType> TypeOfTrackCall(const TrackRoute& route, std::string_view body) 
   return TypeOf(route.operation, *read);
 }
 
+Result<void> CheckTrackCallBody(const std::string& body) {
+  constexpr std::size_t kDepthOfLine = 2;  // the line's object and `request`
+  if (body.find_first_not_of(kWhiteSpace) == std::string::npos) return {};
+  std::vector<Member> members;
+  const Result<ValueKind> kind = ScanMembers(body, members, limits::kJsonDepth - kDepthOfLine);
+  if (!kind && kind.error().kind == ErrorKind::kInvalid) return Bad("is no valid JSON: " + kind.error().message);
+  return {};
+}
+
 std::string MakeTrackCallLine(JobType type, std::string_view connection, std::string_view method, std::string_view target,
                               std::string_view body) {
   std::string line;

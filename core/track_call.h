@@ -26,6 +26,9 @@ Result<void> CheckTrackCall(Job& job);
 // The type of the job that a request becomes. `body`: its JSON, of entities alone. kInvalid for an entity of no known shape.
 Result<JobType> TypeOfTrackCall(const TrackRoute& route, std::string_view body);
 
+// Whether a body may stand in a job line as it came: empty, or one valid JSON text, so that nothing in it ends the line's object early.
+Result<void> CheckTrackCallBody(const std::string& body);
+
 // The job line of a request. `body` is valid JSON or empty, `target` printable ASCII.
 std::string MakeTrackCallLine(JobType type, std::string_view connection, std::string_view method, std::string_view target,
                               std::string_view body);

@@ -115,15 +115,6 @@ Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_
   return queued;
 }
 
-// A body is put into a line as it is, so it must be one JSON text by itself: nothing in it may end the line's object early.
-Result<void> CheckBody(std::string_view body) {
-  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return {};
-  std::vector<Member> members;
-  const Result<ValueKind> kind = ScanMembers(std::string(body), members, limits::kJsonDepth - 2);
-  if (!kind && kind.error().kind == ErrorKind::kInvalid) return Fail(ErrorKind::kInvalid, "is no valid JSON: " + kind.error().message);
-  return {};
-}
-
 }  // namespace
 
 struct TrackEndpoint::Pending final : Submission {
@@ -210,7 +201,7 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
     return JsonAnswer(200, JsonWriter().Object().Key("url").String(account->base_url).Key("region").String(account->region).EndObject().Text());
   }
   if (stopping_) return Unavailable({ErrorKind::kBusy, "outboxd is stopping", {}});
-  if (Result<void> checked = CheckBody(request.body); !checked) return Refuse(400, "invalid_json", *route, checked.error());
+  if (Result<void> checked = CheckTrackCallBody(std::string(request.body)); !checked) return Refuse(400, "invalid_json", *route, checked.error());
   return route->operation == TrackOperation::kBatch ? TakeBatch(request, *route, *settings, *account, exchange)
                                                     : TakeOne(request, *route, *settings, *account, exchange);
 }

@@ -32,7 +32,7 @@ void CheckJob(const Job& job, std::string_view line) {
   Demand(JsonValue::Parse(line).has_value(), "an accepted line is valid JSON to the reader of JSON as well");
   Demand(job.customer.size() <= limits::kCustomerIdBytes, "a customer id keeps to its limit");
   Demand(job.ref.size() <= limits::kRefBytes, "a ref keeps to its limit");
-  Demand((job.type == JobType::kRaw) == (job.raw != nullptr), "raw members belong to raw jobs");
+  Demand(job.call || (job.type == JobType::kRaw) == (job.raw != nullptr), "raw members belong to raw jobs");
   CheckSlice(job, job.body);
   CheckSlice(job, job.timestamp);
   if (job.other) {
@@ -41,7 +41,17 @@ void CheckJob(const Job& job, std::string_view line) {
   }
 }
 
+void CheckCallBody(const TrackCall& call, const std::string& sent) {
+  if (sent.find_first_not_of(" \t\r\n") == std::string::npos) return Demand(call.stamps == TrackCall::Stamps::kNone, "stamps need a body");
+  const Result<JsonValue> body = JsonValue::Parse(sent);
+  Demand(body.has_value() && (body->IsObject() || body->IsNull()), "the body of a request is one JSON object, or null");
+  if (call.stamps == TrackCall::Stamps::kNone) return;
+  Demand(!(*body)[call.time_member].IsNull(), "what is stamped carries its time");
+  if (call.stamps == TrackCall::Stamps::kIdAndTime) Demand(!(*body)["id"].IsNull(), "an event carries an id");
+}
+
 void CheckBody(const Job& job, const HttpRequest& request) {
+  if (job.call) return CheckCallBody(*job.call, request.body);
   if (job.type == JobType::kRaw || request.body.empty()) return;
   const Result<JsonValue> body = JsonValue::Parse(request.body);
   Demand(body.has_value() && body->IsObject(), "the body of every job but raw is one JSON object");
@@ -56,7 +66,7 @@ void CheckRequest(const Job& job) {
   const Stamp stamp{.id = Ulid::Make(FromUnixMs(kAcceptedMs), Sequence{7}, 42), .accepted = FromUnixMs(kAcceptedMs)};
   const HttpRequest request = BuildRequest(job, stamp);
   Demand(!request.method.empty() && Printable(request.method), "a method is a token");
-  Demand(request.target.starts_with("/api/v") && Printable(request.target), "a target is a printable path of the Track API");
+  Demand((job.call ? request.target.starts_with('/') : request.target.starts_with("/api/v")) && Printable(request.target), "a target is a printable path of the Track API");
   for (const auto& [name, value] : request.headers) {
     Demand(!name.empty() && Printable(name) && WithoutLineBreaks(value), "a header is one line");
     std::string lower = name;
