@@ -30,7 +30,7 @@ const Bad kBad[] = {
     {"outbox.max_bytes", "1kB", ""},
     {"listen.producer.mode", "\"0999\"", ""},
     {"listen.producer.path", "\"\"", ""},
-    {"listen.track", "[{tcp: 127.0.0.1:1}]", ""},
+    {"listen.track", "[{tcp: 10.0.0.1:1}]", ""},
     {"connections.default.region", "mars", "us"},
     {"connections.default.order", "chaos", "per_customer"},
     {"connections.default.base_url", "ftp://x.example", ""},
