@@ -8,6 +8,10 @@ target_compile_options(outboxd_flags INTERFACE
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(outboxd_flags INTERFACE -Wthread-safety)
 endif()
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # In unity a source is included, and g++ takes it for a header.
+  target_compile_options(outboxd_flags INTERFACE -Wno-subobject-linkage)
+endif()
 if(OUTBOXD_WERROR)
   target_compile_options(outboxd_flags INTERFACE -Werror)
 endif()
