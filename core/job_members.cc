@@ -200,9 +200,6 @@ Result<void> ReadDevice(const Member& member, Job& job) {
 
 Result<void> ReadDeviceId(const Member& member, Job& job) { return ReadText(member, limits::kShortTextBytes, Other(job).device_id); }
 
-// As it would stand in a v1 path, so that a person named in either way has one lane.
-std::string LaneName(std::string_view kind, const std::string& value) { return kind == "cio_id" ? "cio_" + value : value; }
-
 Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::string& lane) {
   if (Result<void> object = NeedObject(member); !object) return object;
   slice = member.raw;
@@ -366,6 +363,8 @@ std::optional<Name> FromText(std::string_view text) {
 std::uint32_t TypesOf(Name name) { return kRules[static_cast<std::size_t>(name)].types; }
 
 std::span<const Rule> Rules() { return kRules; }
+
+std::string LaneName(std::string_view kind, const std::string& value) { return kind == "cio_id" ? "cio_" + value : value; }
 
 Result<void> CheckAttributes(std::span<const Member> attributes) {
   if (attributes.size() > limits::kAttributesPerIdentify) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/job.h"
@@ -34,6 +35,9 @@ struct Rule {
   Result<void> (*read)(const Member& member, Job& job);
 };
 std::span<const Rule> Rules();  // in the order of Name
+
+// As it would stand in a v1 path, so that a person named in either way has one lane. `kind`: "id", "email", "cio_id", …
+std::string LaneName(std::string_view kind, const std::string& value);
 
 // Of an identify: how many, how long. `field` is the attribute's name.
 Result<void> CheckAttributes(std::span<const Member> attributes);

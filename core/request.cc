@@ -60,12 +60,6 @@ bool IsPercentEscape(std::string_view text, std::size_t at) {
   return text[at] == '%' && at + 2 < text.size() && HexValue(text[at + 1]) >= 0 && HexValue(text[at + 2]) >= 0;
 }
 
-void AppendEscaped(std::string& out, char byte) {
-  out += '%';
-  out += kHexDigits[Byte(byte) >> 4];
-  out += kHexDigits[Byte(byte) & 15];
-}
-
 void AppendPercentEncoded(std::string& out, std::string_view text) {
   for (const char byte : text) {
     if (kUnreserved[Byte(byte)]) {

@@ -36,6 +36,10 @@ constexpr std::array kPersonActions = {
 constexpr std::array<std::string_view, 5> kObjectActions = {"identify", "identify_anonymous", "delete", "add_relationships",
                                                             "delete_relationships"};
 
+bool IsBlank(std::string_view text) {
+  return text.find_first_not_of(kWhiteSpace) == std::string_view::npos;
+}
+
 Failure Bad(std::string message, std::string field = {}) {
   return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
 }
@@ -49,7 +53,7 @@ class Body {
   static Result<Body> Read(std::string_view text) {
     Body body;
     body.text_ = text;
-    if (text.empty()) return body;
+    if (IsBlank(text)) return body;
     const Result<ValueKind> kind = ScanMembers(body.text_, body.members_);
     if (kind && *kind == ValueKind::kObject) return body;
     if (!kind && kind.error().kind == ErrorKind::kInvalid) return Bad("is no valid JSON: " + kind.error().message);
@@ -120,8 +124,8 @@ Result<std::string> ReadPerson(const Body& body, std::string_view key) {
   }
   if (found == nullptr) return Bad("must hold one of id, email, phone, cio_id", std::string(key));
   Result<std::string> value = ReadIdentifier(*person, *found, std::string(key) + "." + found->key);
-  if (!value || found->key != "cio_id") return value;
-  return "cio_" + *value;
+  if (!value) return value;
+  return members::LaneName(found->key, *value);
 }
 
 Result<void> ReadMerge(const Body& body, Job& job) {
@@ -212,11 +216,11 @@ Result<void> ReadSegment(const Body& body, Job& job) {
   static_cast<void>(ScanMembers(array, elements));  // the body as a whole was scanned: a part of it is valid JSON
   if (elements.empty() || elements.size() > limits::kSegmentIds)
     return Bad("must hold 1 to " + std::to_string(limits::kSegmentIds) + " ids", "ids");
-  const bool is_cio_id = job.call->target.find("id_type=cio_id") != std::string::npos;
+  const std::string_view kind = job.call->target.find("id_type=cio_id") != std::string::npos ? "cio_id" : "id";
   for (const Member& element : elements) {
     std::string id = element.kind == ValueKind::kString ? element.text : array.substr(element.raw.offset, element.raw.length);
     if (Result<void> checked = CheckCustomer(id, "ids"); !checked) return checked;
-    job.more_customers.push_back(is_cio_id ? "cio_" + id : std::move(id));
+    job.more_customers.push_back(members::LaneName(kind, id));
   }
   return {};
 }
@@ -313,43 +317,15 @@ Result<void> ReadByOperation(TrackOperation operation, const Body& body, Job& jo
   return {};
 }
 
-Result<JobType> TypeOf(TrackOperation operation, const Body& body) {
-  switch (operation) {
-    case TrackOperation::kIdentify:
-      return JobType::kIdentify;
-    case TrackOperation::kDestroy:
-      return JobType::kDestroy;
-    case TrackOperation::kSuppress:
-      return JobType::kSuppress;
-    case TrackOperation::kUnsuppress:
-      return JobType::kUnsuppress;
-    case TrackOperation::kAddDevice:
-      return JobType::kAddDevice;
-    case TrackOperation::kDeleteDevice:
-      return JobType::kDeleteDevice;
-    case TrackOperation::kEvent:
-    case TrackOperation::kAnonymousEvent:
-      return body.Text("type") == "page" ? JobType::kPageview : JobType::kTrack;
-    case TrackOperation::kMerge:
-      return JobType::kMerge;
-    case TrackOperation::kForm:
-      return JobType::kForm;
-    case TrackOperation::kAddToSegment:
-      return JobType::kAddToSegment;
-    case TrackOperation::kRemoveFromSegment:
-      return JobType::kRemoveFromSegment;
-    case TrackOperation::kMetric:
-    case TrackOperation::kPushMetric:
-      return JobType::kMetric;
-    case TrackOperation::kUnsubscribe:
-      return JobType::kRaw;
-    case TrackOperation::kEntity:
-      return TypeOfEntity(body);
-    case TrackOperation::kRegion:
-    case TrackOperation::kBatch:
-      break;
-  }
-  return Bad("is no request that one job can carry");
+bool IsEvent(TrackOperation operation) {
+  return operation == TrackOperation::kEvent || operation == TrackOperation::kAnonymousEvent;
+}
+
+Result<JobType> TypeOf(const TrackRoute& route, const Body& body) {
+  if (route.operation == TrackOperation::kEntity) return TypeOfEntity(body);
+  if (IsEvent(route.operation) && body.Text("type") == "page") return JobType::kPageview;
+  if (!route.type) return Bad("is no request that one job can carry");
+  return *route.type;
 }
 
 std::string_view PathOf(std::string_view target) {
@@ -387,8 +363,7 @@ Result<void> ReadTrackCall(const Member& member, Job& job) {
   }
   if (call->target.size() > limits::kRawPathBytes)
     return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes", "target");
-  const auto is_printable = [](char byte) { return byte > ' ' && byte < 0x7f && byte != '#'; };
-  if (!std::all_of(call->target.begin(), call->target.end(), is_printable))
+  if (!std::all_of(call->target.begin(), call->target.end(), IsTargetByte))
     return Bad("must be a target of HTTP, percent-encoded", "target");
   job.call = std::move(call);
   return {};
@@ -400,7 +375,7 @@ Result<void> CheckTrackCall(Job& job) {
   if (!route) return Bad(route.error().message);
   const Result<Body> body = Body::Read(job.Text(job.body));
   if (!body) return Failure(body.error());
-  const Result<JobType> type = TypeOf(route->operation, *body);
+  const Result<JobType> type = TypeOf(*route, *body);
   if (!type) return Failure(type.error());
   if (*type != job.type) return Bad("is a request of type " + std::string(JobTypeName(*type)));
   call.is_entity = route->operation == TrackOperation::kEntity;
@@ -412,16 +387,15 @@ Result<void> CheckTrackCall(Job& job) {
 }
 
 Result<JobType> TypeOfTrackCall(const TrackRoute& route, std::string_view body) {
-  const bool depends = route.operation == TrackOperation::kEntity || route.operation == TrackOperation::kEvent ||
-                       route.operation == TrackOperation::kAnonymousEvent;
+  const bool depends = route.operation == TrackOperation::kEntity || IsEvent(route.operation);
   const Result<Body> read = Body::Read(depends ? body : std::string_view());
   if (!read) return Failure(read.error());
-  return TypeOf(route.operation, *read);
+  return TypeOf(route, *read);
 }
 
 Result<void> CheckTrackCallBody(const std::string& body) {
   constexpr std::size_t kDepthOfLine = 2;  // the line's object and `request`
-  if (body.find_first_not_of(kWhiteSpace) == std::string::npos) return {};
+  if (IsBlank(body)) return {};
   std::vector<Member> members;
   const Result<ValueKind> kind = ScanMembers(body, members, limits::kJsonDepth - kDepthOfLine);
   if (!kind && kind.error().kind == ErrorKind::kInvalid) return Bad("is no valid JSON: " + kind.error().message);
@@ -436,7 +410,7 @@ std::string MakeTrackCallLine(JobType type, std::string_view connection, std::st
   AppendJsonString(line, connection);
   line.append(R"(,"request":{"method":")").append(method).append(R"(","target":)");
   AppendJsonString(line, target);
-  if (!body.empty()) line.append(R"(,"body":)").append(body);
+  if (!IsBlank(body)) line.append(R"(,"body":)").append(body);
   line += "}}";
   return line;
 }

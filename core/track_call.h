@@ -16,6 +16,9 @@
 
 namespace outboxd {
 
+// What the target of an HTTP request may hold.
+constexpr bool IsTargetByte(char byte) { return byte > ' ' && byte < 0x7f && byte != '#'; }
+
 // Member `request` of a job line: fills in job.call and Job::body. kInvalid; `field` is the path below `request`.
 Result<void> ReadTrackCall(const Member& member, Job& job);
 
@@ -29,7 +32,7 @@ Result<JobType> TypeOfTrackCall(const TrackRoute& route, std::string_view body);
 // Whether a body may stand in a job line as it came: empty, or one valid JSON text, so that nothing in it ends the line's object early.
 Result<void> CheckTrackCallBody(const std::string& body);
 
-// The job line of a request. `body` is valid JSON or empty, `target` printable ASCII.
+// The job line of a request. `body` has passed CheckTrackCallBody(); a blank one is left out. `target`: IsTargetByte()s.
 std::string MakeTrackCallLine(JobType type, std::string_view connection, std::string_view method, std::string_view target,
                               std::string_view body);
 

@@ -9,28 +9,29 @@ struct Row {
   std::string_view method;
   std::string_view pattern;  // "{c}" stands for the customer's segment, "{a}" for the argument's
   TrackOperation operation;
+  std::optional<JobType> type;
 };
 
 constexpr std::array kRows = {
-    Row{"DELETE", "/api/v1/customers/{c}", TrackOperation::kDestroy},
-    Row{"PUT", "/api/v1/customers/{c}", TrackOperation::kIdentify},
-    Row{"POST", "/api/v1/customers/{c}/events", TrackOperation::kEvent},
-    Row{"POST", "/api/v1/customers/{c}/suppress", TrackOperation::kSuppress},
-    Row{"POST", "/api/v1/customers/{c}/unsuppress", TrackOperation::kUnsuppress},
-    Row{"PUT", "/api/v1/customers/{c}/devices", TrackOperation::kAddDevice},
-    Row{"DELETE", "/api/v1/customers/{c}/devices/{a}", TrackOperation::kDeleteDevice},
-    Row{"POST", "/api/v1/events", TrackOperation::kAnonymousEvent},
-    Row{"POST", "/api/v1/merge_customers", TrackOperation::kMerge},
-    Row{"POST", "/api/v1/forms/{a}/submit", TrackOperation::kForm},
-    Row{"POST", "/api/v1/segments/{a}/add_customers", TrackOperation::kAddToSegment},
-    Row{"POST", "/api/v1/segments/{a}/remove_customers", TrackOperation::kRemoveFromSegment},
-    Row{"POST", "/api/v1/metrics", TrackOperation::kMetric},
-    Row{"POST", "/api/v1/push/events", TrackOperation::kPushMetric},
-    Row{"POST", "/push/events", TrackOperation::kPushMetric},
-    Row{"POST", "/unsubscribe/{a}", TrackOperation::kUnsubscribe},
-    Row{"GET", "/api/v1/accounts/region", TrackOperation::kRegion},
-    Row{"POST", "/api/v2/entity", TrackOperation::kEntity},
-    Row{"POST", "/api/v2/batch", TrackOperation::kBatch},
+    Row{"DELETE", "/api/v1/customers/{c}", TrackOperation::kDestroy, JobType::kDestroy},
+    Row{"PUT", "/api/v1/customers/{c}", TrackOperation::kIdentify, JobType::kIdentify},
+    Row{"POST", "/api/v1/customers/{c}/events", TrackOperation::kEvent, JobType::kTrack},
+    Row{"POST", "/api/v1/customers/{c}/suppress", TrackOperation::kSuppress, JobType::kSuppress},
+    Row{"POST", "/api/v1/customers/{c}/unsuppress", TrackOperation::kUnsuppress, JobType::kUnsuppress},
+    Row{"PUT", "/api/v1/customers/{c}/devices", TrackOperation::kAddDevice, JobType::kAddDevice},
+    Row{"DELETE", "/api/v1/customers/{c}/devices/{a}", TrackOperation::kDeleteDevice, JobType::kDeleteDevice},
+    Row{"POST", "/api/v1/events", TrackOperation::kAnonymousEvent, JobType::kTrack},
+    Row{"POST", "/api/v1/merge_customers", TrackOperation::kMerge, JobType::kMerge},
+    Row{"POST", "/api/v1/forms/{a}/submit", TrackOperation::kForm, JobType::kForm},
+    Row{"POST", "/api/v1/segments/{a}/add_customers", TrackOperation::kAddToSegment, JobType::kAddToSegment},
+    Row{"POST", "/api/v1/segments/{a}/remove_customers", TrackOperation::kRemoveFromSegment, JobType::kRemoveFromSegment},
+    Row{"POST", "/api/v1/metrics", TrackOperation::kMetric, JobType::kMetric},
+    Row{"POST", "/api/v1/push/events", TrackOperation::kPushMetric, JobType::kMetric},
+    Row{"POST", "/push/events", TrackOperation::kPushMetric, JobType::kMetric},
+    Row{"POST", "/unsubscribe/{a}", TrackOperation::kUnsubscribe, JobType::kRaw},
+    Row{"GET", "/api/v1/accounts/region", TrackOperation::kRegion, std::nullopt},
+    Row{"POST", "/api/v2/entity", TrackOperation::kEntity, std::nullopt},
+    Row{"POST", "/api/v2/batch", TrackOperation::kBatch, std::nullopt},
 };
 
 std::string_view TakeSegment(std::string_view& path) {
@@ -70,6 +71,7 @@ Result<TrackRoute> FindTrackRoute(std::string_view method, std::string_view path
     TrackRoute route;
     if (!Matches(row.pattern, path, route)) continue;
     route.operation = row.operation;
+    route.type = row.type;
     if (row.method == method) return route;
     if (!allowed.empty()) allowed += ", ";
     allowed += row.method;

@@ -5,9 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <string_view>
 
+#include "core/job.h"
 #include "core/result.h"
 
 namespace outboxd {
@@ -35,6 +36,7 @@ enum class TrackOperation : std::uint8_t {
 
 struct TrackRoute {
   TrackOperation operation = TrackOperation::kIdentify;
+  std::optional<JobType> type;  // of the job; an event or entity may say another. nullopt where the path alone gives none
   // Segments of the path as they came, still encoded; empty where the operation has none.
   std::string_view customer;
   std::string_view argument;  // device, form, segment or delivery

@@ -73,9 +73,7 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
 }
 
 int Check(const Context& context, const std::string& given) {
-  const std::string file = !given.empty()                    ? given
-                           : !context.globals.config.empty() ? context.globals.config
-                                                             : std::string(kDefaultConfigPath);
+  const std::string file = given.empty() ? ConfigFile(context.globals) : given;
   AssumeCredentialsDirectory();
   const Result<Config> config = LoadConfig(file);
   const Findings findings = Examine(config);

@@ -13,7 +13,7 @@ namespace {
 
 Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given, SocketConfig Sockets::*socket) {
   if (!given.empty()) return std::filesystem::path(given);
-  const std::filesystem::path file = globals.config.empty() ? std::filesystem::path(kDefaultConfigPath) : std::filesystem::path(globals.config);
+  const std::filesystem::path file = ConfigFile(globals);
   const Result<Sockets> sockets = LoadSockets(file);
   if (sockets) return ((*sockets).*socket).path;
   if (!globals.config.empty()) return tl::unexpected(sockets.error());
@@ -119,5 +119,7 @@ void AddDeadFilter(CLI::App& verb, Filter& filter) {
   verb.add_option("--cause", filter.cause, "Only this cause, as shown by dead groups")->type_name("TEXT");
   AddCommonFilter(verb, filter, "died");
 }
+
+std::string ConfigFile(const Globals& globals) { return globals.config.empty() ? std::string(kDefaultConfigPath) : globals.config; }
 
 }  // namespace outboxd

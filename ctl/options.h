@@ -34,6 +34,9 @@ Result<std::filesystem::path> ProducerSocket(const Globals& globals);
 inline constexpr const char* kAssumedCredentialsDirectory = "/run/credentials/outboxd.service";
 void AssumeCredentialsDirectory();
 
+// --config, or the default.
+std::string ConfigFile(const Globals& globals);
+
 using Query = std::vector<std::pair<std::string, std::string>>;
 
 struct Filter {

@@ -35,7 +35,7 @@ int TlsInit(const Context& context, const std::string& directory) {
   std::filesystem::path place = directory;
   if (place.empty()) {
     AssumeCredentialsDirectory();
-    const Result<Config> config = LoadConfig(context.globals.config.empty() ? std::string(kDefaultConfigPath) : context.globals.config);
+    const Result<Config> config = LoadConfig(ConfigFile(context.globals));
     if (!config) return Report(context.console, config.error());
     place = LoopbackDirectory(config->outbox.path);
   }

@@ -132,13 +132,15 @@ void ReadSocket(ConfigSection section, SocketConfig& socket) {
   section.Finish();
 }
 
+void ReadLoopback(ConfigSection& section, std::string& tcp) {
+  const auto checked = [](const std::string& text) { return config_values::CheckLoopback(text).map([&] { return text; }); };
+  if (std::optional<std::string> address = section.Converted("tcp", checked)) tcp = *address;
+}
+
 // A Unix socket or a loopback address, and what speaks on it.
 TrackListenerConfig ReadTrackListener(ConfigSection& section) {
   TrackListenerConfig listener;
-  const auto to_loopback = [](const std::string& text) -> Result<std::string> {
-    return config_values::CheckLoopback(text).map([&] { return text; });
-  };
-  if (std::optional<std::string> tcp = section.Converted("tcp", to_loopback)) listener.tcp = *tcp;
+  ReadLoopback(section, listener.tcp);
   ReadSocketMembers(section, "unix", listener.socket);
   if (section.Has("tcp") == section.Has("unix")) section.Problem("", "give either tcp or unix");
   if (section.Has("tcp") && (section.Has("mode") || section.Has("group") || section.Has("users"))) {
@@ -263,10 +265,7 @@ void ReadHistory(ConfigSection section, HistoryConfig& history) {
 }
 
 void ReadMetrics(ConfigSection section, MetricsConfig& metrics) {
-  const auto convert = [](const std::string& text) -> Result<std::string> {
-    return config_values::CheckLoopback(text).map([&] { return text; });
-  };
-  if (std::optional<std::string> tcp = section.Converted("tcp", convert)) metrics.tcp = *tcp;
+  ReadLoopback(section, metrics.tcp);
   section.Finish();
 }
 

@@ -66,6 +66,11 @@ Result<void> Service::OpenOutbox() {
     if (counts.jobs == 0 || config_.connections.contains(name)) continue;
     Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config", {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
   }
+  if (!config_.track.empty()) {
+    track_endpoint_ = std::make_unique<TrackEndpoint>(*endpoints, config_.limits.line_bytes, metrics_, [this](std::unique_ptr<Submission> submission) {
+      clerk_->Submit(std::move(submission));
+    });
+  }
   const std::uint32_t workers = config_.workers;
   for (std::uint32_t i = 0; i < workers; ++i) {
     worker_loads_.push_back(std::make_unique<std::atomic<std::size_t>>(0));
@@ -127,11 +132,6 @@ Result<void> Service::OpenListeners() {
 
 Result<void> Service::OpenTrackListeners() {
   if (config_.track.empty()) return {};
-  const Result<Endpoints> endpoints = MakeEndpoints(config_);
-  if (!endpoints) return Failure(endpoints.error());
-  track_endpoint_ = std::make_unique<TrackEndpoint>(*endpoints, config_.limits.line_bytes, metrics_, [this](std::unique_ptr<Submission> submission) {
-    clerk_->Submit(std::move(submission));
-  });
   auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_), *track_endpoint_);
   if (!listeners) return Failure(listeners.error());
   track_listeners_.emplace(std::move(*listeners));

@@ -88,10 +88,10 @@ std::string CleanTarget(std::string_view target) {
   std::string clean;
   clean.reserve(target.size());
   for (const char byte : target) {
-    if (byte > ' ' && byte < 0x7f && byte != '#') {
+    if (IsTargetByte(byte)) {
       clean += byte;
     } else {
-      clean.append("%").append(1, kHexDigits[Byte(byte) >> 4]).append(1, kHexDigits[Byte(byte) & 15]);
+      AppendEscaped(clean, byte);
     }
   }
   return clean;
@@ -208,8 +208,7 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
 
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
                                                    const Account& account, HttpExchange& exchange) {
-  const bool is_blank = request.body.find_first_not_of(" \t\r\n") == std::string_view::npos;
-  auto job = MakeJob(route, account.name, request.method, CleanTarget(request.target), is_blank ? std::string_view() : request.body,
+  auto job = MakeJob(route, account.name, request.method, CleanTarget(request.target), request.body,
                      settings.line_bytes_max);
   if (!job && job.error().kind == ErrorKind::kFull) return Refuse(413, "too_large", route, job.error());
   if (!job) return Refuse(400, "invalid_job", route, job.error());
@@ -237,7 +236,7 @@ std::optional<HttpResponse> TrackEndpoint::TakeBatch(const HttpRequestView& requ
   static_cast<void>(ScanMembers(array, items));  // the body as a whole was scanned: a part of it is valid JSON
   if (items.empty()) return bad("is required", "batch");
   if (items.size() > limits::kTrackBatchItems) return bad("has more than " + std::to_string(limits::kTrackBatchItems) + " items", "batch");
-  const TrackRoute entity{TrackOperation::kEntity, {}, {}};
+  const TrackRoute entity{TrackOperation::kEntity, {}, {}, {}};
   auto pending = std::make_unique<Pending>(*this);
   pending->all_or_none = true;
   std::vector<EntityError> errors;

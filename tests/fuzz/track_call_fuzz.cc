@@ -29,7 +29,7 @@ void Try(std::string_view input) {
   const bool is_blank = body.find_first_not_of(" \t\r\n") == std::string::npos;
   const Result<JobType> type = TypeOfTrackCall(*route, body);
   if (!type) return;
-  const auto job = ParseJobLine(MakeTrackCallLine(*type, "default", method, target, is_blank ? std::string_view() : body));
+  const auto job = ParseJobLine(MakeTrackCallLine(*type, "default", method, target, body));
   if (!job) return;
   Demand(job->connection == "default" && !job->max_age && !job->has_ref, "a body adds no member to its line");
   Demand(job->call != nullptr && job->call->target == target && job->call->method == method, "the request is carried as it came");
