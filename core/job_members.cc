@@ -28,6 +28,8 @@ OtherMembers& Other(Job& job) {
   return *job.other;
 }
 
+constexpr std::string_view kCioIdPrefix = "cio_";  // of a cio_id in a v1 path
+
 Result<void> NeedObject(const Member& member) {
   if (member.kind != ValueKind::kObject) return Bad("must be an object");
   return {};
@@ -210,7 +212,9 @@ Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::strin
   std::string value;
   Result<void> read = ReadIdentifier(parts[0], std::string_view(copy).substr(parts[0].raw.offset, parts[0].raw.length), value);
   if (!read) return Bad(std::move(read.error().message), parts[0].key);
-  lane = LaneName(parts[0].key, value);
+  Result<std::string> name = LaneName(parts[0].key, std::move(value));
+  if (!name) return Bad(std::move(name.error().message), parts[0].key);
+  lane = std::move(*name);
   return {};
 }
 
@@ -339,8 +343,11 @@ Result<void> CheckForm(Job& job) {
 Result<void> CheckSegment(Job& job) {
   if (!job.other || job.other->segment_id.empty()) return Needs(job, "\"segment_id\"", "segment_id");
   if (job.body.empty()) return Needs(job, "\"ids\"", "ids");
-  if (job.other->id_type == "cio_id") {
-    for (std::string& id : job.more_customers) id = LaneName("cio_id", id);
+  for (std::size_t i = 0; i < job.more_customers.size(); ++i) {
+    std::string& id = job.more_customers[i];
+    Result<std::string> name = LaneName(job.other->id_type, std::move(id));
+    if (!name) return Bad(std::move(name.error().message), "ids." + std::to_string(i));
+    id = std::move(*name);
   }
   return {};
 }
@@ -364,7 +371,13 @@ std::uint32_t TypesOf(Name name) { return kRules[static_cast<std::size_t>(name)]
 
 std::span<const Rule> Rules() { return kRules; }
 
-std::string LaneName(std::string_view kind, const std::string& value) { return kind == "cio_id" ? "cio_" + value : value; }
+Result<std::string> LaneName(std::string_view kind, std::string value) {
+  if (kind != "cio_id") return value;
+  if (value.size() + kCioIdPrefix.size() > limits::kCustomerIdBytes) {
+    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes - kCioIdPrefix.size()) + " bytes");
+  }
+  return std::string(kCioIdPrefix) + value;
+}
 
 Result<void> CheckAttributes(std::span<const Member> attributes) {
   if (attributes.size() > limits::kAttributesPerIdentify) {

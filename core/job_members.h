@@ -36,8 +36,8 @@ struct Rule {
 };
 std::span<const Rule> Rules();  // in the order of Name
 
-// As it would stand in a v1 path, so that a person named in either way has one lane. `kind`: "id", "email", "cio_id", …
-std::string LaneName(std::string_view kind, const std::string& value);
+// As it would stand in a v1 path, so that a person named in either way has one lane. `kind`: "id", "email", "cio_id", … kInvalid: too long.
+Result<std::string> LaneName(std::string_view kind, std::string value);
 
 // Of an identify: how many, how long. `field` is the attribute's name.
 Result<void> CheckAttributes(std::span<const Member> attributes);

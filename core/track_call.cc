@@ -36,58 +36,12 @@ constexpr std::array kPersonActions = {
 constexpr std::array<std::string_view, 5> kObjectActions = {"identify", "identify_anonymous", "delete", "add_relationships",
                                                             "delete_relationships"};
 
-bool IsBlank(std::string_view text) {
-  return text.find_first_not_of(kWhiteSpace) == std::string_view::npos;
-}
-
 Failure Bad(std::string message, std::string field = {}) {
   return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
 }
 Failure Needs(std::string_view field) {
   return Bad("is required", std::string(field));
 }
-
-// One JSON object (or null, or nothing: no members) and what stands in it.
-class Body {
- public:
-  static Result<Body> Read(std::string_view text) {
-    Body body;
-    body.text_ = text;
-    if (IsBlank(text)) return body;
-    const Result<ValueKind> kind = ScanMembers(body.text_, body.members_);
-    if (kind && *kind == ValueKind::kObject) return body;
-    if (!kind && kind.error().kind == ErrorKind::kInvalid) return Bad("is no valid JSON: " + kind.error().message);
-    if (IsNull(text)) return body;
-    return Bad("must be a JSON object");
-  }
-
-  static bool IsNull(std::string_view text) {
-    const std::size_t first = text.find_first_not_of(kWhiteSpace);
-    return first != std::string_view::npos && text.substr(first, text.find_last_not_of(kWhiteSpace) + 1 - first) == "null";
-  }
-
-  const Member* Find(std::string_view key) const {
-    const auto found = std::find_if(members_.begin(), members_.end(), [key](const Member& member) { return member.key == key; });
-    return found == members_.end() ? nullptr : &*found;
-  }
-  const std::vector<Member>& members() const { return members_; }
-  std::string_view Raw(const Member& member) const { return std::string_view(text_).substr(member.raw.offset, member.raw.length); }
-  Result<Body> Inside(std::string_view key) const {
-    const Member* member = Find(key);
-    if (member == nullptr || member->kind == ValueKind::kNull) return Needs(key);
-    if (member->kind != ValueKind::kObject) return Bad("must be an object", std::string(key));
-    return Read(Raw(*member));
-  }
-  // Empty: absent, null or no text.
-  std::string_view Text(std::string_view key) const {
-    const Member* member = Find(key);
-    return member != nullptr && member->kind == ValueKind::kString ? std::string_view(member->text) : std::string_view();
-  }
-
- private:
-  std::string text_;
-  std::vector<Member> members_;
-};
 
 Result<void> CheckCustomer(const std::string& customer, std::string field) {
   if (customer.empty()) return Needs(field);
@@ -104,7 +58,7 @@ Result<void> CheckCustomer(const std::string& customer, std::string field) {
 }
 
 // A string, or a number as its text.
-Result<std::string> ReadIdentifier(const Body& body, const Member& member, const std::string& field) {
+Result<std::string> ReadIdentifier(const TrackBody& body, const Member& member, const std::string& field) {
   std::string value;
   if (member.kind == ValueKind::kString) value = member.text;
   if (member.kind == ValueKind::kNumber) value = body.Raw(member);
@@ -112,9 +66,15 @@ Result<std::string> ReadIdentifier(const Body& body, const Member& member, const
   return value;
 }
 
+Result<std::string> NameLane(std::string_view kind, std::string value, const std::string& field) {
+  Result<std::string> lane = members::LaneName(kind, std::move(value));
+  if (!lane) return Bad(lane.error().message, field);
+  return lane;
+}
+
 // The name of a person's lane, the same whichever request names the person: as it would stand in a v1 path.
-Result<std::string> ReadPerson(const Body& body, std::string_view key) {
-  const Result<Body> person = body.Inside(key);
+Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
+  const Result<TrackBody> person = body.Inside(key);
   if (!person) return Failure(person.error());
   const Member* found = nullptr;
   for (const Member& member : person->members()) {
@@ -123,12 +83,13 @@ Result<std::string> ReadPerson(const Body& body, std::string_view key) {
     found = &member;
   }
   if (found == nullptr) return Bad("must hold one of id, email, phone, cio_id", std::string(key));
-  Result<std::string> value = ReadIdentifier(*person, *found, std::string(key) + "." + found->key);
+  const std::string field = std::string(key) + "." + found->key;
+  Result<std::string> value = ReadIdentifier(*person, *found, field);
   if (!value) return value;
-  return members::LaneName(found->key, *value);
+  return NameLane(found->key, std::move(*value), field);
 }
 
-Result<void> ReadMerge(const Body& body, Job& job) {
+Result<void> ReadMerge(const TrackBody& body, Job& job) {
   const Result<std::string> primary = ReadPerson(body, "primary");
   if (!primary) return Failure(primary.error());
   const Result<std::string> secondary = ReadPerson(body, "secondary");
@@ -139,7 +100,7 @@ Result<void> ReadMerge(const Body& body, Job& job) {
 }
 
 // The stamps that are not needed, and the stretches of the line that a stamp replaces.
-void ReadStamps(const Body& body, TrackCall::Stamps stamps, std::string_view time_member, Job& job) {
+void ReadStamps(const TrackBody& body, TrackCall::Stamps stamps, std::string_view time_member, Job& job) {
   TrackCall& call = *job.call;
   call.stamps = stamps;
   call.time_member = time_member;
@@ -154,7 +115,7 @@ void ReadStamps(const Body& body, TrackCall::Stamps stamps, std::string_view tim
   if (stamps == TrackCall::Stamps::kIdAndTime) read("id", call.has_id, call.empty_id);
 }
 
-Result<void> ReadEventName(const Body& body, Job& job) {
+Result<void> ReadEventName(const TrackBody& body, Job& job) {
   job.name = body.Text("name");
   if (job.name.empty()) return Needs("name");
   const std::size_t bytes_max = job.type == JobType::kPageview ? limits::kUrlBytes : limits::kEventNameBytes;
@@ -162,7 +123,7 @@ Result<void> ReadEventName(const Body& body, Job& job) {
   return {};
 }
 
-Result<void> ReadEvent(const Body& body, Job& job) {
+Result<void> ReadEvent(const TrackBody& body, Job& job) {
   if (Result<void> name = ReadEventName(body, job); !name) return name;
   const Member* data = body.Find("data");
   if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull) return Bad("must be an object", "data");
@@ -174,7 +135,7 @@ Result<void> ReadEvent(const Body& body, Job& job) {
 }
 
 // Without an anonymous_id it invites somebody, and belongs to no lane.
-Result<void> ReadAnonymousEvent(const Body& body, Job& job) {
+Result<void> ReadAnonymousEvent(const TrackBody& body, Job& job) {
   job.customer = body.Text("anonymous_id");
   job.anonymous = !job.customer.empty();
   if (job.anonymous) {
@@ -183,14 +144,14 @@ Result<void> ReadAnonymousEvent(const Body& body, Job& job) {
   return ReadEvent(body, job);
 }
 
-Result<void> ReadIdentify(const Body& body, Job& job) {
+Result<void> ReadIdentify(const TrackBody& body, Job& job) {
   if (Result<void> attributes = members::CheckAttributes(body.members()); !attributes) return attributes;
   ReadStamps(body, TrackCall::Stamps::kTime, "_timestamp", job);
   return {};
 }
 
-Result<void> ReadDevice(const Body& body) {
-  const Result<Body> device = body.Inside("device");
+Result<void> ReadDevice(const TrackBody& body) {
+  const Result<TrackBody> device = body.Inside("device");
   if (!device) return Failure(device.error());
   for (const std::string_view key : {"id", "platform"}) {
     if (device->Text(key).empty()) return Needs("device." + std::string(key));
@@ -198,8 +159,8 @@ Result<void> ReadDevice(const Body& body) {
   return {};
 }
 
-Result<void> ReadForm(const Body& body, Job& job) {
-  const Result<Body> data = body.Inside("data");
+Result<void> ReadForm(const TrackBody& body, Job& job) {
+  const Result<TrackBody> data = body.Inside("data");
   if (!data) return Failure(data.error());
   const std::string_view id = data->Text("id");
   const std::string_view email = data->Text("email");
@@ -208,7 +169,7 @@ Result<void> ReadForm(const Body& body, Job& job) {
   return CheckCustomer(job.customer, id.empty() ? "data.email" : "data.id");
 }
 
-Result<void> ReadSegment(const Body& body, Job& job) {
+Result<void> ReadSegment(const TrackBody& body, Job& job) {
   const Member* ids = body.Find("ids");
   if (ids == nullptr || ids->kind != ValueKind::kArray) return Bad("must be an array", "ids");
   std::vector<Member> elements;
@@ -220,19 +181,21 @@ Result<void> ReadSegment(const Body& body, Job& job) {
   for (const Member& element : elements) {
     std::string id = element.kind == ValueKind::kString ? element.text : array.substr(element.raw.offset, element.raw.length);
     if (Result<void> checked = CheckCustomer(id, "ids"); !checked) return checked;
-    job.more_customers.push_back(members::LaneName(kind, id));
+    Result<std::string> lane = NameLane(kind, std::move(id), "ids");
+    if (!lane) return Failure(lane.error());
+    job.more_customers.push_back(std::move(*lane));
   }
   return {};
 }
 
-Result<void> NeedTexts(const Body& body, std::initializer_list<std::string_view> keys) {
+Result<void> NeedTexts(const TrackBody& body, std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
     if (body.Text(key).empty()) return Needs(key);
   }
   return {};
 }
 
-Result<JobType> TypeOfEntity(const Body& body) {
+Result<JobType> TypeOfEntity(const TrackBody& body) {
   const std::string_view type = body.Text("type");
   const std::string_view action = body.Text("action");
   if (type.empty()) return Needs("type");
@@ -252,8 +215,8 @@ Result<JobType> TypeOfEntity(const Body& body) {
 }
 
 // An object's requests keep their order among themselves.
-Result<void> ReadObjectIdentifiers(const Body& body, Job& job) {
-  const Result<Body> identifiers = body.Inside("identifiers");
+Result<void> ReadObjectIdentifiers(const TrackBody& body, Job& job) {
+  const Result<TrackBody> identifiers = body.Inside("identifiers");
   if (!identifiers) return Failure(identifiers.error());
   std::string name = "object";
   for (const Member& member : identifiers->members()) {
@@ -266,7 +229,7 @@ Result<void> ReadObjectIdentifiers(const Body& body, Job& job) {
   return {};
 }
 
-Result<void> ReadEntity(const Body& body, Job& job) {
+Result<void> ReadEntity(const TrackBody& body, Job& job) {
   if (job.body.length > limits::kBatchItemBytes) return Bad("is longer than " + std::to_string(limits::kBatchItemBytes) + " bytes");
   const std::string_view type = body.Text("type");
   if (type == "delivery") return {};
@@ -282,7 +245,7 @@ Result<void> ReadEntity(const Body& body, Job& job) {
   return {};
 }
 
-Result<void> ReadByOperation(TrackOperation operation, const Body& body, Job& job) {
+Result<void> ReadByOperation(TrackOperation operation, const TrackBody& body, Job& job) {
   switch (operation) {
     case TrackOperation::kIdentify:
       return ReadIdentify(body, job);
@@ -321,11 +284,43 @@ bool IsEvent(TrackOperation operation) {
   return operation == TrackOperation::kEvent || operation == TrackOperation::kAnonymousEvent;
 }
 
-Result<JobType> TypeOf(const TrackRoute& route, const Body& body) {
+Result<JobType> TypeOf(const TrackRoute& route, const TrackBody& body) {
   if (route.operation == TrackOperation::kEntity) return TypeOfEntity(body);
   if (IsEvent(route.operation) && body.Text("type") == "page") return JobType::kPageview;
   if (!route.type) return Bad("is no request that one job can carry");
   return *route.type;
+}
+
+// What follows from the request, of a job whose call and body are there.
+Result<void> ReadCall(const TrackRoute& route, const TrackBody& body, Job& job) {
+  job.call->is_entity = route.operation == TrackOperation::kEntity;
+  if (!route.customer.empty()) {
+    job.customer = PercentDecode(route.customer);
+    if (Result<void> checked = CheckCustomer(job.customer, "id"); !checked) return checked;
+  }
+  return ReadByOperation(route.operation, body, job);
+}
+
+Result<void> CheckTarget(std::string_view target) {
+  if (target.size() > limits::kRawPathBytes) return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes", "target");
+  if (!std::all_of(target.begin(), target.end(), IsTargetByte)) return Bad("must be a target of HTTP, percent-encoded", "target");
+  return {};
+}
+
+void WriteLine(Job& job, std::string_view body) {
+  const TrackCall& call = *job.call;
+  std::string& line = job.line;
+  line.reserve(body.size() + call.target.size() + job.connection.size() + 96);
+  line.append(R"({"type":")").append(JobTypeName(job.type)).append(R"(","connection":)");
+  AppendJsonString(line, job.connection);
+  line.append(R"(,"request":{"method":")").append(call.method).append(R"(","target":)");
+  AppendJsonString(line, call.target);
+  if (!TrackBody::IsBlank(body)) {
+    line += R"(,"body":)";
+    job.body = {static_cast<std::uint32_t>(line.size()), static_cast<std::uint32_t>(body.size())};
+    line += body;
+  }
+  line += "}}";
 }
 
 std::string_view PathOf(std::string_view target) {
@@ -361,58 +356,37 @@ Result<void> ReadTrackCall(const Member& member, Job& job) {
       return Bad("must be \"method\" and \"target\", both text, and \"body\"", part.key);
     }
   }
-  if (call->target.size() > limits::kRawPathBytes)
-    return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes", "target");
-  if (!std::all_of(call->target.begin(), call->target.end(), IsTargetByte))
-    return Bad("must be a target of HTTP, percent-encoded", "target");
+  if (Result<void> checked = CheckTarget(call->target); !checked) return checked;
   job.call = std::move(call);
   return {};
 }
 
 Result<void> CheckTrackCall(Job& job) {
-  TrackCall& call = *job.call;
+  const TrackCall& call = *job.call;
   const Result<TrackRoute> route = FindTrackRoute(call.method, PathOf(call.target));
   if (!route) return Bad(route.error().message);
-  const Result<Body> body = Body::Read(job.Text(job.body));
-  if (!body) return Failure(body.error());
+  const Result<TrackBody> body = TrackBody::Read(job.Text(job.body));
+  if (!body) return Bad(body.error().message);
   const Result<JobType> type = TypeOf(*route, *body);
   if (!type) return Failure(type.error());
   if (*type != job.type) return Bad("is a request of type " + std::string(JobTypeName(*type)));
-  call.is_entity = route->operation == TrackOperation::kEntity;
-  if (!route->customer.empty()) {
-    job.customer = PercentDecode(route->customer);
-    if (Result<void> checked = CheckCustomer(job.customer, "id"); !checked) return checked;
-  }
-  return ReadByOperation(route->operation, *body, job);
+  return ReadCall(*route, *body, job);
 }
 
-Result<JobType> TypeOfTrackCall(const TrackRoute& route, std::string_view body) {
-  const bool depends = route.operation == TrackOperation::kEntity || IsEvent(route.operation);
-  const Result<Body> read = Body::Read(depends ? body : std::string_view());
-  if (!read) return Failure(read.error());
-  return TypeOf(route, *read);
-}
-
-Result<void> CheckTrackCallBody(const std::string& body) {
-  constexpr std::size_t kDepthOfLine = 2;  // the line's object and `request`
-  if (IsBlank(body)) return {};
-  std::vector<Member> members;
-  const Result<ValueKind> kind = ScanMembers(body, members, limits::kJsonDepth - kDepthOfLine);
-  if (!kind && kind.error().kind == ErrorKind::kInvalid) return Bad("is no valid JSON: " + kind.error().message);
-  return {};
-}
-
-std::string MakeTrackCallLine(JobType type, std::string_view connection, std::string_view method, std::string_view target,
-                              std::string_view body) {
-  std::string line;
-  line.reserve(body.size() + target.size() + connection.size() + 96);
-  line.append(R"({"type":")").append(JobTypeName(type)).append(R"(","connection":)");
-  AppendJsonString(line, connection);
-  line.append(R"(,"request":{"method":")").append(method).append(R"(","target":)");
-  AppendJsonString(line, target);
-  if (!IsBlank(body)) line.append(R"(,"body":)").append(body);
-  line += "}}";
-  return line;
+Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method, std::string_view target,
+                             const TrackBody& body) {
+  const Result<JobType> type = TypeOf(route, body);
+  if (!type) return Failure(type.error());
+  if (Result<void> checked = CheckTarget(target); !checked) return Failure(checked.error());
+  Job job;
+  job.type = *type;
+  job.connection = connection;
+  job.call = std::make_unique<TrackCall>();
+  job.call->method = method;
+  job.call->target = target;
+  WriteLine(job, body.text());
+  if (Result<void> read = ReadCall(route, body, job); !read) return Failure(read.error());
+  return job;
 }
 
 void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {
@@ -422,7 +396,7 @@ void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {
     out += body;
     return;
   }
-  if (body.empty() || Body::IsNull(body)) body = "{}";  // of an identify: events need a name
+  if (body.empty() || TrackBody::IsNull(body)) body = "{}";  // of an identify: events need a name
   const std::size_t open = body.find('{') + 1;
   const bool is_empty = body[body.find_first_not_of(kWhiteSpace, open)] == '}';
   out += body.substr(0, open);

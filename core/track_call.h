@@ -12,6 +12,7 @@
 #include "core/object_scan.h"
 #include "core/request.h"
 #include "core/result.h"
+#include "core/track_body.h"
 #include "core/track_route.h"
 
 namespace outboxd {
@@ -26,15 +27,10 @@ Result<void> ReadTrackCall(const Member& member, Job& job);
 // whole). Also that job.type is the type that follows.
 Result<void> CheckTrackCall(Job& job);
 
-// The type of the job that a request becomes. `body`: its JSON, of entities alone. kInvalid for an entity of no known shape.
-Result<JobType> TypeOfTrackCall(const TrackRoute& route, std::string_view body);
-
-// Whether a body may stand in a job line as it came: empty, or one valid JSON text, so that nothing in it ends the line's object early.
-Result<void> CheckTrackCallBody(const std::string& body);
-
-// The job line of a request. `body` has passed CheckTrackCallBody(); a blank one is left out. `target`: IsTargetByte()s.
-std::string MakeTrackCallLine(JobType type, std::string_view connection, std::string_view method, std::string_view target,
-                              std::string_view body);
+// The job of a request whose path matched `route`: what ParseJobLine() makes of its line, from one reading of the body. kInvalid; `field`
+// below the body, "target", or empty: the request as a whole.
+Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method, std::string_view target,
+                             const TrackBody& body);
 
 // The body with its stamps.
 void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp);

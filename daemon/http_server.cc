@@ -22,12 +22,18 @@ namespace {
 
 constexpr auto kLastAnswerPatience = std::chrono::seconds(2);  // how long a stop waits until deferred answers are sent
 
-// What all requests of a deferred server hold.
+struct Exchange;
+
+// What the requests of a deferred server share.
 struct Load {
   Mutex mutex;
   Condition changed;
   std::size_t unanswered GUARDED_BY(mutex) = 0;  // deferred
   std::size_t unsent GUARDED_BY(mutex) = 0;      // deferred, until the answer is sent
+  // Answered, and their connections still asleep but for the first one's, which wakes the server's thread to wake the others: a commit
+  // answers many, and each waking from another thread costs a system call.
+  std::vector<Exchange*> answered GUARDED_BY(mutex);
+  std::vector<Exchange*> waking;  // the server's thread's
   std::atomic<std::size_t> body_bytes{0};
 
   void Add() {
@@ -35,16 +41,14 @@ struct Load {
     ++unanswered;
     ++unsent;
   }
-  void Answered() {
-    MutexLock lock(mutex);
-    --unanswered;
-    changed.NotifyAll();
-  }
   void Sent() {
     MutexLock lock(mutex);
     --unsent;
     changed.NotifyAll();
   }
+  void Answered(Exchange& exchange);
+  // On the server's thread.
+  void WakeAnswered();
 };
 
 // One request on its way in. Born when its first line was read, gone when the answer was sent or the connection broke.
@@ -68,8 +72,25 @@ struct Exchange : HttpExchange {
   }
 };
 
-MHD_Result CollectHeader(void* headers, MHD_ValueKind, const char* name, const char* value) {
-  static_cast<HttpHeaders*>(headers)->emplace_back(name, value != nullptr ? value : "");
+void Load::Answered(Exchange& exchange) {
+  MutexLock lock(mutex);
+  answered.push_back(&exchange);
+  if (answered.size() == 1) MHD_resume_connection(exchange.connection);
+  --unanswered;
+  changed.NotifyAll();
+}
+
+void Load::WakeAnswered() {
+  {
+    MutexLock lock(mutex);
+    waking.swap(answered);
+  }
+  for (std::size_t i = 1; i < waking.size(); ++i) MHD_resume_connection(waking[i]->connection);
+  waking.clear();
+}
+
+MHD_Result CollectHeader(void* view, MHD_ValueKind, const char* name, const char* value) {
+  static_cast<HttpRequestView*>(view)->headers.emplace_back(name, value != nullptr ? value : "");
   return MHD_YES;
 }
 
@@ -85,7 +106,9 @@ void EndExchange(void*, MHD_Connection*, void** request, MHD_RequestTerminationC
   *request = nullptr;
   if (!exchange || exchange->load == nullptr) return;
   exchange->load->body_bytes -= exchange->charged_bytes;
-  if (exchange->deferred) exchange->load->Sent();
+  if (!exchange->deferred) return;
+  exchange->load->WakeAnswered();
+  exchange->load->Sent();
 }
 
 std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) {
@@ -175,7 +198,10 @@ class HttpServer::Impl {
     auto* exchange = static_cast<Exchange*>(*request);
     if (exchange == nullptr) return MHD_NO;
     auto& server = *static_cast<Impl*>(self);
-    if (exchange->answer) return Send(connection, *exchange->answer);
+    if (exchange->answer) {
+      server.load_.WakeAnswered();
+      return Send(connection, *exchange->answer);
+    }
     if (!exchange->started) return server.Begin(connection, *exchange);
     if (*piece_bytes > 0) {
       const std::string_view bytes(piece, *piece_bytes);
@@ -230,7 +256,7 @@ class HttpServer::Impl {
     view.target = target;
     view.path = target.substr(0, question_mark);
     if (question_mark != std::string_view::npos) view.query = target.substr(question_mark + 1);
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, &CollectHeader, &view.headers);
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, &CollectHeader, &view);
     view.body = exchange.body;
     view.uid = UserOf(connection);
     const std::optional<HttpResponse> answer = handler_(view, exchange);
@@ -264,10 +290,8 @@ void HttpExchange::Defer() {
 
 void HttpExchange::Answer(HttpResponse response) {
   auto& exchange = static_cast<Exchange&>(*this);
-  Load& load = *exchange.load;
   exchange.answer = std::move(response);
-  MHD_resume_connection(exchange.connection);
-  load.Answered();  // last: the server may end now
+  exchange.load->Answered(exchange);  // last: the server may end now
 }
 
 std::optional<std::string_view> HttpRequestView::Header(std::string_view name) const {

@@ -22,15 +22,13 @@
 
 namespace outboxd {
 
-using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
-
 // A request as it came. The views live until the handler returns.
 struct HttpRequestView {
   std::string_view method;
   std::string_view target;
   std::string_view path;   // raw, before the "?"
   std::string_view query;  // raw, behind the "?"
-  HttpHeaders headers;
+  std::vector<std::pair<std::string_view, std::string_view>> headers;
   std::string_view body;
   std::optional<std::uint32_t> uid;  // of the asking process, on a Unix socket
 
@@ -42,7 +40,7 @@ struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
-  HttpHeaders headers;
+  std::vector<std::pair<std::string, std::string>> headers;
 };
 
 // A request whose handler gave no answer yet. The server's; it lives until it is answered.

@@ -5,11 +5,11 @@
 #include <algorithm>
 
 #include "core/ascii.h"
-#include "core/job_line.h"
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/object_scan.h"
 #include "core/request.h"
+#include "core/track_body.h"
 #include "core/track_call.h"
 
 namespace outboxd {
@@ -52,13 +52,6 @@ std::string_view ReasonOf(const Error& error) {
   return error.message == "is required" ? "required" : "invalid";
 }
 
-// As the sender knows it: what the line has around the body is ours.
-std::string FieldOfSender(std::string_view field) {
-  constexpr std::string_view kBody = "request.body.";
-  if (field.starts_with(kBody)) return std::string(field.substr(kBody.size()));
-  return field == "request" ? std::string() : std::string(field);
-}
-
 std::string Sentence(const Error& error) {
   return error.field.empty() ? "the request " + error.message : error.field + " " + error.message;
 }
@@ -97,25 +90,27 @@ std::string CleanTarget(std::string_view target) {
   return clean;
 }
 
-// The job of one request or of one item of a batch.
+// The job of one request or of one item of a batch. kFull: too large for a line.
 Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_view connection, std::string_view method,
-                                           std::string_view target, std::string_view body, std::size_t line_bytes_max) {
-  const Result<JobType> type = TypeOfTrackCall(route, body);
-  if (!type) return Failure(type.error());
-  std::string line = MakeTrackCallLine(*type, connection, method, target, body);
-  if (line.size() > line_bytes_max) return Fail(ErrorKind::kFull, "is too large for one job (limits.line_bytes)");
-  auto job = ParseJobLine(std::move(line));
-  if (!job) {
-    LineError& error = job.error();
-    std::string message = error.code == LineErrorCode::kInvalidJson ? "is no valid JSON" : std::move(error.message);
-    return Fail(ErrorKind::kInvalid, std::move(message), FieldOfSender(error.field));
-  }
+                                           std::string_view target, const TrackBody& body, std::size_t line_bytes_max) {
+  Result<Job> job = MakeTrackCallJob(route, connection, method, target, body);
+  if (!job) return Failure(job.error());
+  if (job->line.size() > line_bytes_max) return Fail(ErrorKind::kFull, "is too large for one job (limits.line_bytes)");
   auto queued = std::make_unique<QueuedJob>();
   queued->job = std::move(*job);
   return queued;
 }
 
 }  // namespace
+
+// A request that is about to become jobs.
+struct TrackEndpoint::Call {
+  const HttpRequestView& request;
+  const TrackRoute& route;
+  const TrackBody& body;
+  const Settings& settings;
+  const Account& account;
+};
 
 struct TrackEndpoint::Pending final : Submission {
   using Submission::Submission;
@@ -201,18 +196,19 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
     return JsonAnswer(200, JsonWriter().Object().Key("url").String(account->base_url).Key("region").String(account->region).EndObject().Text());
   }
   if (stopping_) return Unavailable({ErrorKind::kBusy, "outboxd is stopping", {}});
-  if (Result<void> checked = CheckTrackCallBody(std::string(request.body)); !checked) return Refuse(400, "invalid_json", *route, checked.error());
-  return route->operation == TrackOperation::kBatch ? TakeBatch(request, *route, *settings, *account, exchange)
-                                                    : TakeOne(request, *route, *settings, *account, exchange);
+  if (route->operation == TrackOperation::kBatch && request.body.size() > limits::kBatchBytes) return TooLarge();
+  const Result<TrackBody> body = TrackBody::Read(request.body);
+  if (!body) return Refuse(400, body.error().kind == ErrorKind::kInvalid ? "invalid_json" : "invalid_job", *route, body.error());
+  const Call call{request, *route, *body, *settings, *account};
+  return route->operation == TrackOperation::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
 }
 
-std::optional<HttpResponse> TrackEndpoint::TakeOne(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
-                                                   const Account& account, HttpExchange& exchange) {
-  auto job = MakeJob(route, account.name, request.method, CleanTarget(request.target), request.body,
-                     settings.line_bytes_max);
-  if (!job && job.error().kind == ErrorKind::kFull) return Refuse(413, "too_large", route, job.error());
-  if (!job) return Refuse(400, "invalid_job", route, job.error());
-  (*job)->uid = request.uid;
+std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {
+  auto job = MakeJob(call.route, call.account.name, call.request.method, CleanTarget(call.request.target), call.body,
+                     call.settings.line_bytes_max);
+  if (!job && job.error().kind == ErrorKind::kFull) return Refuse(413, "too_large", call.route, job.error());
+  if (!job) return Refuse(400, "invalid_job", call.route, job.error());
+  (*job)->uid = call.request.uid;
   auto pending = std::make_unique<Pending>(*this);
   pending->jobs.push_back(std::move(*job));
   Hand(std::move(pending), exchange);
@@ -220,31 +216,27 @@ std::optional<HttpResponse> TrackEndpoint::TakeOne(const HttpRequestView& reques
 }
 
 // Each item is a job by itself. The good ones are kept, all of them or, without room, none: a library would send the batch again.
-std::optional<HttpResponse> TrackEndpoint::TakeBatch(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
-                                                     const Account& account, HttpExchange& exchange) {
-  const auto bad = [&](std::string message, std::string field) {
-    return Refuse(400, "invalid_job", route, Error{ErrorKind::kInvalid, std::move(message), std::move(field)});
+std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExchange& exchange) {
+  const auto bad = [&](std::string message) {
+    return Refuse(400, "invalid_job", call.route, Error{ErrorKind::kInvalid, std::move(message), "batch"});
   };
-  if (request.body.size() > limits::kBatchBytes) return TooLarge();
-  const std::string body(request.body);
-  std::vector<Member> members;
-  const Result<ValueKind> kind = ScanMembers(body, members);
-  const auto batch = std::find_if(members.begin(), members.end(), [](const Member& member) { return member.key == "batch"; });
-  if (!kind || batch == members.end() || batch->kind != ValueKind::kArray) return bad("must be an array", "batch");
-  const std::string array = body.substr(batch->raw.offset, batch->raw.length);
+  const Member* batch = call.body.Find("batch");
+  if (batch == nullptr || batch->kind != ValueKind::kArray) return bad("must be an array");
+  const std::string array(call.body.Raw(*batch));
   std::vector<Member> items;
   static_cast<void>(ScanMembers(array, items));  // the body as a whole was scanned: a part of it is valid JSON
-  if (items.empty()) return bad("is required", "batch");
-  if (items.size() > limits::kTrackBatchItems) return bad("has more than " + std::to_string(limits::kTrackBatchItems) + " items", "batch");
+  if (items.empty()) return bad("is required");
+  if (items.size() > limits::kTrackBatchItems) return bad("has more than " + std::to_string(limits::kTrackBatchItems) + " items");
   const TrackRoute entity{TrackOperation::kEntity, {}, {}, {}};
   auto pending = std::make_unique<Pending>(*this);
   pending->all_or_none = true;
   std::vector<EntityError> errors;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    const std::string_view item = std::string_view(array).substr(items[i].raw.offset, items[i].raw.length);
-    auto job = MakeJob(entity, account.name, "POST", "/api/v2/entity", item, settings.line_bytes_max);
+    const Result<TrackBody> item = TrackBody::Read(std::string_view(array).substr(items[i].raw.offset, items[i].raw.length));
+    auto job = item ? MakeJob(entity, call.account.name, "POST", "/api/v2/entity", *item, call.settings.line_bytes_max)
+                    : Failure(item.error());
     if (job) {
-      (*job)->uid = request.uid;
+      (*job)->uid = call.request.uid;
       pending->jobs.push_back(std::move(*job));
     } else {
       errors.push_back({i, std::string(ReasonOf(job.error())), job.error().field, Sentence(job.error())});

@@ -55,15 +55,14 @@ class TrackEndpoint final : public SubmissionOrigin {
     std::vector<Account> accounts;
     std::size_t line_bytes_max = 0;
   };
+  struct Call;
   struct Pending;
 
   static std::shared_ptr<const Settings> MakeSettings(const Endpoints& endpoints, std::size_t line_bytes_max);
   HttpResponse Refuse(unsigned status, std::string_view code, const TrackRoute& route, const Error& error) const;
   HttpResponse Unavailable(const Error& error) const;
-  std::optional<HttpResponse> TakeOne(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
-                                      const Account& account, HttpExchange& exchange);
-  std::optional<HttpResponse> TakeBatch(const HttpRequestView& request, const TrackRoute& route, const Settings& settings,
-                                        const Account& account, HttpExchange& exchange);
+  std::optional<HttpResponse> TakeOne(const Call& call, HttpExchange& exchange);
+  std::optional<HttpResponse> TakeBatch(const Call& call, HttpExchange& exchange);
   void Hand(std::unique_ptr<Pending> pending, HttpExchange& exchange);
 
   Metrics& metrics_;

@@ -17,11 +17,22 @@ TrackRoute Route(std::string_view method, std::string_view target) {
   return *route;
 }
 
-// As the endpoint makes it.
-tl::expected<Job, LineError> Take(std::string_view method, std::string_view target, std::string_view body) {
-  const Result<JobType> type = TypeOfTrackCall(Route(method, target), body);
-  if (!type) return tl::unexpected(LineError{LineErrorCode::kInvalidJob, type.error().field, type.error().message, {}, false});
-  return ParseJobLine(MakeTrackCallLine(*type, "default", method, target, body));
+// As the endpoint makes it. Its line must read back as the same job.
+Result<Job> Take(std::string_view method, std::string_view target, std::string_view text) {
+  const Result<TrackBody> body = TrackBody::Read(text);
+  if (!body) return Failure(body.error());
+  Result<Job> job = MakeTrackCallJob(Route(method, target), "default", method, target, *body);
+  if (!job) return job;
+  const auto again = ParseJobLine(job->line);
+  REQUIRE(again.has_value());
+  CHECK(again->type == job->type);
+  CHECK(again->connection == job->connection);
+  CHECK(again->customer == job->customer);
+  CHECK(again->more_customers == job->more_customers);
+  CHECK(again->anonymous == job->anonymous);
+  CHECK(again->Text(again->body) == text.substr(0, job->body.length));
+  CHECK(BuildRequest(*again, kStamp).body == BuildRequest(*job, kStamp).body);
+  return job;
 }
 
 struct Sent {
@@ -99,16 +110,16 @@ TEST_CASE("track call: one person has one lane, whichever request and version na
 
 TEST_CASE("track call: what the API would refuse is refused, and the member named") {
   const std::vector<std::array<std::string_view, 4>> bad = {{
-      {"POST", "/api/v1/customers/1/events", "{}", "request.body.name"},
-      {"POST", "/api/v1/customers/1/events", R"({"name":"n","data":[]})", "request.body.data"},
-      {"PUT", "/api/v1/customers/%FF", "{}", "request.body.id"},
-      {"PUT", "/api/v1/customers/1", "[]", "request"},
-      {"PUT", "/api/v1/customers/1/devices", R"({"device":{"id":"d"}})", "request.body.device.platform"},
-      {"POST", "/api/v1/merge_customers", R"({"primary":{"id":"1","email":"a@b"},"secondary":{"id":"2"}})", "request.body.primary"},
-      {"POST", "/api/v1/forms/f/submit", R"({"data":{}})", "request.body.data"},
-      {"POST", "/api/v1/segments/7/add_customers", R"({"ids":[]})", "request.body.ids"},
-      {"POST", "/api/v1/metrics", R"({"metric":"opened"})", "request.body.delivery_id"},
-      {"POST", "/api/v2/entity", R"({"type":"person","action":"delete"})", "request.body.identifiers"},
+      {"POST", "/api/v1/customers/1/events", "{}", "name"},
+      {"POST", "/api/v1/customers/1/events", R"({"name":"n","data":[]})", "data"},
+      {"PUT", "/api/v1/customers/%FF", "{}", "id"},
+      {"PUT", "/api/v1/customers/1", "[]", ""},
+      {"PUT", "/api/v1/customers/1/devices", R"({"device":{"id":"d"}})", "device.platform"},
+      {"POST", "/api/v1/merge_customers", R"({"primary":{"id":"1","email":"a@b"},"secondary":{"id":"2"}})", "primary"},
+      {"POST", "/api/v1/forms/f/submit", R"({"data":{}})", "data"},
+      {"POST", "/api/v1/segments/7/add_customers", R"({"ids":[]})", "ids"},
+      {"POST", "/api/v1/metrics", R"({"metric":"opened"})", "delivery_id"},
+      {"POST", "/api/v2/entity", R"({"type":"person","action":"delete"})", "identifiers"},
       {"POST", "/api/v2/entity", R"({"type":"person","action":"dance"})", "action"},
       {"POST", "/api/v2/entity", R"({"type":"ghost","action":"delete"})", "type"},
   }};
@@ -121,7 +132,21 @@ TEST_CASE("track call: what the API would refuse is refused, and the member name
   }
 }
 
+TEST_CASE("track call: a cio_id is as long as a path takes it with its prefix") {
+  const std::string longest(146, 'a');
+  for (const std::string& cio_id : {longest, longest + "a"}) {
+    const bool fits = cio_id == longest;
+    const std::string person = R"({"cio_id":")" + cio_id + "\"}";
+    CHECK(Take("POST", "/api/v1/merge_customers", R"({"secondary":{"id":"1"},"primary":)" + person + "}").has_value() == fits);
+    CHECK(Take("POST", "/api/v1/segments/7/add_customers?id_type=cio_id", R"({"ids":[")" + cio_id + "\"]}").has_value() == fits);
+    CHECK(ParseJobLine(R"({"type":"merge","secondary":{"id":"1"},"primary":)" + person + "}").has_value() == fits);
+    CHECK(ParseJobLine(R"({"type":"add_to_segment","segment_id":7,"id_type":"cio_id","ids":[")" + cio_id + "\"]}").has_value() == fits);
+  }
+}
+
 TEST_CASE("track call: a line says the type that its request has, and nothing beside it") {
+  const auto nameless = ParseJobLine(R"({"type":"track","request":{"method":"POST","target":"/api/v1/customers/1/events","body":{}}})");
+  CHECK(nameless.error().field == "request.body.name");
   CHECK_FALSE(ParseJobLine(R"({"type":"track","request":{"method":"DELETE","target":"/api/v1/customers/1"}})").has_value());
   CHECK_FALSE(ParseJobLine(R"({"type":"destroy","id":"2","request":{"method":"DELETE","target":"/api/v1/customers/1"}})").has_value());
   CHECK_FALSE(ParseJobLine(R"({"type":"destroy","request":{"method":"DELETE","target":"/api/v1/customers/1 HTTP/1.1"}})").has_value());
