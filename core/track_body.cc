@@ -6,6 +6,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::string_view kWhiteSpace = " \t\r\n";
+constexpr std::size_t kMembersUsual = 8;
 
 }  // namespace
 
@@ -13,6 +14,7 @@ Result<TrackBody> TrackBody::Read(std::string_view text) {
   TrackBody body;
   body.text_ = text;
   if (IsBlank(text)) return body;
+  body.members_.reserve(kMembersUsual);
   const Result<ValueKind> kind = ScanMembers(body.text_, body.members_, kDepthMax);
   if (kind && *kind == ValueKind::kObject) return body;
   if (!kind && kind.error().kind == ErrorKind::kInvalid) return Fail(ErrorKind::kInvalid, "is no valid JSON: " + kind.error().message);

@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kTextType = "text/plain; charset=utf-8";
 
 HttpResponse TextAnswer(const std::string& text, unsigned status = 200) {
-  return HttpResponse{status, std::string(kTextType), text + "\n", {}};
+  return HttpResponse{status, kTextType, text + "\n", {}};
 }
 
 HttpResponse HealthAnswer(const std::string& trouble) {

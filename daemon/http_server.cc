@@ -6,11 +6,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <system_error>
 
 #include "daemon/mutex.h"
@@ -20,6 +22,8 @@ namespace outboxd {
 
 namespace {
 
+constexpr std::size_t kHeadersUsual = 8;
+constexpr std::size_t kBodyReserve = 4096;  // a body that is only announced takes no more
 constexpr auto kLastAnswerPatience = std::chrono::seconds(2);  // how long a stop waits until deferred answers are sent
 
 struct Exchange;
@@ -33,7 +37,6 @@ struct Load {
   // Answered, and their connections still asleep but for the first one's, which wakes the server's thread to wake the others: a commit
   // answers many, and each waking from another thread costs a system call.
   std::vector<Exchange*> answered GUARDED_BY(mutex);
-  std::vector<Exchange*> waking;  // the server's thread's
   std::atomic<std::size_t> body_bytes{0};
 
   void Add() {
@@ -46,7 +49,8 @@ struct Load {
     --unsent;
     changed.NotifyAll();
   }
-  void Answered(Exchange& exchange);
+  // Of this server; one at least.
+  void Answered(std::span<Exchange* const> exchanges);
   // On the server's thread.
   void WakeAnswered();
 };
@@ -59,11 +63,11 @@ struct Exchange : HttpExchange {
   bool too_large = false;
   bool overloaded = false;
   std::size_t discarded_bytes = 0;
-  std::size_t charged_bytes = 0;           // in load->body_bytes
+  std::size_t charged_bytes = 0;  // in load->body_bytes
   MHD_Connection* connection = nullptr;
   Load* load = nullptr;
   bool deferred = false;
-  std::optional<HttpResponse> answer;      // of a deferred one
+  std::optional<HttpResponse> answer;  // of a deferred one
 
   bool Charge(std::size_t bytes, std::size_t bytes_max) {
     if (load->body_bytes.fetch_add(bytes) + bytes > bytes_max) overloaded = true;
@@ -72,21 +76,22 @@ struct Exchange : HttpExchange {
   }
 };
 
-void Load::Answered(Exchange& exchange) {
-  MutexLock lock(mutex);
-  answered.push_back(&exchange);
-  if (answered.size() == 1) MHD_resume_connection(exchange.connection);
-  --unanswered;
+void Load::Answered(std::span<Exchange* const> exchanges) {
+  MutexLock lock(mutex);  // until the end: without one unanswered the server may end
+  const bool is_asleep = answered.empty();
+  answered.insert(answered.end(), exchanges.begin(), exchanges.end());
+  if (is_asleep) MHD_resume_connection(answered.front()->connection);
+  unanswered -= exchanges.size();
   changed.NotifyAll();
 }
 
 void Load::WakeAnswered() {
+  std::vector<Exchange*> waking;
   {
     MutexLock lock(mutex);
     waking.swap(answered);
   }
   for (std::size_t i = 1; i < waking.size(); ++i) MHD_resume_connection(waking[i]->connection);
-  waking.clear();
 }
 
 MHD_Result CollectHeader(void* view, MHD_ValueKind, const char* name, const char* value) {
@@ -111,6 +116,23 @@ void EndExchange(void*, MHD_Connection*, void** request, MHD_RequestTerminationC
   exchange->load->Sent();
 }
 
+// A user as the context of a connection's socket: 0 for none, else one more than the uid.
+void* UserContext(std::optional<std::uint32_t> uid) {
+  return reinterpret_cast<void*>(uid ? std::uintptr_t{*uid} + 1 : 0);
+}
+
+std::optional<std::uint32_t> UserOf(MHD_Connection* connection) {
+  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  if (info == nullptr || info->socket_context == nullptr) return std::nullopt;
+  return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(info->socket_context) - 1);
+}
+
+void OnConnection(void*, MHD_Connection* connection, void** context, MHD_ConnectionNotificationCode code) {
+  if (code != MHD_CONNECTION_NOTIFY_STARTED) return;
+  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  if (info != nullptr) *context = UserContext(PeerUser(info->connect_fd));
+}
+
 std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) {
   return std::strlen(text);
 }
@@ -120,7 +142,7 @@ MHD_Result Send(MHD_Connection* connection, const HttpResponse& answer) {
   void* bytes = const_cast<char*>(answer.body.data());
   MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), bytes, MHD_RESPMEM_MUST_COPY);
   if (response == nullptr) return MHD_NO;
-  if (!answer.content_type.empty()) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type.c_str());
+  if (!answer.content_type.empty()) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type.data());
   for (const auto& [name, value] : answer.headers) MHD_add_response_header(response, name.c_str(), value.c_str());
   const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
   MHD_destroy_response(response);
@@ -175,14 +197,16 @@ class HttpServer::Impl {
     more.push_back({MHD_OPTION_END, 0, nullptr});
     daemon_ = MHD_start_daemon(flags, 0, &Impl::OnAccept, this, &Impl::OnRequest, this, MHD_OPTION_LISTEN_SOCKET, listening,
                                MHD_OPTION_URI_LOG_CALLBACK, &BeginExchange, nullptr, MHD_OPTION_NOTIFY_COMPLETED, &EndExchange, nullptr,
-                               MHD_OPTION_UNESCAPE_CALLBACK, &LeaveEncoded, nullptr, MHD_OPTION_CONNECTION_LIMIT, options_.connections_max,
-                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, options_.head_bytes_max, MHD_OPTION_CONNECTION_TIMEOUT,
-                               static_cast<unsigned>(options_.idle_timeout.count()), MHD_OPTION_ARRAY, more.data(), MHD_OPTION_END);
+                               MHD_OPTION_UNESCAPE_CALLBACK, &LeaveEncoded, nullptr, MHD_OPTION_NOTIFY_CONNECTION, &OnConnection, nullptr,
+                               MHD_OPTION_CONNECTION_LIMIT, options_.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                               options_.head_bytes_max, MHD_OPTION_CONNECTION_TIMEOUT, static_cast<unsigned>(options_.idle_timeout.count()),
+                               MHD_OPTION_ARRAY, more.data(), MHD_OPTION_END);
     if (daemon_ != nullptr) return {};
     const int why = errno;
     close(listening);
-    return Fail(ErrorKind::kInternal, options_.thread_name + ": cannot start the HTTP server: " +
-                                          (options_.tls ? "is the certificate PEM, and the key its own?" : std::generic_category().message(why)));
+    return Fail(ErrorKind::kInternal,
+                options_.thread_name + ": cannot start the HTTP server: " +
+                    (options_.tls ? "is the certificate PEM, and the key its own?" : std::generic_category().message(why)));
   }
 
  private:
@@ -220,17 +244,11 @@ class HttpServer::Impl {
     const std::uint64_t announced = Announced(connection);
     if (announced > options_.body_bytes_max + DiscardedMax()) return Send(connection, options_.too_large);
     exchange.too_large = announced > options_.body_bytes_max;
+    if (!exchange.too_large) exchange.body.reserve(std::min<std::size_t>(announced, kBodyReserve));
     return MHD_YES;
   }
 
-  bool MayAsk(MHD_Connection* connection) const {
-    return options_.users.empty() || IsAllowed(UserOf(connection), options_.users);
-  }
-
-  static std::optional<std::uint32_t> UserOf(MHD_Connection* connection) {
-    const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info != nullptr ? PeerUser(info->connect_fd) : std::nullopt;
-  }
+  bool MayAsk(MHD_Connection* connection) const { return options_.users.empty() || IsAllowed(UserOf(connection), options_.users); }
 
   // What is not taken is thrown away: a client that is still sending when its connection is closed never sees the answer. Not without end.
   std::size_t DiscardedMax() const { return options_.body_bytes_max; }
@@ -256,6 +274,7 @@ class HttpServer::Impl {
     view.target = target;
     view.path = target.substr(0, question_mark);
     if (question_mark != std::string_view::npos) view.query = target.substr(question_mark + 1);
+    view.headers.reserve(kHeadersUsual);
     MHD_get_connection_values(connection, MHD_HEADER_KIND, &CollectHeader, &view);
     view.body = exchange.body;
     view.uid = UserOf(connection);
@@ -272,7 +291,12 @@ class HttpServer::Impl {
     }
   }
 
-  void NameThread() const { pthread_setname_np(pthread_self(), options_.thread_name.c_str()); }
+  void NameThread() const {
+    thread_local const Impl* named_by = nullptr;
+    if (named_by == this) return;
+    named_by = this;
+    pthread_setname_np(pthread_self(), options_.thread_name.c_str());
+  }
 
   HttpServerOptions options_;
   DeferredHandler handler_;
@@ -288,10 +312,18 @@ void HttpExchange::Defer() {
   MHD_suspend_connection(exchange.connection);
 }
 
-void HttpExchange::Answer(HttpResponse response) {
-  auto& exchange = static_cast<Exchange&>(*this);
-  exchange.answer = std::move(response);
-  exchange.load->Answered(exchange);  // last: the server may end now
+void HttpExchange::Answer(std::vector<std::pair<HttpExchange*, HttpResponse>> answers) {
+  std::vector<Exchange*> of_one_server;
+  for (auto& [http_exchange, response] : answers) {
+    auto& exchange = static_cast<Exchange&>(*http_exchange);
+    exchange.answer = std::move(response);
+    if (!of_one_server.empty() && of_one_server.front()->load != exchange.load) {
+      of_one_server.front()->load->Answered(of_one_server);
+      of_one_server.clear();
+    }
+    of_one_server.push_back(&exchange);
+  }
+  if (!of_one_server.empty()) of_one_server.front()->load->Answered(of_one_server);
 }
 
 std::optional<std::string_view> HttpRequestView::Header(std::string_view name) const {

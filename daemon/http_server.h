@@ -38,7 +38,7 @@ struct HttpRequestView {
 
 struct HttpResponse {
   unsigned status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
+  std::string_view content_type = "text/plain; charset=utf-8";  // a string literal
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
 };
@@ -48,8 +48,8 @@ class HttpExchange {
  public:
   // In the handler, before anyone else learns of the exchange: the answer comes later.
   void Defer();
-  // Any thread, once, after Defer(). The exchange is gone afterwards.
-  void Answer(HttpResponse response);
+  // Any thread, once for each exchange, after its Defer(). The exchanges are gone afterwards.
+  static void Answer(std::vector<std::pair<HttpExchange*, HttpResponse>> answers);
 
  protected:
   HttpExchange() = default;

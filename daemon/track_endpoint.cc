@@ -23,7 +23,7 @@ constexpr std::string_view kDefaultConnection = "default";
 constexpr std::size_t kJobIdsShown = 256;
 
 HttpResponse JsonAnswer(unsigned status, std::string body) {
-  return {status, std::string(kJson), std::move(body), {}};
+  return {status, kJson, std::move(body), {}};
 }
 
 // {"meta":{"error":…}}: the first version's shape.
@@ -60,7 +60,7 @@ std::string Sentence(const Error& error) {
 bool SameSecret(std::string_view given, std::string_view secret) {
   unsigned difference = given.size() == secret.size() ? 0 : 1;
   for (std::size_t i = 0; i < secret.size(); ++i) {
-    const char byte = given.empty() ? '\0' : given[i % given.size()];
+    const char byte = i < given.size() ? given[i] : '\0';
     difference |= static_cast<unsigned>(Byte(byte) ^ Byte(secret[i]));
   }
   return difference == 0;
@@ -193,7 +193,8 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
     return JsonAnswer(401, MetaError("Unauthorized"));
   }
   if (route->operation == TrackOperation::kRegion) {
-    return JsonAnswer(200, JsonWriter().Object().Key("url").String(account->base_url).Key("region").String(account->region).EndObject().Text());
+    return JsonAnswer(200,
+                      JsonWriter().Object().Key("url").String(account->base_url).Key("region").String(account->region).EndObject().Text());
   }
   if (stopping_) return Unavailable({ErrorKind::kBusy, "outboxd is stopping", {}});
   if (route->operation == TrackOperation::kBatch && request.body.size() > limits::kBatchBytes) return TooLarge();
@@ -233,8 +234,8 @@ std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExcha
   std::vector<EntityError> errors;
   for (std::size_t i = 0; i < items.size(); ++i) {
     const Result<TrackBody> item = TrackBody::Read(std::string_view(array).substr(items[i].raw.offset, items[i].raw.length));
-    auto job = item ? MakeJob(entity, call.account.name, "POST", "/api/v2/entity", *item, call.settings.line_bytes_max)
-                    : Failure(item.error());
+    auto job =
+        item ? MakeJob(entity, call.account.name, "POST", "/api/v2/entity", *item, call.settings.line_bytes_max) : Failure(item.error());
     if (job) {
       (*job)->uid = call.request.uid;
       pending->jobs.push_back(std::move(*job));
@@ -258,10 +259,12 @@ void TrackEndpoint::Hand(std::unique_ptr<Pending> pending, HttpExchange& exchang
 }
 
 void TrackEndpoint::OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) {
+  std::vector<std::pair<HttpExchange*, HttpResponse>> answers;
+  answers.reserve(submissions.size());
   for (const std::unique_ptr<Submission>& submission : submissions) {
     auto& pending = static_cast<Pending&>(*submission);
     if (pending.refused) {
-      pending.exchange->Answer(Unavailable(*pending.refused));
+      answers.emplace_back(pending.exchange, Unavailable(*pending.refused));
       continue;
     }
     HttpResponse answer = pending.partial ? std::move(*pending.partial) : JsonAnswer(200, "{}");
@@ -271,8 +274,9 @@ void TrackEndpoint::OnAnswered(std::vector<std::unique_ptr<Submission>> submissi
       ids += pending.ids[i].ToText();
     }
     answer.headers.emplace_back("X-Outbox-Job", std::move(ids));
-    pending.exchange->Answer(std::move(answer));
+    answers.emplace_back(pending.exchange, std::move(answer));
   }
+  HttpExchange::Answer(std::move(answers));
 }
 
 }  // namespace outboxd

@@ -15,7 +15,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kPemBytes = 256 * 1024;
-constexpr std::size_t kHeadBytes = 32 * 1024;
+constexpr std::size_t kHeadBytes = 16 * 1024;
 
 }  // namespace
 
