@@ -14,6 +14,8 @@
 
 namespace outboxd {
 
+inline constexpr std::string_view kJsonWhiteSpace = " \t\r\n";  // RFC 8259 section 2
+
 enum class ValueKind : std::uint8_t { kNull, kFalse, kTrue, kNumber, kString, kArray, kObject };
 
 struct Member {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/ascii.h"
+#include "core/object_scan.h"
 #include "core/splice.h"
 #include "core/track_call.h"
 
@@ -108,7 +109,7 @@ HttpRequest BuildIdentify(const Job& job, const Stamp& stamp) {
   body.reserve(attributes.size() + 40);
   body += "{\"_timestamp\":";
   AppendTimestamp(body, job, stamp);
-  const std::size_t first = attributes.find_first_not_of(" \t\r\n", 1);
+  const std::size_t first = attributes.find_first_not_of(kJsonWhiteSpace, 1);
   if (first == std::string_view::npos || attributes[first] == '}') {
     body += '}';
   } else {
@@ -271,7 +272,7 @@ std::string_view AcceptOf(ResponseType type) {
 }
 
 std::string_view ContentTypeOf(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  const std::size_t first = text.find_first_not_of(kJsonWhiteSpace);
   const bool looks_like_json = first != std::string_view::npos && (text[first] == '{' || text[first] == '[');
   return looks_like_json ? "application/json" : "text/plain; charset=utf-8";
 }

@@ -5,7 +5,6 @@
 namespace outboxd {
 namespace {
 
-constexpr std::string_view kWhiteSpace = " \t\r\n";
 constexpr std::size_t kMembersUsual = 8;
 
 }  // namespace
@@ -23,12 +22,12 @@ Result<TrackBody> TrackBody::Read(std::string_view text) {
 }
 
 bool TrackBody::IsBlank(std::string_view text) {
-  return text.find_first_not_of(kWhiteSpace) == std::string_view::npos;
+  return text.find_first_not_of(kJsonWhiteSpace) == std::string_view::npos;
 }
 
 bool TrackBody::IsNull(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kWhiteSpace);
-  return first != std::string_view::npos && text.substr(first, text.find_last_not_of(kWhiteSpace) + 1 - first) == "null";
+  const std::size_t first = text.find_first_not_of(kJsonWhiteSpace);
+  return first != std::string_view::npos && text.substr(first, text.find_last_not_of(kJsonWhiteSpace) + 1 - first) == "null";
 }
 
 const Member* TrackBody::Find(std::string_view key) const {

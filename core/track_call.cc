@@ -11,7 +11,6 @@
 namespace outboxd {
 namespace {
 
-constexpr std::string_view kWhiteSpace = " \t\r\n";
 constexpr std::array<std::string_view, 5> kPersonIdentifiers = {"id", "email", "phone", "cio_id", "anonymous_id"};
 
 struct EntityAction {
@@ -329,7 +328,7 @@ std::string_view PathOf(std::string_view target) {
 
 // The bytes between ":" and "}", white space included.
 Slice WidenOverWhiteSpace(const std::string& line, Slice slice) {
-  const auto is_space = [&line](std::size_t at) { return kWhiteSpace.find(line[at]) != std::string_view::npos; };
+  const auto is_space = [&line](std::size_t at) { return kJsonWhiteSpace.find(line[at]) != std::string_view::npos; };
   std::size_t begin = slice.offset;
   std::size_t end = std::size_t{slice.offset} + slice.length;
   while (begin > 0 && is_space(begin - 1)) --begin;
@@ -398,7 +397,7 @@ void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {
   }
   if (body.empty() || TrackBody::IsNull(body)) body = "{}";  // of an identify: events need a name
   const std::size_t open = body.find('{') + 1;
-  const bool is_empty = body[body.find_first_not_of(kWhiteSpace, open)] == '}';
+  const bool is_empty = body[body.find_first_not_of(kJsonWhiteSpace, open)] == '}';
   out += body.substr(0, open);
   std::string_view separator = is_empty ? "" : ",";
   if (call.stamps == TrackCall::Stamps::kIdAndTime && !call.has_id && call.empty_id.empty()) {

@@ -6,6 +6,7 @@
 
 #include "core/ascii.h"
 #include "core/limits.h"
+#include "core/object_scan.h"
 
 namespace outboxd {
 namespace {
@@ -139,7 +140,7 @@ Milliseconds Jittered(Milliseconds delay, double random) {
 class CauseWriter {
  public:
   void Add(std::string_view text) {
-    const std::size_t start = text.find_first_not_of(" \t\r\n");
+    const std::size_t start = text.find_first_not_of(kJsonWhiteSpace);
     const bool is_json = start != std::string_view::npos && (text[start] == '{' || text[start] == '[');
     while (!text.empty() && cause_.size() <= kCauseBytes) text.remove_prefix(AddPiece(text, is_json));
   }
