@@ -201,7 +201,7 @@ Result<void> WriteFile(const std::filesystem::path& file, std::string_view text,
   return failed;
 }
 
-// Key and certificate, the key first: a certificate without its key is noticed at the next start, and renewed.
+// A certificate and a key that do not belong together, for a crash came between them, are renewed at the next start.
 Result<void> WriteLeaf(const LoopbackFiles& files, gnutls_x509_crt_t authority, gnutls_x509_privkey_t authority_key, Timestamp now) {
   const Result<Key> key = GenerateKey();
   if (!key) return Failure(key.error());
@@ -235,6 +235,23 @@ Result<Key> ReadKey(const std::filesystem::path& file) {
     return Fail(ErrorKind::kInvalid, file.string() + ": " + read.error().message);
   }
   return key;
+}
+
+bool BelongTogether(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t key) {
+  std::array<unsigned char, 64> of_certificate{}, of_key{};
+  std::size_t certificate_bytes = of_certificate.size();
+  std::size_t key_bytes = of_key.size();
+  return gnutls_x509_crt_get_key_id(certificate, 0, of_certificate.data(), &certificate_bytes) >= 0 &&
+         gnutls_x509_privkey_get_key_id(key, 0, of_key.data(), &key_bytes) >= 0 && certificate_bytes == key_bytes &&
+         of_certificate == of_key;
+}
+
+// For a while longer, and with its key: a crash may have left the key of the next one.
+bool IsGood(const LoopbackFiles& files, Timestamp now) {
+  const Result<Certificate> certificate = ReadCertificate(files.certificate);
+  const Result<Key> key = ReadKey(files.key);
+  if (!certificate || !key || !BelongTogether(certificate->get(), key->get())) return false;
+  return gnutls_x509_crt_get_expiration_time(certificate->get()) > ToUnixMs(now + kRenewBefore) / 1000;
 }
 
 Result<void> MakeDirectory(const std::filesystem::path& directory) {
@@ -278,10 +295,7 @@ Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Tim
 
 Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Timestamp now) {
   const LoopbackFiles files(directory);
-  if (const Result<Certificate> present = ReadCertificate(files.certificate); present) {
-    const std::time_t end = gnutls_x509_crt_get_expiration_time(present->get());
-    if (end > ToUnixMs(now + kRenewBefore) / 1000) return false;
-  }
+  if (IsGood(files, now)) return false;
   const Result<Certificate> authority = ReadCertificate(files.authority);
   if (!authority) return Failure(authority.error());
   const Result<Key> key = ReadKey(files.authority_key);

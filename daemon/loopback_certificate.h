@@ -30,8 +30,8 @@ std::filesystem::path LoopbackDirectory(const std::filesystem::path& outbox);
 // there already: everyone who trusts it would have to be told of a new one.
 Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Timestamp now);
 
-// A new certificate by the same authority when the present one ends within 30 days or cannot be read; true when one was made. Files are
-// replaced whole.
+// A new certificate by the same authority when the present one ends within 30 days, cannot be read or is not of the key beside it; true
+// when one was made. Files are replaced whole.
 Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Timestamp now);
 
 }  // namespace outboxd

@@ -132,7 +132,7 @@ Result<void> Service::OpenListeners() {
 
 Result<void> Service::OpenTrackListeners() {
   if (config_.track.empty()) return {};
-  auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_), *track_endpoint_);
+  auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_), *track_endpoint_, Now());
   if (!listeners) return Failure(listeners.error());
   track_listeners_.emplace(std::move(*listeners));
   return {};

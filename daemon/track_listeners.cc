@@ -35,11 +35,12 @@ TrackListeners::TrackListeners(const LimitsConfig& limits, std::filesystem::path
     : limits_(limits), tls_directory_(std::move(tls_directory)), endpoint_(&endpoint) {}
 
 Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfig>& configs, const LimitsConfig& limits,
-                                            const std::filesystem::path& tls_directory, TrackEndpoint& endpoint) {
+                                            const std::filesystem::path& tls_directory, TrackEndpoint& endpoint, Timestamp now) {
   TrackListeners all(limits, tls_directory, endpoint);
-  for (const TrackListenerConfig& config : configs) {
-    Listener& listener = all.listeners_.emplace_back();
-    listener.config = config;
+  for (const TrackListenerConfig& config : configs) all.listeners_.emplace_back().config = config;
+  static_cast<void>(all.Renew(now));  // a failure is told by the first refresh, or by the files that are missing
+  for (Listener& listener : all.listeners_) {
+    const TrackListenerConfig& config = listener.config;
     if (config.tls) {
       Result<TlsIdentity> identity = all.ReadIdentity(config);
       if (!identity) return Failure(identity.error());
@@ -92,13 +93,19 @@ Result<void> TrackListeners::Serve(Listener& listener) {
   return {};
 }
 
-Result<void> TrackListeners::RefreshCertificates(Timestamp now, bool also_unchanged) {
+Result<bool> TrackListeners::Renew(Timestamp now) const {
   const bool uses_made = std::any_of(listeners_.begin(), listeners_.end(),
                                      [](const Listener& listener) { return listener.config.tls && listener.config.certificate.empty(); });
-  Result<bool> renewed = uses_made ? RenewLoopbackCertificate(tls_directory_, now) : Result<bool>(false);
-  if (!renewed) return Failure(renewed.error());
-  if (*renewed) Log(LogLevel::kInfo, "loopback certificate renewed", {{"directory", tls_directory_.string()}});
-  if (!*renewed && !also_unchanged) return {};
+  if (!uses_made) return false;
+  Result<bool> renewed = RenewLoopbackCertificate(tls_directory_, now);
+  if (renewed && *renewed) Log(LogLevel::kInfo, "loopback certificate renewed", {{"directory", tls_directory_.string()}});
+  return renewed;
+}
+
+Result<void> TrackListeners::RefreshCertificates(Timestamp now, bool also_unchanged) {
+  const Result<bool> renewed = Renew(now);
+  const Result<void> outcome = renewed ? Result<void>() : Failure(renewed.error());
+  if (!also_unchanged && (!renewed || !*renewed)) return outcome;
   for (Listener& listener : listeners_) {
     if (!listener.config.tls) continue;
     Result<TlsIdentity> identity = ReadIdentity(listener.config);
@@ -110,7 +117,7 @@ Result<void> TrackListeners::RefreshCertificates(Timestamp now, bool also_unchan
       return served;
     }
   }
-  return {};
+  return outcome;
 }
 
 }  // namespace outboxd

@@ -18,9 +18,10 @@ namespace outboxd {
 // Used by one thread at a time.
 class TrackListeners {
  public:
-  // `tls_directory`: of the certificates that outboxctl tls-init made. The endpoint outlives the listeners.
+  // `tls_directory`: of the certificate that outboxctl tls-init made, which is made anew first if it has to be. The endpoint outlives the
+  // listeners.
   static Result<TrackListeners> Open(const std::vector<TrackListenerConfig>& configs, const LimitsConfig& limits,
-                                     const std::filesystem::path& tls_directory, TrackEndpoint& endpoint);
+                                     const std::filesystem::path& tls_directory, TrackEndpoint& endpoint, Timestamp now);
 
   // Makes the loopback certificate anew before it ends, and lets the servers begin again with the certificates as they are in their files.
   // Requests under way are answered first. An error leaves the servers as they were.
@@ -42,6 +43,7 @@ class TrackListeners {
   };
 
   TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory, TrackEndpoint& endpoint);
+  Result<bool> Renew(Timestamp now) const;
   Result<TlsIdentity> ReadIdentity(const TrackListenerConfig& config) const;
   Result<void> Serve(Listener& listener);
 
