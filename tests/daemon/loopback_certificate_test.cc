@@ -176,7 +176,7 @@ TEST_CASE("track listeners: a certificate of one's own is read again when told s
   CHECK(listener.Refresh(Now(), true).has_value());
   CHECK(listener.Shown() == ReadFile(second.files.certificate));
   WriteFile(key, ReadFile(first.files.key));
-  CHECK_FALSE(listener.Refresh(Now(), true).has_value());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(listener.Refresh(Now(), true).has_value());
   CHECK(listener.Shown() == ReadFile(second.files.certificate));
   put(first);
   CHECK(listener.Refresh(Now(), true).has_value());
