@@ -13,7 +13,9 @@ namespace {
 class Endpoint {
  public:
   explicit Endpoint(ConfigValues overrides = {}) {
-    overrides.emplace("listen.track", "[{unix: " + Quoted((daemon_.Dir() / "t.sock").string()) + ", mode: \"0600\"}]");
+    std::string listeners;
+    for (const char* name : {"t.sock", "other.sock"}) listeners += "{unix: " + Quoted((daemon_.Dir() / name).string()) + ", mode: \"0600\"}, ";
+    overrides.emplace("listen.track", "[" + listeners + "]");
     for (const auto& [key, value] : overrides) daemon_.SetConfig(key, value);
     daemon_.Start();
     client_ = std::make_unique<HttpClient>(daemon_.Dir() / "t.sock");
@@ -133,7 +135,7 @@ TEST_CASE("endpoint: pipelined requests are answered in their order, a slow clie
   CHECK(endpoint.daemon_.AwaitDrained()["totals"]["accepted"].Int() == 4);
 }
 
-TEST_CASE("endpoint: many keep-alive clients at once, and a stop in the middle of them, lose nothing that was answered") {
+TEST_CASE("endpoint: many keep-alive clients of two listeners at once, and a stop in the middle of them, lose nothing that was answered") {
   constexpr int kClients = kSanitized ? 8 : 16;
   constexpr std::int64_t kEach = kSanitized ? 20 : 100;
   Endpoint endpoint;
@@ -141,7 +143,7 @@ TEST_CASE("endpoint: many keep-alive clients at once, and a stop in the middle o
   std::vector<std::thread> clients;
   for (int i = 0; i < kClients; ++i) {
     clients.emplace_back([&endpoint, &acknowledged, i] {
-      HttpClient client(endpoint.daemon_.Dir() / "t.sock");
+      HttpClient client(endpoint.daemon_.Dir() / (i % 2 == 0 ? "t.sock" : "other.sock"));
       const HttpClient::Headers headers = {{"Authorization", "Basic " + Base64Encode("site:key")}};
       for (std::int64_t n = 1; n <= kEach; ++n) {
         const std::string body = R"({"name":"e","data":{"n":)" + std::to_string(n) + "}}";
