@@ -43,14 +43,6 @@ constexpr std::array<std::uint8_t, 256> kBase64Values = [] {
   return values;
 }();
 
-char Lower(char byte) {
-  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte;
-}
-
-bool EqualsIgnoringCase(std::string_view left, std::string_view right) {
-  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](char a, char b) { return Lower(a) == Lower(b); });
-}
-
 int HexValue(char byte) {
   if (byte >= '0' && byte <= '9') return byte - '0';
   const char lower = Lower(byte);

@@ -15,7 +15,7 @@ namespace outboxd {
 
 namespace {
 
-constexpr std::string_view kTextType = "text/plain; charset=utf-8";
+constexpr const char* kTextType = "text/plain; charset=utf-8";
 
 HttpResponse TextAnswer(const std::string& text, unsigned status = 200) {
   return HttpResponse{status, kTextType, text + "\n", {}};

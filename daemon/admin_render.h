@@ -12,7 +12,7 @@
 
 namespace outboxd {
 
-inline constexpr std::string_view kJsonContentType = "application/json";
+inline constexpr const char* kJsonContentType = "application/json";
 
 HttpResponse JsonAnswer(JsonWriter& writer, unsigned status = 200);
 // {"error":{…}} with the status that belongs to the kind.

@@ -2,7 +2,6 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <span>
 #include <system_error>
 
+#include "core/ascii.h"
 #include "daemon/mutex.h"
 #include "daemon/system_user.h"
 
@@ -116,21 +116,21 @@ void EndExchange(void*, MHD_Connection*, void** request, MHD_RequestTerminationC
   exchange->load->Sent();
 }
 
-// A user as the context of a connection's socket: 0 for none, else one more than the uid.
-void* UserContext(std::optional<std::uint32_t> uid) {
-  return reinterpret_cast<void*>(uid ? std::uintptr_t{*uid} + 1 : 0);
+// What is known of a connection: the context of its socket.
+struct Peer {
+  std::optional<std::uint32_t> uid;
+};
+
+void OnConnection(void*, MHD_Connection* connection, void** context, MHD_ConnectionNotificationCode code) {
+  const std::unique_ptr<Peer> gone(code == MHD_CONNECTION_NOTIFY_CLOSED ? static_cast<Peer*>(*context) : nullptr);
+  if (code != MHD_CONNECTION_NOTIFY_STARTED) return;
+  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  if (info != nullptr) *context = std::make_unique<Peer>(PeerUser(info->connect_fd)).release();
 }
 
 std::optional<std::uint32_t> UserOf(MHD_Connection* connection) {
   const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-  if (info == nullptr || info->socket_context == nullptr) return std::nullopt;
-  return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(info->socket_context) - 1);
-}
-
-void OnConnection(void*, MHD_Connection* connection, void** context, MHD_ConnectionNotificationCode code) {
-  if (code != MHD_CONNECTION_NOTIFY_STARTED) return;
-  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-  if (info != nullptr) *context = UserContext(PeerUser(info->connect_fd));
+  return info != nullptr && info->socket_context != nullptr ? static_cast<const Peer*>(info->socket_context)->uid : std::nullopt;
 }
 
 std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) {
@@ -142,7 +142,7 @@ MHD_Result Send(MHD_Connection* connection, const HttpResponse& answer) {
   void* bytes = const_cast<char*>(answer.body.data());
   MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), bytes, MHD_RESPMEM_MUST_COPY);
   if (response == nullptr) return MHD_NO;
-  if (!answer.content_type.empty()) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type.data());
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type);
   for (const auto& [name, value] : answer.headers) MHD_add_response_header(response, name.c_str(), value.c_str());
   const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
   MHD_destroy_response(response);
@@ -328,7 +328,7 @@ void HttpExchange::Answer(std::vector<std::pair<HttpExchange*, HttpResponse>> an
 
 std::optional<std::string_view> HttpRequestView::Header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
-    if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0) return value;
+    if (EqualsIgnoringCase(key, name)) return value;
   }
   return std::nullopt;
 }

@@ -38,7 +38,7 @@ struct HttpRequestView {
 
 struct HttpResponse {
   unsigned status = 200;
-  std::string_view content_type = "text/plain; charset=utf-8";  // a string literal
+  const char* content_type = "text/plain; charset=utf-8";  // as long-lived as the program
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
 };

@@ -23,7 +23,7 @@ namespace {
 
 using std::chrono::days;
 
-constexpr std::size_t kPemBytes = 64 * 1024;
+constexpr std::size_t kPemBytes = 64UL * 1024;
 constexpr days kAuthorityLife(3650);
 constexpr days kCertificateLife(365);
 constexpr days kRenewBefore(30);

@@ -92,6 +92,7 @@ Result<void> CheckFiles(const Config& config) {
 }  // namespace
 }  // namespace outboxd
 
+// NOLINTNEXTLINE(bugprone-exception-escape): what else than a ParseError is thrown here is a bug, which ends the process
 int main(int argc, char** argv) {
   CLI::App app("outboxd: accepts events for Customer.io on a local socket, keeps them safe on disk, and delivers them in order.");
   std::string config_path(outboxd::kDefaultConfigPath);

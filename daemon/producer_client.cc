@@ -13,9 +13,9 @@
 namespace outboxd {
 namespace {
 
-constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::size_t kReadBytes = 256UL * 1024;
 constexpr std::size_t kReadLines = 4096;  // of one read: a line of one byte asks for a reply of a hundred
-constexpr std::size_t kReplyBytesKept = 16 * 1024;  // of memory for replies, once they are sent
+constexpr std::size_t kReplyBytesKept = 16UL * 1024;  // of memory for replies, once they are sent
 constexpr std::uint64_t kAheadBytes = 1 << 20;  // of memory for a single producer's jobs waiting for their commit
 
 // Up to the end of the last line that is read at once.

@@ -1,7 +1,5 @@
 #include "daemon/track_endpoint.h"
 
-#include <strings.h>
-
 #include <algorithm>
 
 #include "core/ascii.h"
@@ -15,7 +13,7 @@
 namespace outboxd {
 namespace {
 
-constexpr std::string_view kJson = "application/json";
+constexpr const char* kJson = "application/json";
 constexpr std::string_view kWhatThisIs =
     "outboxd: a durable outbox in front of Customer.io's Track API; point a Customer.io library here\n";
 constexpr std::string_view kDefaultConnection = "default";
@@ -69,7 +67,7 @@ bool SameSecret(std::string_view given, std::string_view secret) {
 std::optional<std::string> BasicCredentials(const HttpRequestView& request) {
   constexpr std::string_view kBasic = "Basic ";
   const std::optional<std::string_view> header = request.Header("Authorization");
-  if (!header || header->size() < kBasic.size() || strncasecmp(header->data(), kBasic.data(), kBasic.size()) != 0) return std::nullopt;
+  if (!header || !EqualsIgnoringCase(header->substr(0, kBasic.size()), kBasic)) return std::nullopt;
   std::string_view token = header->substr(kBasic.size());
   while (token.starts_with(' ')) token.remove_prefix(1);
   while (token.ends_with(' ')) token.remove_suffix(1);

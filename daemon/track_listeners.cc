@@ -14,8 +14,8 @@
 namespace outboxd {
 namespace {
 
-constexpr std::size_t kPemBytes = 256 * 1024;
-constexpr std::size_t kHeadBytes = 16 * 1024;
+constexpr std::size_t kPemBytes = 256UL * 1024;
+constexpr std::size_t kHeadBytes = 16UL * 1024;
 
 }  // namespace
 

@@ -35,7 +35,7 @@ constexpr std::size_t kDebugBodyBytes = 10'000;
 constexpr long kConnectionCache = 2048;
 // Shorter than the idle timeout of common load balancers (60 s), so that a request rarely meets a connection that is just being closed.
 constexpr long kIdleConnectionSeconds = 50;
-constexpr long kReceiveBufferBytes = 4 * 1024;
+constexpr long kReceiveBufferBytes = 4L * 1024;
 
 void Require(bool good, const char* what) {
   if (good) return;

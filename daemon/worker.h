@@ -27,9 +27,9 @@ namespace outboxd {
 
 // Answer::error of a transfer that Stop() aborted.
 inline constexpr std::string_view kStoppedError = "stopped";
-inline constexpr std::size_t kDroppedAnswerBytes = 1024 * 1024;
+inline constexpr std::size_t kDroppedAnswerBytes = 1024UL * 1024;
 // Of all headers of an answer: those of interim answers before it and the trailers behind it as well.
-inline constexpr std::size_t kAnswerHeadBytes = 64 * 1024;
+inline constexpr std::size_t kAnswerHeadBytes = 64UL * 1024;
 
 // Where and how a connection's requests go. Immutable; a reload makes a new one, transfers under way keep theirs.
 struct Endpoint {

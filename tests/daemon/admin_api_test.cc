@@ -89,7 +89,7 @@ TEST_CASE("admin api: metrics on the admin socket, and alone on the TCP listener
   Api api;
   const HttpResponse answer = api.Ask("GET", "/metrics");
   CHECK(answer.status == 200);
-  CHECK(answer.content_type == "text/plain; version=0.0.4; charset=utf-8");
+  CHECK(std::string_view(answer.content_type) == "text/plain; version=0.0.4; charset=utf-8");
   CHECK(answer.body.find("outboxd_spool_bytes") != std::string::npos);
   const auto over_tcp = [&](std::string_view method, std::string_view path) {
     HttpRequestView request;

@@ -49,7 +49,7 @@ struct Api {
     const HttpResponse answer = Ask(method, target, body);
     INFO(method << " " << target << " " << body << " -> " << answer.body);
     CHECK(answer.status == status);
-    CHECK(answer.content_type == "application/json");
+    CHECK(std::string_view(answer.content_type) == "application/json");
     const auto json = JsonValue::Parse(answer.body);
     REQUIRE(json);
     return *json;

@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const HttpResponse answer = surroundings.api.Handle(request);
   surroundings.control.calls.clear();
   Demand(answer.status >= 200 && answer.status < 600, "an answer has a status");
-  if (answer.content_type == "application/json") Demand(JsonValue::Parse(answer.body).has_value(), "an answer is JSON");
+  if (std::string_view(answer.content_type) == "application/json") Demand(JsonValue::Parse(answer.body).has_value(), "an answer is JSON");
   if (answer.status >= 400) Demand(!answer.body.empty(), "an error says what is wrong");
   for (const auto& [name, value] : answer.headers) Demand(value.find_first_of("\r\n") == std::string::npos, "a header is one line");
   return 0;
