@@ -41,7 +41,10 @@ Failure FailFrom(sqlite3* handle, std::string_view what) {
   message += handle != nullptr ? sqlite3_errmsg(handle) : "out of memory";
   if (system_error != 0) message += " (" + std::generic_category().message(system_error) + ")";
   const ErrorKind kind = KindOf(code, system_error);
-  if (kind == ErrorKind::kCorrupt) return Failure(DamagedFile(sqlite3_db_filename(handle, "main"), sqlite3_errmsg(handle)));
+  if (kind == ErrorKind::kCorrupt) {
+    const char* file = sqlite3_db_filename(handle, "main");  // nullptr: it could not even be opened
+    return Failure(DamagedFile(file != nullptr ? file : std::string(what), sqlite3_errmsg(handle)));
+  }
   return Fail(kind, std::move(message));
 }
 

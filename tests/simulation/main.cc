@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -18,6 +19,7 @@ namespace {
 using outboxd::simulation::Simulation;
 using outboxd::simulation::Summary;
 
+constexpr auto kReportInterval = std::chrono::minutes(1);
 constexpr const char* kUsage =
     "usage: outboxd_simulate [--seed N] [--runs M] [--step S] [--trace] [--twice]\n"
     "  --seed N   the first seed (1)\n"
@@ -112,6 +114,7 @@ int main(int count, char** arguments) {
   for (const int fatal : {SIGABRT, SIGSEGV, SIGFPE, SIGALRM}) signal(fatal, OnFatalSignal);
   SilenceDaemon();
   Summary total;
+  auto reported = std::chrono::steady_clock::now();
   for (std::uint64_t run = 0; run < options->runs; ++run) {
     const std::uint64_t seed = options->seed + run * options->step;
     running_seed = seed;
@@ -125,6 +128,9 @@ int main(int count, char** arguments) {
     } catch (const std::exception& broken) {
       return Fail(seed, broken.what());
     }
+    if (std::chrono::steady_clock::now() - reported < kReportInterval) continue;
+    reported = std::chrono::steady_clock::now();
+    std::cerr << run + 1 << " of " << options->runs << " seeds, up to " << seed << '\n';
   }
   std::cout << options->runs << " seeds, " << total.jobs << " jobs, " << total.delivered << " delivered, " << total.requests
             << " requests, " << total.crashes << " crashes, " << total.disk_faults << " disk faults, " << total.restarts
