@@ -142,6 +142,7 @@ Result<void> Service::OpenTrackListeners() {
 void Service::Send(std::vector<Transfer> transfers) {
   std::vector<std::vector<Transfer>> shares(workers_.size());
   std::vector<std::size_t> loads;
+  loads.reserve(worker_loads_.size());
   for (const auto& load : worker_loads_) loads.push_back(load->load(std::memory_order_relaxed));
   for (Transfer& transfer : transfers) {
     const auto least = static_cast<std::size_t>(std::min_element(loads.begin(), loads.end()) - loads.begin());
