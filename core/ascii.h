@@ -12,6 +12,7 @@ inline constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 constexpr unsigned char Byte(char character) { return static_cast<unsigned char>(character); }
 constexpr bool IsDigit(char byte) { return byte >= '0' && byte <= '9'; }
 
+constexpr bool IsLetter(char byte) { return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z'); }
 constexpr char Lower(char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte; }
 
 constexpr bool EqualsIgnoringCase(std::string_view left, std::string_view right) {

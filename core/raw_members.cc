@@ -4,6 +4,7 @@
 #include <charconv>
 #include <span>
 
+#include "core/ascii.h"
 #include "core/limits.h"
 #include "core/request.h"
 
@@ -26,10 +27,8 @@ bool HasControl(std::string_view text) {
 // RFC 9110 section 5.6.2.
 bool IsToken(std::string_view text) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char byte) {
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           kMarks.find(byte) != std::string_view::npos;
-  });
+  const auto is_token = [&](char byte) { return IsDigit(byte) || IsLetter(byte) || kMarks.find(byte) != std::string_view::npos; };
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_token);
 }
 
 std::vector<Member> Inside(const std::string& text) {

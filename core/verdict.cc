@@ -62,7 +62,7 @@ bool IsHexLetter(char byte) {
 }
 
 bool IsAlnum(char byte) {
-  return IsDigit(byte) || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+  return IsDigit(byte) || IsLetter(byte);
 }
 
 bool IsWordByte(char byte) {

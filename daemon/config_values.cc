@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 
+#include "core/ascii.h"
 #include "core/limits.h"
 
 namespace outboxd::config_values {
@@ -32,12 +33,6 @@ constexpr std::array<Unit, 9> kSizeUnits = {{{"TiB", 1ULL << 40},
                                              {"", 1}}};
 constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool IsLetter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 bool IsControl(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
@@ -102,14 +97,13 @@ Result<void> CheckAuthority(std::string_view authority) {
 
 // Levenshtein's, with letter case costing nothing.
 std::size_t EditDistance(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = row[0];
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (lower(a[i - 1]) == lower(b[j - 1]) ? 0 : 1);
+      const std::size_t replaced = diagonal + (Lower(a[i - 1]) == Lower(b[j - 1]) ? 0 : 1);
       diagonal = row[j];
       row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
     }

@@ -104,7 +104,7 @@ Result<bool> TrackListeners::Renew(Timestamp now) const {
 
 Result<void> TrackListeners::RefreshCertificates(Timestamp now, bool also_unchanged) {
   const Result<bool> renewed = Renew(now);
-  const Result<void> outcome = renewed ? Result<void>() : Failure(renewed.error());
+  Result<void> outcome = renewed ? Result<void>() : Failure(renewed.error());
   if (!also_unchanged && (!renewed || !*renewed)) return outcome;
   for (Listener& listener : listeners_) {
     if (!listener.config.tls) continue;

@@ -33,8 +33,9 @@ Result<sockaddr_un> Address(const std::filesystem::path& path) {
   return address;
 }
 
-bool IsAnswered(const sockaddr_un& address) {
+Result<bool> IsAnswered(const std::filesystem::path& path, const sockaddr_un& address) {
   const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return FailErrno(path, "cannot find out whether it is served", errno);
   const bool answered = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   close(probe);
   return answered;
@@ -44,7 +45,9 @@ Result<void> RemoveStale(const std::filesystem::path& path, const sockaddr_un& a
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0) return {};
   if (!S_ISSOCK(status.st_mode)) return Fail(ErrorKind::kConflict, path.string() + " exists and is no socket; remove it or configure another path");
-  if (IsAnswered(address)) return Fail(ErrorKind::kConflict, path.string() + " is served by another process; stop it or configure another path");
+  const Result<bool> answered = IsAnswered(path, address);
+  if (!answered) return Failure(answered.error());
+  if (*answered) return Fail(ErrorKind::kConflict, path.string() + " is served by another process; stop it or configure another path");
   if (unlink(path.c_str()) != 0) return FailErrno(path, "cannot remove the stale socket", errno);
   return {};
 }

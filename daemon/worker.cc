@@ -19,6 +19,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/ascii.h"
 #include "core/batch.h"
 #include "core/json.h"
 #include "core/limits.h"
@@ -50,9 +51,9 @@ std::string OneLine(std::string text) {
   return text;
 }
 
-bool SameName(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
+std::string Joined(std::string_view name, std::string_view separator, std::string_view value) {
+  std::string line(name);
+  return line.append(separator).append(value);
 }
 
 // One libcurl handle with all that must live as long as its transfer. Reused: only what differs from the last transfer is set again.
@@ -276,8 +277,8 @@ void Slot::SetHeaders() {
   curl_slist* list = curl_slist_append(nullptr, "Expect:");
   bool has_type = mime_ != nullptr;
   for (const auto& [name, value] : request_.headers) {
-    has_type = has_type || SameName(name, "content-type");
-    list = curl_slist_append(list, (value.empty() ? name + ";" : name + ": " + value).c_str());
+    has_type = has_type || EqualsIgnoringCase(name, "content-type");
+    list = curl_slist_append(list, Joined(name, value.empty() ? ";" : ": ", value).c_str());
   }
   // libcurl would call any body a web form.
   if (!has_type) list = curl_slist_append(list, "Content-Type:");
@@ -407,13 +408,13 @@ std::string CutBody(std::string_view body, std::size_t bytes) {
 }
 
 bool IsSecret(std::string_view header) {
-  return SameName(header, "authorization") || SameName(header, "proxy-authorization");
+  return EqualsIgnoringCase(header, "authorization") || EqualsIgnoringCase(header, "proxy-authorization");
 }
 
 std::string Slot::DebugRequest() const {
   std::string text = "debug request " + DebugSubject() + " " + EscapeForTerminal(request_.method + " " + request_.target);
   for (const auto& [name, value] : request_.headers) {
-    if (!IsSecret(name)) text += " | " + EscapeForTerminal(name + ": " + value);
+    if (!IsSecret(name)) text += " | " + EscapeForTerminal(Joined(name, ": ", value));
   }
   for (const MultipartPart& part : request_.parts) {
     text += " | part " + EscapeForTerminal(part.name + " " + part.filename) + " (" + std::to_string(part.content.size()) + " bytes)";
