@@ -71,7 +71,7 @@ int Show(const Context& context, const DeadOptions& options) {
 }
 
 Result<std::string> ChangeBody(const DeadOptions& options, bool dry_run) {
-  const Result<std::string> filter = options.filter.ToJson();
+  Result<std::string> filter = options.filter.ToJson();
   if (!filter) return filter;
   JsonWriter writer;
   writer.Object().Key("filter").Raw(*filter);

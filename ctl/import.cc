@@ -79,7 +79,7 @@ class ImportRun {
 
 void ImportRun::Say(const std::string& text) {
   if (progress_) progress_->Clear();
-  context_.console.err << "outboxctl: " << EscapeForTerminal(text) << std::endl;
+  context_.console.err << "outboxctl: " << EscapeForTerminal(text) << '\n' << std::flush;
 }
 
 Result<void> ImportRun::OpenInput() {

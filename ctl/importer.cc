@@ -156,7 +156,7 @@ void Importer::Settle(Line& line) {
   events_.waiting({});
 }
 
-void Importer::Refuse(Line& line, Refused refused) {
+void Importer::Refuse(Line& line, const Refused& refused) {
   ++state_.refused;
   events_.refused(refused);
   Settle(line);

@@ -72,7 +72,7 @@ class Importer {
   void Exchange();
   void OnReply(const std::string& reply);
   void Settle(Line& line);
-  void Refuse(Line& line, Refused refused);
+  void Refuse(Line& line, const Refused& refused);
   void LoseConnection(const Error& error);
   void StepBack(Error why);
   void Rest();

@@ -35,7 +35,7 @@ Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request, cons
   }
 }
 
-int PrintList(const Context& context, ListRequest request, const RowView& view) {
+int PrintList(const Context& context, const ListRequest& request, const RowView& view) {
   int code = kExitDone;
   const std::optional<std::string> socket = FindAdminSocket(context, code);
   if (!socket) return code;

@@ -26,7 +26,7 @@ struct RowView {
 };
 
 // Prints the rows, as a table or one JSON object a line; follows pages up to the limit and says when there is more.
-int PrintList(const Context& context, ListRequest request, const RowView& view);
+int PrintList(const Context& context, const ListRequest& request, const RowView& view);
 
 // Calls `each` for every row; the count of rows and whether there are more than the limit come back.
 struct ListEnd {

@@ -34,7 +34,7 @@ std::string FormatProgress(const ProgressView& view, std::size_t columns) {
   const double part = !view.bytes_total        ? 0
                       : *view.bytes_total == 0 ? 1
                                                : static_cast<double>(view.bytes) / static_cast<double>(*view.bytes_total);
-  const std::string text = FormatText(view, part);
+  std::string text = FormatText(view, part);
   if (columns == 0) return text;
   const std::size_t room = columns - std::min(columns, DisplayWidth(text) + 3);
   if (!view.bytes_total || room < kNarrowestBar) return CutToWidth(text, columns);
@@ -71,7 +71,7 @@ void Progress::Update(ProgressView view, Instant now) {
     view.left = Milliseconds(static_cast<std::int64_t>(std::min(bytes_left / bytes_per_s_, 1e9)) * 1000);
   }
   if (style_ == Style::kLines) {
-    console_.err << FormatProgress(view, 0) << std::endl;
+    console_.err << FormatProgress(view, 0) << '\n' << std::flush;
     return;
   }
   // One column stays free: a full line would wrap on some terminals.

@@ -69,6 +69,7 @@ void Table::Add(std::vector<Cell> cells) {
 void Table::Print(const Console& console) {
   if (!header_printed_) {
     std::vector<Cell> titles;
+    titles.reserve(columns_.size());
     for (const Column& column : columns_) titles.emplace_back(column.title, Colour::kBold);
     console.out << Line(console, titles) << '\n';
     header_printed_ = true;

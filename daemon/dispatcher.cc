@@ -195,10 +195,11 @@ std::vector<std::pair<std::string, ProbeReport>> Dispatcher::TakeProbeReports() 
 DispatcherThread::DispatcherThread(Dispatcher dispatcher, Ports ports)
     : dispatcher_(std::move(dispatcher)),
       ports_(std::move(ports)),
-      mailbox_(std::numeric_limits<std::size_t>::max()),
-      thread_([this] { Run(); }) {}
+      mailbox_(std::numeric_limits<std::size_t>::max()) {}
 
 DispatcherThread::~DispatcherThread() { Stop(); }
+
+void DispatcherThread::Start() { thread_ = std::thread([this] { Run(); }); }
 
 void DispatcherThread::Stop() {
   mailbox_.Close();

@@ -80,6 +80,9 @@ class DispatcherThread {
   DispatcherThread(Dispatcher dispatcher, Ports ports);
   ~DispatcherThread();
 
+  // Once, when whoever the ports reach can reach this object: what is sent may come back at once.
+  void Start();
+
   // Any thread; none of them waits.
   void OnCommitted(Committed committed);
   void OnFinished(std::vector<Finished> finished);

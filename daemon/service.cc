@@ -98,6 +98,7 @@ Result<void> Service::OpenOutbox() {
     if (error.kind == ErrorKind::kCorrupt) OnFatal(error);
   };
   dispatcher_ = std::make_unique<DispatcherThread>(std::move(dispatcher), std::move(outward));
+  dispatcher_->Start();
   return {};
 }
 

@@ -61,7 +61,6 @@ class Service final : public Control {
   Result<void> OpenOutbox();
   Result<void> OpenListeners();
   Result<void> OpenTrackListeners() REQUIRES(config_mutex_);
-  void StartThreads(Outbox outbox, Dispatcher dispatcher);
   void RefreshCertificates(Timestamp now);
   void Send(std::vector<Transfer> transfers);
   void OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJob>>& jobs);

@@ -240,7 +240,7 @@ Result<void> Service::Reload() {
   OutboxConfig outbox = fresh->outbox;
   outbox.path = outbox_path_;
   clerk_->Configure({outbox, fresh->history});
-  producers_->Configure(fresh->limits, fresh->ConnectionNames());
+  if (producers_) producers_->Configure(fresh->limits, fresh->ConnectionNames());
   if (track_endpoint_) track_endpoint_->Configure(*endpoints, fresh->limits.line_bytes);
   reread_certificates_ = true;
   SetLogLevel(fresh->log_level);

@@ -204,6 +204,28 @@ TEST_CASE("dispatcher: once stopped nothing leaves, and what comes back is still
   CHECK(fixture.dispatcher->InFlight() == 0);
 }
 
+TEST_CASE("dispatcher thread: does nothing before it is started, for its answers would reach nobody") {
+  Fixture fixture;
+  bool sent = false;
+  DispatcherThread::Ports ports;
+  ports.send = [&](const std::vector<Transfer>&) { sent = true; };
+  ports.report = [](const Report&) {};
+  ports.probed = [](const std::string&, const ProbeReport&) {};
+  ports.failed = [](const Error&) {};
+  Dispatcher dispatcher = fixture.NewDispatcher();
+  REQUIRE(dispatcher.Start(Fixture::Make({"default"}), fixture.limits, fixture.outbox->LastSequence(), kNow));
+  auto jobs = test::Accept(*fixture.outbox, {TrackLine("1")}, std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
+  REQUIRE(jobs);
+  {
+    DispatcherThread thread(std::move(dispatcher), std::move(ports));
+    Committed committed;
+    committed.accepted = std::move(*jobs);
+    committed.last = fixture.outbox->LastSequence();
+    thread.OnCommitted(std::move(committed));  // a thread that runs takes it, also when it is told to stop
+  }
+  CHECK_FALSE(sent);
+}
+
 TEST_CASE("dispatcher thread: what is committed is sent, and its outcome reported") {
   Fixture fixture;
   std::mutex mutex;
@@ -228,6 +250,7 @@ TEST_CASE("dispatcher thread: what is committed is sent, and its outcome reporte
   auto jobs = test::Accept(*fixture.outbox, {TrackLine("1")}, std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
   REQUIRE(jobs);
   DispatcherThread thread(std::move(dispatcher), std::move(ports));
+  thread.Start();
   Committed committed;
   committed.accepted = std::move(*jobs);
   committed.last = fixture.outbox->LastSequence();
