@@ -215,26 +215,40 @@ Result<void> WriteLeaf(const LoopbackFiles& files, gnutls_x509_crt_t authority, 
   return WriteFile(files.certificate, *certificate_pem, 0644);
 }
 
-Result<Certificate> ReadCertificate(const std::filesystem::path& file) {
-  const Result<std::string> pem = ReadSmallFile(file, kPemBytes);
-  if (!pem) return Failure(pem.error());
+Result<Certificate> ParseCertificate(const std::string& pem) {
   Certificate certificate = NewCertificate();
-  const gnutls_datum_t datum = Datum(*pem);
-  if (Result<void> read = Calls()(gnutls_x509_crt_import(certificate.get(), &datum, GNUTLS_X509_FMT_PEM)).Outcome(); !read) {
-    return Fail(ErrorKind::kInvalid, file.string() + ": " + read.error().message);
+  const gnutls_datum_t datum = Datum(pem);
+  Calls calls;
+  if (Result<void> read = calls(gnutls_x509_crt_import(certificate.get(), &datum, GNUTLS_X509_FMT_PEM)).Outcome(); !read) {
+    return Fail(ErrorKind::kInvalid, "no certificate in PEM: " + read.error().message);
   }
   return certificate;
 }
 
-Result<Key> ReadKey(const std::filesystem::path& file) {
-  const Result<std::string> pem = ReadSmallFile(file, kPemBytes);
-  if (!pem) return Failure(pem.error());
+Result<Key> ParseKey(const std::string& pem) {
   Key key = NewKey();
-  const gnutls_datum_t datum = Datum(*pem);
-  if (Result<void> read = Calls()(gnutls_x509_privkey_import2(key.get(), &datum, GNUTLS_X509_FMT_PEM, nullptr, 0)).Outcome(); !read) {
-    return Fail(ErrorKind::kInvalid, file.string() + ": " + read.error().message);
+  const gnutls_datum_t datum = Datum(pem);
+  Calls calls;
+  if (Result<void> read = calls(gnutls_x509_privkey_import2(key.get(), &datum, GNUTLS_X509_FMT_PEM, nullptr, 0)).Outcome(); !read) {
+    return Fail(ErrorKind::kInvalid, "no private key in PEM: " + read.error().message);
   }
   return key;
+}
+
+template <typename T>
+Result<T> ReadPem(const std::filesystem::path& file, Result<T> (*parse)(const std::string&)) {
+  const Result<std::string> pem = ReadSmallFile(file, kPemBytes);
+  if (!pem) return Failure(pem.error());
+  Result<T> parsed = parse(*pem);
+  if (!parsed) return Fail(ErrorKind::kInvalid, file.string() + ": " + parsed.error().message);
+  return parsed;
+}
+
+Result<Certificate> ReadCertificate(const std::filesystem::path& file) {
+  return ReadPem(file, &ParseCertificate);
+}
+Result<Key> ReadKey(const std::filesystem::path& file) {
+  return ReadPem(file, &ParseKey);
 }
 
 bool BelongTogether(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t key) {
@@ -302,6 +316,15 @@ Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Ti
   if (!key) return Failure(key.error());
   if (Result<void> written = WriteLeaf(files, authority->get(), key->get(), now); !written) return Failure(written.error());
   return true;
+}
+
+Result<void> CheckKeyPair(const std::string& certificate, const std::string& key) {
+  const Result<Certificate> parsed = ParseCertificate(certificate);
+  if (!parsed) return Failure(parsed.error());
+  const Result<Key> parsed_key = ParseKey(key);
+  if (!parsed_key) return Failure(parsed_key.error());
+  if (BelongTogether(parsed->get(), parsed_key->get())) return {};
+  return Fail(ErrorKind::kInvalid, "the key is not the certificate's");
 }
 
 }  // namespace outboxd

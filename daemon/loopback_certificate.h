@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "core/result.h"
 #include "core/time.h"
@@ -33,5 +34,8 @@ Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Tim
 // A new certificate by the same authority when the present one ends within 30 days, cannot be read or is not of the key beside it; true
 // when one was made. Files are replaced whole.
 Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Timestamp now);
+
+// That two PEM texts are a certificate, the first if there are more, and its key. kInvalid.
+Result<void> CheckKeyPair(const std::string& certificate, const std::string& key);
 
 }  // namespace outboxd

@@ -10,8 +10,10 @@
 #include "core/json.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/loopback_certificate.h"
 #include "daemon/service.h"
 #include "daemon/systemd_notify.h"
+#include "daemon/track_listeners.h"
 
 namespace outboxd {
 namespace {
@@ -19,7 +21,9 @@ namespace {
 constexpr int kExitUsage = 2;
 constexpr int kExitConfig = 78;  // EX_CONFIG of sysexits(3): a restart alone mends nothing
 
-Timestamp Now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
+Timestamp Now() {
+  return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+}
 
 sigset_t OwnSignals() {
   sigset_t signals;
@@ -86,7 +90,7 @@ Result<void> CheckFiles(const Config& config) {
     if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) return Failure(credentials.error());
     if (Result<void> trust = CheckCaFile(connection); !trust) return trust;
   }
-  return {};
+  return TrackListeners::CheckFiles(config.track, LoopbackDirectory(config.outbox.path));
 }
 
 }  // namespace
@@ -108,7 +112,8 @@ int main(int argc, char** argv) {
   }
   outboxd::Result<outboxd::Config> config = outboxd::LoadConfig(config_path);
   if (!config) return outboxd::Complain(config.error(), outboxd::kExitConfig);
-  if (const outboxd::Result<void> files = outboxd::CheckFiles(*config); !files) return outboxd::Complain(files.error(), outboxd::kExitConfig);
+  if (const outboxd::Result<void> files = outboxd::CheckFiles(*config); !files)
+    return outboxd::Complain(files.error(), outboxd::kExitConfig);
   if (!check) return outboxd::Run(std::move(*config));
   std::cout << config->file.string() << ": ok\n";
   return 0;

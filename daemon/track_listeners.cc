@@ -17,6 +17,21 @@ namespace {
 constexpr std::size_t kPemBytes = 256UL * 1024;
 constexpr std::size_t kHeadBytes = 16UL * 1024;
 
+Result<TlsIdentity> ReadIdentity(const TrackListenerConfig& config, const std::filesystem::path& tls_directory) {
+  const LoopbackFiles made(tls_directory);
+  const bool is_own = !config.certificate.empty();
+  const Result<std::string> certificate = ReadSmallFile(is_own ? config.certificate : made.certificate, kPemBytes);
+  const Result<std::string> key = ReadSmallFile(is_own ? config.key : made.key, kPemBytes);
+  const std::string hint = is_own ? "" : "; run outboxctl tls-init, or give certificate and key";
+  if (!certificate) return Fail(certificate.error().kind, "listen.track: " + certificate.error().message + hint);
+  if (!key) return Fail(key.error().kind, "listen.track: " + key.error().message + hint);
+  if (Result<void> pair = CheckKeyPair(*certificate, *key); !pair) {
+    return Fail(pair.error().kind,
+                "listen.track: " + (is_own ? config.certificate : made.certificate).string() + ": " + pair.error().message);
+  }
+  return TlsIdentity{*certificate, *key};
+}
+
 }  // namespace
 
 TrackListeners::Listener::Listener(Listener&& other) noexcept
@@ -42,7 +57,7 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
   for (Listener& listener : all.listeners_) {
     const TrackListenerConfig& config = listener.config;
     if (config.tls) {
-      Result<TlsIdentity> identity = all.ReadIdentity(config);
+      Result<TlsIdentity> identity = ReadIdentity(config, tls_directory);
       if (!identity) return Failure(identity.error());
       listener.identity = std::move(*identity);
     }
@@ -60,15 +75,13 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
   return all;
 }
 
-Result<TlsIdentity> TrackListeners::ReadIdentity(const TrackListenerConfig& config) const {
-  const LoopbackFiles made(tls_directory_);
-  const bool is_own = !config.certificate.empty();
-  const Result<std::string> certificate = ReadSmallFile(is_own ? config.certificate : made.certificate, kPemBytes);
-  const Result<std::string> key = ReadSmallFile(is_own ? config.key : made.key, kPemBytes);
-  const std::string hint = is_own ? "" : "; run outboxctl tls-init, or give certificate and key";
-  if (!certificate) return Fail(certificate.error().kind, "listen.track: " + certificate.error().message + hint);
-  if (!key) return Fail(key.error().kind, "listen.track: " + key.error().message + hint);
-  return TlsIdentity{*certificate, *key};
+Result<void> TrackListeners::CheckFiles(const std::vector<TrackListenerConfig>& configs, const std::filesystem::path& tls_directory) {
+  for (const TrackListenerConfig& config : configs) {
+    const bool is_made_anew = config.certificate.empty() && access(LoopbackFiles(tls_directory).authority.c_str(), F_OK) == 0;
+    if (!config.tls || is_made_anew) continue;
+    if (const Result<TlsIdentity> identity = ReadIdentity(config, tls_directory); !identity) return Failure(identity.error());
+  }
+  return {};
 }
 
 Result<void> TrackListeners::Serve(Listener& listener) {
@@ -108,7 +121,7 @@ Result<void> TrackListeners::RefreshCertificates(Timestamp now, bool also_unchan
   if (!also_unchanged && (!renewed || !*renewed)) return outcome;
   for (Listener& listener : listeners_) {
     if (!listener.config.tls) continue;
-    Result<TlsIdentity> identity = ReadIdentity(listener.config);
+    Result<TlsIdentity> identity = ReadIdentity(listener.config, tls_directory_);
     if (!identity) return Failure(identity.error());
     if (*identity == *listener.identity) continue;
     std::swap(*listener.identity, *identity);

@@ -23,6 +23,9 @@ class TrackListeners {
   static Result<TrackListeners> Open(const std::vector<TrackListenerConfig>& configs, const LimitsConfig& limits,
                                      const std::filesystem::path& tls_directory, TrackEndpoint& endpoint, Timestamp now);
 
+  // That the certificates are there and fit their keys, or can be made anew. The error says what to do.
+  static Result<void> CheckFiles(const std::vector<TrackListenerConfig>& configs, const std::filesystem::path& tls_directory);
+
   // Makes the loopback certificate anew before it ends, and lets the servers begin again with the certificates as they are in their files.
   // Requests under way are answered first. An error leaves the servers as they were.
   Result<void> RefreshCertificates(Timestamp now, bool also_unchanged);
@@ -44,7 +47,6 @@ class TrackListeners {
 
   TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory, TrackEndpoint& endpoint);
   Result<bool> Renew(Timestamp now) const;
-  Result<TlsIdentity> ReadIdentity(const TrackListenerConfig& config) const;
   Result<void> Serve(Listener& listener);
 
   LimitsConfig limits_;

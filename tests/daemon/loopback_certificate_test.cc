@@ -183,5 +183,23 @@ TEST_CASE("track listeners: a certificate of one's own is read again when told s
   CHECK(listener.Shown() == ReadFile(first.files.certificate));
 }
 
+TEST_CASE("track listeners: files are checked before anything is opened, and what is wrong with them is told") {
+  const Made made, other;
+  const auto wrong = [&](const std::filesystem::path& certificate, const std::filesystem::path& key) {
+    TrackListenerConfig config;
+    config.tls = true;
+    config.certificate = certificate;
+    config.key = key;
+    const Result<void> checked = TrackListeners::CheckFiles({config}, made.folder / "none");
+    return checked ? std::string() : checked.error().message;
+  };
+  CHECK(wrong(made.files.certificate, made.files.key).empty());
+  CHECK(wrong(made.files.certificate, other.files.key).find("the key is not the certificate's") != std::string::npos);
+  CHECK(wrong(made.files.key, made.files.key).find("no certificate in PEM") != std::string::npos);
+  CHECK(wrong(made.files.certificate, made.files.certificate).find("no private key in PEM") != std::string::npos);
+  CHECK(wrong(made.folder / "gone.pem", made.files.key).find("gone.pem") != std::string::npos);
+  CHECK(wrong({}, {}).find("run outboxctl tls-init") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace outboxd

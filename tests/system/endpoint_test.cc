@@ -169,7 +169,7 @@ TEST_CASE("endpoint: listeners that cannot be are told with what to do") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"listen.track", "[{tcp: 127.0.0.1:1, tls: true}]"}}, Launch::kLater);
   const Finished finished = daemon.RunToEnd();
-  CHECK(finished.status.code != 0);
+  CHECK(finished.status.code == 78);
   CHECK(finished.err.find("run outboxctl tls-init") != std::string::npos);
 }
 
