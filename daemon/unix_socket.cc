@@ -88,17 +88,19 @@ Result<UnixListener> UnixListener::Open(const SocketConfig& config) {
     return FailErrno(config.path, "cannot bind", why);
   }
   UnixListener listener(descriptor, config);
+  listener.identity_ = IdentityOf(config.path);
   if (Result<void> set = SetAccess(config); !set) return Failure(set.error());
   if (listen(descriptor, limits::kListenBacklog) != 0) return FailErrno(config.path, "listen", errno);
   return listener;
 }
 
 UnixListener::UnixListener(UnixListener&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::exchange(other.path_, {})), users_(std::exchange(other.users_, {})) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::exchange(other.path_, {})), identity_(other.identity_), users_(std::exchange(other.users_, {})) {}
 
 UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(path_, other.path_);
+  std::swap(identity_, other.identity_);
   std::swap(users_, other.users_);
   return *this;
 }
@@ -106,7 +108,13 @@ UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
 UnixListener::~UnixListener() {
   if (descriptor_ < 0) return;
   close(descriptor_);
-  unlink(path_.c_str());
+  if (identity_ && IdentityOf(path_) == identity_) unlink(path_.c_str());
+}
+
+std::optional<UnixListener::FileIdentity> UnixListener::IdentityOf(const std::filesystem::path& path) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) != 0) return std::nullopt;
+  return FileIdentity{status.st_dev, status.st_ino, std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
 }  // namespace outboxd

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "core/result.h"
@@ -10,7 +11,7 @@
 
 namespace outboxd {
 
-// A bound, listening Unix socket that removes its file at the end. A stale file of a dead daemon is replaced; a live one, or a file
+// A bound, listening Unix socket that removes its file at the end, unless another file has taken its place. A stale file of a dead daemon is replaced; a live one, or a file
 // that is no socket, is left alone and an error.
 class UnixListener {
  public:
@@ -25,8 +26,18 @@ class UnixListener {
 
  private:
   UnixListener(int descriptor, const SocketConfig& config) : descriptor_(descriptor), path_(config.path), users_(config.users) {}
+  // Which file it is: an inode's number alone may be given to the next file.
+  struct FileIdentity {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::int64_t modified_ns = 0;
+    bool operator==(const FileIdentity&) const = default;
+  };
+  static std::optional<FileIdentity> IdentityOf(const std::filesystem::path& path);
+
   int descriptor_ = -1;
   std::filesystem::path path_;
+  std::optional<FileIdentity> identity_;
   std::vector<std::uint32_t> users_;
 };
 
