@@ -30,7 +30,10 @@ class ProducerListener::Impl final : public ProducerClient::Host {
         submit_(std::move(submit)),
         acceptor_(io_, Protocol(), dup(socket_.descriptor())),
         retry_(io_),
-        drained_(io_) {
+        drained_(io_) {}
+
+  // When the origin knows this object: an answer may come back at once.
+  void Start() {
     Accept();
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "outboxd-intake");
@@ -164,7 +167,9 @@ class ProducerListener::Impl final : public ProducerClient::Host {
 };
 
 ProducerListener::ProducerListener(UnixListener socket, const LimitsConfig& limits, ConnectionNames names, Metrics& metrics, Submit submit)
-    : impl_(std::make_unique<Impl>(*this, std::move(socket), limits, std::move(names), metrics, std::move(submit))) {}
+    : impl_(std::make_unique<Impl>(*this, std::move(socket), limits, std::move(names), metrics, std::move(submit))) {
+  impl_->Start();
+}
 
 ProducerListener::~ProducerListener() = default;
 
