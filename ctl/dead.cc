@@ -30,7 +30,7 @@ int List(const Context& context, const DeadOptions& options) {
   ListRequest request{"/v1/dead", std::move(*query), options.limit, 1000, "No dead letters."};
   if (!options.filter.IsEmpty()) request.nothing = "No dead letter matches.";
   if (options.all) request.limit.reset();
-  return PrintList(context, std::move(request), DeadRows(context));
+  return PrintList(context, request, DeadRows(context));
 }
 
 void PrintGroups(const Context& context, const JsonValue& answer) {

@@ -27,7 +27,7 @@ int List(const Context& context, const ListOptions& options) {
   ListRequest request{"/v1/jobs", std::move(*query), options.limit, 1000, "No job is waiting."};
   if (!options.filter.IsEmpty()) request.nothing = "No waiting job matches.";
   if (options.all) request.limit.reset();
-  return PrintList(context, std::move(request), JobRows(context));
+  return PrintList(context, request, JobRows(context));
 }
 
 std::vector<std::pair<std::string, Cell>> JobFacts(const Context& context, const JsonValue& job) {
@@ -101,7 +101,7 @@ int History(const Context& context, const HistoryOptions& options) {
   if (options.job) request.query.emplace_back("job", *options.job);
   if (options.customer) request.query.emplace_back("customer", *options.customer);
   if (options.connection) request.query.emplace_back("connection", *options.connection);
-  return PrintList(context, std::move(request), AttemptRows(context));
+  return PrintList(context, request, AttemptRows(context));
 }
 
 int Cancel(const Context& context, const std::string& job) {
