@@ -144,6 +144,18 @@ TEST_CASE("track call: a cio_id is as long as a path takes it with its prefix") 
   }
 }
 
+TEST_CASE("track call: what is too long is refused, and the member named; a delivery's event is a metric") {
+  const std::string long_id(151, '1');
+  CHECK(Take("PUT", "/api/v1/customers/" + long_id, "{}").error().field == "id");
+  const std::string data = R"({"name":"n","data":{"x":")" + std::string(100'000, 'x') + R"("}})";
+  CHECK(Take("POST", "/api/v1/customers/1/events", data).error().field == "data");
+  const auto metric = Take("POST", "/api/v2/entity", R"({"type":"delivery","action":"event","identifiers":{"id":"d"}})");
+  REQUIRE(metric.has_value());
+  CHECK(metric->type == JobType::kMetric);
+  const auto stranger = ParseJobLine(R"({"type":"destroy","request":{"method":"DELETE","target":"/api/v1/customers/1","headers":{}}})");
+  CHECK(stranger.error().field == "request.headers");
+}
+
 TEST_CASE("track call: a line says the type that its request has, and nothing beside it") {
   const auto nameless = ParseJobLine(R"({"type":"track","request":{"method":"POST","target":"/api/v1/customers/1/events","body":{}}})");
   CHECK(nameless.error().field == "request.body.name");
@@ -166,6 +178,14 @@ TEST_CASE("track call: entities ride in batches as they are, requests of the fir
   const auto v1 = Take("PUT", "/api/v1/customers/1", "{}");
   REQUIRE(v1.has_value());
   CHECK_FALSE(FitsBatch(*v1));
+}
+
+TEST_CASE("track route: what a request of each version is, and who may send it without credentials") {
+  CHECK(IsSecondVersion(Route("POST", "/api/v2/batch").operation));
+  CHECK(IsSecondVersion(Route("POST", "/api/v2/entity").operation));
+  CHECK_FALSE(IsSecondVersion(Route("POST", "/api/v1/events").operation));
+  for (const char* open : {"/api/v1/metrics", "/push/events", "/unsubscribe/abc"}) CHECK(IsOpenToAll(Route("POST", open).operation));
+  CHECK_FALSE(IsOpenToAll(Route("POST", "/api/v1/events").operation));
 }
 
 TEST_CASE("track route: unknown paths and other methods") {
