@@ -212,8 +212,8 @@ Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::strin
   std::string value;
   Result<void> read = ReadIdentifier(parts[0], std::string_view(copy).substr(parts[0].raw.offset, parts[0].raw.length), value);
   if (!read) return Bad(std::move(read.error().message), parts[0].key);
-  Result<std::string> name = LaneName(parts[0].key, std::move(value));
-  if (!name) return Bad(std::move(name.error().message), parts[0].key);
+  Result<std::string> name = LaneName(parts[0].key, std::move(value), parts[0].key);
+  if (!name) return Failure(name.error());
   lane = std::move(*name);
   return {};
 }
@@ -345,8 +345,8 @@ Result<void> CheckSegment(Job& job) {
   if (job.body.empty()) return Needs(job, "\"ids\"", "ids");
   for (std::size_t i = 0; i < job.more_customers.size(); ++i) {
     std::string& id = job.more_customers[i];
-    Result<std::string> name = LaneName(job.other->id_type, std::move(id));
-    if (!name) return Bad(std::move(name.error().message), "ids." + std::to_string(i));
+    Result<std::string> name = LaneName(job.other->id_type, std::move(id), "ids." + std::to_string(i));
+    if (!name) return Failure(name.error());
     id = std::move(*name);
   }
   return {};
@@ -371,10 +371,10 @@ std::uint32_t TypesOf(Name name) { return kRules[static_cast<std::size_t>(name)]
 
 std::span<const Rule> Rules() { return kRules; }
 
-Result<std::string> LaneName(std::string_view kind, std::string value) {
+Result<std::string> LaneName(std::string_view kind, std::string value, std::string field) {
   if (kind != "cio_id") return value;
   if (value.size() + kCioIdPrefix.size() > limits::kCustomerIdBytes) {
-    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes - kCioIdPrefix.size()) + " bytes");
+    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes - kCioIdPrefix.size()) + " bytes", std::move(field));
   }
   return std::string(kCioIdPrefix) + value;
 }

@@ -36,8 +36,9 @@ struct Rule {
 };
 std::span<const Rule> Rules();  // in the order of Name
 
-// As it would stand in a v1 path, so that a person named in either way has one lane. `kind`: "id", "email", "cio_id", … kInvalid: too long.
-Result<std::string> LaneName(std::string_view kind, std::string value);
+// As it would stand in a v1 path, so that a person named in either way has one lane. `kind`: "id", "email", "cio_id", … kInvalid, naming
+// `field`: too long.
+Result<std::string> LaneName(std::string_view kind, std::string value, std::string field);
 
 // Of an identify: how many, how long. `field` is the attribute's name.
 Result<void> CheckAttributes(std::span<const Member> attributes);

@@ -27,8 +27,8 @@ bool HasControl(std::string_view text) {
 // RFC 9110 section 5.6.2.
 bool IsToken(std::string_view text) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  const auto is_token = [&](char byte) { return IsDigit(byte) || IsLetter(byte) || kMarks.find(byte) != std::string_view::npos; };
-  return !text.empty() && std::all_of(text.begin(), text.end(), is_token);
+  const auto is_token_byte = [&](char byte) { return IsDigit(byte) || IsLetter(byte) || kMarks.find(byte) != std::string_view::npos; };
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_byte);
 }
 
 std::vector<Member> Inside(const std::string& text) {

@@ -65,12 +65,6 @@ Result<std::string> ReadIdentifier(const TrackBody& body, const Member& member, 
   return value;
 }
 
-Result<std::string> NameLane(std::string_view kind, std::string value, const std::string& field) {
-  Result<std::string> lane = members::LaneName(kind, std::move(value));
-  if (!lane) return Bad(lane.error().message, field);
-  return lane;
-}
-
 // The name of a person's lane, the same whichever request names the person: as it would stand in a v1 path.
 Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
   const Result<TrackBody> person = body.Inside(key);
@@ -85,7 +79,7 @@ Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
   const std::string field = std::string(key) + "." + found->key;
   Result<std::string> value = ReadIdentifier(*person, *found, field);
   if (!value) return value;
-  return NameLane(found->key, std::move(*value), field);
+  return members::LaneName(found->key, std::move(*value), field);
 }
 
 Result<void> ReadMerge(const TrackBody& body, Job& job) {
@@ -180,7 +174,7 @@ Result<void> ReadSegment(const TrackBody& body, Job& job) {
   for (const Member& element : elements) {
     std::string id = element.kind == ValueKind::kString ? element.text : array.substr(element.raw.offset, element.raw.length);
     if (Result<void> checked = CheckCustomer(id, "ids"); !checked) return checked;
-    Result<std::string> lane = NameLane(kind, std::move(id), "ids");
+    Result<std::string> lane = members::LaneName(kind, std::move(id), "ids");
     if (!lane) return Failure(lane.error());
     job.more_customers.push_back(std::move(*lane));
   }

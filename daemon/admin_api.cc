@@ -15,8 +15,6 @@ namespace outboxd {
 
 namespace {
 
-constexpr const char* kTextType = "text/plain; charset=utf-8";
-
 HttpResponse TextAnswer(const std::string& text, unsigned status = 200) {
   return HttpResponse{status, kTextType, text + "\n", {}};
 }

@@ -104,7 +104,7 @@ void WriteTotals(JsonWriter& writer, const Totals& totals) {
 }  // namespace
 
 HttpResponse JsonAnswer(JsonWriter& writer, unsigned status) {
-  return HttpResponse{status, kJsonContentType, writer.Take() + "\n", {}};
+  return HttpResponse{status, kJsonType, writer.Take() + "\n", {}};
 }
 
 HttpResponse ErrorAnswer(const Error& error) {

@@ -12,8 +12,6 @@
 
 namespace outboxd {
 
-inline constexpr const char* kJsonContentType = "application/json";
-
 HttpResponse JsonAnswer(JsonWriter& writer, unsigned status = 200);
 // {"error":{…}} with the status that belongs to the kind.
 HttpResponse ErrorAnswer(const Error& error);

@@ -106,13 +106,13 @@ void* BeginExchange(void*, const char* target, MHD_Connection*) {
   return exchange.release();
 }
 
-void EndExchange(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
+void EndExchange(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode how) {
   const std::unique_ptr<Exchange> exchange(static_cast<Exchange*>(*request));
   *request = nullptr;
   if (!exchange || exchange->load == nullptr) return;
   exchange->load->body_bytes -= exchange->charged_bytes;
   if (!exchange->deferred) return;
-  exchange->load->WakeAnswered();
+  if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK) exchange->load->WakeAnswered();  // it may have been the first, and never been sent
   exchange->load->Sent();
 }
 

@@ -22,6 +22,9 @@
 
 namespace outboxd {
 
+inline constexpr const char* kTextType = "text/plain; charset=utf-8";
+inline constexpr const char* kJsonType = "application/json";
+
 // A request as it came. The views live until the handler returns.
 struct HttpRequestView {
   std::string_view method;
@@ -38,7 +41,7 @@ struct HttpRequestView {
 
 struct HttpResponse {
   unsigned status = 200;
-  const char* content_type = "text/plain; charset=utf-8";  // as long-lived as the program
+  const char* content_type = kTextType;  // as long-lived as the program
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
 };
@@ -72,11 +75,11 @@ struct HttpServerOptions {
   std::chrono::seconds idle_timeout{30};
   // Deferred servers alone: bytes of all bodies from their first byte to their answer; above it `overloaded` is answered.
   std::size_t bodies_bytes_max = std::numeric_limits<std::size_t>::max();
-  HttpResponse overloaded{503, "text/plain; charset=utf-8", "Too much is under way.\n", {}};
+  HttpResponse overloaded{503, kTextType, "Too much is under way.\n", {}};
   std::optional<TlsIdentity> tls;
-  HttpResponse too_large{413, "text/plain; charset=utf-8", "The request's body is too large.\n", {}};
+  HttpResponse too_large{413, kTextType, "The request's body is too large.\n", {}};
   std::vector<std::uint32_t> users;  // who may ask, on a Unix socket; empty: whoever can connect
-  HttpResponse forbidden{403, "text/plain; charset=utf-8", "This user may not ask here.\n", {}};
+  HttpResponse forbidden{403, kTextType, "This user may not ask here.\n", {}};
 };
 
 class HttpServer {

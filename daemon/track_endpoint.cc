@@ -13,7 +13,6 @@
 namespace outboxd {
 namespace {
 
-constexpr const char* kJson = "application/json";
 constexpr std::string_view kWhatThisIs =
     "outboxd: a durable outbox in front of Customer.io's Track API; point a Customer.io library here\n";
 constexpr std::string_view kDefaultConnection = "default";
@@ -21,7 +20,7 @@ constexpr std::string_view kDefaultConnection = "default";
 constexpr std::size_t kJobIdsShown = 256;
 
 HttpResponse JsonAnswer(unsigned status, std::string body) {
-  return {status, kJson, std::move(body), {}};
+  return {status, kJsonType, std::move(body), {}};
 }
 
 // {"meta":{"error":…}}: the first version's shape.
@@ -164,7 +163,7 @@ HttpResponse TrackEndpoint::Refuse(unsigned status, std::string_view code, const
 }
 
 std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange) {
-  if (request.path == "/" && request.method == "GET") return HttpResponse{200, "text/plain; charset=utf-8", std::string(kWhatThisIs), {}};
+  if (request.path == "/" && request.method == "GET") return HttpResponse{200, kTextType, std::string(kWhatThisIs), {}};
   const Result<TrackRoute> route = FindTrackRoute(request.method, request.path);
   if (!route) {
     HttpResponse answer = JsonAnswer(route.error().kind == ErrorKind::kConflict ? 405 : 404, MetaError(route.error().message));

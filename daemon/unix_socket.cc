@@ -95,7 +95,10 @@ Result<UnixListener> UnixListener::Open(const SocketConfig& config) {
 }
 
 UnixListener::UnixListener(UnixListener&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::exchange(other.path_, {})), identity_(other.identity_), users_(std::exchange(other.users_, {})) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      path_(std::exchange(other.path_, {})),
+      identity_(other.identity_),
+      users_(std::exchange(other.users_, {})) {}
 
 UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);

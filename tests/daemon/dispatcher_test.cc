@@ -16,6 +16,18 @@ using test::TrackLine;
 
 constexpr Timestamp kNow = FromUnixMs(1'700'000'000'000);
 
+// What a thread goes by.
+Timestamp WallClock() {
+  return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+}
+
+DispatcherThread::Ports DeafPorts() {
+  return {.send = [](const std::vector<Transfer>&) {},
+          .report = [](const Report&) {},
+          .probed = [](const std::string&, const ProbeReport&) {},
+          .failed = [](const Error&) {}};
+}
+
 struct Fixture {
   TempDir folder;
   std::filesystem::path file = folder / "outbox.db";
@@ -53,8 +65,8 @@ struct Fixture {
     REQUIRE(dispatcher->Start(Make(names), limits, outbox->LastSequence(), kNow));
   }
 
-  Committed Accept(const std::vector<std::string>& lines) {
-    auto jobs = test::Accept(*outbox, lines, kNow);
+  Committed Accept(const std::vector<std::string>& lines, Timestamp now = kNow) {
+    auto jobs = test::Accept(*outbox, lines, now);
     REQUIRE(jobs);
     Committed committed;
     committed.accepted = std::move(*jobs);
@@ -207,20 +219,12 @@ TEST_CASE("dispatcher: once stopped nothing leaves, and what comes back is still
 TEST_CASE("dispatcher thread: does nothing before it is started, for its answers would reach nobody") {
   Fixture fixture;
   bool sent = false;
-  DispatcherThread::Ports ports;
+  DispatcherThread::Ports ports = DeafPorts();
   ports.send = [&](const std::vector<Transfer>&) { sent = true; };
-  ports.report = [](const Report&) {};
-  ports.probed = [](const std::string&, const ProbeReport&) {};
-  ports.failed = [](const Error&) {};
-  Dispatcher dispatcher = fixture.NewDispatcher();
-  REQUIRE(dispatcher.Start(Fixture::Make({"default"}), fixture.limits, fixture.outbox->LastSequence(), kNow));
-  auto jobs = test::Accept(*fixture.outbox, {TrackLine("1")}, std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
-  REQUIRE(jobs);
+  fixture.Start({"default"});
+  Committed committed = fixture.Accept({TrackLine("1")}, WallClock());
   {
-    DispatcherThread thread(std::move(dispatcher), std::move(ports));
-    Committed committed;
-    committed.accepted = std::move(*jobs);
-    committed.last = fixture.outbox->LastSequence();
+    DispatcherThread thread(std::move(*fixture.dispatcher), std::move(ports));
     thread.OnCommitted(std::move(committed));  // a thread that runs takes it, also when it is told to stop
   }
   CHECK_FALSE(sent);
@@ -232,7 +236,7 @@ TEST_CASE("dispatcher thread: what is committed is sent, and its outcome reporte
   std::condition_variable changed;
   std::vector<Transfer> sent;
   std::vector<Outcome> reported;
-  DispatcherThread::Ports ports;
+  DispatcherThread::Ports ports = DeafPorts();
   ports.send = [&](std::vector<Transfer> transfers) {
     const std::lock_guard lock(mutex);
     for (Transfer& transfer : transfers) sent.push_back(std::move(transfer));
@@ -243,24 +247,17 @@ TEST_CASE("dispatcher thread: what is committed is sent, and its outcome reporte
     for (Outcome& outcome : report.outcomes) reported.push_back(std::move(outcome));
     changed.notify_all();
   };
-  ports.probed = [](const std::string&, const ProbeReport&) {};
-  ports.failed = [](const Error&) {};
-  Dispatcher dispatcher = fixture.NewDispatcher();
-  REQUIRE(dispatcher.Start(Fixture::Make({"default"}), fixture.limits, fixture.outbox->LastSequence(), kNow));
-  auto jobs = test::Accept(*fixture.outbox, {TrackLine("1")}, std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
-  REQUIRE(jobs);
-  DispatcherThread thread(std::move(dispatcher), std::move(ports));
+  fixture.Start({"default"});
+  Committed committed = fixture.Accept({TrackLine("1")}, WallClock());
+  DispatcherThread thread(std::move(*fixture.dispatcher), std::move(ports));
   thread.Start();
-  Committed committed;
-  committed.accepted = std::move(*jobs);
-  committed.last = fixture.outbox->LastSequence();
   thread.OnCommitted(std::move(committed));
 
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return !sent.empty(); });
   std::vector<Finished> finished;
   finished.push_back(
-      {std::move(sent.front()), AnswerOf(200), std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()), Milliseconds(1)});
+      {std::move(sent.front()), AnswerOf(200), WallClock(), Milliseconds(1)});
   lock.unlock();
   thread.OnFinished(std::move(finished));
   lock.lock();
