@@ -181,6 +181,8 @@ void Clerk::Housekeep(Timestamp now) {
   const Result<bool> pruned = outbox_.PruneHistory(now - limits_.history.keep, limits_.history.max_rows, kPruneRows);
   const Result<bool> shrunk = outbox_.Shrink(kShrinkPages, kFreePagesKept);
   more_housekeeping_ = (pruned && *pruned) || (shrunk && *shrunk);
+  // After the last job left nothing else is written that would fold the log, and the room it gave back would never be seen.
+  if (!more_housekeeping_ && WhyFull(0)) static_cast<void>(outbox_.Fold());
 }
 
 OutboxState Clerk::State() const {

@@ -101,6 +101,8 @@ class Outbox {
   Result<bool> PruneHistory(Timestamp before, std::uint64_t rows_max_kept, std::size_t rows_max);
   // Gives free pages beyond `pages_kept` back to the file system, at most `pages_max` a call. True while there is more to give.
   Result<bool> Shrink(std::size_t pages_max, std::size_t pages_kept);
+  // Moves what no reader needs of the log into the main file, without waiting: what Shrink() gave back is free only then.
+  Result<void> Fold();
   // Moves the log into the main file and empties it (clean stop, after Forget).
   Result<void> Checkpoint();
   // Commits a change that changes nothing: tells whether the disk takes writes again.

@@ -183,6 +183,8 @@ Result<bool> Outbox::Shrink(std::size_t pages_max, std::size_t pages_kept) {
   return held - given > pages_kept;
 }
 
+Result<void> Outbox::Fold() { return database_.Execute("PRAGMA wal_checkpoint(PASSIVE)"); }
+
 Result<void> Outbox::Checkpoint() { return database_.Execute("PRAGMA wal_checkpoint(TRUNCATE)"); }
 
 Result<void> Outbox::TryWriting() {

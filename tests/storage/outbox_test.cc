@@ -374,6 +374,8 @@ TEST_CASE("outbox: free pages go back to the file system, but for those to be ke
     REQUIRE(shrunk);
     more = *shrunk;
   }
+  REQUIRE(fixture.outbox->Fold());
+  CHECK(std::filesystem::file_size(fixture.file) * 4 < size_full);
   REQUIRE(fixture.outbox->Checkpoint());
   CHECK(std::filesystem::file_size(fixture.file) * 4 < size_full);
   CHECK(Ask(fixture.file, "PRAGMA freelist_count") == 16);
