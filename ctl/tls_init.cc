@@ -39,8 +39,7 @@ int TlsInit(const Context& context, const std::string& directory) {
     if (!config) return Report(context.console, config.error());
     place = LoopbackDirectory(config->outbox.path);
   }
-  const Timestamp now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
-  if (Result<void> made = MakeLoopbackCertificate(place, now); !made) return Report(context.console, made.error());
+  if (Result<void> made = MakeLoopbackCertificate(place, context.console.clock()); !made) return Report(context.console, made.error());
   PrintMade(context, place);
   return kExitDone;
 }

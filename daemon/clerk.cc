@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daemon/log.h"
+#include "daemon/wall_clock.h"
 
 namespace outboxd {
 namespace {
@@ -231,7 +232,7 @@ void ClerkThread::Run() {
   while (mailbox_.TakeAll(messages, sleep)) {
     const auto started = std::chrono::steady_clock::now();
     for (Message& message : messages) Handle(message);
-    const Timestamp now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+    const Timestamp now = WallClockNow();
     Clerk::Done done = clerk_.Work(now);
     {
       OutboxState state = clerk_.State();

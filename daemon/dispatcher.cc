@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "daemon/log.h"
+#include "daemon/wall_clock.h"
 
 namespace outboxd {
 namespace {
@@ -220,7 +221,7 @@ void DispatcherThread::Run() {
   std::vector<Message> messages;
   Milliseconds sleep{0};
   while (mailbox_.TakeAll(messages, sleep)) {
-    const Timestamp now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+    const Timestamp now = WallClockNow();
     Actions actions = dispatcher_.NewActions();
     for (Message& message : messages) Handle(message, now, actions);
     if (Result<void> pumped = dispatcher_.Pump(now, actions); !pumped) {

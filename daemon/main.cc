@@ -14,16 +14,13 @@
 #include "daemon/service.h"
 #include "daemon/systemd_notify.h"
 #include "daemon/track_listeners.h"
+#include "daemon/wall_clock.h"
 
 namespace outboxd {
 namespace {
 
 constexpr int kExitUsage = 2;
 constexpr int kExitConfig = 78;  // EX_CONFIG of sysexits(3): a restart alone mends nothing
-
-Timestamp Now() {
-  return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
-}
 
 sigset_t OwnSignals() {
   sigset_t signals;
@@ -59,7 +56,7 @@ void Serve(Service& service, const sigset_t& signals) {
     const int number = sigtimedwait(&signals, nullptr, &second);
     if (number == SIGTERM || number == SIGINT) return;
     if (number == SIGHUP) Reload(service);
-    service.Tick(Now());
+    service.Tick(WallClockNow());
     NotifyWatchdog();
   }
 }

@@ -15,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/loopback_certificate.h"
 #include "daemon/tcp_socket.h"
+#include "daemon/wall_clock.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {
@@ -23,8 +24,6 @@ namespace {
 constexpr std::size_t kSubmissionsWaiting = 65'536;  // in front of the clerk; their bytes are bounded by limits.intake_bytes
 constexpr std::chrono::hours kCertificateInterval{1};
 constexpr Milliseconds kIntakePatience{5000};        // how long a stop waits for producers to take their replies
-
-Timestamp Now() { return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()); }
 
 std::uint64_t RandomSeed() {
   std::random_device device;
@@ -39,7 +38,7 @@ std::uint64_t DiskFree(const std::filesystem::path& file) {
 
 }  // namespace
 
-Service::Service(Config config) : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(Now()) {
+Service::Service(Config config) : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(WallClockNow()) {
   metrics_.Tick(started_);
 }
 
@@ -61,7 +60,7 @@ Result<void> Service::OpenOutbox() {
   Result<OutboxReader> reader = OutboxReader::Open(outbox_path_);
   if (!reader) return Failure(reader.error());
   Dispatcher dispatcher(std::move(*reader), metrics_, RandomSeed());
-  if (Result<void> started = dispatcher.Start(*endpoints, config_.limits, outbox->LastSequence(), Now()); !started) return started;
+  if (Result<void> started = dispatcher.Start(*endpoints, config_.limits, outbox->LastSequence(), WallClockNow()); !started) return started;
   for (const auto& [name, counts] : outbox->CountsByConnection()) {
     if (counts.jobs == 0 || config_.connections.contains(name)) continue;
     Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config", {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
@@ -104,7 +103,7 @@ Result<void> Service::OpenOutbox() {
 
 Result<void> Service::OpenListeners() {
   MutexLock lock(config_mutex_);
-  admin_api_ = std::make_unique<AdminApi>(outbox_path_, *this, metrics_, Now);
+  admin_api_ = std::make_unique<AdminApi>(outbox_path_, *this, metrics_, WallClockNow);
   Result<UnixListener> admin = UnixListener::Open(config_.admin);
   if (!admin) return Failure(admin.error());
   admin_socket_ = std::move(*admin);
@@ -133,7 +132,7 @@ Result<void> Service::OpenListeners() {
 
 Result<void> Service::OpenTrackListeners() {
   if (config_.track.empty()) return {};
-  auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_), *track_endpoint_, Now());
+  auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_), *track_endpoint_, WallClockNow());
   if (!listeners) return Failure(listeners.error());
   track_listeners_.emplace(std::move(*listeners));
   return {};

@@ -4,6 +4,7 @@
 #include "daemon/endpoints.h"
 #include "daemon/log.h"
 #include "daemon/service.h"
+#include "daemon/wall_clock.h"
 #include "storage/database.h"
 #include "storage/outbox_reader.h"
 
@@ -37,7 +38,7 @@ template std::optional<std::size_t> Service::AskDispatcher(std::function<std::si
 DaemonStatus Service::Status() {
   DaemonStatus status;
   status.started = started_;
-  status.now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+  status.now = WallClockNow();
   status.outbox_path = outbox_path_;
   {
     MutexLock lock(config_mutex_);

@@ -25,6 +25,7 @@
 #include "core/limits.h"
 #include "daemon/mutex.h"
 #include "daemon/socket_watch.h"
+#include "daemon/wall_clock.h"
 
 namespace outboxd {
 namespace {
@@ -214,7 +215,7 @@ void Slot::Begin(Transfer transfer, const Worker::DebugLog& debug_log) {
   body_bytes_ = 0;
   body_.clear();
   error_[0] = '\0';
-  sent_ = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+  sent_ = WallClockNow();
   started_ = std::chrono::steady_clock::now();
   request_ = MakeRequest();
   if (transfer_.endpoint != endpoint_) AdoptEndpoint();
@@ -637,7 +638,7 @@ void Worker::Impl::AbortAll() {
   for (Transfer& transfer : incoming_) {
     Answer answer;
     answer.error = "stopped";
-    const Timestamp now = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+    const Timestamp now = WallClockNow();
     finished_.push_back(Finished{.transfer = std::move(transfer), .answer = std::move(answer), .sent = now});
   }
   incoming_.clear();

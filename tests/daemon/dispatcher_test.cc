@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "daemon/wall_clock.h"
 #include "tests/daemon/delivery_rig.h"
 
 namespace outboxd {
@@ -15,11 +16,6 @@ using test::AnswerOf;
 using test::TrackLine;
 
 constexpr Timestamp kNow = FromUnixMs(1'700'000'000'000);
-
-// What a thread goes by.
-Timestamp WallClock() {
-  return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
-}
 
 DispatcherThread::Ports DeafPorts() {
   return {.send = [](const std::vector<Transfer>&) {},
@@ -222,7 +218,7 @@ TEST_CASE("dispatcher thread: does nothing before it is started, for its answers
   DispatcherThread::Ports ports = DeafPorts();
   ports.send = [&](const std::vector<Transfer>&) { sent = true; };
   fixture.Start({"default"});
-  Committed committed = fixture.Accept({TrackLine("1")}, WallClock());
+  Committed committed = fixture.Accept({TrackLine("1")}, WallClockNow());
   {
     DispatcherThread thread(std::move(*fixture.dispatcher), std::move(ports));
     thread.OnCommitted(std::move(committed));  // a thread that runs takes it, also when it is told to stop
@@ -248,7 +244,7 @@ TEST_CASE("dispatcher thread: what is committed is sent, and its outcome reporte
     changed.notify_all();
   };
   fixture.Start({"default"});
-  Committed committed = fixture.Accept({TrackLine("1")}, WallClock());
+  Committed committed = fixture.Accept({TrackLine("1")}, WallClockNow());
   DispatcherThread thread(std::move(*fixture.dispatcher), std::move(ports));
   thread.Start();
   thread.OnCommitted(std::move(committed));
@@ -257,7 +253,7 @@ TEST_CASE("dispatcher thread: what is committed is sent, and its outcome reporte
   changed.wait(lock, [&] { return !sent.empty(); });
   std::vector<Finished> finished;
   finished.push_back(
-      {std::move(sent.front()), AnswerOf(200), WallClock(), Milliseconds(1)});
+      {std::move(sent.front()), AnswerOf(200), WallClockNow(), Milliseconds(1)});
   lock.unlock();
   thread.OnFinished(std::move(finished));
   lock.lock();

@@ -10,16 +10,13 @@
 #include "daemon/metrics.h"
 #include "daemon/track_endpoint.h"
 #include "daemon/track_listeners.h"
+#include "daemon/wall_clock.h"
 #include "tests/support/temp_dir.h"
 
 namespace outboxd {
 namespace {
 
 using std::chrono::days;
-
-Timestamp Now() {
-  return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
-}
 
 mode_t ModeOf(const std::filesystem::path& file) {
   struct stat found{};
@@ -28,7 +25,7 @@ mode_t ModeOf(const std::filesystem::path& file) {
 }
 
 struct Made {
-  explicit Made(Timestamp at = Now()) { REQUIRE(MakeLoopbackCertificate(directory, at).has_value()); }
+  explicit Made(Timestamp at = WallClockNow()) { REQUIRE(MakeLoopbackCertificate(directory, at).has_value()); }
 
   TempDir folder;
   std::filesystem::path directory = folder / "tls";
@@ -49,7 +46,7 @@ TEST_CASE("loopback certificate: keys are for their owner alone, and nobody's tr
   CHECK(ModeOf(made.files.authority_key) == 0600);
   CHECK(ModeOf(made.files.key) == 0600);
   const std::string authority = ReadFile(made.files.authority);
-  CHECK(MakeLoopbackCertificate(made.directory, Now()).error().kind == ErrorKind::kConflict);
+  CHECK(MakeLoopbackCertificate(made.directory, WallClockNow()).error().kind == ErrorKind::kConflict);
   CHECK(ReadFile(made.files.authority) == authority);
 }
 
@@ -57,13 +54,13 @@ TEST_CASE("loopback certificate: renewed by the same authority within thirty day
   const Made made;
   const std::string authority = ReadFile(made.files.authority);
   const std::string certificate = ReadFile(made.files.certificate);
-  CHECK_FALSE(Renewed(made, Now() + days(334)));
+  CHECK_FALSE(Renewed(made, WallClockNow() + days(334)));
   CHECK(ReadFile(made.files.certificate) == certificate);
-  CHECK(Renewed(made, Now() + days(336)));
+  CHECK(Renewed(made, WallClockNow() + days(336)));
   CHECK(ReadFile(made.files.certificate) != certificate);
   CHECK(ReadFile(made.files.authority) == authority);
   CHECK(ModeOf(made.files.key) == 0600);
-  CHECK_FALSE(Renewed(made, Now() + days(336)));
+  CHECK_FALSE(Renewed(made, WallClockNow() + days(336)));
 }
 
 TEST_CASE("loopback certificate: one that is damaged, gone or without its key is made anew") {
@@ -77,18 +74,18 @@ TEST_CASE("loopback certificate: one that is damaged, gone or without its key is
   for (const auto& damage : damages) {
     const Made made;
     damage(made.files);
-    CHECK(Renewed(made, Now()));
-    CHECK_FALSE(Renewed(made, Now()));
+    CHECK(Renewed(made, WallClockNow()));
+    CHECK_FALSE(Renewed(made, WallClockNow()));
   }
 }
 
 TEST_CASE("loopback certificate: without its authority it cannot be renewed, and the file that is missing is named") {
   const Made made;
   std::filesystem::remove(made.files.authority_key);
-  const Result<bool> renewed = RenewLoopbackCertificate(made.directory, Now() + days(350));
+  const Result<bool> renewed = RenewLoopbackCertificate(made.directory, WallClockNow() + days(350));
   REQUIRE_FALSE(renewed.has_value());
   CHECK(renewed.error().message.find("ca-key.pem") != std::string::npos);
-  CHECK_FALSE(Renewed(made, Now()));
+  CHECK_FALSE(Renewed(made, WallClockNow()));
 }
 
 // A TLS listener of the endpoint on a Unix socket, and a client that looks at the certificate it shows.
@@ -100,7 +97,7 @@ class TlsListener {
     config.tls = true;
     config.certificate = std::move(certificate);
     config.key = std::move(key);
-    Result<TrackListeners> opened = TrackListeners::Open({config}, {}, directory, endpoint_, Now());
+    Result<TrackListeners> opened = TrackListeners::Open({config}, {}, directory, endpoint_, WallClockNow());
     REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
     listeners_.emplace(std::move(*opened));
   }
@@ -139,7 +136,7 @@ class TlsListener {
 };
 
 TEST_CASE("track listeners: a certificate near its end is made anew before it is shown, and clients of the authority trust it") {
-  const Made made(Now() - days(340));
+  const Made made(WallClockNow() - days(340));
   const std::string old = ReadFile(made.files.certificate);
   const TlsListener listener(made.directory);
   const std::string shown = listener.Shown(made.files.authority);
@@ -152,9 +149,9 @@ TEST_CASE("track listeners: the running server shows the renewed certificate fro
   TlsListener listener(made.directory);
   const std::string before = listener.Shown(made.files.authority);
   CHECK(before == ReadFile(made.files.certificate));
-  CHECK(listener.Refresh(Now() + days(10), false).has_value());
+  CHECK(listener.Refresh(WallClockNow() + days(10), false).has_value());
   CHECK(listener.Shown() == before);
-  CHECK(listener.Refresh(Now() + days(340), false).has_value());
+  CHECK(listener.Refresh(WallClockNow() + days(340), false).has_value());
   CHECK(ReadFile(made.files.certificate) != before);
   CHECK(listener.Shown() == ReadFile(made.files.certificate));
 }
@@ -171,15 +168,15 @@ TEST_CASE("track listeners: a certificate of one's own is read again when told s
   TlsListener listener(own / "none", certificate, key);
   CHECK(listener.Shown() == ReadFile(first.files.certificate));
   put(second);
-  CHECK(listener.Refresh(Now(), false).has_value());
+  CHECK(listener.Refresh(WallClockNow(), false).has_value());
   CHECK(listener.Shown() == ReadFile(first.files.certificate));
-  CHECK(listener.Refresh(Now(), true).has_value());
+  CHECK(listener.Refresh(WallClockNow(), true).has_value());
   CHECK(listener.Shown() == ReadFile(second.files.certificate));
   WriteFile(key, ReadFile(first.files.key));
-  for (int i = 0; i < 2; ++i) CHECK_FALSE(listener.Refresh(Now(), true).has_value());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(listener.Refresh(WallClockNow(), true).has_value());
   CHECK(listener.Shown() == ReadFile(second.files.certificate));
   put(first);
-  CHECK(listener.Refresh(Now(), true).has_value());
+  CHECK(listener.Refresh(WallClockNow(), true).has_value());
   CHECK(listener.Shown() == ReadFile(first.files.certificate));
 }
 

@@ -15,6 +15,7 @@
 
 #include "core/limits.h"
 #include "daemon/mailbox.h"
+#include "daemon/wall_clock.h"
 #include "tests/daemon/stub_server.h"
 
 namespace outboxd {
@@ -674,9 +675,9 @@ TEST_CASE("worker: all that ends together reaches the sink in batches, on the wo
 TEST_CASE("worker: the moment of sending is wall clock and the duration is how long it took") {
   StubServer server(Fine);
   Bench bench;
-  const auto before = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+  const auto before = WallClockNow();
   const Finished finished = bench.Do(RawTo(EndpointAt(server.Url()), "GET", "/v1/x"));
-  const auto after = std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+  const auto after = WallClockNow();
   CHECK(finished.sent >= before);
   CHECK(finished.sent <= after);
   CHECK(finished.duration <= after - before + Milliseconds(2));
