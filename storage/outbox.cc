@@ -10,6 +10,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::uint64_t kReserveAhead = 100'000;
+constexpr std::int64_t kSequenceMax = (std::int64_t{1} << 40) - 1;  // an id has room for 40 bits
 
 // Behind the outcome at `begin`, or behind the last of those that follow it without a gap and are delivered like it.
 std::size_t EndOfRun(std::span<const Outcome* const> outcomes, std::size_t begin) {
@@ -47,9 +48,10 @@ Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t see
   if (!database) return Failure(database.error());
   Outbox outbox(std::move(*lock), std::move(*database), seed);
   Result<void> ready = outbox.Prepare();
+  if (ready) ready = outbox.LoadSequence();
   if (ready) ready = outbox.LoadCounts();
   if (ready) return outbox;
-  // Our own statements do not fit the schema that the file says it has.
+  // Our own statements do not fit the schema that the file says it has, or a sequence would be used twice.
   if (ready.error().kind == ErrorKind::kInternal) return Failure(DamagedFile(file, ready.error().message));
   return Failure(ready.error());
 }
@@ -69,7 +71,8 @@ Result<void> Outbox::Prepare() {
        "attempts, line, uid) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, line, uid FROM outbox WHERE seq = ?"},
       {&attempt_,
        "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
-       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+       "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 "
+       "WHERE EXISTS (SELECT 1 FROM outbox WHERE seq = ?1) OR EXISTS (SELECT 1 FROM dead_letters WHERE seq = ?1)"},
       {&late_, "UPDATE dead_letters SET attempts = max(attempts, ?) WHERE seq = ?"},
       {&gate_,
        "INSERT OR REPLACE INTO connections (name, state, pause, detail, since_ms, reopen_ms, failures) VALUES (?, ?, ?, ?, ?, ?, ?)"},
@@ -84,10 +87,21 @@ Result<void> Outbox::Prepare() {
   return {};
 }
 
-Result<void> Outbox::LoadCounts() {
+Result<void> Outbox::LoadSequence() {
   const Result<std::int64_t> reserved = database_.Scalar("SELECT reserved FROM sequence");
   if (!reserved) return Failure(reserved.error());
-  next_ = reserved_ = static_cast<std::uint64_t>(std::max<std::int64_t>(*reserved, 1));
+  const Result<std::int64_t> used = database_.Scalar(
+      "SELECT max((SELECT ifnull(max(seq), 0) FROM outbox), (SELECT ifnull(max(seq), 0) FROM dead_letters), "
+      "(SELECT ifnull(max(seq), 0) FROM attempts))");
+  if (!used) return Failure(used.error());
+  if (*reserved <= *used || *reserved > kSequenceMax) {
+    return Fail(ErrorKind::kInternal, "the next sequence is " + std::to_string(*reserved) + ", the last one used " + std::to_string(*used));
+  }
+  next_ = reserved_ = static_cast<std::uint64_t>(*reserved);
+  return {};
+}
+
+Result<void> Outbox::LoadCounts() {
   Result<Statement> rows = database_.Prepare("SELECT connection, jobs, dead, attempts FROM counters");
   if (!rows) return Failure(rows.error());
   for (;;) {

@@ -83,7 +83,8 @@ class Outbox {
   Outbox(Outbox&&) noexcept = default;
   Outbox& operator=(Outbox&&) noexcept = default;
 
-  // All of `batch` in one transaction, or nothing. An outcome of a job that is no longer there (forgotten, cancelled) only adds its attempt.
+  // All of `batch` in one transaction, or nothing. An outcome of a job that was cancelled meanwhile only adds its attempt; one of a job
+  // that is nowhere any more (forgotten, dropped) leaves no trace.
   Result<void> Write(WriteBatch& batch, Timestamp now);
 
   // Operator's work, at most `rows_max` rows a call so that accepting never waits long; repeat until `more` is false.
@@ -116,6 +117,7 @@ class Outbox {
  private:
   Outbox(FileLock lock, Database database, std::uint64_t seed);
   Result<void> Prepare();
+  Result<void> LoadSequence();
   Result<void> LoadCounts();
   Result<void> Append(QueuedJob& queued, Timestamp now);
   Result<void> RecordAll(std::vector<const Outcome*>& outcomes, Timestamp now);

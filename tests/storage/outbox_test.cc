@@ -321,6 +321,19 @@ TEST_CASE("outbox: after forget no byte of the customer is left in the file or i
   CHECK(fixture.Bytes().find("neighbour-of-7") != std::string::npos);
 }
 
+TEST_CASE("outbox: what comes back of a job that was forgotten meanwhile leaves no trace") {
+  Fixture fixture;
+  for (const OutcomeKind kind : {OutcomeKind::kDelivered, OutcomeKind::kDeferred, OutcomeKind::kReturned, OutcomeKind::kDead}) {
+    Outcome outcome = OutcomeOf(fixture.AcceptOne(TrackLine("forget-me@example.com")), kind, 400);
+    Counts counts;
+    REQUIRE(fixture.outbox->Forget("forget-me@example.com", std::nullopt, 100, counts));
+    REQUIRE(Settle(*fixture.outbox, outcome, kNow));
+    CheckCounts(*fixture.outbox, fixture.file);
+    CHECK(fixture.outbox->Total().attempts == 0);
+  }
+  CHECK(fixture.Bytes().find("forget-me@example.com") == std::string::npos);
+}
+
 TEST_CASE("outbox: forget can be limited to one connection") {
   Fixture fixture;
   REQUIRE(Accept(*fixture.outbox, {TrackLine("7", "a", "one"), TrackLine("7", "a", "two")}, kNow));
@@ -478,6 +491,31 @@ TEST_CASE("outbox: a file whose schema lost a table is refused as damaged") {
   REQUIRE_FALSE(opened);
   CHECK(opened.error().kind == ErrorKind::kCorrupt);
   CHECK(opened.error().message.find(file.string()) != std::string::npos);
+}
+
+TEST_CASE("outbox: a file that would use a sequence twice is refused as damaged") {
+  Fixture fixture;
+  const auto job = fixture.BuryOne();
+  fixture.outbox.reset();
+  const auto opens_with = [&](const std::string& change) {
+    const auto file = fixture.folder / "changed.db";
+    std::filesystem::copy_file(fixture.file, file, std::filesystem::copy_options::overwrite_existing);
+    {
+      auto database = Database::Open(file, OpenMode::kReadWrite);
+      REQUIRE(database);
+      REQUIRE(database->Execute(change));
+    }
+    const auto opened = Outbox::Open(file, 7);
+    CHECK_MESSAGE((opened || opened.error().kind == ErrorKind::kCorrupt), change);
+    return opened.has_value();
+  };
+  const std::string last = std::to_string(ToNumber(job->sequence));
+  CHECK(opens_with("UPDATE sequence SET reserved = 1 + " + last));
+  CHECK_FALSE(opens_with("UPDATE sequence SET reserved = " + last));
+  CHECK_FALSE(opens_with("DELETE FROM dead_letters; UPDATE sequence SET reserved = " + last));
+  CHECK_FALSE(opens_with("DELETE FROM sequence"));
+  CHECK_FALSE(opens_with("UPDATE sequence SET reserved = 1 << 40"));
+  CHECK_FALSE(opens_with("UPDATE sequence SET reserved = -1"));
 }
 
 TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; it never crashes us") {

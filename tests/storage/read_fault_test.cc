@@ -282,7 +282,7 @@ TEST_CASE("read faults: a deed is done or not, and done the next time it is aske
        }},
       {"redrive", [](Outbox& outbox) { return Plain(outbox.Redrive(DeadFilter{}, kNow, 100)); }},
       {"drop", [](Outbox& outbox) { return Plain(outbox.Drop(DeadFilter{}, 100)); }},
-      {"cancel", [&](Outbox& outbox) { return Plain(outbox.Cancel(fixture.jobs.back()->sequence, kNow)); }},
+      {"cancel", [&](Outbox& outbox) { return Plain(outbox.Cancel(fixture.jobs[kEach]->sequence, kNow)); }},
       {"forget",
        [](Outbox& outbox) {
          Counts counts;
