@@ -32,17 +32,20 @@ struct Exchange;
 struct Load {
   Mutex mutex;
   Condition changed;
-  std::size_t unanswered GUARDED_BY(mutex) = 0;  // deferred
+  bool ends GUARDED_BY(mutex) = false;           // defers nothing any more
+  std::size_t asleep GUARDED_BY(mutex) = 0;      // deferred, until its connection is woken: libmicrohttpd aborts if one sleeps when it stops
   std::size_t unsent GUARDED_BY(mutex) = 0;      // deferred, until the answer is sent
   // Answered, and their connections still asleep but for the first one's, which wakes the server's thread to wake the others: a commit
   // answers many, and each waking from another thread costs a system call.
   std::vector<Exchange*> answered GUARDED_BY(mutex);
   std::atomic<std::size_t> body_bytes{0};
 
-  void Add() {
+  bool Add() {
     MutexLock lock(mutex);
-    ++unanswered;
+    if (ends) return false;
+    ++asleep;
     ++unsent;
+    return true;
   }
   void Sent() {
     MutexLock lock(mutex);
@@ -77,11 +80,12 @@ struct Exchange : HttpExchange {
 };
 
 void Load::Answered(std::span<Exchange* const> exchanges) {
-  MutexLock lock(mutex);  // until the end: without one unanswered the server may end
-  const bool is_asleep = answered.empty();
+  MutexLock lock(mutex);  // until the end: without one asleep the server may end
+  const bool is_first = answered.empty();
   answered.insert(answered.end(), exchanges.begin(), exchanges.end());
-  if (is_asleep) MHD_resume_connection(answered.front()->connection);
-  unanswered -= exchanges.size();
+  if (!is_first) return;
+  MHD_resume_connection(answered.front()->connection);
+  --asleep;
   changed.NotifyAll();
 }
 
@@ -91,7 +95,11 @@ void Load::WakeAnswered() {
     MutexLock lock(mutex);
     waking.swap(answered);
   }
+  if (waking.size() < 2) return;
   for (std::size_t i = 1; i < waking.size(); ++i) MHD_resume_connection(waking[i]->connection);
+  MutexLock lock(mutex);
+  asleep -= waking.size() - 1;
+  changed.NotifyAll();
 }
 
 MHD_Result CollectHeader(void* view, MHD_ValueKind, const char* name, const char* value) {
@@ -137,18 +145,6 @@ std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) {
   return std::strlen(text);
 }
 
-MHD_Result Send(MHD_Connection* connection, const HttpResponse& answer) {
-  // MHD_RESPMEM_MUST_COPY: the bytes are only read.
-  void* bytes = const_cast<char*>(answer.body.data());
-  MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), bytes, MHD_RESPMEM_MUST_COPY);
-  if (response == nullptr) return MHD_NO;
-  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type);
-  for (const auto& [name, value] : answer.headers) MHD_add_response_header(response, name.c_str(), value.c_str());
-  const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
-  MHD_destroy_response(response);
-  return queued;
-}
-
 bool IsListening(int descriptor) {
   int listening = 0;
   socklen_t length = sizeof listening;
@@ -174,11 +170,16 @@ class HttpServer::Impl {
 
   ~Impl() {
     if (daemon_ == nullptr) return;
-    // Taken back before the stop, so that a socket shared with systemd is closed here but not shut down for everyone.
-    const MHD_socket listening = MHD_quiesce_daemon(daemon_);
+    Retire();
     AwaitDeferred();
     MHD_stop_daemon(daemon_);
-    if (listening != MHD_INVALID_SOCKET) close(listening);
+    close(listening_);
+  }
+
+  void Retire() {
+    if (is_retired_.exchange(true)) return;
+    // Taken back before the stop, so that a socket shared with systemd is closed in the end but not shut down for everyone.
+    listening_ = MHD_quiesce_daemon(daemon_);
   }
 
   Result<void> Start(int listening) {
@@ -224,7 +225,7 @@ class HttpServer::Impl {
     auto& server = *static_cast<Impl*>(self);
     if (exchange->answer) {
       server.load_.WakeAnswered();
-      return Send(connection, *exchange->answer);
+      return server.Send(connection, *exchange->answer);
     }
     if (!exchange->started) return server.Begin(connection, *exchange);
     if (*piece_bytes > 0) {
@@ -233,6 +234,19 @@ class HttpServer::Impl {
       return server.Collect(*exchange, bytes) ? MHD_YES : MHD_NO;
     }
     return server.Answer(connection, method, *exchange);
+  }
+
+  MHD_Result Send(MHD_Connection* connection, const HttpResponse& answer) const {
+    // MHD_RESPMEM_MUST_COPY: the bytes are only read.
+    void* bytes = const_cast<char*>(answer.body.data());
+    MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), bytes, MHD_RESPMEM_MUST_COPY);
+    if (response == nullptr) return MHD_NO;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type);
+    for (const auto& [name, value] : answer.headers) MHD_add_response_header(response, name.c_str(), value.c_str());
+    if (is_retired_) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
+    MHD_destroy_response(response);
+    return queued;
   }
 
   MHD_Result Begin(MHD_Connection* connection, Exchange& exchange) {
@@ -285,7 +299,8 @@ class HttpServer::Impl {
   // Everyone who deferred an answer gives it; then a moment for the answers to leave.
   void AwaitDeferred() {
     MutexLock lock(load_.mutex);
-    while (load_.unanswered > 0) load_.changed.Wait(load_.mutex);
+    load_.ends = true;
+    while (load_.asleep > 0) load_.changed.Wait(load_.mutex);
     const auto deadline = std::chrono::steady_clock::now() + kLastAnswerPatience;
     while (load_.unsent > 0 && load_.changed.WaitUntil(load_.mutex, deadline)) {
     }
@@ -302,14 +317,16 @@ class HttpServer::Impl {
   DeferredHandler handler_;
   const bool has_own_threads_;
   Load load_;
+  std::atomic<bool> is_retired_{false};
+  MHD_socket listening_ = MHD_INVALID_SOCKET;  // of a retired one
   MHD_Daemon* daemon_ = nullptr;
 };
 
-void HttpExchange::Defer() {
+bool HttpExchange::Defer() {
   auto& exchange = static_cast<Exchange&>(*this);
-  exchange.deferred = true;
-  exchange.load->Add();
-  MHD_suspend_connection(exchange.connection);
+  exchange.deferred = exchange.load->Add();
+  if (exchange.deferred) MHD_suspend_connection(exchange.connection);
+  return exchange.deferred;
 }
 
 void HttpExchange::Answer(std::vector<std::pair<HttpExchange*, HttpResponse>> answers) {
@@ -335,6 +352,7 @@ std::optional<std::string_view> HttpRequestView::Header(std::string_view name) c
 
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() = default;
+void HttpServer::Retire() { impl_->Retire(); }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(int listening, HttpServerOptions options, Handler handler) {
   auto at_once = [handler = std::move(handler)](const HttpRequestView& request, HttpExchange&) { return std::optional(handler(request)); };

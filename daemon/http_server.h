@@ -49,8 +49,8 @@ struct HttpResponse {
 // A request whose handler gave no answer yet. The server's; it lives until it is answered.
 class HttpExchange {
  public:
-  // In the handler, before anyone else learns of the exchange: the answer comes later.
-  void Defer();
+  // In the handler, before anyone else learns of the exchange: the answer comes later. False when the server ends: it has to be given now.
+  [[nodiscard]] bool Defer();
   // Any thread, once for each exchange, after its Defer(). The exchanges are gone afterwards.
   static void Answer(std::vector<std::pair<HttpExchange*, HttpResponse>> answers);
 
@@ -95,6 +95,10 @@ class HttpServer {
 
   // The same with one thread for all connections.
   static Result<std::unique_ptr<HttpServer>> StartDeferred(int listening, HttpServerOptions options, DeferredHandler handler);
+
+  // Makes room for a successor on the same socket: accepts nothing more, and each connection ends with its next answer or when it has been
+  // idle for too long.
+  void Retire();
 
   // Stops listening, waits for the handlers that run and for the answers that are deferred, and closes every connection. Never called
   // from a handler.

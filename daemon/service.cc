@@ -195,16 +195,21 @@ std::string Service::FatalReason() const {
 
 void Service::Tick(Timestamp now) {
   metrics_.Tick(now);
-  if (track_listeners_) RefreshCertificates(now);
+  if (track_listeners_) RefreshListeners(now);
 }
 
-void Service::RefreshCertificates(Timestamp now) {
-  const bool reread = reread_certificates_.exchange(false);
-  if (!reread && now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval) return;
+void Service::RefreshListeners(Timestamp now) {
+  const bool is_reloaded = listeners_to_reload_.exchange(false);
+  if (!is_reloaded && now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval) return;
   certificates_checked_ = now;
-  if (Result<void> refreshed = track_listeners_->RefreshCertificates(now, reread); !refreshed) {
-    Log(LogLevel::kWarn, "certificates not refreshed, the old ones stay", {{"reason", refreshed.error().message}});
+  Result<void> refreshed;
+  if (is_reloaded) {
+    MutexLock lock(config_mutex_);
+    refreshed = track_listeners_->Reload(config_.limits, now);
+  } else {
+    refreshed = track_listeners_->Refresh(now);
   }
+  if (!refreshed) Log(LogLevel::kWarn, "listen.track stays as it was", {{"reason", refreshed.error().message}});
 }
 
 void Service::Stop() {

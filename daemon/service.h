@@ -61,7 +61,7 @@ class Service final : public Control {
   Result<void> OpenOutbox();
   Result<void> OpenListeners();
   Result<void> OpenTrackListeners() REQUIRES(config_mutex_);
-  void RefreshCertificates(Timestamp now);
+  void RefreshListeners(Timestamp now);
   void Send(std::vector<Transfer> transfers);
   void OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJob>>& jobs);
   void OnProbed(const std::string& connection, const ProbeReport& report);
@@ -81,7 +81,7 @@ class Service final : public Control {
   const std::filesystem::path outbox_path_;
   const Timestamp started_;
   Timestamp certificates_checked_;                // the main thread's, as the listeners are
-  std::atomic<bool> reread_certificates_{false};
+  std::atomic<bool> listeners_to_reload_{false};
   Metrics metrics_;
 
   std::vector<std::unique_ptr<Worker>> workers_;

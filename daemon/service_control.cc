@@ -243,7 +243,7 @@ Result<void> Service::Reload() {
   clerk_->Configure({outbox, fresh->history});
   if (producers_) producers_->Configure(fresh->limits, fresh->ConnectionNames());
   if (track_endpoint_) track_endpoint_->Configure(*endpoints, fresh->limits.line_bytes);
-  reread_certificates_ = true;
+  listeners_to_reload_ = true;
   SetLogLevel(fresh->log_level);
   config_ = std::move(*fresh);
   Log(LogLevel::kInfo, "config reloaded", {{"file", config_.file.string()}});

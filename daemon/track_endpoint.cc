@@ -156,6 +156,8 @@ HttpResponse TrackEndpoint::Unavailable(const Error& error) const {
   return answer;
 }
 
+HttpResponse TrackEndpoint::Stopping() const { return Unavailable({ErrorKind::kBusy, "outboxd is stopping", {}}); }
+
 HttpResponse TrackEndpoint::Refuse(unsigned status, std::string_view code, const TrackRoute& route, const Error& error) const {
   metrics_.Refused(code, 1);
   if (!IsSecondVersion(route.operation)) return JsonAnswer(status, MetaError(Sentence(error)));
@@ -193,8 +195,10 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
     return JsonAnswer(200,
                       JsonWriter().Object().Key("url").String(account->base_url).Key("region").String(account->region).EndObject().Text());
   }
-  if (stopping_) return Unavailable({ErrorKind::kBusy, "outboxd is stopping", {}});
-  if (route->operation == TrackOperation::kBatch && request.body.size() > limits::kBatchBytes) return TooLarge();
+  if (stopping_) return Stopping();
+  if (route->operation == TrackOperation::kBatch && request.body.size() > limits::kBatchBytes) {
+    return Refuse(413, "too_large", *route, {ErrorKind::kFull, "is larger than " + std::to_string(limits::kBatchBytes) + " bytes", "batch"});
+  }
   const Result<TrackBody> body = TrackBody::Read(request.body);
   if (!body) return Refuse(400, body.error().kind == ErrorKind::kInvalid ? "invalid_json" : "invalid_job", *route, body.error());
   const Call call{request, *route, *body, *settings, *account};
@@ -209,8 +213,7 @@ std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchang
   (*job)->uid = call.request.uid;
   auto pending = std::make_unique<Pending>(*this);
   pending->jobs.push_back(std::move(*job));
-  Hand(std::move(pending), exchange);
-  return std::nullopt;
+  return Hand(std::move(pending), exchange);
 }
 
 // Each item is a job by itself. The good ones are kept, all of them or, without room, none: a library would send the batch again.
@@ -245,14 +248,14 @@ std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExcha
     pending->partial = JsonAnswer(207, EntityErrors(errors));
     if (pending->jobs.empty()) return std::move(pending->partial);
   }
-  Hand(std::move(pending), exchange);
-  return std::nullopt;
+  return Hand(std::move(pending), exchange);
 }
 
-void TrackEndpoint::Hand(std::unique_ptr<Pending> pending, HttpExchange& exchange) {
+std::optional<HttpResponse> TrackEndpoint::Hand(std::unique_ptr<Pending> pending, HttpExchange& exchange) {
   pending->exchange = &exchange;
-  exchange.Defer();
+  if (!exchange.Defer()) return Stopping();
   submit_(std::move(pending));
+  return std::nullopt;
 }
 
 void TrackEndpoint::OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) {

@@ -61,9 +61,10 @@ class TrackEndpoint final : public SubmissionOrigin {
   static std::shared_ptr<const Settings> MakeSettings(const Endpoints& endpoints, std::size_t line_bytes_max);
   HttpResponse Refuse(unsigned status, std::string_view code, const TrackRoute& route, const Error& error) const;
   HttpResponse Unavailable(const Error& error) const;
+  HttpResponse Stopping() const;
   std::optional<HttpResponse> TakeOne(const Call& call, HttpExchange& exchange);
   std::optional<HttpResponse> TakeBatch(const Call& call, HttpExchange& exchange);
-  void Hand(std::unique_ptr<Pending> pending, HttpExchange& exchange);
+  std::optional<HttpResponse> Hand(std::unique_ptr<Pending> pending, HttpExchange& exchange);
 
   Metrics& metrics_;
   Submit submit_;

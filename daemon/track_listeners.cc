@@ -17,7 +17,9 @@ namespace {
 constexpr std::size_t kPemBytes = 256UL * 1024;
 constexpr std::size_t kHeadBytes = 16UL * 1024;
 
-Result<TlsIdentity> ReadIdentity(const TrackListenerConfig& config, const std::filesystem::path& tls_directory) {
+// None for a listener without TLS.
+Result<std::optional<TlsIdentity>> ReadIdentity(const TrackListenerConfig& config, const std::filesystem::path& tls_directory) {
+  if (!config.tls) return std::nullopt;
   const LoopbackFiles made(tls_directory);
   const bool is_own = !config.certificate.empty();
   const Result<std::string> certificate = ReadSmallFile(is_own ? config.certificate : made.certificate, kPemBytes);
@@ -39,9 +41,12 @@ TrackListeners::Listener::Listener(Listener&& other) noexcept
       socket(std::move(other.socket)),
       tcp(std::exchange(other.tcp, -1)),
       identity(std::move(other.identity)),
-      server(std::move(other.server)) {}
+      limits(other.limits),
+      server(std::move(other.server)),
+      retired(std::move(other.retired)) {}
 
 TrackListeners::Listener::~Listener() {
+  retired.reset();
   server.reset();
   if (tcp >= 0) close(tcp);
 }
@@ -56,11 +61,8 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
   static_cast<void>(all.Renew(now));  // a failure is told by the first refresh, or by the files that are missing
   for (Listener& listener : all.listeners_) {
     const TrackListenerConfig& config = listener.config;
-    if (config.tls) {
-      Result<TlsIdentity> identity = ReadIdentity(config, tls_directory);
-      if (!identity) return Failure(identity.error());
-      listener.identity = std::move(*identity);
-    }
+    const Result<std::optional<TlsIdentity>> identity = ReadIdentity(config, tls_directory);
+    if (!identity) return Failure(identity.error());
     if (config.tcp.empty()) {
       Result<UnixListener> socket = UnixListener::Open(config.socket);
       if (!socket) return Failure(socket.error());
@@ -70,7 +72,7 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
       if (!tcp) return Failure(tcp.error());
       listener.tcp = *tcp;
     }
-    if (Result<void> served = all.Serve(listener); !served) return Failure(served.error());
+    if (Result<void> served = all.Serve(listener, *identity); !served) return Failure(served.error());
   }
   return all;
 }
@@ -78,13 +80,13 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
 Result<void> TrackListeners::CheckFiles(const std::vector<TrackListenerConfig>& configs, const std::filesystem::path& tls_directory) {
   for (const TrackListenerConfig& config : configs) {
     const bool is_made_anew = config.certificate.empty() && access(LoopbackFiles(tls_directory).authority.c_str(), F_OK) == 0;
-    if (!config.tls || is_made_anew) continue;
-    if (const Result<TlsIdentity> identity = ReadIdentity(config, tls_directory); !identity) return Failure(identity.error());
+    if (is_made_anew) continue;
+    if (const auto identity = ReadIdentity(config, tls_directory); !identity) return Failure(identity.error());
   }
   return {};
 }
 
-Result<void> TrackListeners::Serve(Listener& listener) {
+Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity> identity) const {
   HttpServerOptions options;
   options.thread_name = "outboxd-track";
   options.head_bytes_max = kHeadBytes;
@@ -94,7 +96,7 @@ Result<void> TrackListeners::Serve(Listener& listener) {
   options.too_large = TrackEndpoint::TooLarge();
   options.overloaded = TrackEndpoint::Overloaded();
   options.forbidden = TrackEndpoint::Forbidden();
-  options.tls = listener.identity;
+  options.tls = identity;
   if (listener.socket) options.users = listener.socket->users();
   const int descriptor = dup(listener.socket ? listener.socket->descriptor() : listener.tcp);
   auto handle = [endpoint = endpoint_](const HttpRequestView& request, HttpExchange& exchange) {
@@ -102,7 +104,10 @@ Result<void> TrackListeners::Serve(Listener& listener) {
   };
   auto server = HttpServer::StartDeferred(descriptor, std::move(options), handle);
   if (!server) return Failure(server.error());
-  listener.server = std::move(*server);  // one that was there answers what it has, and ends
+  if (listener.server) listener.server->Retire();
+  listener.retired = std::exchange(listener.server, std::move(*server));
+  listener.identity = std::move(identity);
+  listener.limits = limits_;
   return {};
 }
 
@@ -115,22 +120,34 @@ Result<bool> TrackListeners::Renew(Timestamp now) const {
   return renewed;
 }
 
-Result<void> TrackListeners::RefreshCertificates(Timestamp now, bool also_unchanged) {
-  const Result<bool> renewed = Renew(now);
-  Result<void> outcome = renewed ? Result<void>() : Failure(renewed.error());
-  if (!also_unchanged && (!renewed || !*renewed)) return outcome;
+Result<void> TrackListeners::ServeAnew(Listener& listener) const {
+  listener.retired.reset();
+  Result<std::optional<TlsIdentity>> identity = ReadIdentity(listener.config, tls_directory_);
+  if (!identity) return Failure(identity.error());
+  const bool is_served = *identity == listener.identity && limits_.line_bytes == listener.limits.line_bytes && limits_.clients == listener.limits.clients;
+  return is_served ? Result<void>() : Serve(listener, std::move(*identity));
+}
+
+Result<void> TrackListeners::ServeAllAnew() {
+  Result<void> outcome;
   for (Listener& listener : listeners_) {
-    if (!listener.config.tls) continue;
-    Result<TlsIdentity> identity = ReadIdentity(listener.config, tls_directory_);
-    if (!identity) return Failure(identity.error());
-    if (*identity == *listener.identity) continue;
-    std::swap(*listener.identity, *identity);
-    if (Result<void> served = Serve(listener); !served) {
-      std::swap(*listener.identity, *identity);
-      return served;
-    }
+    if (Result<void> served = ServeAnew(listener); !served) outcome = served;
   }
   return outcome;
+}
+
+Result<void> TrackListeners::Refresh(Timestamp now) {
+  for (Listener& listener : listeners_) listener.retired.reset();
+  const Result<bool> renewed = Renew(now);
+  if (!renewed) return Failure(renewed.error());
+  return *renewed ? ServeAllAnew() : Result<void>();
+}
+
+Result<void> TrackListeners::Reload(const LimitsConfig& limits, Timestamp now) {
+  limits_ = limits;
+  const Result<bool> renewed = Renew(now);
+  Result<void> served = ServeAllAnew();
+  return renewed ? served : Failure(renewed.error());
 }
 
 }  // namespace outboxd

@@ -26,9 +26,10 @@ class TrackListeners {
   // That the certificates are there and fit their keys, or can be made anew. The error says what to do.
   static Result<void> CheckFiles(const std::vector<TrackListenerConfig>& configs, const std::filesystem::path& tls_directory);
 
-  // Makes the loopback certificate anew before it ends, and lets the servers begin again with the certificates as they are in their files.
-  // Requests under way are answered first. An error leaves the servers as they were.
-  Result<void> RefreshCertificates(Timestamp now, bool also_unchanged);
+  // Makes the loopback certificate anew before it ends. To be called every hour or so.
+  Result<void> Refresh(Timestamp now);
+  // Takes these limits and the certificates as they are in their files. An error leaves a listener as it was.
+  Result<void> Reload(const LimitsConfig& limits, Timestamp now);
   bool empty() const { return listeners_.empty(); }
 
  private:
@@ -37,7 +38,9 @@ class TrackListeners {
     std::optional<UnixListener> socket;
     int tcp = -1;
     std::optional<TlsIdentity> identity;
+    LimitsConfig limits;
     std::unique_ptr<HttpServer> server;
+    std::unique_ptr<HttpServer> retired;  // the one before, for its connections; until the next time
 
     Listener() = default;
     Listener(Listener&& other) noexcept;
@@ -47,7 +50,9 @@ class TrackListeners {
 
   TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory, TrackEndpoint& endpoint);
   Result<bool> Renew(Timestamp now) const;
-  Result<void> Serve(Listener& listener);
+  Result<void> Serve(Listener& listener, std::optional<TlsIdentity> identity) const;
+  Result<void> ServeAnew(Listener& listener) const;
+  Result<void> ServeAllAnew();
 
   LimitsConfig limits_;
   std::filesystem::path tls_directory_;

@@ -11,9 +11,11 @@
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <latch>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -74,6 +76,17 @@ class Client {
   }
   // Tells the server that nothing more will come.
   void SayNoMore() { shutdown(descriptor_, SHUT_WR); }
+  // One answer without a body; empty when the server has hung up.
+  std::string ListenToHead() {
+    std::string heard;
+    std::array<char, 4096> buffer{};
+    while (!heard.ends_with("\r\n\r\n")) {
+      const ssize_t received = recv(descriptor_, buffer.data(), buffer.size(), 0);
+      if (received <= 0) return {};
+      heard.append(buffer.data(), static_cast<std::size_t>(received));
+    }
+    return heard;
+  }
   // Everything until the server closes the connection, or nothing has come for 10 s.
   std::string Listen() {
     std::string heard;
@@ -119,6 +132,71 @@ Served Serve(HttpServerOptions options, HttpServer::Handler handler) {
   REQUIRE(server);
   return {std::move(*server), listening.port};
 }
+
+constexpr std::string_view kGet = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+
+// A deferred server and the thread that answers what has gathered, as the clerk does.
+class DeferredServed {
+ public:
+  DeferredServed() : answering_([this] { AnswerAll(); }) {
+    const Listening listening = ListenOnLoopback();
+    port = listening.port;
+    auto started = HttpServer::StartDeferred(listening.descriptor, {}, [this](const HttpRequestView&, HttpExchange& exchange) {
+      std::optional<HttpResponse> at_once;
+      if (!exchange.Defer()) {
+        at_once.emplace().status = 503;
+        return at_once;
+      }
+      const std::lock_guard lock(mutex_);
+      waiting_.push_back(&exchange);
+      changed_.notify_all();
+      return at_once;
+    });
+    REQUIRE(started);
+    server = std::move(*started);
+  }
+  ~DeferredServed() {
+    server.reset();
+    {
+      const std::lock_guard lock(mutex_);
+      is_over_ = true;
+    }
+    changed_.notify_all();
+    answering_.join();
+  }
+
+  void AwaitAnswers(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return answered_ >= count; });
+  }
+
+  std::uint16_t port = 0;
+  std::unique_ptr<HttpServer> server;
+
+ private:
+  void AnswerAll() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&] { return is_over_ || !waiting_.empty(); });
+      if (is_over_) return;
+      std::vector<std::pair<HttpExchange*, HttpResponse>> answers;
+      for (HttpExchange* exchange : waiting_) answers.emplace_back(exchange, HttpResponse{});
+      waiting_.clear();
+      answered_ += answers.size();
+      lock.unlock();
+      HttpExchange::Answer(std::move(answers));
+      changed_.notify_all();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<HttpExchange*> waiting_;
+  std::size_t answered_ = 0;
+  bool is_over_ = false;
+  std::thread answering_;
+};
 
 std::string Ask(std::uint16_t port, std::string_view request) {
   Client client(port);
@@ -280,6 +358,42 @@ class UnixSocketFile {
   const std::filesystem::path path = std::filesystem::temp_directory_path() / ("outboxd-http-" + std::to_string(getpid()) + ".sock");
   const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 };
+
+TEST_CASE("http server: retired, it takes no new connection and answers each of the others once more") {
+  DeferredServed served;
+  Client client(served.port), idle(served.port);
+  for (Client* each : {&client, &idle}) {
+    CHECK(each->Say(kGet));
+    CHECK(each->ListenToHead().find("Connection: close") == std::string::npos);
+  }
+  served.server->Retire();
+  CHECK(client.Say(kGet));
+  const std::string last = client.Listen();
+  CHECK(StartsWith(last, "HTTP/1.1 200"));
+  CHECK(last.find("Connection: close") != std::string::npos);
+}
+
+TEST_CASE("http server: one that ends under load answers what it has deferred and defers nothing more") {
+  for (int round = 0; round < 20; ++round) {
+    DeferredServed served;
+    std::atomic<std::size_t> others{0};
+    std::vector<std::thread> clients;
+    for (int i = 0; i < 8; ++i) {
+      clients.emplace_back([port = served.port, &others] {
+        Client client(port);
+        while (client.Say(kGet)) {
+          const std::string head = client.ListenToHead();
+          if (head.empty()) return;
+          others += !StartsWith(head, "HTTP/1.1 200") && !StartsWith(head, "HTTP/1.1 503");
+        }
+      });
+    }
+    served.AwaitAnswers(100);
+    served.server.reset();
+    for (std::thread& client : clients) client.join();
+    CHECK(others == 0);
+  }
+}
 
 TEST_CASE("http server: a Unix socket serves as well") {
   const UnixSocketFile socket;

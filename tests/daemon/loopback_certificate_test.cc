@@ -102,7 +102,8 @@ class TlsListener {
     listeners_.emplace(std::move(*opened));
   }
 
-  Result<void> Refresh(Timestamp now, bool also_unchanged) { return listeners_->RefreshCertificates(now, also_unchanged); }
+  Result<void> Refresh(Timestamp now) { return listeners_->Refresh(now); }
+  Result<void> Reload() { return listeners_->Reload({}, WallClockNow()); }
 
   // PEM. With `authority`: trusting it alone, as the client of "localhost".
   std::string Shown(const std::filesystem::path& authority = {}) const {
@@ -149,9 +150,9 @@ TEST_CASE("track listeners: the running server shows the renewed certificate fro
   TlsListener listener(made.directory);
   const std::string before = listener.Shown(made.files.authority);
   CHECK(before == ReadFile(made.files.certificate));
-  CHECK(listener.Refresh(WallClockNow() + days(10), false).has_value());
+  CHECK(listener.Refresh(WallClockNow() + days(10)).has_value());
   CHECK(listener.Shown() == before);
-  CHECK(listener.Refresh(WallClockNow() + days(340), false).has_value());
+  CHECK(listener.Refresh(WallClockNow() + days(340)).has_value());
   CHECK(ReadFile(made.files.certificate) != before);
   CHECK(listener.Shown() == ReadFile(made.files.certificate));
 }
@@ -168,15 +169,15 @@ TEST_CASE("track listeners: a certificate of one's own is read again when told s
   TlsListener listener(own / "none", certificate, key);
   CHECK(listener.Shown() == ReadFile(first.files.certificate));
   put(second);
-  CHECK(listener.Refresh(WallClockNow(), false).has_value());
+  CHECK(listener.Refresh(WallClockNow()).has_value());
   CHECK(listener.Shown() == ReadFile(first.files.certificate));
-  CHECK(listener.Refresh(WallClockNow(), true).has_value());
+  CHECK(listener.Reload().has_value());
   CHECK(listener.Shown() == ReadFile(second.files.certificate));
   WriteFile(key, ReadFile(first.files.key));
-  for (int i = 0; i < 2; ++i) CHECK_FALSE(listener.Refresh(WallClockNow(), true).has_value());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(listener.Reload().has_value());
   CHECK(listener.Shown() == ReadFile(second.files.certificate));
   put(first);
-  CHECK(listener.Refresh(WallClockNow(), true).has_value());
+  CHECK(listener.Reload().has_value());
   CHECK(listener.Shown() == ReadFile(first.files.certificate));
 }
 
