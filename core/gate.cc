@@ -57,7 +57,8 @@ void Gate::Restore(const GateSnapshot& snapshot) {
   limit_ = std::min(kRestoredLimit, max_in_flight_);
   if (snapshot_.state == GateState::kPaused && snapshot_.pause == PauseReason::kNone) snapshot_.pause = PauseReason::kOperator;
   if (snapshot_.state != GateState::kPaused) snapshot_.pause = PauseReason::kNone;
-  if (snapshot_.state != GateState::kThrottled) snapshot_.reopen_at.reset();
+  if (snapshot_.state != GateState::kThrottled && snapshot_.state != GateState::kPaused) snapshot_.reopen_at.reset();
+  not_before_ = snapshot_.reopen_at.value_or(Timestamp());
   if (snapshot_.state == GateState::kThrottled && !snapshot_.reopen_at) snapshot_.state = GateState::kProbing;
 }
 
@@ -148,6 +149,7 @@ void Gate::Pause(PauseReason reason, std::string detail, Timestamp now, std::opt
   snapshot_.pause = reason;
   snapshot_.detail = std::move(detail);
   Enter(GateState::kPaused, now);
+  if (not_before_ > now) snapshot_.reopen_at = not_before_;
 }
 
 void Gate::Resume(Timestamp now) {
@@ -193,7 +195,6 @@ void Gate::ExtendClosure(Timestamp now, Milliseconds retry_after) {
       Close(now, retry_after);
       return;
     case GateState::kPaused:
-      return;
     case GateState::kThrottled:
       if (snapshot_.reopen_at && *snapshot_.reopen_at >= until) return;
       snapshot_.reopen_at = until;

@@ -35,7 +35,7 @@ struct GateSnapshot {
   PauseReason pause = PauseReason::kNone;
   std::string detail;  // "503 Service Unavailable", "401 Unauthorized", the Location of a redirect
   Timestamp since{};   // of the state
-  std::optional<Timestamp> reopen_at;
+  std::optional<Timestamp> reopen_at;  // throttled: when it probes; paused: it will not probe before this, whoever resumes it
   std::uint32_t failures = 0;  // closures since the last success
 };
 
@@ -68,7 +68,7 @@ class Gate {
   // Between 1 and max_in_flight.
   std::uint32_t Limit() const { return limit_; }
   // When MaySend may turn true by time alone; nullopt when open, probing or paused.
-  std::optional<Timestamp> ReopenAt() const { return snapshot_.reopen_at; }
+  std::optional<Timestamp> ReopenAt() const { return snapshot_.state == GateState::kThrottled ? snapshot_.reopen_at : std::nullopt; }
   // True once after every change that must be persisted or shown (state, reason, reopen time).
   bool TakeChanged();
 

@@ -166,7 +166,7 @@ void WriteConnection(JsonWriter& writer, const ConnectionStatus& connection) {
   writer.Object().Key("name").String(connection.name).Key("base_url").String(connection.base_url).Key("region").String(connection.region);
   writer.Key("state").String(GateStateName(gate.state)).Key("pause").String(PauseReasonName(gate.pause)).Key("detail").String(gate.detail);
   WriteTime(writer, "since_ms", gate.since);
-  WriteTime(writer, "reopen_ms", gate.reopen_at);
+  WriteTime(writer, "reopen_ms", gate.state == GateState::kThrottled ? gate.reopen_at : std::nullopt);
   WriteCount(writer, "failures", gate.failures);
   WriteCount(writer, "requests", connection.requests);
   WriteCount(writer, "limit", connection.limit);

@@ -8,6 +8,7 @@ namespace {
 constexpr std::size_t kReadRows = 1000;        // read back at once
 constexpr std::size_t kExaminedRows = 5000;    // looked at while doing so
 constexpr std::size_t kRetriesLoaded = 256;    // deferred jobs read back in one Pump
+constexpr std::size_t kMarksMax = 4096;        // rows being marked; while the disk takes none, no more are read to be marked
 constexpr Milliseconds kLongestSleep{1000};
 
 }  // namespace
@@ -24,11 +25,7 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
   tail_ = tail;
   if (gate != nullptr) gate_.Restore(*gate);
   const std::string& name = endpoint_->config.name;
-  Result<std::vector<StoredJob>> deferred = reader.ReadDeferred(name);
-  if (!deferred) return Failure(deferred.error());
-  std::uint64_t parked_deferred = 0;
-  for (StoredJob& stored : *deferred) {
-    parked_deferred += stored.parked ? 1 : 0;
+  const Result<void> deferred = reader.ReadDeferred(name, [&](const StoredJob& stored) {
     const Sequence sequence = stored.job->sequence;
     LaneList lanes = LanesFor(stored.job->job);
     std::vector<Sequence> evicted;  // none can be: nothing else is held yet
@@ -37,7 +34,9 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
     Entry& entry = entries_[ToNumber(sequence)];
     entry.lanes = std::move(lanes);
     entry.state = State::kDeferred;
-  }
+    entry.parked = stored.parked;
+  });
+  if (!deferred) return deferred;
   const Result<std::vector<OutboxReader::ParkedLane>> parked = reader.ReadParkedLanes();
   if (!parked) return Failure(parked.error());
   for (const OutboxReader::ParkedLane& lane : *parked) {
@@ -45,9 +44,15 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
     lanes_.MarkParked(lane.lane, lane.first);
     later_refills_.emplace(lane.first, lane.lane);
   }
-  const Result<std::uint64_t> parked_out = reader.CountParked(name);
-  if (!parked_out) return Failure(parked_out.error());
-  parked_out_ = *parked_out - std::min(*parked_out, parked_deferred);
+  return CountParked(reader);
+}
+
+Result<void> ConnectionQueue::CountParked(OutboxReader& reader) {
+  const Result<std::uint64_t> rows = reader.CountParked(endpoint_->config.name);
+  if (!rows) return Failure(rows.error());
+  const auto here = std::count_if(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second.parked; });
+  parked_out_ = *rows - std::min(*rows, static_cast<std::uint64_t>(here));
+  parked_unsure_ = false;
   return {};
 }
 
@@ -68,8 +73,15 @@ bool ConnectionQueue::HasRoom() const {
   return window_jobs_ < limits_.window_jobs && window_bytes_ < limits_.window_bytes && deferred_.size() < limits_.deferred_jobs;
 }
 
+// Deferred jobs and the heads of parked lanes go in beyond the window's limits: it may be full of jobs that wait for them.
+bool ConnectionQueue::HasRetryRoom() const {
+  return window_jobs_ < limits_.window_jobs + kRetriesLoaded && window_bytes_ < limits_.window_bytes + limits_.window_bytes / 4 + limits_.line_bytes;
+}
+
 // Rows that are looked at again wait for the marks under way, or they would be parked twice.
-bool ConnectionQueue::MayReadBack() const { return cursor_ < tail_ && HasRoom() && (cursor_ >= frontier_ || parking_.empty()); }
+bool ConnectionQueue::MayReadBack() const {
+  return cursor_ < tail_ && HasRoom() && parking_rows_ < kMarksMax && (cursor_ >= frontier_ || parking_.empty());
+}
 
 ConnectionQueue::Entry* ConnectionQueue::Find(Sequence sequence) {
   const auto found = entries_.find(ToNumber(sequence));
@@ -120,7 +132,8 @@ void ConnectionQueue::Admit(StoredJob stored, Actions& actions) {
   const auto [place, is_new] = entries_.try_emplace(ToNumber(sequence));
   Entry& entry = place->second;
   if (!is_new) {
-    entry.removed = false;  // redriven while its last attempt is still out
+    entry.parked = false;  // or its row would not have been looked at
+    if (std::exchange(entry.removed, false)) entry.redriven = stored.job->redriven;  // while its last attempt is still out
     return;
   }
   if (!stored.unreadable.empty()) return BuryUnreadable(std::move(stored), actions);
@@ -138,8 +151,11 @@ void ConnectionQueue::Admit(StoredJob stored, Actions& actions) {
 void ConnectionQueue::ParkLater(Sequence sequence, LaneKey lane, Report& report) {
   report.parks.push_back({sequence, lane});
   ++parked_out_;
-  const auto [place, fresh] = parking_.emplace(std::pair(lane, report.ticket), sequence);
-  if (!fresh) place->second = std::min(place->second, sequence);
+  const auto [place, is_new] = parking_.try_emplace(std::pair(lane, report.ticket), Parking{sequence, 0});
+  Parking& parking = place->second;
+  parking.first = std::min(parking.first, sequence);
+  ++parking.rows;
+  ++parking_rows_;
 }
 
 // A damaged row must not stop the others, nor vanish: it becomes a dead letter that says so.
@@ -181,19 +197,21 @@ Result<void> ConnectionQueue::Refill(OutboxReader& reader, LaneKey lane, Actions
   const std::optional<Sequence> from = lanes_.RefillFrom(lane);
   if (!from) return {};
   const std::size_t count = HasRoom() ? limits_.lane_jobs : 1;  // one at least: the lane's last job has just made room for it
-  Result<std::vector<StoredJob>> rows = reader.ReadParked(lane, *from, count + 1);
-  if (!rows) return Failure(rows.error());
+  const std::size_t bytes_max = HasRoom() ? limits_.window_bytes - window_bytes_ : 0;
+  Result<OutboxReader::Parked> parked = reader.ReadParked(lane, *from, count, bytes_max);
+  if (!parked) return Failure(parked.error());
 
   // Not past rows that are still being marked, nor past the frontier, where rows of this lane may stand that are not parked.
   std::optional<Sequence> next = ParkingFrom(lane);
+  if (parked->next) next = next ? std::min(*next, *parked->next) : *parked->next;
+  std::vector<StoredJob>& rows = parked->jobs;
   const auto goes = [&](const StoredJob& stored) { return stored.job->sequence <= frontier_ && (!next || stored.job->sequence < *next); };
-  const auto limit = rows->begin() + static_cast<std::ptrdiff_t>(std::min(count, rows->size()));
-  const auto end = std::find_if_not(rows->begin(), limit, goes);
-  if (end != rows->end()) next = next ? std::min(*next, end->job->sequence) : end->job->sequence;
-  rows->erase(end, rows->end());
+  const auto end = std::find_if_not(rows.begin(), rows.end(), goes);
+  if (end != rows.end()) next = end->job->sequence;
+  rows.erase(end, rows.end());
   if (next && *next > frontier_) later_refills_.emplace(*next, lane);
   std::vector<Sequence> loaded;
-  for (StoredJob& stored : *rows) {
+  for (StoredJob& stored : rows) {
     if (Find(stored.job->sequence) != nullptr) continue;
     parked_out_ -= std::min<std::uint64_t>(parked_out_, 1);
     if (!stored.unreadable.empty()) {
@@ -228,7 +246,7 @@ ConnectionQueue::Deferred::const_iterator ConnectionQueue::NextDeferred(Timestam
 Result<void> ConnectionQueue::WakeDeferred(OutboxReader& reader, Timestamp now, Actions& actions) {
   for (std::size_t count = 0; count < kRetriesLoaded; ++count) {
     const auto next = NextDeferred(now);
-    if (next == deferred_.end() || DueAt(*next, now) > now || window_jobs_ >= limits_.window_jobs + kRetriesLoaded) return {};
+    if (next == deferred_.end() || DueAt(*next, now) > now || !HasRetryRoom()) return {};
     const Sequence sequence = next->second;
     Result<std::optional<StoredJob>> stored = reader.ReadOne(sequence);
     if (!stored) return Failure(stored.error());
@@ -277,6 +295,7 @@ void ConnectionQueue::Release(Sequence sequence) {
 
 void ConnectionQueue::Remove(Sequence sequence) {
   Entry* entry = Find(sequence);
+  parked_unsure_ = parked_unsure_ || entry == nullptr;
   if (entry == nullptr) return;
   // What is out comes back by itself: its outcome then only adds the attempt.
   entry->removed = entry->state == State::kInFlight || entry->state == State::kSettling;
@@ -320,6 +339,7 @@ void ConnectionQueue::OnTicket(std::uint64_t ticket) {
   std::erase_if(parking_, [&](const auto& parking) {
     const auto& [lane, written_with] = parking.first;
     if (written_with > ticket) return false;
+    parking_rows_ -= parking.second.rows;
     refills_.push_back(lane);
     return true;
   });
@@ -328,7 +348,7 @@ void ConnectionQueue::OnTicket(std::uint64_t ticket) {
 std::optional<Sequence> ConnectionQueue::ParkingFrom(LaneKey lane) const {
   std::optional<Sequence> from;
   for (auto place = parking_.lower_bound({lane, 0}); place != parking_.end() && place->first.first == lane; ++place) {
-    from = from ? std::min(*from, place->second) : place->second;
+    from = from ? std::min(*from, place->second.first) : place->second.first;
   }
   return from;
 }
@@ -336,10 +356,10 @@ std::optional<Sequence> ConnectionQueue::ParkingFrom(LaneKey lane) const {
 // --- looking at it ---------------------------------------------------------------------------------------------------------------------
 
 Timestamp ConnectionQueue::NextWake(Timestamp now) const {
-  if (!refills_.empty()) return now;
+  if (!refills_.empty() && HasRetryRoom()) return now;
   if (MayReadBack()) return now;
   Timestamp wake = now + kLongestSleep;
-  const bool wakes_deferred = !deferred_.empty() && window_jobs_ < limits_.window_jobs + kRetriesLoaded;
+  const bool wakes_deferred = !deferred_.empty() && HasRetryRoom();
   if (wakes_deferred) wake = std::min(wake, std::max(now, DueAt(*NextDeferred(now), now)));
   const GateSnapshot& gate = gate_.Snapshot();
   if (gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator && !probing_) wake = std::min(wake, std::max(now, probe_at_));
@@ -389,6 +409,9 @@ ConnectionStatus ConnectionQueue::Status() const {
   status.in_flight = jobs_out_;
   status.deferred = deferred_.size();
   status.blocked = waiting_ + parked_out_;
+  for (const auto& [sequence, entry] : entries_) {
+    if (!status.oldest_known || Sequence{sequence} < *status.oldest_known) status.oldest_known = Sequence{sequence};
+  }
   return status;
 }
 

@@ -66,6 +66,8 @@ class ConnectionQueue {
 
   // Reads back, expires, and sends what may be sent. `reader` sees everything committed.
   Result<void> Pump(OutboxReader& reader, Timestamp now, Actions& actions);
+  // Whether it changed since the last call; Pump does so as well.
+  void ReportGate(Actions& actions);
   // Jobs wait, none is ready, and what is out or written down now may set them free.
   bool IsStarved() const { return window_jobs_ > 0 && !HasReady() && (waiting_ > 0 || parked_out_ > 0 || cursor_ < tail_); }
   // When Pump has something to do by time alone.
@@ -92,11 +94,13 @@ class ConnectionQueue {
     State state = State::kWaiting;
     bool parked = false;             // its row is marked so
     bool removed = false;            // taken off the disk while it was out: it ends when it comes back
+    std::optional<Timestamp> redriven;  // since then: what it is charged for begins with the attempt that is out
   };
   using Entries = std::unordered_map<std::uint64_t, Entry>;
   using Deferred = std::set<std::pair<Timestamp, Sequence>>;
 
   bool HasRoom() const;
+  bool HasRetryRoom() const;
   bool MayReadBack() const;
   Entry* Find(Sequence sequence);
   void Fill(Entry& entry, std::unique_ptr<QueuedJob> job);
@@ -111,6 +115,8 @@ class ConnectionQueue {
   std::optional<Sequence> ParkingFrom(LaneKey lane) const;
   void BuryUnreadable(StoredJob stored, Actions& actions);
 
+  Result<void> CountParked(OutboxReader& reader);
+  Result<void> RecountParked(OutboxReader& reader, Timestamp now);
   Result<void> Read(OutboxReader& reader, Timestamp now, Actions& actions);
   Result<void> ReadBack(OutboxReader& reader, Actions& actions);
   Result<void> Refill(OutboxReader& reader, LaneKey lane, Actions& actions);
@@ -159,6 +165,8 @@ class ConnectionQueue {
   std::size_t requests_out_ = 0;
   std::size_t jobs_out_ = 0;
   std::uint64_t parked_out_ = 0;                        // rows parked and not in memory
+  bool parked_unsure_ = false;                          // an operator may have taken some of them
+  Timestamp parked_counted_{};
   struct Gathered {
     std::vector<Sequence> jobs;
     std::size_t bytes = 0;
@@ -175,7 +183,12 @@ class ConnectionQueue {
   Sequence tail_{};                                     // highest sequence known to be committed
   std::deque<LaneKey> refills_;
   std::multimap<Sequence, LaneKey> later_refills_;      // by parked row, when the frontier has come that far
-  std::map<std::pair<LaneKey, std::uint64_t>, Sequence> parking_;  // rows being marked: by lane and ticket, the first of them
+  struct Parking {
+    Sequence first{};
+    std::size_t rows = 0;
+  };
+  std::map<std::pair<LaneKey, std::uint64_t>, Parking> parking_;  // rows being marked: by lane and ticket
+  std::size_t parking_rows_ = 0;
 
   Timestamp probe_at_{};
   bool probing_ = false;

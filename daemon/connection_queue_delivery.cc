@@ -9,7 +9,7 @@
 namespace outboxd {
 namespace {
 
-constexpr Milliseconds kSweepInterval{1000};  // of the search for expired jobs
+constexpr Milliseconds kSweepInterval{1000};  // of the search for expired jobs, and between counts of parked ones
 constexpr Milliseconds kGatherPatience{50};   // beyond its linger; then a batch no longer waits for those that are ready as well
 
 }  // namespace
@@ -19,17 +19,29 @@ Result<void> ConnectionQueue::Pump(OutboxReader& reader, Timestamp now, Actions&
   ExpireWaiting(now, actions);
   SendProbe(now, actions);
   Send(now, actions);
-  if (gate_.TakeChanged()) actions.report.gates.emplace_back(endpoint_->config.name, gate_.Snapshot());
+  ReportGate(actions);
   return read;
+}
+
+void ConnectionQueue::ReportGate(Actions& actions) {
+  if (gate_.TakeChanged()) actions.report.gates.emplace_back(endpoint_->config.name, gate_.Snapshot());
 }
 
 Result<void> ConnectionQueue::Read(OutboxReader& reader, Timestamp now, Actions& actions) {
   if (Result<void> woken = WakeDeferred(reader, now, actions); !woken) return woken;
-  for (; !refills_.empty(); refills_.pop_front()) {
+  for (; !refills_.empty() && HasRetryRoom(); refills_.pop_front()) {
     if (Result<void> refilled = Refill(reader, refills_.front(), actions); !refilled) return refilled;
   }
-  if (lanes_.LaneCount() == 0) parked_out_ = 0;  // an operator may have taken parked rows away
+  if (Result<void> counted = RecountParked(reader, now); !counted) return counted;
   return ReadBack(reader, actions);
+}
+
+Result<void> ConnectionQueue::RecountParked(OutboxReader& reader, Timestamp now) {
+  if (lanes_.LaneCount() == 0) parked_out_ = 0;
+  // Marks under way are counted but not on disk.
+  if (!parked_unsure_ || !parking_.empty() || (now >= parked_counted_ && now < parked_counted_ + kSweepInterval)) return {};
+  parked_counted_ = now;
+  return CountParked(reader);
 }
 
 // --- sending ---------------------------------------------------------------------------------------------------------------------------
@@ -227,16 +239,16 @@ bool ConnectionQueue::Expire(Sequence sequence, Timestamp now, Actions& actions)
   return true;
 }
 
-// While the gate is closed nobody looks at the ready jobs, yet their time may run out.
+// While the gate is closed nobody looks at the ready jobs, yet their time may run out, and those that left otherwise would stay named.
 void ConnectionQueue::ExpireWaiting(Timestamp now, Actions& actions) {
   if (now >= swept_at_ && now < swept_at_ + kSweepInterval) return;
   swept_at_ = now;
-  const auto expire = [&](Sequence sequence) {
+  const auto is_over = [&](Sequence sequence) {
     const Entry* entry = Find(sequence);
-    if (entry != nullptr && entry->state == State::kReady) static_cast<void>(Expire(sequence, now, actions));
+    return entry == nullptr || entry->state != State::kReady || Expire(sequence, now, actions);
   };
-  for (const std::deque<Sequence>* queue : {&fresh_, &retries_, &suspects_}) std::for_each(queue->begin(), queue->end(), expire);
-  std::for_each(gathered_.jobs.begin(), gathered_.jobs.end(), expire);
+  for (std::deque<Sequence>* queue : {&fresh_, &retries_, &suspects_}) std::erase_if(*queue, is_over);
+  for (const Sequence sequence : gathered_.jobs) static_cast<void>(is_over(sequence));  // the places of the others count on theirs
 }
 
 // --- coming back -----------------------------------------------------------------------------------------------------------------------
@@ -287,7 +299,11 @@ bool ConnectionQueue::IsStopped(const Finished& finished) { return finished.answ
 void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Finished& finished, const Verdict& verdict, std::string_view answer,
                              Timestamp now, Actions& actions) {
   --jobs_out_;
-  if (Entry* entry = Find(job->sequence)) entry->state = State::kSettling;
+  if (Entry* entry = Find(job->sequence)) {
+    entry->state = State::kSettling;
+    if (entry->redriven) job->charged = 0;
+    if (entry->redriven) job->redriven = std::exchange(entry->redriven, std::nullopt);
+  }
   Outcome& outcome = actions.report.outcomes.emplace_back();
   outcome.job = std::move(job);
   outcome.reason = verdict.reason;

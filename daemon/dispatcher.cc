@@ -125,7 +125,10 @@ void Dispatcher::Observe(std::span<const Outcome> outcomes, Timestamp now) {
 }
 
 Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
-  if (stopping_) return {};
+  if (stopping_) {
+    for (auto& [name, queue] : queues_) queue->ReportGate(actions);  // the next start goes by it
+    return {};
+  }
   Result<void> result;
   for (auto& [name, queue] : queues_) {
     if (Result<void> pumped = queue->Pump(reader_, now, actions); !pumped) result = std::move(pumped);

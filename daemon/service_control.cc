@@ -20,6 +20,13 @@ Failure UnknownConnection(const std::string& name) {
   return Fail(ErrorKind::kNotFound, "no connection \"" + name + "\" is configured", "connection");
 }
 
+std::optional<Timestamp> Oldest(OutboxReader& reader, const ConnectionStatus& connection) {
+  if (connection.oldest_known) {
+    if (const auto known = reader.ReadOne(*connection.oldest_known); known && *known) return (*known)->job->stamp.accepted;
+  }
+  return reader.Oldest(connection.name).value_or(std::nullopt);
+}
+
 }  // namespace
 
 // nullopt: the dispatcher has stopped, or is too busy to answer.
@@ -78,7 +85,7 @@ void Service::FillCounts(DaemonStatus& status, const OutboxState& outbox) {
     found->jobs = counts.jobs;
     found->dead = counts.dead;
     if (counts.jobs == 0 || !reader) continue;
-    if (const auto oldest = reader->Oldest(name)) found->oldest = *oldest;
+    found->oldest = Oldest(*reader, *found);
   }
 }
 

@@ -37,18 +37,6 @@ StoredJob Decode(const Statement& row) {
   return stored;
 }
 
-Result<std::vector<StoredJob>> All(Statement& statement) {
-  std::vector<StoredJob> jobs;
-  for (;;) {
-    const Result<bool> row = statement.Step();
-    if (!row) return Failure(row.error());
-    if (!*row) break;
-    jobs.push_back(Decode(statement));
-  }
-  statement.Reset();
-  return jobs;
-}
-
 }  // namespace
 
 Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
@@ -62,7 +50,7 @@ Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
       {&reader.after_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"},
       {&reader.one_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq = ?"},
       {&reader.parked_,
-       "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq LIMIT ?"},
+       "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq"},
       {&reader.deferred_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq"},
       {&reader.next_parked_lane_,
        "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND due_ms IS NULL ORDER BY parked, seq LIMIT 1"},
@@ -102,21 +90,43 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
 }
 
 Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
-  one_.Bind(1, ToSql(sequence));
-  Result<std::vector<StoredJob>> jobs = All(one_);
-  if (!jobs) return Failure(jobs.error());
-  if (jobs->empty()) return std::optional<StoredJob>();
-  return std::optional<StoredJob>(std::move(jobs->front()));
+  const Result<bool> row = one_.Bind(1, ToSql(sequence)).Step();
+  if (!row) return Failure(row.error());
+  std::optional<StoredJob> found;
+  if (*row) found = Decode(one_);
+  one_.Reset();
+  return found;
 }
 
-Result<std::vector<StoredJob>> OutboxReader::ReadParked(LaneKey lane, Sequence from, std::size_t count_max) {
-  parked_.Bind(1, static_cast<std::int64_t>(lane)).Bind(2, ToSql(from)).Bind(3, static_cast<std::int64_t>(count_max));
-  return All(parked_);
+Result<OutboxReader::Parked> OutboxReader::ReadParked(LaneKey lane, Sequence from, std::size_t count_max, std::size_t bytes_max) {
+  Parked parked;
+  std::size_t bytes = 0;
+  parked_.Bind(1, static_cast<std::int64_t>(lane)).Bind(2, ToSql(from));
+  for (;;) {
+    const Result<bool> row = parked_.Step();
+    if (!row) return Failure(row.error());
+    if (!*row) break;
+    if (parked.jobs.size() >= count_max || (bytes >= bytes_max && !parked.jobs.empty())) {
+      parked.next = SequenceAt(parked_, kSeq);
+      break;
+    }
+    parked.jobs.push_back(Decode(parked_));
+    bytes += parked.jobs.back().job->job.line.size();
+  }
+  parked_.Reset();
+  return parked;
 }
 
-Result<std::vector<StoredJob>> OutboxReader::ReadDeferred(std::string_view connection) {
+Result<void> OutboxReader::ReadDeferred(std::string_view connection, const std::function<void(StoredJob)>& each) {
   deferred_.Bind(1, connection);
-  return All(deferred_);
+  for (;;) {
+    const Result<bool> row = deferred_.Step();
+    if (!row) return Failure(row.error());
+    if (!*row) break;
+    each(Decode(deferred_));
+  }
+  deferred_.Reset();
+  return {};
 }
 
 // One index seek a lane, however many rows each has.

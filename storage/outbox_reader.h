@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,10 +41,15 @@ class OutboxReader {
   Result<Page> ReadAfter(std::string_view connection, Sequence after, std::size_t count_max, std::size_t bytes_max, std::size_t examined_max);
   // nullopt when the job is no longer there.
   Result<std::optional<StoredJob>> ReadOne(Sequence sequence);
-  // Jobs parked under `lane` from `from` on that are not deferred, oldest first.
-  Result<std::vector<StoredJob>> ReadParked(LaneKey lane, Sequence from, std::size_t count_max);
-  // Every deferred job, by connection.
-  Result<std::vector<StoredJob>> ReadDeferred(std::string_view connection);
+  struct Parked {
+    std::vector<StoredJob> jobs;
+    std::optional<Sequence> next;  // the first that is not among them
+  };
+  // Jobs parked under `lane` from `from` on that are not deferred, oldest first: until `count_max` jobs or `bytes_max` line bytes are
+  // collected, one at least.
+  Result<Parked> ReadParked(LaneKey lane, Sequence from, std::size_t count_max, std::size_t bytes_max);
+  // Every deferred job of `connection` in turn, oldest first: together they may be larger than memory.
+  Result<void> ReadDeferred(std::string_view connection, const std::function<void(StoredJob)>& each);
 
   struct ParkedLane {
     LaneKey lane{};

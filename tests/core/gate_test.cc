@@ -437,11 +437,16 @@ TEST_CASE("gate: resuming does not shorten a Retry-After") {
   bench.Close(seconds(60));
   const Timestamp reopen = *bench.gate.ReopenAt();
   bench.gate.Pause(PauseReason::kOperator, "", bench.now);
-  bench.now += seconds(10);
-  bench.gate.Resume(bench.now);
-  CHECK(bench.State() == GateState::kThrottled);
-  CHECK(bench.gate.ReopenAt() == reopen);
-  CHECK_FALSE(bench.Send());
+  CHECK_FALSE(bench.gate.ReopenAt());
+  const GateSnapshot kept = bench.gate.Snapshot();
+  for (const bool restarts : {false, true}) {
+    if (restarts) bench.gate.Restore(kept);
+    bench.now += seconds(10);
+    bench.gate.Resume(bench.now);
+    CHECK(bench.State() == GateState::kThrottled);
+    CHECK(bench.gate.ReopenAt() == reopen);
+    CHECK_FALSE(bench.Send());
+  }
   bench.OpenAgain();
 }
 
@@ -556,6 +561,8 @@ class Walk {
         gate_.Configure(max_, Policy());
         break;
       case 4:
+        Restart();
+        break;
       case 5:
       case 6:
       case 7:
@@ -580,6 +587,13 @@ class Walk {
     const bool was_paused = gate_.Snapshot().state == GateState::kPaused;
     gate_.Resume(now_);
     if (was_paused) ForgetProbes();
+  }
+
+  void Restart() {
+    const GateSnapshot kept = gate_.Snapshot();
+    gate_ = Gate(max_, Policy(), now_);
+    gate_.Restore(kept);
+    out_.clear();
   }
 
   void ForgetProbes() {
@@ -637,13 +651,10 @@ class Walk {
       REQUIRE(*gate_.ReopenAt() >= *reopen_before);
     }
     if (attempt.is_probe && before == GateState::kProbing) REQUIRE(after == GateState::kThrottled);
-    if (after == GateState::kThrottled) {
-      ForgetProbes();
-      if (retry_after) {
-        not_before_ = std::max(not_before_, now_ + *retry_after);
-        REQUIRE(*gate_.ReopenAt() >= now_ + *retry_after);
-      }
-    }
+    if (after == GateState::kThrottled) ForgetProbes();
+    if (!retry_after) return;
+    not_before_ = std::max(not_before_, now_ + *retry_after);
+    REQUIRE(*gate_.Snapshot().reopen_at >= now_ + *retry_after);
   }
 
   std::size_t CountProbes() const {
@@ -654,7 +665,7 @@ class Walk {
     const GateSnapshot& snapshot = gate_.Snapshot();
     REQUIRE(gate_.Limit() >= 1);
     REQUIRE(gate_.Limit() <= max_);
-    REQUIRE(snapshot.reopen_at.has_value() == (snapshot.state == GateState::kThrottled));
+    if (snapshot.state != GateState::kPaused) REQUIRE(snapshot.reopen_at.has_value() == (snapshot.state == GateState::kThrottled));
     REQUIRE((snapshot.pause != PauseReason::kNone) == (snapshot.state == GateState::kPaused));
     REQUIRE(CountProbes() <= 1);
     const bool has_changed = snapshot.state != since_state_;

@@ -345,7 +345,10 @@ void Simulation::Restart() {
     Dispatch(kAll);
   }
   Note("stopped");
+  std::map<std::string, Link> links;
+  for (const auto& [name, link] : links_) links[name].closed_until = link.closed_until;
   StopAll();
+  links_ = std::move(links);
   ++summary_.restarts;
   Start();
 }

@@ -129,12 +129,12 @@ TEST_CASE("reader: deferred jobs come back with due time and attempts, by connec
   Fixture fixture(Lines(3));
   fixture.Defer(2);
   fixture.Defer(0);
-  const auto deferred = fixture.reader->ReadDeferred("default");
+  const auto deferred = test::ReadDeferred(*fixture.reader, "default");
   REQUIRE(deferred);
   CHECK(Sequences(*deferred) == std::vector{fixture.At(0), fixture.At(2)});
   CHECK(deferred->front().job->due);
   CHECK(deferred->front().job->attempts == 1);
-  CHECK(fixture.reader->ReadDeferred("other")->empty());
+  CHECK(test::ReadDeferred(*fixture.reader, "other")->empty());
 }
 
 TEST_CASE("reader: parked jobs are found by lane; a deferred one is not waiting for its lane") {
@@ -152,10 +152,20 @@ TEST_CASE("reader: parked jobs are found by lane; a deferred one is not waiting 
     CHECK(lane.first == (lane.lane == high ? fixture.At(2) : fixture.At(1)));
     CHECK(lane.connection == "default");
   }
-  CHECK(Sequences(*fixture.reader->ReadParked(LaneKey{5}, Sequence{}, 10)) == std::vector{fixture.At(1), fixture.At(3)});
-  CHECK(Sequences(*fixture.reader->ReadParked(LaneKey{5}, fixture.At(2), 10)) == std::vector{fixture.At(3)});
-  CHECK(Sequences(*fixture.reader->ReadParked(LaneKey{5}, Sequence{}, 1)) == std::vector{fixture.At(1)});
-  CHECK(fixture.reader->ReadParked(LaneKey{6}, Sequence{}, 10)->empty());
+  const auto read = [&](LaneKey lane, Sequence from, std::size_t count_max, std::size_t bytes_max = 1 << 20) {
+    auto parked = fixture.reader->ReadParked(lane, from, count_max, bytes_max);
+    REQUIRE(parked);
+    return std::pair(Sequences(parked->jobs), parked->next);
+  };
+  const std::size_t line_bytes = fixture.jobs[1]->job.line.size();
+  CHECK(read(LaneKey{5}, Sequence{}, 10) == std::pair(std::vector{fixture.At(1), fixture.At(3)}, std::optional<Sequence>()));
+  CHECK(read(LaneKey{5}, fixture.At(2), 10) == std::pair(std::vector{fixture.At(3)}, std::optional<Sequence>()));
+  for (const std::size_t bytes_max : {std::size_t{0}, line_bytes}) {
+    CHECK(read(LaneKey{5}, Sequence{}, 10, bytes_max) == std::pair(std::vector{fixture.At(1)}, std::optional(fixture.At(3))));
+  }
+  CHECK(read(LaneKey{5}, Sequence{}, 10, line_bytes + 1).first.size() == 2);
+  CHECK(read(LaneKey{5}, Sequence{}, 1) == std::pair(std::vector{fixture.At(1)}, std::optional(fixture.At(3))));
+  CHECK(read(LaneKey{6}, Sequence{}, 10).first.empty());
   CHECK(fixture.reader->CountParked("default") == 4);
 }
 

@@ -148,6 +148,13 @@ Result<std::string> SayAll(const Result<Page<Row>>& page) {
   return SayAll(Result<std::vector<Row>>(page->rows));
 }
 
+Result<std::string> SayParked(const Result<OutboxReader::Parked>& parked) {
+  if (!parked) return Failure(parked.error());
+  std::string text;
+  for (const StoredJob& stored : parked->jobs) text += Say(stored);
+  return text;
+}
+
 template <typename Row>
 Result<std::string> SayOne(const Result<std::optional<Row>>& row) {
   if (!row) return Failure(row.error());
@@ -224,8 +231,8 @@ TEST_CASE("read faults: the dispatcher's questions fail as a whole, and the same
          return text + std::to_string(ToNumber(page->through));
        }},
       {"one", [&](OutboxReader& reader) { return SayOne(reader.ReadOne(fixture.jobs.back()->sequence)); }},
-      {"parked", [](OutboxReader& reader) { return SayAll(reader.ReadParked(LaneKey{1}, Sequence{0}, 100)); }},
-      {"deferred", [](OutboxReader& reader) { return SayAll(reader.ReadDeferred("default")); }},
+      {"parked", [](OutboxReader& reader) { return SayParked(reader.ReadParked(LaneKey{1}, Sequence{0}, 100, 1 << 20)); }},
+      {"deferred", [](OutboxReader& reader) { return SayAll(test::ReadDeferred(reader, "default")); }},
       {"parked lanes", [](OutboxReader& reader) { return SayAll(reader.ReadParkedLanes()); }},
       {"count of parked", [](OutboxReader& reader) { return SayCount(reader.CountParked("default")); }},
       {"count of dead", [](OutboxReader& reader) { return SayCount(reader.CountDead(DeadFilter{})); }},

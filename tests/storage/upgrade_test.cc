@@ -31,13 +31,13 @@ TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter an
 
   auto reader = OutboxReader::Open(file);
   REQUIRE(reader);
-  const auto deferred = reader->ReadDeferred("default");
+  const auto deferred = test::ReadDeferred(*reader, "default");
   REQUIRE((deferred && deferred->size() == 1));
   CHECK(deferred->front().job->sequence == Sequence{1});
   CHECK(deferred->front().job->attempts == 1);
   const auto lanes = reader->ReadParkedLanes();
   REQUIRE((lanes && lanes->size() == 1));
-  CHECK(reader->ReadParked(lanes->front().lane, Sequence{}, 10)->size() == 4);
+  CHECK(reader->ReadParked(lanes->front().lane, Sequence{}, 10, 1 << 20)->jobs.size() == 4);
   const auto page = reader->ReadAfter("default", Sequence{}, 10, 1 << 20, 100);
   REQUIRE((page && page->jobs.size() == 1));
   CHECK(page->jobs.front().job->stamp.id.ToText() == "01M89YDT720000000413PWA8JX");

@@ -7,11 +7,13 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/job_line.h"
 #include "storage/outbox.h"
+#include "storage/outbox_reader.h"
 
 namespace outboxd::test {
 
@@ -35,6 +37,13 @@ inline Result<Jobs> Accept(Outbox& outbox, const std::vector<std::string>& lines
   for (const std::string& line : lines) batch.accepted.push_back(jobs.emplace_back(NewJob(line)).get());
   if (Result<void> written = outbox.Write(batch, now); !written) return Failure(written.error());
   return jobs;
+}
+
+inline Result<std::vector<StoredJob>> ReadDeferred(OutboxReader& reader, std::string_view connection) {
+  std::vector<StoredJob> all;
+  const Result<void> read = reader.ReadDeferred(connection, [&](StoredJob stored) { all.push_back(std::move(stored)); });
+  if (!read) return Failure(read.error());
+  return all;
 }
 
 // The outcome of an attempt that was answered with `status` (0: nothing left).
