@@ -1,7 +1,7 @@
 // What the queue of one connection may hold, and what it counts, when nothing leaves for long, the disk refuses, or an operator interferes.
 #include <doctest/doctest.h>
-#include <malloc.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -44,24 +44,17 @@ void Pause(DeliveryRig& rig) {
 
 }  // namespace
 
-TEST_CASE("queue bounds: jobs that expire behind a pause leave no trace in memory") {
+TEST_CASE("queue bounds: jobs that expired behind a pause are no longer held as ready") {
   DeliveryRig rig;
-  rig.connection.order = LaneOrder::kNone;
   rig.Start();
+  rig.Accept({TrackLine("1", "out"), TrackLine("1", "behind it")});
   Pause(rig);
-  const auto expire_some = [&] {
-    for (int round = 0; round < 40; ++round) {
-      rig.Accept(Lines("1", 1000, 0, R"(,"max_age":1)"));
-      rig.Pass(seconds(3));
-    }
-  };
-  expire_some();
-  const std::size_t before = mallinfo2().uordblks;
-  expire_some();
-  CHECK(rig.Total().jobs == 0);
-  CHECK(rig.Total().dead == 80'000);
-  const std::size_t after = mallinfo2().uordblks;
-  CHECK(after < before + 100'000);  // 40,000 sequences are 320,000 bytes
+  rig.Accept(Lines("2", 1, 0, R"(,"max_age":1)"));
+  CHECK_FALSE(rig.Queue().IsStarved());
+  rig.Pass(seconds(3));
+  CHECK(rig.Total().dead == 1);
+  rig.Pass(seconds(1));
+  CHECK(rig.Queue().IsStarved());
 }
 
 TEST_CASE("queue bounds: deferred jobs come back into memory as far as window_bytes allows") {
@@ -99,11 +92,13 @@ TEST_CASE("queue bounds: a parked lane comes back into memory as far as window_b
   rig.AnswerAll(500);
   rig.Accept(Lines("1", 40, kBytes));
   CHECK(rig.Queue().Status().blocked == 40);
+  std::size_t most = 0;
   while (rig.Total().jobs > 0) {
     if (rig.out.empty()) rig.PassToWake();
     rig.AnswerAll(200);
-    CHECK(BytesInMemory(rig, 2, 41, kBytes) <= rig.limits.window_bytes * 5 / 4 + rig.limits.line_bytes + kBytes);
+    most = std::max(most, BytesInMemory(rig, 2, 41, kBytes));
   }
+  CHECK(most <= rig.limits.window_bytes * 5 / 4 + rig.limits.line_bytes + kBytes);
 }
 
 TEST_CASE("queue bounds: while the disk takes no marks, no more rows are read to be marked") {
@@ -190,8 +185,9 @@ TEST_CASE("queue bounds: a job cancelled and redriven while it is out is charged
 
 TEST_CASE("queue bounds: a Retry-After that comes during the drain is obeyed after the restart") {
   DeliveryRig rig;
+  rig.connection.max_in_flight = 1;
   rig.Start();
-  rig.Accept({TrackLine("1")});
+  rig.Accept({TrackLine("1"), TrackLine("2")});
   rig.dispatcher().StopSending();
   Answer answer = AnswerOf(429);
   answer.retry_after = "600";
