@@ -182,6 +182,7 @@ void Clerk::Housekeep(Timestamp now) {
   const Result<bool> pruned = outbox_.PruneHistory(now - limits_.history.keep, limits_.history.max_rows, kPruneRows);
   const Result<bool> shrunk = outbox_.Shrink(kShrinkPages, kFreePagesKept);
   more_housekeeping_ = (pruned && *pruned) || (shrunk && *shrunk);
+  if (outbox_.MustEmptyLog()) static_cast<void>(outbox_.EmptyLog());
   // After the last job left nothing else is written that would fold the log, and the room it gave back would never be seen.
   if (!more_housekeeping_ && WhyFull(0)) static_cast<void>(outbox_.Fold());
 }
@@ -276,9 +277,9 @@ void ClerkThread::Answer(Clerk::Done done) {
 }
 
 void ClerkThread::Finish() {
-  if (Result<void> folded = clerk_.outbox().Checkpoint(); !folded) {
-    Log(LogLevel::kWarn, "outbox log not folded back", {{"reason", folded.error().message}});
-  }
+  const Result<bool> emptied = clerk_.outbox().EmptyLog();
+  if (emptied && *emptied) return;
+  Log(LogLevel::kWarn, "outbox log not folded back", {{"reason", emptied ? "somebody reads it" : emptied.error().message}});
 }
 
 }  // namespace outboxd

@@ -72,6 +72,7 @@ class Service final : public Control {
   Result<ConnectionStatus> ChangeGate(const std::string& connection, std::function<void(ConnectionQueue&, Timestamp)> change);
   // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
   Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);
+  void Remove(const Outbox::Step& step);
   Result<ChangeCount> CountOnly(const DeadFilter& filter);
   void FillCounts(DaemonStatus& status, const OutboxState& outbox);
   void AwaitInFlight(Milliseconds patience);

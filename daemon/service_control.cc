@@ -153,7 +153,7 @@ Result<std::uint64_t> Service::RunOnClerk(Step step, AfterStep after) {
   };
   auto work = std::make_shared<Work>();
   std::future<Result<std::uint64_t>> result = work->promise.get_future();
-  const bool posted = clerk_->Post([work, step = std::move(step), after = std::move(after)](Outbox& outbox, Timestamp now) {
+  const bool posted = clerk_->Post([work, step = std::move(step), after = std::move(after)](Outbox& outbox, Timestamp now) mutable {
     const Result<Outbox::Step> done = step(outbox, now);
     if (!done) {
       work->promise.set_value(Failure(done.error()));
@@ -184,11 +184,10 @@ Result<ChangeCount> Service::CountOnly(const DeadFilter& filter) {
 Result<ChangeCount> Service::Redrive(const DeadFilter& filter, bool dry_run) {
   if (dry_run) return CountOnly(filter);
   const auto rewind = [this](const Outbox::Step& step) {
-    const Sequence first = *std::min_element(step.sequences.begin(), step.sequences.end());
-    dispatcher_->Post([first](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
+    dispatcher_->Post([first = step.sequences.front()](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
   };
-  const Result<std::uint64_t> changed =
-      RunOnClerk([filter](Outbox& outbox, Timestamp now) { return outbox.Redrive(filter, now, kRowsAStep); }, rewind);
+  const Result<std::uint64_t> changed = RunOnClerk(
+      [filter, walk = Outbox::Walk()](Outbox& outbox, Timestamp now) mutable { return outbox.Redrive(filter, walk, now, kRowsAStep); }, rewind);
   if (!changed) return Failure(changed.error());
   Log(LogLevel::kInfo, "redrive", {{"jobs", std::to_string(*changed)}});
   return ChangeCount{*changed, *changed};
@@ -197,29 +196,34 @@ Result<ChangeCount> Service::Redrive(const DeadFilter& filter, bool dry_run) {
 Result<ChangeCount> Service::Drop(const DeadFilter& filter, bool dry_run) {
   if (dry_run) return CountOnly(filter);
   const Result<std::uint64_t> changed =
-      RunOnClerk([filter](Outbox& outbox, Timestamp) { return outbox.Drop(filter, kRowsAStep); }, [](const Outbox::Step&) {});
+      RunOnClerk([filter, walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable { return outbox.Drop(filter, walk, kRowsAStep); },
+                 [](const Outbox::Step&) {});
   if (!changed) return Failure(changed.error());
   Log(LogLevel::kInfo, "dead letters dropped", {{"jobs", std::to_string(*changed)}});
   return ChangeCount{*changed, *changed};
 }
 
 Result<void> Service::Cancel(Sequence sequence) {
-  const auto remove = [this](const Outbox::Step& step) {
-    dispatcher_->Post([gone = step.sequences](Dispatcher& dispatcher, Timestamp) { dispatcher.Remove(gone); });
+  const auto cancel = [this, sequence](Outbox& outbox, Timestamp now) -> Result<Outbox::Step> {
+    const Result<std::string> connection = outbox.Cancel(sequence, now);
+    if (!connection) return Failure(connection.error());
+    metrics_.Of(*connection).Dead(Death::kCancelled, 1);
+    return Outbox::Step{{sequence}, false};
   };
-  const Result<std::uint64_t> changed =
-      RunOnClerk([sequence](Outbox& outbox, Timestamp now) { return outbox.Cancel(sequence, now); }, remove);
+  const Result<std::uint64_t> changed = RunOnClerk(cancel, [this](const Outbox::Step& step) { Remove(step); });
   if (!changed) return Failure(changed.error());
   return {};
 }
 
+void Service::Remove(const Outbox::Step& step) {
+  dispatcher_->Post([gone = step.sequences](Dispatcher& dispatcher, Timestamp) { dispatcher.Remove(gone); });
+}
+
 Result<ForgetCount> Service::Forget(const std::string& customer, const std::optional<std::string>& connection) {
-  const auto remove = [this](const Outbox::Step& step) {
-    dispatcher_->Post([gone = step.sequences](Dispatcher& dispatcher, Timestamp) { dispatcher.Remove(gone); });
-  };
   auto counts = std::make_shared<Counts>();
-  const Result<std::uint64_t> changed = RunOnClerk(
-      [=](Outbox& outbox, Timestamp) { return outbox.Forget(customer, connection, kRowsAStep, *counts); }, remove);
+  const Result<std::uint64_t> changed =
+      RunOnClerk([=, walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable { return outbox.Forget(customer, connection, walk, kRowsAStep, *counts); },
+                 [this](const Outbox::Step& step) { Remove(step); });
   if (!changed) return Failure(changed.error());
   return ForgetCount{counts->jobs, counts->dead, counts->attempts};
 }

@@ -11,6 +11,8 @@
 namespace outboxd {
 namespace {
 
+constexpr int kBusyMs = 10'000;  // how long another program may hold the file
+
 ErrorKind KindOf(int code, int system_error) {
   switch (code & 0xff) {
     case SQLITE_FULL:
@@ -148,7 +150,7 @@ Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode
   const int code = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
   Database database(handle);
   if (code != SQLITE_OK) return FailFrom(handle, file.string());
-  sqlite3_busy_timeout(handle, 10'000);
+  sqlite3_busy_timeout(handle, kBusyMs);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   return database;
@@ -181,6 +183,15 @@ Result<std::int64_t> Database::Scalar(std::string_view sql) {
   Result<bool> row = statement->Step();
   if (!row) return Failure(row.error());
   return *row ? statement->Int(0) : 0;
+}
+
+Result<bool> Database::EmptyLog() {
+  sqlite3_busy_timeout(handle_, 0);
+  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(handle_, kBusyMs);
+  if ((code & 0xff) == SQLITE_BUSY) return false;
+  if (code != SQLITE_OK) return FailFrom(handle_, "outbox");
+  return true;
 }
 
 std::int64_t Database::Changes() const { return sqlite3_changes64(handle_); }

@@ -64,6 +64,7 @@ class Database {
 
   Result<Statement> Prepare(std::string_view sql);
   Result<void> Execute(std::string_view sql);              // any number of statements, rows ignored
+  Result<bool> EmptyLog();  // folds the log back without waiting; false while somebody reads it
   Result<std::int64_t> Scalar(std::string_view sql);       // first column of the first row; 0 when there is none
   std::int64_t Changes() const;                            // rows changed by the last statement
   Result<std::uint64_t> BackupTo(const std::filesystem::path& file);  // online; the file must not exist; fsynced; its size

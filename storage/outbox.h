@@ -87,16 +87,24 @@ class Outbox {
   // that is nowhere any more (forgotten, dropped) leaves no trace.
   Result<void> Write(WriteBatch& batch, Timestamp now);
 
-  // Operator's work, at most `rows_max` rows a call so that accepting never waits long; repeat until `more` is false.
+  // Operator's work walks once through the rows, so that none is met twice. Each call is a step: it looks at some thousand rows and
+  // changes at most `rows_max`, so that accepting never waits long. Repeat with the same walk until `more` is false.
+  struct Walk {
+    std::size_t table = 0;
+    Sequence after{};
+    std::uint64_t redrives = 0;
+  };
   struct Step {
-    std::vector<Sequence> sequences;  // the rows changed
+    std::vector<Sequence> sequences;  // the rows changed, in their order
     bool more = false;
   };
-  Result<Step> Redrive(const DeadFilter& filter, Timestamp now, std::size_t rows_max);
-  Result<Step> Drop(const DeadFilter& filter, std::size_t rows_max);
-  Result<Step> Cancel(Sequence sequence, Timestamp now);
+  Result<Step> Redrive(const DeadFilter& filter, Walk& walk, Timestamp now, std::size_t rows_max);
+  Result<Step> Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max);
   // Waiting jobs, dead letters and history of a customer, erased (overwritten on disk). Counts add up over the calls.
-  Result<Step> Forget(const std::string& customer, const std::optional<std::string>& connection, std::size_t rows_max, Counts& counts);
+  Result<Step> Forget(const std::string& customer, const std::optional<std::string>& connection, Walk& walk, std::size_t rows_max,
+                      Counts& counts);
+  // Of one waiting job, which is a dead letter then. Its connection.
+  Result<std::string> Cancel(Sequence sequence, Timestamp now);
 
   // History older than `before`, or beyond `rows_max_kept` rows; at most `rows_max` rows a call. True while there is more to do.
   Result<bool> PruneHistory(Timestamp before, std::uint64_t rows_max_kept, std::size_t rows_max);
@@ -104,8 +112,10 @@ class Outbox {
   Result<bool> Shrink(std::size_t pages_max, std::size_t pages_kept);
   // Moves what no reader needs of the log into the main file, without waiting: what Shrink() gave back is free only then.
   Result<void> Fold();
-  // Moves the log into the main file and empties it (clean stop, after Forget).
-  Result<void> Checkpoint();
+  // Moves the log into the main file and empties it, without waiting for those who read it: then false, and the log stays.
+  Result<bool> EmptyLog();
+  // After a Forget until the log, which may hold what was erased, was emptied.
+  bool MustEmptyLog() const { return must_empty_log_; }
   // Commits a change that changes nothing: tells whether the disk takes writes again.
   Result<void> TryWriting();
 
@@ -131,7 +141,14 @@ class Outbox {
   Result<void> Reserve(std::uint64_t count);
   Result<void> Transaction(const std::function<Result<void>()>& work);
   Counts& Touch(std::string_view connection);
-  Result<std::vector<std::pair<Sequence, std::string>>> Matching(std::string_view table, const SqlCondition& condition, std::size_t rows_max);
+  struct Examined {
+    std::vector<std::pair<Sequence, std::string>> matches;  // with their connections
+    Sequence through{};
+    bool at_end = false;
+  };
+  Result<Examined> Examine(std::string_view table, const SqlCondition& condition, Sequence after, std::size_t rows_max);
+  template <typename Change>
+  Result<Step> ForEachDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max, Change change);
 
   FileLock lock_;
   Database database_;
@@ -142,6 +159,8 @@ class Outbox {
   std::vector<std::string> touched_;  // connections whose counts this transaction changed
   std::pair<std::string_view, Counts*> touched_last_{};  // points into counts_
   std::pair<std::int64_t, std::int64_t> prune_after_{0, 0};
+  std::uint64_t redrives_ = 0;  // steps that brought rows back into the outbox
+  bool must_empty_log_ = false;
   Statement begin_, commit_, rollback_, append_, remove_, remove_run_, defer_, park_, bury_, attempt_, late_, gate_, count_, reserve_;
 };
 

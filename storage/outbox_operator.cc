@@ -17,57 +17,46 @@ constexpr std::string_view kCancel =
     "SELECT seq, job, connection, type, customer, accepted_ms, ?, 'cancelled', 'cancelled by an operator', 'cancelled by an operator', "
     "attempts, line, uid FROM outbox WHERE seq = ?";
 
+// Looked at in a step: some milliseconds.
+constexpr std::size_t kExaminedRows = 5000;
+
 }  // namespace
 
-// The first rows of `table` that meet `condition`, with their connections.
-Result<std::vector<std::pair<Sequence, std::string>>> Outbox::Matching(std::string_view table, const SqlCondition& condition,
-                                                                      std::size_t rows_max) {
-  Result<Statement> rows = database_.Prepare("SELECT seq, connection FROM " + std::string(table) + " WHERE " + condition.sql +
-                                             " ORDER BY seq LIMIT " + std::to_string(rows_max));
+// Of the next rows of `table` those that meet `condition`.
+Result<Outbox::Examined> Outbox::Examine(std::string_view table, const SqlCondition& condition, Sequence after, std::size_t rows_max) {
+  Result<Statement> rows = database_.Prepare("SELECT seq, connection, " + condition.sql + " FROM " + std::string(table) +
+                                             " WHERE seq > ? ORDER BY seq LIMIT " + std::to_string(kExaminedRows));
   if (!rows) return Failure(rows.error());
-  condition.BindTo(*rows, 1);
-  std::vector<std::pair<Sequence, std::string>> found;
-  for (;;) {
+  rows->Bind(condition.BindTo(*rows, 1), ToSql(after));
+  Examined examined;
+  examined.through = after;
+  for (std::size_t count = 0; examined.matches.size() < rows_max; ++count) {
     const Result<bool> row = rows->Step();
     if (!row) return Failure(row.error());
-    if (!*row) return found;
-    found.emplace_back(Sequence{static_cast<std::uint64_t>(rows->Int(0))}, rows->Text(1));
+    examined.at_end = !*row && count < kExaminedRows;
+    if (!*row) return examined;
+    examined.through = SequenceAt(*rows, 0);
+    const bool is_new = examined.matches.empty() || examined.matches.back().first != examined.through;  // a job has many attempts
+    if (rows->Int(2) != 0 && is_new) examined.matches.emplace_back(examined.through, rows->Text(1));
   }
+  return examined;
 }
 
-Result<Outbox::Step> Outbox::Redrive(const DeadFilter& filter, Timestamp now, std::size_t rows_max) {
-  Step step;
+// One step through the dead letters: `change` and then removes those that match.
+template <typename Change>
+Result<Outbox::Step> Outbox::ForEachDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max, Change change) {
   const SqlCondition condition = ToSql(filter);
-  Result<void> done = Transaction([&]() -> Result<void> {
-    const auto rows = Matching("dead_letters", condition, rows_max);
-    if (!rows) return Failure(rows.error());
-    Result<Statement> revive = database_.Prepare(kRedrive);
-    Result<Statement> remove = database_.Prepare("DELETE FROM dead_letters WHERE seq = ?");
-    if (!revive || !remove) return Failure(revive ? remove.error() : revive.error());
-    for (const auto& [sequence, connection] : *rows) {
-      if (Result<void> revived = revive->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run(); !revived) return revived;
-      if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
-      Counts& counts = Touch(connection);
-      ++counts.jobs;
-      --counts.dead;
-      step.sequences.push_back(sequence);
-    }
-    return {};
-  });
-  if (!done) return Failure(done.error());
-  step.more = step.sequences.size() == rows_max;
-  return step;
-}
-
-Result<Outbox::Step> Outbox::Drop(const DeadFilter& filter, std::size_t rows_max) {
+  if (filter.sequence) walk.after = std::max(walk.after, Sequence{ToNumber(*filter.sequence) - 1});
   Step step;
-  const SqlCondition condition = ToSql(filter);
+  Examined examined;
   Result<void> done = Transaction([&]() -> Result<void> {
-    const auto rows = Matching("dead_letters", condition, rows_max);
+    Result<Examined> rows = Examine("dead_letters", condition, walk.after, rows_max);
     if (!rows) return Failure(rows.error());
+    examined = std::move(*rows);
     Result<Statement> remove = database_.Prepare("DELETE FROM dead_letters WHERE seq = ?");
     if (!remove) return Failure(remove.error());
-    for (const auto& [sequence, connection] : *rows) {
+    for (const auto& [sequence, connection] : examined.matches) {
+      if (Result<void> changed = change(sequence, Touch(connection)); !changed) return changed;
       if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
       --Touch(connection).dead;
       step.sequences.push_back(sequence);
@@ -75,35 +64,54 @@ Result<Outbox::Step> Outbox::Drop(const DeadFilter& filter, std::size_t rows_max
     return {};
   });
   if (!done) return Failure(done.error());
-  step.more = step.sequences.size() == rows_max;
+  walk.after = examined.through;
+  step.more = !examined.at_end && !filter.sequence;
   return step;
 }
 
-Result<Outbox::Step> Outbox::Cancel(Sequence sequence, Timestamp now) {
-  JobFilter filter;
-  filter.sequence = sequence;
-  const SqlCondition condition = ToSql(filter);
-  Step step;
+Result<Outbox::Step> Outbox::Redrive(const DeadFilter& filter, Walk& walk, Timestamp now, std::size_t rows_max) {
+  Result<Statement> revive = database_.Prepare(kRedrive);
+  if (!revive) return Failure(revive.error());
+  ++redrives_;
+  return ForEachDead(filter, walk, rows_max, [&](Sequence sequence, Counts& counts) {
+    ++counts.jobs;
+    return revive->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run();
+  });
+}
+
+Result<Outbox::Step> Outbox::Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max) {
+  return ForEachDead(filter, walk, rows_max, [](Sequence, Counts&) { return Result<void>(); });
+}
+
+Result<std::string> Outbox::Cancel(Sequence sequence, Timestamp now) {
+  std::string connection;
   Result<void> done = Transaction([&]() -> Result<void> {
-    const auto rows = Matching("outbox", condition, 1);
-    if (!rows) return Failure(rows.error());
-    if (rows->empty()) return Fail(ErrorKind::kNotFound, "no such waiting job", "job");
+    Result<Statement> row = database_.Prepare("SELECT connection FROM outbox WHERE seq = ?");
     Result<Statement> bury = database_.Prepare(kCancel);
-    if (!bury) return Failure(bury.error());
+    if (!row || !bury) return Failure(row ? bury.error() : row.error());
+    const Result<bool> found = row->Bind(1, ToSql(sequence)).Step();
+    if (!found) return Failure(found.error());
+    if (!*found) return Fail(ErrorKind::kNotFound, "no such waiting job", "job");
+    connection = row->Text(0);
+    row->Reset();
     if (Result<void> buried = bury->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run(); !buried) return buried;
     if (Result<void> removed = remove_.Bind(1, ToSql(sequence)).Run(); !removed) return removed;
-    Counts& counts = Touch(rows->front().second);
+    Counts& counts = Touch(connection);
     --counts.jobs;
     ++counts.dead;
-    step.sequences.push_back(sequence);
     return {};
   });
   if (!done) return Failure(done.error());
-  return step;
+  return connection;
 }
 
-Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::optional<std::string>& connection, std::size_t rows_max,
-                                    Counts& forgotten) {
+// Through one table after another. A job redriven meanwhile may have gone back behind the walk, which then begins anew.
+Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::optional<std::string>& connection, Walk& walk,
+                                    std::size_t rows_max, Counts& forgotten) {
+  constexpr std::array<std::pair<std::string_view, std::uint64_t Counts::*>, 3> kTables = {
+      {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
+  if (walk.table == 0 && walk.after == Sequence{}) walk.redrives = redrives_;
+  const auto& [table, count] = kTables[walk.table];
   SqlCondition condition{"customer = ?", {customer}};
   if (connection) {
     condition.sql += " AND connection = ?";
@@ -111,32 +119,32 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
   }
   if (Result<void> erase = database_.Execute("PRAGMA secure_delete = ON"); !erase) return Failure(erase.error());
   Step step;
-  Counts erased;
+  Examined examined;
+  std::uint64_t erased = 0;
   Result<void> done = Transaction([&]() -> Result<void> {
-    constexpr std::array<std::pair<std::string_view, std::uint64_t Counts::*>, 3> kTables = {
-        {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
-    for (const auto& [table, count] : kTables) {
-      const auto rows = Matching(table, condition, rows_max);
-      if (!rows) return Failure(rows.error());
-      Result<Statement> remove = database_.Prepare("DELETE FROM " + std::string(table) + " WHERE seq = ?");
-      if (!remove) return Failure(remove.error());
-      for (const auto& [sequence, name] : *rows) {
-        if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
-        const auto gone = static_cast<std::uint64_t>(database_.Changes());
-        Touch(name).*count -= gone;
-        erased.*count += gone;
-        if (table == "outbox") step.sequences.push_back(sequence);
-      }
-      step.more = step.more || rows->size() == rows_max;
+    Result<Examined> rows = Examine(table, condition, walk.after, rows_max);
+    if (!rows) return Failure(rows.error());
+    examined = std::move(*rows);
+    Result<Statement> remove = database_.Prepare("DELETE FROM " + std::string(table) + " WHERE seq = ?");
+    if (!remove) return Failure(remove.error());
+    for (const auto& [sequence, name] : examined.matches) {
+      if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
+      const auto gone = static_cast<std::uint64_t>(database_.Changes());
+      Touch(name).*count -= gone;
+      erased += gone;
+      if (walk.table == 0) step.sequences.push_back(sequence);
     }
     return {};
   });
   static_cast<void>(database_.Execute("PRAGMA secure_delete = OFF"));
   if (!done) return Failure(done.error());
-  forgotten.jobs += erased.jobs;
-  forgotten.dead += erased.dead;
-  forgotten.attempts += erased.attempts;
-  if (!step.more) static_cast<void>(Checkpoint());  // else the log would still hold what was erased
+  forgotten.*count += erased;
+  must_empty_log_ = must_empty_log_ || erased > 0;
+  walk.after = examined.at_end ? Sequence{} : examined.through;
+  walk.table += examined.at_end ? 1 : 0;
+  if (walk.table == kTables.size() && walk.redrives != redrives_) walk = {};
+  step.more = walk.table < kTables.size();
+  if (!step.more && must_empty_log_) static_cast<void>(EmptyLog());
   return step;
 }
 
@@ -185,7 +193,11 @@ Result<bool> Outbox::Shrink(std::size_t pages_max, std::size_t pages_kept) {
 
 Result<void> Outbox::Fold() { return database_.Execute("PRAGMA wal_checkpoint(PASSIVE)"); }
 
-Result<void> Outbox::Checkpoint() { return database_.Execute("PRAGMA wal_checkpoint(TRUNCATE)"); }
+Result<bool> Outbox::EmptyLog() {
+  Result<bool> emptied = database_.EmptyLog();
+  must_empty_log_ = must_empty_log_ && !(emptied && *emptied);
+  return emptied;
+}
 
 Result<void> Outbox::TryWriting() {
   // Another value than before: SQLite does not write what stays the same.

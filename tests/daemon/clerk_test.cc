@@ -285,7 +285,7 @@ TEST_CASE("clerk: a damaged file is fatal, and says what to do") {
   Fixture fixture;
   fixture.Start();
   fixture.AcceptOne();
-  REQUIRE(fixture.clerk->outbox().Checkpoint());
+  REQUIRE(fixture.clerk->outbox().EmptyLog());
   {
     auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
     REQUIRE(database);

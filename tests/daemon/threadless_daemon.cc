@@ -71,9 +71,9 @@ ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp 
 }
 
 void ThreadlessDaemon::Redrive(const DeadFilter& filter, Redriven done) {
-  clerk_->Add([this, filter, done = std::move(done)](Outbox& outbox, Timestamp at) {
-    const auto step = outbox.Redrive(filter, at, kRowsAStep);
-    if (!step || step->sequences.empty()) return false;
+  clerk_->Add([this, filter, done = std::move(done), walk = Outbox::Walk()](Outbox& outbox, Timestamp at) mutable {
+    const auto step = outbox.Redrive(filter, walk, at, kRowsAStep);
+    if (!step || step->sequences.empty()) return step && step->more;
     done(step->sequences);
     Tell([first = step->sequences.front()](Dispatcher& dispatcher) { dispatcher.Rewind(first); });
     return step->more;
@@ -90,9 +90,9 @@ void ThreadlessDaemon::Cancel(Sequence sequence, std::function<void()> done) {
 }
 
 void ThreadlessDaemon::Forget(const std::string& customer, std::function<void(Sequence last)> done) {
-  clerk_->Add([this, customer, done = std::move(done)](Outbox& outbox, Timestamp) {
+  clerk_->Add([this, customer, done = std::move(done), walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable {
     Counts counts;
-    const auto step = outbox.Forget(customer, std::nullopt, kRowsAStep, counts);
+    const auto step = outbox.Forget(customer, std::nullopt, walk, kRowsAStep, counts);
     if (!step) return false;
     done(outbox.LastSequence());
     Tell([gone = step->sequences](Dispatcher& dispatcher) { dispatcher.Remove(gone); });

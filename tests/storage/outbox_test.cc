@@ -225,10 +225,9 @@ TEST_CASE("outbox: a redriven job keeps its id, its time and its attempts, and i
   const auto dead = fixture.BuryOne();
   DeadFilter filter;
   filter.death = "rejected";
-  const auto step = fixture.outbox->Redrive(filter, kNow + Milliseconds(99), 10);
-  REQUIRE(step);
-  CHECK(step->sequences == std::vector{dead->sequence});
-  CHECK_FALSE(step->more);
+  const auto redriven = test::Redrive(*fixture.outbox, filter, kNow + Milliseconds(99));
+  REQUIRE(redriven);
+  CHECK(*redriven == std::vector{dead->sequence});
   auto reader = OutboxReader::Open(fixture.file);
   REQUIRE(reader);
   auto stored = reader->ReadOne(dead->sequence);
@@ -258,8 +257,9 @@ TEST_CASE("outbox: redrive and drop work in steps and only on what the filter me
   DeadFilter one;
   one.connection = "one";
   std::size_t redriven = 0;
+  Outbox::Walk walk;
   for (bool more = true; more;) {
-    const auto step = fixture.outbox->Redrive(one, kNow, 2);
+    const auto step = fixture.outbox->Redrive(one, walk, kNow, 2);
     REQUIRE(step);
     CHECK(step->sequences.size() <= 2);
     redriven += step->sequences.size();
@@ -267,12 +267,59 @@ TEST_CASE("outbox: redrive and drop work in steps and only on what the filter me
     CheckCounts(*fixture.outbox, fixture.file);
   }
   CHECK(redriven == 5);
-  const auto dropped = fixture.outbox->Drop(DeadFilter{}, 100);
+  const auto dropped = fixture.outbox->Drop(DeadFilter{}, walk = {}, 100);
   REQUIRE(dropped);
   CHECK(dropped->sequences.size() == 3);
   CHECK(fixture.outbox->Total().jobs == 5);
   CHECK(fixture.outbox->Total().dead == 0);
   CheckCounts(*fixture.outbox, fixture.file);
+}
+
+TEST_CASE("outbox: a redrive meets no dead letter twice, though it die again meanwhile") {
+  Fixture fixture;
+  for (int count = 0; count < 3; ++count) fixture.BuryOne();
+  std::vector<Sequence> redriven;
+  Outbox::Walk walk;
+  for (bool more = true; more && redriven.size() < 10;) {
+    const auto step = fixture.outbox->Redrive(DeadFilter{}, walk, kNow, 1);
+    REQUIRE(step);
+    more = step->more;
+    for (const Sequence sequence : step->sequences) {
+      redriven.push_back(sequence);
+      Outcome outcome = OutcomeOf(test::NewJob(TrackLine("42")), OutcomeKind::kDead, 400);
+      outcome.job->sequence = sequence;
+      REQUIRE(Settle(*fixture.outbox, outcome, kNow));
+    }
+  }
+  CHECK(redriven.size() == 3);
+  CHECK(fixture.outbox->Total().dead == 3);
+}
+
+TEST_CASE("outbox: a step looks at a bounded number of rows, also where nothing matches; one job is found at once") {
+  Fixture fixture;
+  fixture.BuryOne();
+  {
+    auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("WITH RECURSIVE n(x) AS (SELECT 100 UNION ALL SELECT x + 1 FROM n WHERE x < 6000) INSERT INTO dead_letters "
+                              "SELECT x, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer, attempts, "
+                              "line, uid FROM dead_letters, n"));
+  }
+  DeadFilter none;
+  none.customer = "nobody";
+  Outbox::Walk walk;
+  const auto first = fixture.outbox->Drop(none, walk, 100);
+  REQUIRE(first);
+  CHECK(first->more);
+  const auto second = fixture.outbox->Drop(none, walk, 100);
+  REQUIRE(second);
+  CHECK_FALSE(second->more);
+  DeadFilter last;
+  last.sequence = Sequence{6000};
+  const auto found = fixture.outbox->Drop(last, walk = {}, 100);
+  REQUIRE(found);
+  CHECK(found->sequences == std::vector{Sequence{6000}});
+  CHECK_FALSE(found->more);
 }
 
 TEST_CASE("outbox: a cancelled job is a dead letter; one that is not waiting cannot be cancelled") {
@@ -285,7 +332,7 @@ TEST_CASE("outbox: a cancelled job is a dead letter; one that is not waiting can
   REQUIRE_FALSE(again);
   CHECK(again.error().kind == ErrorKind::kNotFound);
   CheckCounts(*fixture.outbox, fixture.file);
-  REQUIRE(fixture.outbox->Redrive(DeadFilter{}, kNow, 10));
+  REQUIRE(test::Redrive(*fixture.outbox, DeadFilter{}, kNow));
   CheckCounts(*fixture.outbox, fixture.file);
 }
 
@@ -306,13 +353,15 @@ TEST_CASE("outbox: after forget no byte of the customer is left in the file or i
 
   Counts counts;
   std::size_t steps = 0;
+  Outbox::Walk walk;
   for (bool more = true; more; ++steps) {
-    const auto step = fixture.outbox->Forget(secret, std::nullopt, 7, counts);
+    const auto step = fixture.outbox->Forget(secret, std::nullopt, walk, 7, counts);
     REQUIRE(step);
     more = step->more;
     CheckCounts(*fixture.outbox, fixture.file);
   }
-  CHECK(steps > 2);
+  CHECK(steps > 10);
+  CHECK_FALSE(fixture.outbox->MustEmptyLog());
   CHECK(counts.jobs == 40);
   CHECK(counts.dead == 20);
   CHECK(counts.attempts == 40);
@@ -325,8 +374,7 @@ TEST_CASE("outbox: what comes back of a job that was forgotten meanwhile leaves 
   Fixture fixture;
   for (const OutcomeKind kind : {OutcomeKind::kDelivered, OutcomeKind::kDeferred, OutcomeKind::kReturned, OutcomeKind::kDead}) {
     Outcome outcome = OutcomeOf(fixture.AcceptOne(TrackLine("forget-me@example.com")), kind, 400);
-    Counts counts;
-    REQUIRE(fixture.outbox->Forget("forget-me@example.com", std::nullopt, 100, counts));
+    REQUIRE(test::Forget(*fixture.outbox, "forget-me@example.com"));
     REQUIRE(Settle(*fixture.outbox, outcome, kNow));
     CheckCounts(*fixture.outbox, fixture.file);
     CHECK(fixture.outbox->Total().attempts == 0);
@@ -334,13 +382,46 @@ TEST_CASE("outbox: what comes back of a job that was forgotten meanwhile leaves 
   CHECK(fixture.Bytes().find("forget-me@example.com") == std::string::npos);
 }
 
+TEST_CASE("outbox: while somebody reads the log a forget waits for nobody, and what it erased leaves the log afterwards") {
+  Fixture fixture;
+  fixture.AcceptOne(TrackLine("forget-me@example.com"));
+  auto reader = Database::Open(fixture.file, OpenMode::kReadOnly);
+  REQUIRE(reader);
+  auto rows = reader->Prepare("SELECT seq FROM outbox");
+  REQUIRE(rows);
+  REQUIRE(rows->Step() == true);
+  REQUIRE(test::Forget(*fixture.outbox, "forget-me@example.com"));
+  CHECK(fixture.outbox->MustEmptyLog());
+  CHECK(fixture.Bytes().find("forget-me@example.com") != std::string::npos);
+  rows->Reset();
+  REQUIRE(fixture.outbox->EmptyLog() == true);
+  CHECK_FALSE(fixture.outbox->MustEmptyLog());
+  CHECK(fixture.Bytes().find("forget-me@example.com") == std::string::npos);
+}
+
+TEST_CASE("outbox: forget finds a job that was redriven behind its back") {
+  Fixture fixture;
+  fixture.BuryOne(TrackLine("7"));
+  Outbox::Walk walk;
+  Counts counts;
+  bool more = true;
+  for (int step = 0; more; ++step) {
+    const auto done = fixture.outbox->Forget("7", std::nullopt, walk, 100, counts);
+    REQUIRE(done);
+    more = done->more;
+    if (step == 0) REQUIRE(test::Redrive(*fixture.outbox, DeadFilter{}, kNow));
+  }
+  CHECK(counts.jobs == 1);
+  CHECK(fixture.outbox->Total().jobs == 0);
+  CheckCounts(*fixture.outbox, fixture.file);
+}
+
 TEST_CASE("outbox: forget can be limited to one connection") {
   Fixture fixture;
   REQUIRE(Accept(*fixture.outbox, {TrackLine("7", "a", "one"), TrackLine("7", "a", "two")}, kNow));
-  Counts counts;
-  const auto step = fixture.outbox->Forget("7", "one", 100, counts);
-  REQUIRE(step);
-  CHECK(step->sequences.size() == 1);
+  const auto counts = test::Forget(*fixture.outbox, "7", "one");
+  REQUIRE(counts);
+  CHECK(counts->jobs == 1);
   CHECK(fixture.outbox->CountsByConnection().at("one").jobs == 0);
   CHECK(fixture.outbox->CountsByConnection().at("two").jobs == 1);
 }
@@ -374,7 +455,7 @@ TEST_CASE("outbox: free pages go back to the file system, but for those to be ke
   const std::string big = R"({"type":"track","id":"1","name":"n","data":{"x":")" + std::string(50'000, 'x') + R"("}})";
   std::vector<Outcome> outcomes;
   for (int count = 0; count < 100; ++count) outcomes.push_back(OutcomeOf(fixture.AcceptOne(big), OutcomeKind::kDelivered, 200));
-  REQUIRE(fixture.outbox->Checkpoint());
+  REQUIRE(fixture.outbox->EmptyLog() == true);
   const auto size_full = std::filesystem::file_size(fixture.file);
   const auto used_full = fixture.outbox->UsedBytes();
   for (const Outcome& outcome : outcomes) REQUIRE(Settle(*fixture.outbox, outcome, kNow));
@@ -389,7 +470,7 @@ TEST_CASE("outbox: free pages go back to the file system, but for those to be ke
   }
   REQUIRE(fixture.outbox->Fold());
   CHECK(std::filesystem::file_size(fixture.file) * 4 < size_full);
-  REQUIRE(fixture.outbox->Checkpoint());
+  REQUIRE(fixture.outbox->EmptyLog() == true);
   CHECK(std::filesystem::file_size(fixture.file) * 4 < size_full);
   CHECK(Ask(fixture.file, "PRAGMA freelist_count") == 16);
   CHECK(std::filesystem::file_size(fixture.file.string() + "-wal") == 0);
@@ -416,10 +497,10 @@ TEST_CASE("outbox: random work keeps counts and rows together") {
       REQUIRE(Settle(*fixture.outbox, outcome, kNow));
       if (random() % 2 == 0) held.push_back(std::move(outcome.job));  // an outcome of a job that may be gone comes later
     } else if (action == 9) {
-      REQUIRE(fixture.outbox->Redrive(DeadFilter{}, kNow, 1 + random() % 5));
+      Outbox::Walk walk;
+      REQUIRE(fixture.outbox->Redrive(DeadFilter{}, walk, kNow, 1 + random() % 5));
     } else if (action == 10) {
-      Counts counts;
-      REQUIRE(fixture.outbox->Forget(customer(), std::nullopt, 1 + random() % 20, counts));
+      REQUIRE(test::Forget(*fixture.outbox, customer(), std::nullopt, 1 + random() % 20));
     } else {
       REQUIRE(fixture.outbox->PruneHistory(FromUnixMs(0), random() % 50, 5));
       if (random() % 4 == 0) fixture.Reopen();
@@ -522,7 +603,7 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
   Fixture fixture;
   for (int count = 0; count < 60; ++count) fixture.BuryOne(TrackLine(std::to_string(count), std::string(90, 'n')));
   for (int count = 0; count < 60; ++count) fixture.AcceptOne(TrackLine(std::to_string(count), std::string(90, 'n')));
-  REQUIRE(fixture.outbox->Checkpoint());
+  REQUIRE(fixture.outbox->EmptyLog() == true);
   fixture.outbox.reset();
   const std::string whole = ReadFile(fixture.file);
   const auto try_to_open = [&](const std::string& content) {
@@ -536,7 +617,7 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
       return false;
     }
     static_cast<void>(Accept(*opened, {TrackLine("1")}, kNow));
-    static_cast<void>(opened->Redrive(DeadFilter{}, kNow, 100));
+    static_cast<void>(test::Redrive(*opened, DeadFilter{}, kNow));
     static_cast<void>(opened->PruneHistory(kNow, 0, 100));
     return true;
   };

@@ -49,7 +49,7 @@ struct Fixture {
       batch.gates.emplace_back("default", GateSnapshot{});
       REQUIRE(outbox->Write(batch, kNow));
     }
-    REQUIRE(outbox->Checkpoint());
+    REQUIRE(outbox->EmptyLog());
   }
 
   Outcome OutcomeOf(std::size_t index, OutcomeKind kind) const {
@@ -178,6 +178,17 @@ Result<void> Plain(const Result<T>& result) {
   return {};
 }
 
+// One table's step.
+Result<void> ForgetIn(Outbox& outbox, std::size_t table, const Counts& expected) {
+  Outbox::Walk walk{.table = table, .after = Sequence{}, .redrives = 0};
+  Counts counts;
+  const auto step = outbox.Forget("1", std::nullopt, walk, 100, counts);
+  CHECK(counts.jobs == (step ? expected.jobs : 0));
+  CHECK(counts.dead == (step ? expected.dead : 0));
+  CHECK(counts.attempts == (step ? expected.attempts : 0));
+  return Plain(step);
+}
+
 void DoWithFaults(Fixture& fixture, const Deed& deed) {
   CAPTURE(deed.name);
   const Expected before = ReadTables(fixture.file);
@@ -287,17 +298,16 @@ TEST_CASE("read faults: a deed is done or not, and done the next time it is aske
          batch.gates.emplace_back("other", GateSnapshot{});
          return outbox.Write(batch, kNow);
        }},
-      {"redrive", [](Outbox& outbox) { return Plain(outbox.Redrive(DeadFilter{}, kNow, 100)); }},
-      {"drop", [](Outbox& outbox) { return Plain(outbox.Drop(DeadFilter{}, 100)); }},
-      {"cancel", [&](Outbox& outbox) { return Plain(outbox.Cancel(fixture.jobs[kEach]->sequence, kNow)); }},
-      {"forget",
+      {"redrive", [](Outbox& outbox) { return Plain(test::Redrive(outbox, DeadFilter{}, kNow)); }},
+      {"drop",
        [](Outbox& outbox) {
-         Counts counts;
-         const auto step = outbox.Forget("1", std::nullopt, 100, counts);
-         CHECK(counts.jobs == (step ? 3 * kEach / 2 : 0));
-         CHECK(counts.dead == (step ? kEach / 2 : 0));
-         return Plain(step);
+         Outbox::Walk walk;
+         return Plain(outbox.Drop(DeadFilter{}, walk, 100));
        }},
+      {"cancel", [&](Outbox& outbox) { return Plain(outbox.Cancel(fixture.jobs[kEach]->sequence, kNow)); }},
+      {"forget waiting jobs", [](Outbox& outbox) { return ForgetIn(outbox, 0, Counts{.jobs = 3 * kEach / 2}); }},
+      {"forget dead letters", [](Outbox& outbox) { return ForgetIn(outbox, 1, Counts{.dead = kEach / 2}); }},
+      {"forget history", [](Outbox& outbox) { return ForgetIn(outbox, 2, Counts{.attempts = kEach}); }},
       {"prune", [](Outbox& outbox) { return Plain(outbox.PruneHistory(FromUnixMs(0), 2, 100)); }},
   };
   for (const Deed& deed : deeds) DoWithFaults(fixture, deed);

@@ -48,8 +48,7 @@ TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter an
   const auto row = inspection->Job(Sequence{4});
   REQUIRE((row && *row));
   CHECK_FALSE((*row)->uid);
-  const auto step = outbox->Redrive({}, kNow, 10);
-  REQUIRE(step);
+  REQUIRE(test::Redrive(*outbox, {}, kNow));
   CHECK(test::Ask(file, "SELECT count(*) FROM outbox") == 7);
   CHECK(test::Ask(file, "SELECT count(*) FROM dead_letters") == 0);
 }
@@ -76,10 +75,10 @@ TEST_CASE("upgrade: new jobs are numbered after the old ones, and keep the user 
   CHECK(uid_in("dead_letters") == 33);
   DeadFilter of_user;
   of_user.uid = 34;
-  REQUIRE(outbox->Redrive(of_user, kNow, 10));
+  REQUIRE(test::Redrive(*outbox, of_user, kNow));
   CHECK(uid_in("dead_letters") == 33);
   of_user.uid = 33;
-  REQUIRE(outbox->Redrive(of_user, kNow, 10));
+  REQUIRE(test::Redrive(*outbox, of_user, kNow));
   CHECK(uid_in("outbox") == 33);
   REQUIRE(outbox->Cancel(sequence, kNow));
   CHECK(uid_in("dead_letters") == 33);

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -44,6 +45,31 @@ inline Result<std::vector<StoredJob>> ReadDeferred(OutboxReader& reader, std::st
   const Result<void> read = reader.ReadDeferred(connection, [&](StoredJob stored) { all.push_back(std::move(stored)); });
   if (!read) return Failure(read.error());
   return all;
+}
+
+// Whole walks, in steps of `rows_max`.
+inline Result<std::vector<Sequence>> Redrive(Outbox& outbox, const DeadFilter& filter, Timestamp now, std::size_t rows_max = 100) {
+  std::vector<Sequence> all;
+  Outbox::Walk walk;
+  for (bool more = true; more;) {
+    const Result<Outbox::Step> step = outbox.Redrive(filter, walk, now, rows_max);
+    if (!step) return Failure(step.error());
+    all.insert(all.end(), step->sequences.begin(), step->sequences.end());
+    more = step->more;
+  }
+  return all;
+}
+
+inline Result<Counts> Forget(Outbox& outbox, const std::string& customer, const std::optional<std::string>& connection = std::nullopt,
+                             std::size_t rows_max = 100) {
+  Counts counts;
+  Outbox::Walk walk;
+  for (bool more = true; more;) {
+    const Result<Outbox::Step> step = outbox.Forget(customer, connection, walk, rows_max, counts);
+    if (!step) return Failure(step.error());
+    more = step->more;
+  }
+  return counts;
 }
 
 // The outcome of an attempt that was answered with `status` (0: nothing left).
