@@ -40,6 +40,7 @@ Result<ImportResult> Importer::Run() {
     }
     Exchange();
     Advance();
+    if (forbidden_) return Stop(ImportOutcome::kGaveUp, *forbidden_);
   }
 }
 
@@ -117,7 +118,7 @@ void Importer::Exchange() {
   for (const std::string& reply : replies) {
     if (!unanswered_.empty()) OnReply(reply);
   }
-  if (!exchanged) LoseConnection(exchanged.error());
+  if (!exchanged && client_) LoseConnection(exchanged.error());
 }
 
 void Importer::OnReply(const std::string& reply) {
@@ -134,13 +135,23 @@ void Importer::OnReply(const std::string& reply) {
   }
   const JsonValue error = parsed ? (*parsed)["error"] : JsonValue();
   const std::string code = error["code"].String("internal");
-  if (code == "busy" || code == "spool_full") {
-    line.standing = Standing::kAgain;
-    ++again_;
-    return StepBack(Error{ErrorKind::kBusy, error["message"].String(code), {}});
+  const std::string message = error["message"].String(code);
+  end_announced_ = EndsConnection(code);
+  if (IsTryAgain(code)) {
+    SendLater(line);
+    return StepBack(Error{ErrorKind::kBusy, message, {}});
   }
-  too_large_seen_ = code == "too_large";
-  Refuse(line, {line.input.number, line.input.text, code, error["field"].String(), error["message"].String(code)});
+  if (code == "forbidden") {
+    SendLater(line);
+    forbidden_ = Error{ErrorKind::kInvalid, message, {}};
+    return LoseConnection(*forbidden_);
+  }
+  Refuse(line, {line.input.number, line.input.text, code, error["field"].String(), message});
+}
+
+void Importer::SendLater(Line& line) {
+  line.standing = Standing::kAgain;
+  ++again_;
 }
 
 void Importer::Settle(Line& line) {
@@ -162,12 +173,11 @@ void Importer::Refuse(Line& line, const Refused& refused) {
   Settle(line);
 }
 
-// After `too_large` the lines behind it were not looked at; otherwise nobody knows.
+// After an announced end the unanswered lines were not looked at; otherwise nobody knows.
 void Importer::LoseConnection(const Error& error) {
-  const bool expected = std::exchange(too_large_seen_, false);
+  const bool expected = std::exchange(end_announced_, false);
   client_.reset();
-  for (Line* line : unanswered_) line->standing = Standing::kAgain;
-  again_ += unanswered_.size();
+  for (Line* line : unanswered_) SendLater(*line);
   if (!unanswered_.empty() && !expected) events_.sent_again(unanswered_.size());
   unanswered_.clear();
   if (!expected && !lines_.empty()) StepBack(error);

@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kOk = R"({"ok":true,"job":"J"})";
 constexpr const char* kBusy = R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
 constexpr const char* kFull = R"({"ok":false,"error":{"code":"spool_full","message":"no room"}})";
+constexpr const char* kForbidden = R"({"ok":false,"error":{"code":"forbidden","message":"user 7 may not produce here"}})";
 constexpr const char* kBad = R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"needs \"id\""}})";
 constexpr const char* kTooLarge = R"({"ok":false,"error":{"code":"too_large","message":"line too long"}})";
 
@@ -137,6 +138,26 @@ TEST_CASE("import: when nothing moves for too long it gives up with 75 and can b
   const std::vector<std::string> lines = daemon.producer.Lines();
   CHECK(std::vector<std::string>(lines.end() - 3, lines.end()) == std::vector<std::string>{"{\"n\":3}", "{\"n\":4}", "{\"n\":5}"});
   CHECK_FALSE(daemon.HasState());
+}
+
+TEST_CASE("import: a user who may not produce ends it with 1, no line counts as refused and all are sent by a resumed import") {
+  int allowed = 3;
+  ImportFixture daemon([&](const std::string&) -> std::string { return allowed-- > 0 ? kOk : std::string(kForbidden) + "!"; });
+  const std::string file = daemon.folder.Write("in.ndjson", Lines(100));
+  const std::string rejects = (daemon.folder / "rejects").string();
+  const Ran denied = daemon.Run({file, "--rejects", rejects, "--window", "20"});
+  CHECK(denied.code == 1);
+  CHECK(Contains(denied.err, "outboxctl: user 7 may not produce here\n"));
+  CHECK(Contains(denied.err, "stopped after line 3; outboxctl import --resume " + file));
+  CHECK_FALSE(Contains(denied.err, "sent again"));
+  CHECK(Contains(denied.out, "3 accepted, 0 refused"));
+  CHECK(TempFolder::Read(rejects).empty());
+  CHECK(daemon.HasState());
+  allowed = 1000;
+  const Ran resumed = daemon.Run({file, "--resume", "--json"});
+  CHECK(resumed.code == 0);
+  CHECK(JsonValue::Parse(resumed.out)->operator[]("accepted").Int() == 100);
+  CHECK(daemon.Different().size() == 100);
 }
 
 TEST_CASE("import: an interrupt stops it with 130 at a place from which it goes on") {
