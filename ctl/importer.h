@@ -1,6 +1,6 @@
 // ctl/importer.h — feeds lines to the producer socket, many unanswered at a time, and keeps account of every one.
 //
-// A line is settled when the daemon accepted or refused it. A line answered `busy` or `spool_full` is sent again, after a wait,
+// A line is settled when the daemon accepted or refused it. A line answered `busy`, `spool_full` or `internal` is sent again, after a wait,
 // before any new one. `forbidden` judges no line but the user: it ends the import. When the daemon closes the connection the unanswered
 // lines are sent again: they may then be accepted twice, which a line that carries its own event_id makes harmless. Order: lines arrive in
 // the order of the input unless the daemon has one of them sent again and takes a later one that was already under way.

@@ -30,7 +30,7 @@ Failure Closed() {
 }  // namespace
 
 bool IsTryAgain(std::string_view code) {
-  return code == "busy" || code == "spool_full";
+  return code == "busy" || code == "spool_full" || code == "internal";
 }
 
 bool EndsConnection(std::string_view code) {

@@ -84,8 +84,7 @@ int PrintReply(const Context& context, bool json, const std::string& text) {
     context.console.out << EscapeForTerminal((*reply)["job"].String()) << '\n';
   }
   if (ok) return kExitDone;
-  const bool try_again = code == "busy" || code == "spool_full";
-  Error refusal{try_again ? ErrorKind::kBusy : ErrorKind::kInvalid, error["message"].String(), error["field"].String()};
+  Error refusal{IsTryAgain(code) ? ErrorKind::kBusy : ErrorKind::kInvalid, error["message"].String(), error["field"].String()};
   if (refusal.message.empty()) refusal.message = code;
   return Report(context.console, refusal);
 }

@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kOk = R"({"ok":true,"job":"J"})";
 constexpr const char* kBusy = R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
 constexpr const char* kFull = R"({"ok":false,"error":{"code":"spool_full","message":"no room"}})";
+constexpr const char* kInternal = R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
 constexpr const char* kForbidden = R"({"ok":false,"error":{"code":"forbidden","message":"user 7 may not produce here"}})";
 constexpr const char* kBad = R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"needs \"id\""}})";
 constexpr const char* kTooLarge = R"({"ok":false,"error":{"code":"too_large","message":"line too long"}})";
@@ -158,6 +159,34 @@ TEST_CASE("import: a user who may not produce ends it with 1, no line counts as 
   CHECK(resumed.code == 0);
   CHECK(JsonValue::Parse(resumed.out)->operator[]("accepted").Int() == 100);
   CHECK(daemon.Different().size() == 100);
+}
+
+TEST_CASE("import: lines that the daemon could not write are sent again in their order before any new line") {
+  std::vector<std::string> accepted;
+  int broken = 8;
+  ImportFixture daemon([&](const std::string& line) -> std::string {
+    if (accepted.size() == 4 && broken-- > 0) return kInternal;
+    accepted.push_back(line);
+    return kOk;
+  });
+  const std::string file = daemon.folder.Write("in.ndjson", Lines(100));
+  const Ran ran = daemon.Run({file, "--window", "8"});
+  CHECK(ran.code == 0);
+  CHECK(Contains(ran.err, "waiting: the outbox cannot be written"));
+  REQUIRE(accepted.size() == 100);
+  for (std::size_t i = 0; i < accepted.size(); ++i) CHECK(accepted[i] == "{\"n\":" + std::to_string(i + 1) + "}");
+}
+
+TEST_CASE("import: an outbox that cannot be written for too long ends it with 75, and no line is left out by a resumed import") {
+  bool broken = true;
+  ImportFixture daemon([&](const std::string& line) -> std::string { return broken && Contains(line, ":3}") ? kInternal : kOk; });
+  const std::string file = daemon.folder.Write("in.ndjson", Lines(5));
+  const Ran stuck = daemon.Run({file, "--wait", "0s", "--window", "1"});
+  CHECK(stuck.code == 75);
+  CHECK(Contains(stuck.err, "the outbox cannot be written"));
+  broken = false;
+  CHECK(daemon.Run({file, "--resume"}).code == 0);
+  CHECK(daemon.Different().size() == 5);
 }
 
 TEST_CASE("import: an interrupt stops it with 130 at a place from which it goes on") {

@@ -482,6 +482,7 @@ struct ProducerFixture {
 };
 
 std::string Reply(const std::string& line) {
+  if (Contains(line, "disk")) return R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
   if (Contains(line, "busy")) return R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
   if (Contains(line, "bad")) return R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"track needs \"id\""},"ref":"r"})";
   return R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})";
@@ -514,6 +515,7 @@ TEST_CASE("send: a refusal ends with 1, busy with 75") {
   CHECK(bad.err == "outboxctl: id: track needs \"id\"\n");
   CHECK(bad.out.empty());
   CHECK(daemon.Run({"send", "destroy", "--id", "busy"}).code == 75);
+  CHECK(daemon.Run({"send", "destroy", "--id", "disk"}).code == 75);
   CHECK(Contains(daemon.Run({"send", "destroy", "--id", "bad", "--json"}).out, R"("field":"id")"));
 }
 
