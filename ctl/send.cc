@@ -2,9 +2,11 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <sstream>
 
 #include "core/json.h"
@@ -59,29 +61,62 @@ Result<void> LoadFiles(SendOptions& options) {
   return {};
 }
 
-Result<std::string> SendLine(ProducerClient& client, std::string_view line) {
-  client.Queue(line);
+// One line after the other, by one connection as long as the daemon keeps it.
+class Sender {
+ public:
+  explicit Sender(std::filesystem::path socket) : socket_(std::move(socket)) {}
+
+  Result<void> Connect();
+  Result<JsonValue> Send(std::string_view line);  // the reply
+
+ private:
+  Result<std::string> Exchange(std::string_view line);
+
+  const std::filesystem::path socket_;
+  std::optional<ProducerClient> client_;
+};
+
+Result<void> Sender::Connect() {
+  if (client_) return {};
+  Result<ProducerClient> client = ProducerClient::Connect(socket_);
+  if (!client) return tl::unexpected(client.error());
+  client_.emplace(std::move(*client));
+  return {};
+}
+
+// A connection too many is answered `busy` and closed as well.
+Result<JsonValue> Sender::Send(std::string_view line) {
+  if (Result<void> connected = Connect(); !connected) return tl::unexpected(connected.error());
+  const Result<std::string> text = Exchange(line);
+  if (!text) return tl::unexpected(text.error());
+  Result<JsonValue> reply = JsonValue::Parse(*text);
+  if (!reply) return Fail(ErrorKind::kInternal, "the daemon's reply is not JSON: " + text->substr(0, 200));
+  const std::string code = (*reply)["error"]["code"].String();
+  if (EndsConnection(code) || code == "busy") client_.reset();
+  return reply;
+}
+
+Result<std::string> Sender::Exchange(std::string_view line) {
+  client_->Queue(line);
   std::vector<std::string> replies;
   const auto deadline = std::chrono::steady_clock::now() + kReplyTimeout;
   while (replies.empty()) {
     const auto left = std::chrono::ceil<Milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return Fail(ErrorKind::kUnavailable, "the daemon did not answer; whether it took the job is not known");
-    const Result<void> exchanged = client.Exchange(replies, left);
+    const Result<void> exchanged = client_->Exchange(replies, left);
     if (!exchanged && replies.empty()) return tl::unexpected(exchanged.error());
   }
   return replies.front();
 }
 
-int PrintReply(const Context& context, bool json, const std::string& text) {
-  const Result<JsonValue> reply = JsonValue::Parse(text);
-  if (!reply) return Report(context.console, Error{ErrorKind::kInternal, "the daemon's reply is not JSON: " + text.substr(0, 200), {}});
-  const bool ok = (*reply)["ok"].Bool();
-  const JsonValue error = (*reply)["error"];
+int PrintReply(const Context& context, bool json, const JsonValue& reply) {
+  const bool ok = reply["ok"].Bool();
+  const JsonValue error = reply["error"];
   const std::string code = error["code"].String();
   if (json) {
-    context.console.out << reply->ToText() << '\n';
+    context.console.out << reply.ToText() << '\n';
   } else if (ok) {
-    context.console.out << EscapeForTerminal((*reply)["job"].String()) << '\n';
+    context.console.out << EscapeForTerminal(reply["job"].String()) << '\n';
   }
   if (ok) return kExitDone;
   Error refusal{IsTryAgain(code) ? ErrorKind::kBusy : ErrorKind::kInvalid, error["message"].String(), error["field"].String()};
@@ -95,13 +130,13 @@ int Worse(int left, int right) {
   return left == kExitDone ? right : left;
 }
 
-int SendOne(ProducerClient& client, const Context& context, bool json, std::string_view line) {
-  const Result<std::string> reply = SendLine(client, line);
+int SendOne(Sender& sender, const Context& context, bool json, std::string_view line) {
+  const Result<JsonValue> reply = sender.Send(line);
   return reply ? PrintReply(context, json, *reply) : Report(context.console, reply.error());
 }
 
 // One after the other: a script that feeds lines one by one gets each reply at once. For many lines there is import.
-int SendInput(ProducerClient& client, const Context& context) {
+int SendInput(Sender& sender, const Context& context) {
   LineReader reader(context.console.in_fd);
   InputLine line;
   int code = kExitDone;
@@ -115,7 +150,7 @@ int SendInput(ProducerClient& client, const Context& context) {
       continue;
     }
     if (line.text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const int sent = SendOne(client, context, true, line.text);
+    const int sent = SendOne(sender, context, true, line.text);
     context.console.out.flush();
     if (sent == kExitUnreachable) return sent;
     code = Worse(code, sent);
@@ -138,9 +173,9 @@ int Send(const Context& context, SendOptions options) {
   if (line.find('\n') != std::string::npos) return ReportUsage(context.console, "--json takes one line; use --json - for many");
   const Result<std::filesystem::path> socket = ProducerSocket(context.globals);
   if (!socket) return ReportUsage(context.console, socket.error().message);
-  Result<ProducerClient> client = ProducerClient::Connect(*socket);
-  if (!client) return Report(context.console, client.error());
-  return line == "-" ? SendInput(*client, context) : SendOne(*client, context, json, line);
+  Sender sender(*socket);
+  if (const Result<void> connected = sender.Connect(); !connected) return Report(context.console, connected.error());
+  return line == "-" ? SendInput(sender, context) : SendOne(sender, context, json, line);
 }
 
 void AddText(CLI::App& verb, const std::string& flag, std::optional<std::string>& value, const std::string& type, const std::string& help,

@@ -482,6 +482,8 @@ struct ProducerFixture {
 };
 
 std::string Reply(const std::string& line) {
+  if (Contains(line, "huge")) return R"({"ok":false,"error":{"code":"too_large","message":"line too long"}}!)";
+  if (Contains(line, "crowd")) return R"({"ok":false,"error":{"code":"busy","message":"too many producers are connected"}}!)";
   if (Contains(line, "disk")) return R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
   if (Contains(line, "busy")) return R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
   if (Contains(line, "bad")) return R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"track needs \"id\""},"ref":"r"})";
@@ -526,6 +528,17 @@ TEST_CASE("send: --json - sends each line of the input and tells the worst in it
   CHECK(LineCount(ran.out) == 3);
   CHECK(daemon.producer.Lines() == std::vector<std::string>{"{\"a\":1}", "{\"busy\":1}", "{\"c\":1}"});
   CHECK(daemon.Run({"send", "--json", "-"}, {"{\"busy\":1}\n{\"bad\":1}\n"}).code == 1);
+}
+
+TEST_CASE("send: --json - sends the lines behind an answer that ends the connection by a new one") {
+  ProducerFixture daemon(Reply);
+  const Ran huge = daemon.Run({"send", "--json", "-"}, {"{\"a\":1}\n{\"huge\":1}\n{\"busy\":1}\n{\"c\":1}\n"});
+  CHECK(huge.code == 1);
+  CHECK(LineCount(huge.out) == 4);
+  CHECK(daemon.producer.Lines() == std::vector<std::string>{"{\"a\":1}", "{\"huge\":1}", "{\"busy\":1}", "{\"c\":1}"});
+  const Ran crowd = daemon.Run({"send", "--json", "-"}, {"{\"crowd\":1}\n{\"c\":1}\n"});
+  CHECK(crowd.code == 75);
+  CHECK(LineCount(crowd.out) == 2);
 }
 
 TEST_CASE("send: every type has its flags") {
