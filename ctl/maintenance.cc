@@ -13,6 +13,8 @@
 #include "ctl/exit_code.h"
 #include "ctl/listing.h"
 #include "daemon/config.h"
+#include "daemon/config_files.h"
+#include "daemon/loopback_certificate.h"
 
 namespace outboxd {
 namespace {
@@ -22,11 +24,12 @@ struct Findings {
   std::vector<std::string> unchecked;  // what cannot be told from here, and why
 };
 
-// What the service manager hands over exists only while the daemon runs, for the daemon and root.
-bool AreHandedOver(const ConnectionConfig& connection) {
-  const std::filesystem::path place(kAssumedCredentialsDirectory);
-  const bool named = connection.site_id.file.parent_path() == place || connection.api_key.file.parent_path() == place;
-  return named && ::access(place.c_str(), X_OK) != 0;
+// What the service manager hands over exists only while the daemon runs, for the daemon and root. Certificates made by tls-init are the
+// daemon's, in its own folder.
+bool IsForTheDaemonAlone(const std::filesystem::path& file, const Config& config) {
+  const std::filesystem::path place = file.parent_path();
+  if (place == kAssumedCredentialsDirectory) return ::access(place.c_str(), X_OK) != 0;
+  return place == LoopbackDirectory(config.outbox.path) && ::access(place.c_str(), X_OK) != 0 && errno == EACCES;
 }
 
 Findings Examine(const Result<Config>& config) {
@@ -35,12 +38,10 @@ Findings Examine(const Result<Config>& config) {
     findings.problems.push_back(config.error().message);
     return findings;
   }
-  for (const auto& [name, connection] : config->connections) {
-    if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) {
-      const bool out_of_sight = credentials.error().kind == ErrorKind::kIo && AreHandedOver(connection);
-      (out_of_sight ? findings.unchecked : findings.problems).push_back(credentials.error().message);
-    }
-    if (const Result<void> trust = CheckCaFile(connection); !trust) findings.problems.push_back(trust.error().message);
+  for (const auto& [error, files] : CheckFiles(*config)) {
+    const auto is_hidden = [&](const std::filesystem::path& file) { return IsForTheDaemonAlone(file, *config); };
+    const bool cannot_tell = error.kind == ErrorKind::kIo && std::any_of(files.begin(), files.end(), is_hidden);
+    (cannot_tell ? findings.unchecked : findings.problems).push_back(error.message);
   }
   return findings;
 }
@@ -68,7 +69,7 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
     console.out << "  " << EscapeForTerminal(name) << " → " << EscapeForTerminal(connection.BaseUrl(std::nullopt)) << '\n';
   }
   for (const std::string& reason : unchecked) {
-    console.out << "not checked, the service manager hands it over to the running daemon alone: " << EscapeForTerminal(reason) << '\n';
+    console.out << "not checked, only the running daemon can read it: " << EscapeForTerminal(reason) << '\n';
   }
 }
 
@@ -146,7 +147,7 @@ int Metrics(const Context& context) {
 }  // namespace
 
 void AddMaintenance(CLI::App& app, Context& context) {
-  CLI::App* check = app.add_subcommand("check", "Check a config file and the credentials it names; needs no daemon");
+  CLI::App* check = app.add_subcommand("check", "Check a config file and the files it names; needs no daemon");
   const auto config = std::make_shared<std::string>();
   check->add_option("file", *config, "The config (default: --config)")->type_name("FILE");
   check->final_callback([&context, config] { context.run = [&context, config] { return Check(context, *config); }; });

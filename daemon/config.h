@@ -1,7 +1,7 @@
 // daemon/config.h — the config file, read strictly (etc/outboxd.yaml documents every key).
 //
 // Unknown keys, wrong types and values out of range are errors that name file, line, key and what is allowed.
-// outboxctl reads the same file with the same code: the one part of daemon/ that ctl/ may use.
+// outboxctl reads the same file with the same code.
 #pragma once
 
 #include <cstdint>

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "daemon/tls_identity.h"
 
 namespace outboxd {
 
@@ -57,14 +58,6 @@ class HttpExchange {
  protected:
   HttpExchange() = default;
   ~HttpExchange() = default;
-};
-
-// PEM texts.
-struct TlsIdentity {
-  std::string certificate;  // with those that it was signed by, if any
-  std::string key;
-
-  bool operator==(const TlsIdentity&) const = default;
 };
 
 struct HttpServerOptions {

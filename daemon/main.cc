@@ -9,11 +9,10 @@
 
 #include "core/json.h"
 #include "daemon/config.h"
+#include "daemon/config_files.h"
 #include "daemon/log.h"
-#include "daemon/loopback_certificate.h"
 #include "daemon/service.h"
 #include "daemon/systemd_notify.h"
-#include "daemon/track_listeners.h"
 #include "daemon/wall_clock.h"
 
 namespace outboxd {
@@ -81,15 +80,6 @@ int Run(Config config) {
   return 0;
 }
 
-// The files that the config names.
-Result<void> CheckFiles(const Config& config) {
-  for (const auto& [name, connection] : config.connections) {
-    if (const Result<Credentials> credentials = ReadCredentials(connection); !credentials) return Failure(credentials.error());
-    if (Result<void> trust = CheckCaFile(connection); !trust) return trust;
-  }
-  return TrackListeners::CheckFiles(config.track, LoopbackDirectory(config.outbox.path));
-}
-
 }  // namespace
 }  // namespace outboxd
 
@@ -99,7 +89,7 @@ int main(int argc, char** argv) {
   std::string config_path(outboxd::kDefaultConfigPath);
   bool check = false;
   app.add_option("--config", config_path, "The config file")->capture_default_str();
-  app.add_flag("--check", check, "Read the config and the credentials, say what is wrong, and exit");
+  app.add_flag("--check", check, "Read the config and the files it names, say what is wrong, and exit");
   app.set_version_flag("--version", std::string("outboxd ") + OUTBOXD_VERSION);
   app.footer("Signals: TERM stops cleanly, HUP reloads the config. Look at the queue with outboxctl.");
   try {
@@ -109,8 +99,8 @@ int main(int argc, char** argv) {
   }
   outboxd::Result<outboxd::Config> config = outboxd::LoadConfig(config_path);
   if (!config) return outboxd::Complain(config.error(), outboxd::kExitConfig);
-  if (const outboxd::Result<void> files = outboxd::CheckFiles(*config); !files)
-    return outboxd::Complain(files.error(), outboxd::kExitConfig);
+  if (const auto problems = outboxd::CheckFiles(*config); !problems.empty())
+    return outboxd::Complain(problems.front().error, outboxd::kExitConfig);
   if (!check) return outboxd::Run(std::move(*config));
   std::cout << config->file.string() << ": ok\n";
   return 0;

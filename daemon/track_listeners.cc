@@ -6,33 +6,15 @@
 #include <utility>
 
 #include "core/limits.h"
+#include "daemon/config_files.h"
 #include "daemon/log.h"
 #include "daemon/loopback_certificate.h"
-#include "daemon/small_file.h"
 #include "daemon/tcp_socket.h"
 
 namespace outboxd {
 namespace {
 
-constexpr std::size_t kPemBytes = 256UL * 1024;
 constexpr std::size_t kHeadBytes = 16UL * 1024;
-
-// None for a listener without TLS.
-Result<std::optional<TlsIdentity>> ReadIdentity(const TrackListenerConfig& config, const std::filesystem::path& tls_directory) {
-  if (!config.tls) return std::nullopt;
-  const LoopbackFiles made(tls_directory);
-  const bool is_own = !config.certificate.empty();
-  const Result<std::string> certificate = ReadSmallFile(is_own ? config.certificate : made.certificate, kPemBytes);
-  const Result<std::string> key = ReadSmallFile(is_own ? config.key : made.key, kPemBytes);
-  const std::string hint = is_own ? "" : "; run outboxctl tls-init, or give certificate and key";
-  if (!certificate) return Fail(certificate.error().kind, "listen.track: " + certificate.error().message + hint);
-  if (!key) return Fail(key.error().kind, "listen.track: " + key.error().message + hint);
-  if (Result<void> pair = CheckKeyPair(*certificate, *key); !pair) {
-    return Fail(pair.error().kind,
-                "listen.track: " + (is_own ? config.certificate : made.certificate).string() + ": " + pair.error().message);
-  }
-  return TlsIdentity{*certificate, *key};
-}
 
 }  // namespace
 
@@ -75,15 +57,6 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
     if (Result<void> served = all.Serve(listener, *identity); !served) return Failure(served.error());
   }
   return all;
-}
-
-Result<void> TrackListeners::CheckFiles(const std::vector<TrackListenerConfig>& configs, const std::filesystem::path& tls_directory) {
-  for (const TrackListenerConfig& config : configs) {
-    const bool is_made_anew = config.certificate.empty() && access(LoopbackFiles(tls_directory).authority.c_str(), F_OK) == 0;
-    if (is_made_anew) continue;
-    if (const auto identity = ReadIdentity(config, tls_directory); !identity) return Failure(identity.error());
-  }
-  return {};
 }
 
 Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity> identity) const {

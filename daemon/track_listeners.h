@@ -23,9 +23,6 @@ class TrackListeners {
   static Result<TrackListeners> Open(const std::vector<TrackListenerConfig>& configs, const LimitsConfig& limits,
                                      const std::filesystem::path& tls_directory, TrackEndpoint& endpoint, Timestamp now);
 
-  // That the certificates are there and fit their keys, or can be made anew. The error says what to do.
-  static Result<void> CheckFiles(const std::vector<TrackListenerConfig>& configs, const std::filesystem::path& tls_directory);
-
   // Makes the loopback certificate anew before it ends. To be called every hour or so.
   Result<void> Refresh(Timestamp now);
   // Takes these limits and the certificates as they are in their files. An error leaves a listener as it was.

@@ -449,6 +449,43 @@ TEST_CASE("check: credentials that the service manager hands to the daemon alone
   CHECK(Contains(json.out, R"("errors":[],"unchecked":["connections.default.site_id_file: cannot read )"));
 }
 
+TEST_CASE("check: certificates of listen.track that are missing or do not fit their keys end with 1") {
+  const TempFolder folder;
+  REQUIRE(RunCtl({"tls-init", "--directory", (folder / "tls").string()}).code == 0);
+  REQUIRE(RunCtl({"tls-init", "--directory", (folder / "other").string()}).code == 0);
+  const auto check = [&](const std::string& track) {
+    std::string text = ConfigText(folder);
+    text.replace(text.find("  admin:"), 0, "  track: [{tcp: 127.0.0.1:1, tls: true" + track + "}]\n");
+    return RunCtl({"check", folder.Write("track.yaml", text + "outbox: {path: " + (folder / "outbox.db").string() + "}\n")});
+  };
+  const auto own = [&](const std::string& certificate, const std::string& key) {
+    return check(", certificate: " + (folder / certificate).string() + ", key: " + (folder / key).string());
+  };
+  CHECK(check("").code == 0);
+  CHECK(own("tls/certificate.pem", "tls/key.pem").code == 0);
+  CHECK(Contains(own("tls/certificate.pem", "other/key.pem").err, "the key is not the certificate's"));
+  CHECK(own("tls/certificate.pem", "gone.pem").code == 1);
+  std::filesystem::remove_all(folder / "tls");
+  const Ran not_made = check("");
+  CHECK(not_made.code == 1);
+  CHECK(Contains(not_made.err, "run outboxctl tls-init"));
+}
+
+TEST_CASE("check: made certificates in a folder that only the daemon looks into are told apart from missing ones") {
+  if (::geteuid() == 0) return;  // root looks into every folder
+  const TempFolder folder;
+  std::filesystem::create_directory(folder / "state");
+  std::string text = ConfigText(folder) + "outbox: {path: " + (folder / "state/outbox.db").string() + "}\n";
+  text.replace(text.find("  admin:"), 0, "  track: [{tcp: 127.0.0.1:1, tls: true}]\n");
+  const std::string config = folder.Write("track.yaml", text);
+  CHECK(RunCtl({"check", config}).code == 1);
+  std::filesystem::permissions(folder / "state", std::filesystem::perms::none);
+  const Ran closed = RunCtl({"check", config});
+  std::filesystem::permissions(folder / "state", std::filesystem::perms::owner_all);
+  CHECK(closed.code == 0);
+  CHECK(Contains(closed.out, "not checked"));
+}
+
 TEST_CASE("outboxctl: --config tells where the sockets are") {
   const TempFolder folder;
   FakeAdmin admin(folder / "admin.sock", [](const AdminRequest&) { return AdminAnswer{200, R"({"reloaded":true})"}; });

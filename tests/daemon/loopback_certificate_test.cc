@@ -7,6 +7,7 @@
 #include <array>
 #include <chrono>
 
+#include "daemon/config_files.h"
 #include "daemon/metrics.h"
 #include "daemon/track_endpoint.h"
 #include "daemon/track_listeners.h"
@@ -181,15 +182,18 @@ TEST_CASE("track listeners: a certificate of one's own is read again when told s
   CHECK(listener.Shown() == ReadFile(first.files.certificate));
 }
 
-TEST_CASE("track listeners: files are checked before anything is opened, and what is wrong with them is told") {
+TEST_CASE("config files: a listener's certificate and key are checked, and what is wrong with them is told") {
   const Made made, other;
   const auto wrong = [&](const std::filesystem::path& certificate, const std::filesystem::path& key) {
-    TrackListenerConfig config;
-    config.tls = true;
-    config.certificate = certificate;
-    config.key = key;
-    const Result<void> checked = TrackListeners::CheckFiles({config}, made.folder / "none");
-    return checked ? std::string() : checked.error().message;
+    TrackListenerConfig listener;
+    listener.tls = true;
+    listener.certificate = certificate;
+    listener.key = key;
+    Config config;
+    config.outbox.path = made.folder / "none" / "outbox.db";
+    config.track = {listener};
+    const std::vector<FileProblem> problems = CheckFiles(config);
+    return problems.empty() ? std::string() : problems.front().error.message;
   };
   CHECK(wrong(made.files.certificate, made.files.key).empty());
   CHECK(wrong(made.files.certificate, other.files.key).find("the key is not the certificate's") != std::string::npos);

@@ -112,7 +112,10 @@ bool MayInclude(const std::string& folder, const std::string& header) {
   if (target == folder || folder == "tests") return true;
   if (target == "core") return true;
   if (folder == "daemon") return target == "storage";
-  if (folder == "ctl") return header == "daemon/config.h" || header == "daemon/system_user.h" || header == "daemon/loopback_certificate.h";
+  if (folder == "ctl") {
+    return header == "daemon/config.h" || header == "daemon/config_files.h" || header == "daemon/system_user.h" ||
+           header == "daemon/loopback_certificate.h";
+  }
   return false;
 }
 
