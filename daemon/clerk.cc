@@ -131,7 +131,7 @@ void Clerk::WriteApart(Timestamp now, Done& done) {
   if (settled) Confirm(done, false, true);
   WriteBatch jobs = Batch(true, false);
   const Result<void> stored = outbox_.Write(jobs, now);
-  Note(stored, done);
+  if (settled || !stored) Note(stored, done);  // that jobs can be stored does not mend that outcomes cannot
   if (stored) {
     Confirm(done, true, false);
   } else {

@@ -230,6 +230,26 @@ TEST_CASE("clerk: when only one write fails, outcomes and new jobs are tried apa
   }
 }
 
+TEST_CASE("clerk: as long as outcomes cannot be written it is not healthy, though new jobs can be stored") {
+  Fixture fixture;
+  fixture.Start();
+  auto job = fixture.AcceptOne();
+  const auto change = [&](const char* sql) {
+    auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute(sql));
+  };
+  change("CREATE TRIGGER no BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END");
+  fixture.ReportDelivered(std::move(job), 9);
+  fixture.Submit({TrackLine("2")});
+  CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  CHECK_FALSE(fixture.clerk->State().not_healthy.empty());
+  CHECK(fixture.clerk->MustRetry());
+  change("DROP TRIGGER no");
+  CHECK(fixture.Work().committed.outcomes.size() == 1);
+  CHECK(fixture.clerk->State().not_healthy.empty());
+}
+
 TEST_CASE("clerk: it becomes healthy again by itself when nobody offers work") {
   Fixture fixture;
   fixture.Start();
