@@ -207,7 +207,7 @@ Result<void> ConnectionQueue::Refill(OutboxReader& reader, LaneKey lane, Actions
   std::vector<StoredJob>& rows = parked->jobs;
   const auto goes = [&](const StoredJob& stored) { return stored.job->sequence <= frontier_ && (!next || stored.job->sequence < *next); };
   const auto end = std::find_if_not(rows.begin(), rows.end(), goes);
-  if (end != rows.end()) next = end->job->sequence;
+  if (end != rows.end()) next = next ? std::min(*next, end->job->sequence) : end->job->sequence;
   rows.erase(end, rows.end());
   if (next && *next > frontier_) later_refills_.emplace(*next, lane);
   std::vector<Sequence> loaded;

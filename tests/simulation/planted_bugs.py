@@ -38,8 +38,8 @@ BUGS = [
         "  not_healthy_ = written.error().message;\n  pending_.outcomes.clear();\n"),
     Bug("counts-survive-rollback", "storage/outbox.cc", "  counts_ = counts_before;\n", ""),
     Bug("reused-sequence", "storage/outbox.cc",
-        "  next_ = reserved_ = static_cast<std::uint64_t>(std::max<std::int64_t>(*reserved, 1));",
-        "  reserved_ = static_cast<std::uint64_t>(std::max<std::int64_t>(*reserved, 1));\n"
+        "  next_ = reserved_ = static_cast<std::uint64_t>(*reserved);",
+        "  reserved_ = static_cast<std::uint64_t>(*reserved);\n"
         '  next_ = 1 + static_cast<std::uint64_t>(*database_.Scalar("SELECT coalesce(max(seq), 0) FROM outbox"));'),
     Bug("delivered-job-stays", "storage/outbox.cc",
         "remove_run_.Bind(1, ToSql(run.front()->job->sequence)).Bind(2, ToSql(run.back()->job->sequence)).Run();",
@@ -70,6 +70,9 @@ BUGS = [
         "if (verdict.fate == Fate::kDeferred) verdict.retry_after = RetryAfterOf(answer, policy, now);", ""),
     Bug("late-retry-after-ignored", "core/gate.cc",
         "  not_before_ = std::max(not_before_, until);\n  switch", "  if (snapshot_.state == GateState::kOpen) return;\n  switch"),
+    Bug("retry-after-lost-at-stop", "daemon/dispatcher.cc", "    for (auto& [name, queue] : queues_) queue->ReportGate(actions);", ""),
+    Bug("retry-after-lost-by-pause", "core/gate.cc", "  if (not_before_ > now) snapshot_.reopen_at = not_before_;\n", ""),
+    Bug("redriven-follower-forgotten", "daemon/connection_queue.cc", "    entry.parked = false;  // or", "    // or"),
     Bug("paused-connection-sends", "core/gate.cc", "    case GateState::kPaused:\n      return false;\n  }",
         "    case GateState::kPaused:\n      return in_flight == 0;\n  }"),
     Bug("two-probes", "core/gate.cc", "      return !probe_out_;", "      return in_flight < 2;"),
