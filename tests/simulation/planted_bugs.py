@@ -71,8 +71,6 @@ BUGS = [
     Bug("late-retry-after-ignored", "core/gate.cc",
         "  not_before_ = std::max(not_before_, until);\n  switch", "  if (snapshot_.state == GateState::kOpen) return;\n  switch"),
     Bug("retry-after-lost-at-stop", "daemon/dispatcher.cc", "    for (auto& [name, queue] : queues_) queue->ReportGate(actions);", ""),
-    Bug("retry-after-lost-by-pause", "core/gate.cc", "  if (not_before_ > now) snapshot_.reopen_at = not_before_;\n", ""),
-    Bug("redriven-follower-forgotten", "daemon/connection_queue.cc", "    entry.parked = false;  // or", "    // or"),
     Bug("paused-connection-sends", "core/gate.cc", "    case GateState::kPaused:\n      return false;\n  }",
         "    case GateState::kPaused:\n      return in_flight == 0;\n  }"),
     Bug("two-probes", "core/gate.cc", "      return !probe_out_;", "      return in_flight < 2;"),
