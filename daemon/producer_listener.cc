@@ -133,6 +133,7 @@ class ProducerListener::Impl final : public ProducerClient::Host {
     stopping_ = true;
     std::error_code ignored;
     acceptor_.close(ignored);
+    socket_.Close();
     retry_.cancel();
     waiting_.clear();
     drained_.expires_after(patience);

@@ -225,6 +225,7 @@ void Service::Stop() {
   }
   if (dispatcher_) AwaitInFlight(patience);
   admin_server_.reset();
+  admin_socket_.reset();
   metrics_server_.reset();
   for (const auto& worker : workers_) worker->Stop();
   if (dispatcher_) dispatcher_->Stop();

@@ -108,9 +108,11 @@ UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
   return *this;
 }
 
-UnixListener::~UnixListener() {
+UnixListener::~UnixListener() { Close(); }
+
+void UnixListener::Close() {
   if (descriptor_ < 0) return;
-  close(descriptor_);
+  close(std::exchange(descriptor_, -1));
   if (identity_ && IdentityOf(path_) == identity_) unlink(path_.c_str());
 }
 

@@ -20,6 +20,8 @@ class UnixListener {
   UnixListener& operator=(UnixListener&& other) noexcept;
   ~UnixListener();
 
+  // Listens no more: who has connected and was not accepted is cut off, and nobody else can connect.
+  void Close();
   int descriptor() const { return descriptor_; }  // non-blocking; owned here
   // Who may speak once connected, besides what the file's mode says.
   const std::vector<std::uint32_t>& users() const { return users_; }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "tests/system/scene.h"
 
@@ -113,6 +114,25 @@ TEST_CASE("lifecycle: a stop answers what it read, and a producer that keeps its
   CHECK(daemon.Terminate().code == 0);
   CHECK(producer.ReadToEnd().empty());
   CHECK(producer.Ended());
+}
+
+TEST_CASE("lifecycle: during a stop nobody connects who would wait for its end") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  const std::filesystem::path endpoint = daemon.Dir() / "t.sock";
+  daemon.SetConfig("listen.track", "[{unix: " + Quoted(endpoint.string()) + "}]");
+  daemon.Start();
+  sim.Always(R"({"never_answer":true})");
+  daemon.Accept(Event("1", 1));
+  sim.AwaitReport([](const SimReport& report) { return report.concurrent == 1; });
+  daemon.Signal(SIGTERM);
+  for (const std::filesystem::path& socket : {daemon.ProducerSocket(), endpoint}) {
+    CAPTURE(socket.string());
+    CHECK(Await([&] { return !IsListening(socket); }, std::chrono::seconds(3)));
+    CHECK_FALSE(std::filesystem::exists(socket));
+  }
+  CHECK(IsListening(daemon.AdminSocket()));  // the drain goes on
+  daemon.Kill9();
 }
 
 TEST_CASE("lifecycle: a restart with a backlog of 20,000 jobs keeps their order") {
