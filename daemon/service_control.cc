@@ -232,7 +232,8 @@ Result<std::uint64_t> Service::Backup(const std::filesystem::path& file) {
   if (!file.is_absolute()) return Fail(ErrorKind::kInvalid, "must be an absolute path", "path");
   Result<Database> database = Database::Open(outbox_path_, OpenMode::kReadOnly);
   if (!database) return Failure(database.error());
-  return database->BackupTo(file);
+  Result<std::uint64_t> bytes = database->BackupTo(file, [this] { return stopping_.load(); });
+  return !bytes && stopping_ ? Stopping() : bytes;
 }
 
 Result<void> Service::Reload() {

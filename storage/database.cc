@@ -12,6 +12,7 @@ namespace outboxd {
 namespace {
 
 constexpr int kBusyMs = 10'000;  // how long another program may hold the file
+constexpr int kBackupPages = 256;  // a step of a backup: 4 MB
 
 ErrorKind KindOf(int code, int system_error) {
   switch (code & 0xff) {
@@ -196,7 +197,21 @@ Result<bool> Database::EmptyLog() {
 
 std::int64_t Database::Changes() const { return sqlite3_changes64(handle_); }
 
-Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file) {
+Result<void> Database::CopyPages(Database& target, const std::filesystem::path& file, const std::function<bool()>& gives_up) {
+  sqlite3_backup* backup = sqlite3_backup_init(target.handle_, "main", handle_, "main");
+  bool has_given_up = false;
+  int code = backup == nullptr ? SQLITE_ERROR : SQLITE_OK;
+  while (code == SQLITE_OK && !has_given_up) {
+    code = sqlite3_backup_step(backup, kBackupPages);
+    has_given_up = code == SQLITE_OK && gives_up();
+  }
+  sqlite3_backup_finish(backup);
+  if (has_given_up) return Fail(ErrorKind::kBusy, file.string() + ": given up");
+  if (code != SQLITE_DONE) return FailFrom(target.handle_, file.string());
+  return {};
+}
+
+Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file, const std::function<bool()>& gives_up) {
   // Created by us alone (O_EXCL, 0600): neither an existing file nor a planted link is written through.
   const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor < 0) {
@@ -208,13 +223,11 @@ Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file) {
   Result<void> copied = [&]() -> Result<void> {
     Result<Database> target = Open(file, OpenMode::kReadWrite);
     if (!target) return Failure(target.error());
-    sqlite3_backup* backup = sqlite3_backup_init(target->handle_, "main", handle_, "main");
-    if (backup == nullptr) return FailFrom(target->handle_, file.string());
-    // All pages in one read transaction: in steps, a busy writer would make the copy start over again and again.
-    const int code = sqlite3_backup_step(backup, -1);
-    sqlite3_backup_finish(backup);
-    if (code != SQLITE_DONE) return FailFrom(target->handle_, file.string());
-    return {};
+    // One read transaction around all steps: without it a busy writer would make the copy start over again and again.
+    const Result<void> begun = Execute("BEGIN; SELECT count(*) FROM sqlite_schema");
+    Result<void> done = begun ? CopyPages(*target, file, gives_up) : begun;
+    static_cast<void>(Execute("ROLLBACK"));
+    return done;
   }();
   if (copied) copied = SyncFile(file);
   std::error_code error;

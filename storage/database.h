@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,11 +68,13 @@ class Database {
   Result<bool> EmptyLog();  // folds the log back without waiting; false while somebody reads it
   Result<std::int64_t> Scalar(std::string_view sql);       // first column of the first row; 0 when there is none
   std::int64_t Changes() const;                            // rows changed by the last statement
-  Result<std::uint64_t> BackupTo(const std::filesystem::path& file);  // online; the file must not exist; fsynced; its size
+  // Online, a state of one moment; the file must not exist; fsynced; its size. Asks `gives_up` every few megabytes; kBusy once it says so.
+  Result<std::uint64_t> BackupTo(const std::filesystem::path& file, const std::function<bool()>& gives_up);
   Failure Damaged(std::string_view detail) const;          // kCorrupt, for what SQLite itself did not notice
 
  private:
   explicit Database(sqlite3* handle) : handle_(handle) {}
+  Result<void> CopyPages(Database& target, const std::filesystem::path& file, const std::function<bool()>& gives_up);
   sqlite3* handle_ = nullptr;
 };
 

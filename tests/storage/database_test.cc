@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "core/limits.h"
 #include "storage/outbox.h"
 #include "tests/support/outbox_use.h"
 #include "tests/support/temp_dir.h"
@@ -70,7 +71,7 @@ TEST_CASE("database: an outbox can be backed up while it is open and written to"
   REQUIRE(test::Accept(*outbox, {test::TrackLine("1"), test::TrackLine("2")}, FromUnixMs(1)));
   auto reader = Database::Open(folder / "outbox.db", OpenMode::kReadOnly);
   REQUIRE(reader);
-  const auto bytes = reader->BackupTo(folder / "copy.db");
+  const auto bytes = reader->BackupTo(folder / "copy.db", test::NeverGivesUp);
   REQUIRE_MESSAGE(bytes, (bytes ? "" : bytes.error().message));
   CHECK(*bytes == std::filesystem::file_size(folder / "copy.db"));
   REQUIRE(test::Accept(*outbox, {test::TrackLine("3")}, FromUnixMs(1)));
@@ -82,18 +83,72 @@ TEST_CASE("database: an outbox can be backed up while it is open and written to"
   test::CheckCounts(*copy, folder / "copy.db");
 
   SUBCASE("an existing file is not overwritten") {
-    const auto again = reader->BackupTo(folder / "copy.db");
+    const auto again = reader->BackupTo(folder / "copy.db", test::NeverGivesUp);
     REQUIRE_FALSE(again);
     CHECK(again.error().kind == ErrorKind::kConflict);
   }
   SUBCASE("a link is not followed") {
     std::filesystem::create_symlink(folder / "elsewhere.db", folder / "link.db");
-    CHECK_FALSE(reader->BackupTo(folder / "link.db"));
+    CHECK_FALSE(reader->BackupTo(folder / "link.db", test::NeverGivesUp));
     CHECK_FALSE(std::filesystem::exists(folder / "elsewhere.db"));
   }
   SUBCASE("a folder that is not there is an error") {
-    CHECK_FALSE(reader->BackupTo(folder / "no" / "copy.db"));
+    CHECK_FALSE(reader->BackupTo(folder / "no" / "copy.db", test::NeverGivesUp));
   }
+}
+
+namespace {
+
+constexpr std::size_t kManyBytes = 16UL * 1024 * 1024;
+
+// An outbox whose backup takes several steps; how many jobs it has.
+std::int64_t Fill(Outbox& outbox) {
+  const std::string line =
+      R"({"type":"track","id":"1","name":"x","data":{"a":")" + std::string(limits::kEventDataBytes - 100, 'x') + R"("}})";
+  const std::vector<std::string> lines(kManyBytes / line.size(), line);
+  REQUIRE(test::Accept(outbox, lines, FromUnixMs(1)));
+  return static_cast<std::int64_t>(lines.size());
+}
+
+}  // namespace
+
+TEST_CASE("database: a backup is the state of one moment, whatever is written meanwhile") {
+  TempDir folder;
+  auto outbox = Outbox::Open(folder / "outbox.db", 7);
+  REQUIRE(outbox);
+  const std::int64_t jobs = Fill(*outbox);
+  auto reader = Database::Open(folder / "outbox.db", OpenMode::kReadOnly);
+  REQUIRE(reader);
+  std::size_t steps = 0;
+  const auto bytes = reader->BackupTo(folder / "copy.db", [&] {
+    REQUIRE(test::Accept(*outbox, {test::TrackLine("2")}, FromUnixMs(2)));
+    return ++steps > 1'000;  // it starts over again and again
+  });
+  REQUIRE_MESSAGE(bytes, (bytes ? "" : bytes.error().message));
+  CHECK(steps >= 3);
+  auto copy = Outbox::Open(folder / "copy.db", 7);
+  REQUIRE(copy);
+  CHECK(static_cast<std::int64_t>(copy->Total().jobs) == jobs);
+  test::CheckCounts(*copy, folder / "copy.db");
+  CHECK(test::AskText(folder / "copy.db", "PRAGMA integrity_check") == "ok");
+  CHECK(test::Accept(*outbox, {test::TrackLine("3")}, FromUnixMs(3)));
+  CHECK(reader->Scalar("SELECT count(*) FROM outbox") == jobs + static_cast<std::int64_t>(steps) + 1);
+}
+
+TEST_CASE("database: a backup that is given up leaves no file behind, and can be made again") {
+  TempDir folder;
+  auto outbox = Outbox::Open(folder / "outbox.db", 7);
+  REQUIRE(outbox);
+  Fill(*outbox);
+  auto reader = Database::Open(folder / "outbox.db", OpenMode::kReadOnly);
+  REQUIRE(reader);
+  const auto given_up = reader->BackupTo(folder / "copy.db", [] { return true; });
+  REQUIRE_FALSE(given_up);
+  CHECK(given_up.error().kind == ErrorKind::kBusy);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.Path())) {
+    CHECK_FALSE(entry.path().filename().string().starts_with("copy.db"));
+  }
+  CHECK(reader->BackupTo(folder / "copy.db", test::NeverGivesUp));
 }
 
 }  // namespace outboxd

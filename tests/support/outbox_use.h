@@ -123,6 +123,9 @@ inline void CheckCounts(const Outbox& outbox, const std::filesystem::path& file)
   }
 }
 
+// For Database::BackupTo().
+inline bool NeverGivesUp() { return false; }
+
 inline std::int64_t Ask(const std::filesystem::path& file, const std::string& sql) {
   auto database = Database::Open(file, OpenMode::kReadOnly);
   REQUIRE(database);
