@@ -91,7 +91,7 @@ Result<void> Service::OpenOutbox() {
   DispatcherThread::Ports outward;
   outward.send = [this](std::vector<Transfer> transfers) { Send(std::move(transfers)); };
   outward.report = [this](Report report) { clerk_->OnReport(std::move(report)); };
-  outward.probed = [this](const std::string& connection, const ProbeReport& report) { OnProbed(connection, report); };
+  outward.probed = [this](const std::string& connection, const ProbeReport& report) { probe_waiters_.Answer(connection, report); };
   outward.failed = [this](const Error& error) {
     Log(LogLevel::kError, "outbox cannot be read", {{"reason", error.message}});
     if (error.kind == ErrorKind::kCorrupt) OnFatal(error);
@@ -172,13 +172,6 @@ void Service::OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJ
   }
 }
 
-void Service::OnProbed(const std::string& connection, const ProbeReport& report) {
-  MutexLock lock(probe_mutex_);
-  const auto [first, last] = probes_.equal_range(connection);
-  for (auto probe = first; probe != last; ++probe) probe->second.set_value(report);
-  probes_.erase(first, last);
-}
-
 void Service::OnFatal(const Error& error) {
   {
     MutexLock lock(fatal_mutex_);
@@ -215,6 +208,7 @@ void Service::RefreshListeners(Timestamp now) {
 void Service::Stop() {
   if (std::exchange(stopped_, true)) return;
   stopping_ = true;
+  probe_waiters_.Close({ErrorKind::kBusy, "outboxd is stopping", {}});
   if (track_endpoint_) track_endpoint_->StopAccepting();
   track_listeners_.reset();
   if (producers_) producers_->Stop(kIntakePatience);

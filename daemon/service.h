@@ -20,6 +20,7 @@
 #include "daemon/dispatcher.h"
 #include "daemon/http_server.h"
 #include "daemon/metrics.h"
+#include "daemon/probe_waiters.h"
 #include "daemon/producer_listener.h"
 #include "daemon/track_endpoint.h"
 #include "daemon/track_listeners.h"
@@ -64,7 +65,6 @@ class Service final : public Control {
   void RefreshListeners(Timestamp now);
   void Send(std::vector<Transfer> transfers);
   void OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJob>>& jobs);
-  void OnProbed(const std::string& connection, const ProbeReport& report);
   void OnFatal(const Error& error);
 
   template <typename T>
@@ -97,8 +97,7 @@ class Service final : public Control {
   std::unique_ptr<HttpServer> admin_server_;
   std::unique_ptr<HttpServer> metrics_server_;
 
-  Mutex probe_mutex_;
-  std::multimap<std::string, std::promise<ProbeReport>> probes_ GUARDED_BY(probe_mutex_);
+  ProbeWaiters probe_waiters_;
   mutable Mutex fatal_mutex_;
   std::string fatal_ GUARDED_BY(fatal_mutex_);
   std::atomic<bool> stopping_{false};

@@ -124,25 +124,16 @@ Result<ConnectionStatus> Service::Resume(const std::string& connection) {
 }
 
 Result<ProbeReport> Service::Probe(const std::string& connection) {
-  std::future<ProbeReport> report;
-  {
-    MutexLock lock(probe_mutex_);
-    report = probes_.emplace(connection, std::promise<ProbeReport>())->second.get_future();
-  }
-  const Result<ConnectionStatus> asked = ChangeGate(connection, [](ConnectionQueue& queue, Timestamp) { queue.ProbeNow(); });
-  if (!asked) {
-    MutexLock lock(probe_mutex_);
-    probes_.erase(connection);
-    return Failure(asked.error());
-  }
-  Milliseconds patience;
+  Milliseconds patience = kAnswerPatience;
   {
     MutexLock lock(config_mutex_);
-    const auto found = config_.connections.find(connection);
-    patience = (found == config_.connections.end() ? Milliseconds(0) : found->second.timeout) + kAnswerPatience;
+    if (const auto found = config_.connections.find(connection); found != config_.connections.end()) patience += found->second.timeout;
   }
-  if (report.wait_for(patience) != std::future_status::ready) return Fail(ErrorKind::kUnavailable, "no answer to the probe");
-  return report.get();
+  return probe_waiters_.Await(connection, patience, [&]() -> Result<void> {
+    const Result<ConnectionStatus> asked = ChangeGate(connection, [](ConnectionQueue& queue, Timestamp) { queue.ProbeNow(); });
+    if (!asked) return Failure(asked.error());
+    return {};
+  });
 }
 
 // A ClerkTask must be copyable and outlive the caller's patience: what it needs lives in shared state.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <thread>
 
 #include "tests/system/scene.h"
 
@@ -133,6 +134,21 @@ TEST_CASE("lifecycle: during a stop nobody connects who would wait for its end")
   }
   CHECK(IsListening(daemon.AdminSocket()));  // the drain goes on
   daemon.Kill9();
+}
+
+TEST_CASE("lifecycle: whoever waits for a probe, or asks for one, is told of a stop and does not hold it up") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"connections.default.timeout", "60s"}, {"drain_timeout", "2s"}});
+  sim.Always(R"({"never_answer":true})");
+  daemon.Accept(Event("1", 1));
+  HttpAnswer waiting;
+  std::thread waits([&] { waiting = HttpClient(daemon.AdminSocket()).Post("/v1/connections/default/probe"); });
+  sim.AwaitReport([](const SimReport& report) { return report.concurrent == 2; });
+  daemon.Signal(SIGTERM);
+  waits.join();
+  CHECK(waiting.status == 503);
+  CHECK(daemon.Admin().Post("/v1/connections/default/probe").status == 503);
+  CHECK(daemon.Terminate(std::chrono::seconds(10)).code == 0);
 }
 
 TEST_CASE("lifecycle: a restart with a backlog of 20,000 jobs keeps their order") {
