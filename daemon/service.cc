@@ -110,6 +110,7 @@ Result<void> Service::OpenListeners() {
   HttpServerOptions options;
   options.thread_name = "outboxd-admin";
   options.users = admin_socket_->users();
+  if (!options.users.empty()) options.users.push_back(geteuid());  // systemd runs outboxctl reload as the daemon's own user
   options.forbidden = ForbiddenAnswer();
   auto server = HttpServer::Start(dup(admin_socket_->descriptor()), options, [this](const HttpRequestView& request) { return admin_api_->Handle(request); });
   if (!server) return Failure(server.error());

@@ -1,5 +1,6 @@
 // Every verb of outboxctl with its exit codes and its JSON, against the running daemon.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include "tests/system/scene.h"
 
@@ -308,6 +309,12 @@ TEST_CASE("ctl: reload has the daemon read its config, and tells when it is refu
   CHECK(refused.status.code == 1);
   CHECK(Holds(refused.err, "outbox.max_jobs"));
   CHECK(daemon.Status()["outbox"]["max_jobs"].Int() == 77);
+}
+
+TEST_CASE("ctl: the daemon's own user may reload it whatever listen.admin.users says") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"listen.admin.users", "[" + std::to_string(geteuid() + 1) + "]"}});
+  CHECK(daemon.Ctl({"reload"}).status.code == 0);
 }
 
 TEST_CASE("ctl: metrics are those of the admin socket") {
