@@ -13,6 +13,7 @@
 #include <cstring>
 #include <span>
 #include <system_error>
+#include <utility>
 
 #include "core/ascii.h"
 #include "daemon/mutex.h"
@@ -63,8 +64,9 @@ struct Exchange : HttpExchange {
   std::string target;
   std::string body;
   bool started = false;
-  bool too_large = false;
-  bool overloaded = false;
+  std::chrono::steady_clock::time_point began;
+  std::optional<HttpResponse> head_refusal;
+  const HttpResponse* refusal = nullptr;  // the answer that is known before the body is there
   std::size_t discarded_bytes = 0;
   std::size_t charged_bytes = 0;  // in load->body_bytes
   MHD_Connection* connection = nullptr;
@@ -73,9 +75,12 @@ struct Exchange : HttpExchange {
   std::optional<HttpResponse> answer;  // of a deferred one
 
   bool Charge(std::size_t bytes, std::size_t bytes_max) {
-    if (load->body_bytes.fetch_add(bytes) + bytes > bytes_max) overloaded = true;
     charged_bytes += bytes;
-    return !overloaded;
+    return load->body_bytes.fetch_add(bytes) + bytes <= bytes_max;
+  }
+  void DropBody() {
+    body = {};
+    load->body_bytes -= std::exchange(charged_bytes, 0);
   }
 };
 
@@ -151,6 +156,10 @@ bool IsListening(int descriptor) {
   return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
 }
 
+bool IsChunked(MHD_Connection* connection) {
+  return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != nullptr;
+}
+
 // The length of the body that the head announces, 0 without one.
 std::uint64_t Announced(MHD_Connection* connection) {
   const char* length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -163,7 +172,10 @@ std::uint64_t Announced(MHD_Connection* connection) {
 class HttpServer::Impl {
  public:
   Impl(HttpServerOptions options, DeferredHandler handler, bool has_own_threads)
-      : options_(std::move(options)), handler_(std::move(handler)), has_own_threads_(has_own_threads) {
+      : options_(std::move(options)),
+        handler_(std::move(handler)),
+        has_own_threads_(has_own_threads),
+        small_body_bytes_(std::min<std::size_t>(kBodyReserve, options_.bodies_bytes_max / options_.connections_max)) {
     options_.too_large.headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
     options_.overloaded.headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
   }
@@ -227,7 +239,7 @@ class HttpServer::Impl {
       server.load_.WakeAnswered();
       return server.Send(connection, *exchange->answer);
     }
-    if (!exchange->started) return server.Begin(connection, *exchange);
+    if (!exchange->started) return server.Begin(connection, method, *exchange);
     if (*piece_bytes > 0) {
       const std::string_view bytes(piece, *piece_bytes);
       *piece_bytes = 0;
@@ -249,17 +261,29 @@ class HttpServer::Impl {
     return queued;
   }
 
-  MHD_Result Begin(MHD_Connection* connection, Exchange& exchange) {
+  MHD_Result Begin(MHD_Connection* connection, const char* method, Exchange& exchange) {
     exchange.started = true;
+    exchange.began = std::chrono::steady_clock::now();
     exchange.connection = connection;
     exchange.load = &load_;
     NameThread();
     if (!MayAsk(connection)) return Send(connection, options_.forbidden);
     const std::uint64_t announced = Announced(connection);
     if (announced > options_.body_bytes_max + DiscardedMax()) return Send(connection, options_.too_large);
-    exchange.too_large = announced > options_.body_bytes_max;
-    if (!exchange.too_large) exchange.body.reserve(std::min<std::size_t>(announced, kBodyReserve));
+    if (announced > options_.body_bytes_max) {
+      exchange.refusal = &options_.too_large;
+    } else if (options_.check_head && (announced > small_body_bytes_ || IsChunked(connection))) {
+      CheckHead(connection, method, exchange);
+    }
+    if (exchange.refusal == nullptr) exchange.body.reserve(std::min<std::size_t>(announced, kBodyReserve));
     return MHD_YES;
+  }
+
+  void CheckHead(MHD_Connection* connection, const char* method, Exchange& exchange) const {
+    exchange.head_refusal = options_.check_head(ViewOf(connection, method, exchange));
+    if (!exchange.head_refusal) return;
+    exchange.head_refusal->headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
+    exchange.refusal = &*exchange.head_refusal;
   }
 
   bool MayAsk(MHD_Connection* connection) const { return options_.users.empty() || IsAllowed(UserOf(connection), options_.users); }
@@ -267,20 +291,23 @@ class HttpServer::Impl {
   // What is not taken is thrown away: a client that is still sending when its connection is closed never sees the answer. Not without end.
   std::size_t DiscardedMax() const { return options_.body_bytes_max; }
   bool Collect(Exchange& exchange, std::string_view bytes) const {
-    const bool fits = !exchange.too_large && !exchange.overloaded && exchange.body.size() + bytes.size() <= options_.body_bytes_max;
-    if (fits && exchange.Charge(bytes.size(), options_.bodies_bytes_max)) {
-      exchange.body.append(bytes);
-      return true;
-    }
-    exchange.too_large = !exchange.overloaded;
-    exchange.body = {};
+    if (std::chrono::steady_clock::now() - exchange.began > options_.body_patience) return false;
+    if (exchange.refusal == nullptr) exchange.refusal = Take(exchange, bytes);
+    if (exchange.refusal == nullptr) return true;
+    exchange.DropBody();
     exchange.discarded_bytes += bytes.size();
     return exchange.discarded_bytes <= options_.body_bytes_max + DiscardedMax();
   }
 
-  MHD_Result Answer(MHD_Connection* connection, const char* method, Exchange& exchange) const {
-    if (exchange.overloaded) return Send(connection, options_.overloaded);
-    if (exchange.too_large) return Send(connection, options_.too_large);
+  // The answer when there is no room for them.
+  const HttpResponse* Take(Exchange& exchange, std::string_view bytes) const {
+    if (exchange.body.size() + bytes.size() > options_.body_bytes_max) return &options_.too_large;
+    if (!exchange.Charge(bytes.size(), options_.bodies_bytes_max)) return &options_.overloaded;
+    exchange.body.append(bytes);
+    return nullptr;
+  }
+
+  static HttpRequestView ViewOf(MHD_Connection* connection, const char* method, const Exchange& exchange) {
     HttpRequestView view;
     view.method = method;
     const std::string_view target = exchange.target;
@@ -292,7 +319,12 @@ class HttpServer::Impl {
     MHD_get_connection_values(connection, MHD_HEADER_KIND, &CollectHeader, &view);
     view.body = exchange.body;
     view.uid = UserOf(connection);
-    const std::optional<HttpResponse> answer = handler_(view, exchange);
+    return view;
+  }
+
+  MHD_Result Answer(MHD_Connection* connection, const char* method, Exchange& exchange) const {
+    if (exchange.refusal != nullptr) return Send(connection, *exchange.refusal);
+    const std::optional<HttpResponse> answer = handler_(ViewOf(connection, method, exchange), exchange);
     return answer ? Send(connection, *answer) : MHD_YES;
   }
 
@@ -316,6 +348,7 @@ class HttpServer::Impl {
   HttpServerOptions options_;
   DeferredHandler handler_;
   const bool has_own_threads_;
+  const std::size_t small_body_bytes_;  // such bodies of all connections together are within bodies_bytes_max
   Load load_;
   std::atomic<bool> is_retired_{false};
   MHD_socket listening_ = MHD_INVALID_SOCKET;  // of a retired one

@@ -2,7 +2,7 @@
 // thread for all of them and answers that come later.
 //
 // Limits: a body over the limit is answered with `too_large` and the connection closed; a request head over its limit with 431 or 414;
-// a connection beyond the limit is closed at once, an idle one after `idle_timeout`.
+// a connection beyond the limit is closed at once, an idle one after `idle_timeout`, one whose body takes longer than `body_patience` then.
 // Paths: nothing is decoded here, so that an encoded "/" inside a segment survives.
 #pragma once
 
@@ -68,6 +68,10 @@ struct HttpServerOptions {
   std::chrono::seconds idle_timeout{30};
   // Deferred servers alone: bytes of all bodies from their first byte to their answer; above it `overloaded` is answered.
   std::size_t bodies_bytes_max = std::numeric_limits<std::size_t>::max();
+  // Asked before a body that may be large is taken, with a request that has none yet. An answer refuses: it is sent in the handler's place,
+  // and the connection closed.
+  std::function<std::optional<HttpResponse>(const HttpRequestView&)> check_head;
+  std::chrono::milliseconds body_patience = std::chrono::minutes(1);
   HttpResponse overloaded{503, kTextType, "Too much is under way.\n", {}};
   std::optional<TlsIdentity> tls;
   HttpResponse too_large{413, kTextType, "The request's body is too large.\n", {}};

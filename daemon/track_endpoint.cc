@@ -100,6 +100,13 @@ Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_
 
 }  // namespace
 
+// What a request's head says.
+struct TrackEndpoint::Admission {
+  TrackRoute route;
+  std::shared_ptr<const Settings> settings;
+  const Account* account = nullptr;  // of the settings
+};
+
 // A request that is about to become jobs.
 struct TrackEndpoint::Call {
   const HttpRequestView& request;
@@ -135,6 +142,19 @@ void TrackEndpoint::Configure(const Endpoints& endpoints, std::size_t line_bytes
   settings_ = MakeSettings(endpoints, line_bytes_max);
 }
 
+const TrackEndpoint::Account* TrackEndpoint::FindAccount(const Settings& settings, std::string_view credentials) {
+  const Account* account = nullptr;
+  for (const Account& candidate : settings.accounts) {
+    if (SameSecret(credentials, candidate.credentials) && account == nullptr) account = &candidate;
+  }
+  return account;
+}
+
+std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::CurrentSettings() {
+  MutexLock lock(mutex_);
+  return settings_;
+}
+
 HttpResponse TrackEndpoint::TooLarge() {
   return JsonAnswer(413, MetaError("the request is larger than this outbox takes (limits.line_bytes)"));
 }
@@ -164,7 +184,7 @@ HttpResponse TrackEndpoint::Refuse(unsigned status, std::string_view code, const
   return JsonAnswer(status, EntityErrors({{std::nullopt, std::string(ReasonOf(error)), error.field, Sentence(error)}}));
 }
 
-std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange) {
+std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request, Admission& admission) {
   if (request.path == "/" && request.method == "GET") return HttpResponse{200, kTextType, std::string(kWhatThisIs), {}};
   const Result<TrackRoute> route = FindTrackRoute(request.method, request.path);
   if (!route) {
@@ -172,19 +192,13 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
     if (answer.status == 405) answer.headers.emplace_back("Allow", route.error().field);
     return answer;
   }
-  std::shared_ptr<const Settings> settings;
-  {
-    MutexLock lock(mutex_);
-    settings = settings_;
-  }
-  const Account* account = nullptr;
+  admission = {*route, CurrentSettings(), nullptr};
+  const Account*& account = admission.account;
   if (const std::optional<std::string> given = BasicCredentials(request)) {
-    for (const Account& candidate : settings->accounts) {
-      if (SameSecret(*given, candidate.credentials) && account == nullptr) account = &candidate;
-    }
+    account = FindAccount(*admission.settings, *given);
   } else if (IsOpenToAll(route->operation) && !request.Header("Authorization")) {
-    for (const Account& candidate : settings->accounts) {
-      if (settings->accounts.size() == 1 || candidate.name == kDefaultConnection) account = &candidate;
+    for (const Account& candidate : admission.settings->accounts) {
+      if (admission.settings->accounts.size() == 1 || candidate.name == kDefaultConnection) account = &candidate;
     }
   }
   if (account == nullptr) {
@@ -196,13 +210,25 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
                       JsonWriter().Object().Key("url").String(account->base_url).Key("region").String(account->region).EndObject().Text());
   }
   if (stopping_) return Stopping();
-  if (route->operation == TrackOperation::kBatch && request.body.size() > limits::kBatchBytes) {
-    return Refuse(413, "too_large", *route, {ErrorKind::kFull, "is larger than " + std::to_string(limits::kBatchBytes) + " bytes", "batch"});
+  return std::nullopt;
+}
+
+std::optional<HttpResponse> TrackEndpoint::CheckHead(const HttpRequestView& request) {
+  Admission admission;
+  return Admit(request, admission);
+}
+
+std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange) {
+  Admission admission;
+  if (std::optional<HttpResponse> answer = Admit(request, admission)) return answer;
+  const TrackRoute& route = admission.route;
+  if (route.operation == TrackOperation::kBatch && request.body.size() > limits::kBatchBytes) {
+    return Refuse(413, "too_large", route, {ErrorKind::kFull, "is larger than " + std::to_string(limits::kBatchBytes) + " bytes", "batch"});
   }
   const Result<TrackBody> body = TrackBody::Read(request.body);
-  if (!body) return Refuse(400, body.error().kind == ErrorKind::kInvalid ? "invalid_json" : "invalid_job", *route, body.error());
-  const Call call{request, *route, *body, *settings, *account};
-  return route->operation == TrackOperation::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
+  if (!body) return Refuse(400, body.error().kind == ErrorKind::kInvalid ? "invalid_json" : "invalid_job", route, body.error());
+  const Call call{request, route, *body, *admission.settings, *admission.account};
+  return route.operation == TrackOperation::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
 }
 
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {

@@ -34,6 +34,8 @@ class TrackEndpoint final : public SubmissionOrigin {
   void Configure(const Endpoints& endpoints, std::size_t line_bytes_max);
   // Every further request is answered 503.
   void StopAccepting() { stopping_ = true; }
+  // The answer that a request's head alone deserves, whatever its body.
+  std::optional<HttpResponse> CheckHead(const HttpRequestView& request);
   // A HttpServer::DeferredHandler.
   std::optional<HttpResponse> Handle(const HttpRequestView& request, HttpExchange& exchange);
   // On the clerk's thread.
@@ -55,10 +57,14 @@ class TrackEndpoint final : public SubmissionOrigin {
     std::vector<Account> accounts;
     std::size_t line_bytes_max = 0;
   };
+  struct Admission;
   struct Call;
   struct Pending;
 
   static std::shared_ptr<const Settings> MakeSettings(const Endpoints& endpoints, std::size_t line_bytes_max);
+  static const Account* FindAccount(const Settings& settings, std::string_view credentials);
+  std::shared_ptr<const Settings> CurrentSettings();
+  std::optional<HttpResponse> Admit(const HttpRequestView& request, Admission& admission);
   HttpResponse Refuse(unsigned status, std::string_view code, const TrackRoute& route, const Error& error) const;
   HttpResponse Unavailable(const Error& error) const;
   HttpResponse Stopping() const;

@@ -70,6 +70,7 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   options.overloaded = TrackEndpoint::Overloaded();
   options.forbidden = TrackEndpoint::Forbidden();
   options.tls = identity;
+  options.check_head = [endpoint = endpoint_](const HttpRequestView& request) { return endpoint->CheckHead(request); };
   if (listener.socket) options.users = listener.socket->users();
   const int descriptor = dup(listener.socket ? listener.socket->descriptor() : listener.tcp);
   auto handle = [endpoint = endpoint_](const HttpRequestView& request, HttpExchange& exchange) {

@@ -286,6 +286,57 @@ TEST_CASE("http server: a chunked body over the limit is 413 as well, and one wi
   CHECK(is_cut_off);
 }
 
+// A request to /PATH with so many bytes to come; all of them but one.
+std::string Unfinished(std::string_view path, std::size_t bytes) {
+  return "POST /" + std::string(path) + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n" +
+         std::string(bytes - 1, 'x');
+}
+
+TEST_CASE("http server: a body whose head is refused takes no room, and its sender sees the answer") {
+  HttpServerOptions options;
+  options.bodies_bytes_max = 20'000;
+  options.check_head = [](const HttpRequestView& request) {
+    return request.path == "/bad" ? std::optional(HttpResponse{401, kTextType, "who?", {}}) : std::nullopt;
+  };
+  std::atomic<int> asked{0};
+  const Served served = Serve(options, [&](const HttpRequestView&) {
+    ++asked;
+    return HttpResponse{};
+  });
+  std::array<Client, 3> refused{Client(served.port), Client(served.port), Client(served.port)};
+  for (Client& client : refused) REQUIRE(client.Say(Unfinished("bad", 15'000)));
+  Client chunked(served.port);
+  REQUIRE(chunked.Say("POST /bad HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3a98\r\n" + std::string(15'000, 'x')));
+  Client good(served.port);
+  REQUIRE(good.Say(Unfinished("good", 15'000) + "x"));
+  CHECK(StartsWith(good.ListenToHead(), "HTTP/1.1 200 "));
+  for (Client& client : refused) {
+    REQUIRE(client.Say("x"));
+    const std::string answer = client.Listen();
+    CHECK(StartsWith(answer, "HTTP/1.1 401 "));
+    CHECK(answer.find("\r\nConnection: close\r\n") != std::string::npos);
+    CHECK(BodyOf(answer) == "who?");
+  }
+  REQUIRE(chunked.Say("\r\n0\r\n\r\n"));
+  CHECK(StartsWith(chunked.Listen(), "HTTP/1.1 401 "));
+  CHECK(asked == 1);
+}
+
+TEST_CASE("http server: a body that comes too slowly is cut off") {
+  HttpServerOptions options;
+  options.body_patience = std::chrono::milliseconds(100);
+  const Served served = Serve(options, &Echo);
+  Client slow(served.port);
+  REQUIRE(slow.Say(Unfinished("x", 10)));
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  slow.Say("x");
+  CHECK(slow.Listen().empty());
+  Client quick(served.port);
+  REQUIRE(quick.Say(Unfinished("x", 10) + "x"));
+  quick.SayNoMore();
+  CHECK(StartsWith(quick.Listen(), "HTTP/1.1 200 "));
+}
+
 TEST_CASE("http server: a request head over the limit is refused") {
   HttpServerOptions options;
   options.head_bytes_max = 4'096;

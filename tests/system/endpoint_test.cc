@@ -135,6 +135,28 @@ TEST_CASE("endpoint: pipelined requests are answered in their order, a slow clie
   CHECK(endpoint.daemon_.AwaitDrained()["totals"]["accepted"].Int() == 4);
 }
 
+TEST_CASE("endpoint: slow uploads of strangers take nobody's room") {
+  constexpr std::size_t kBytes = 520'000;
+  Endpoint endpoint;
+  const auto head_of = [](std::string_view path, const std::string& credentials) {
+    return "POST " + std::string(path) + " HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(credentials) +
+           "\r\nContent-Length: " + std::to_string(kBytes) + "\r\n\r\n";
+  };
+  std::vector<LineClient> strangers;
+  for (int i = 0; i < 8; ++i) {
+    strangers.emplace_back(endpoint.daemon_.Dir() / "t.sock");
+    const std::string head = i % 2 == 0 ? head_of("/api/v1/customers/1/events", "site:other") : head_of("/api/v1/nothing", "site:key");
+    REQUIRE(strangers.back().Send(head + std::string(kBytes - 1, ' ')));
+  }
+  const std::string large = R"({"name":"e","data":{"a":")" + std::string(90'000, 'x') + R"("}})";
+  CHECK(endpoint.Send("POST", "/api/v1/customers/1/events", large).status == 200);
+  CHECK(endpoint.Send("POST", "/api/v1/customers/1/events", large, "site:other").status == 401);
+  for (std::size_t i = 0; i < strangers.size(); ++i) {
+    REQUIRE(strangers[i].Send(" "));
+    CHECK(strangers[i].ReadLine().value_or("").starts_with(i % 2 == 0 ? "HTTP/1.1 401 " : "HTTP/1.1 404 "));
+  }
+}
+
 TEST_CASE("endpoint: many keep-alive clients of two listeners at once, and a stop in the middle of them, lose nothing that was answered") {
   constexpr int kClients = kSanitized ? 8 : 16;
   constexpr std::int64_t kEach = kSanitized ? 20 : 100;
