@@ -18,6 +18,7 @@ constexpr std::string_view kWhatThisIs =
 constexpr std::string_view kDefaultConnection = "default";
 // In the header of an answer, which clients bound: Node.js takes 16 kB of headers.
 constexpr std::size_t kJobIdsShown = 256;
+constexpr std::chrono::seconds kRereadInterval{1};
 
 HttpResponse JsonAnswer(unsigned status, std::string body) {
   return {status, kJsonType, std::move(body), {}};
@@ -127,6 +128,7 @@ TrackEndpoint::TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_
 
 std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::MakeSettings(const Endpoints& endpoints, std::size_t line_bytes_max) {
   auto settings = std::make_shared<Settings>();
+  settings->endpoints = endpoints;
   settings->line_bytes_max = line_bytes_max;
   for (const auto& [name, endpoint] : endpoints) {
     ConnectionConfig by_region = endpoint->config;
@@ -152,6 +154,27 @@ const TrackEndpoint::Account* TrackEndpoint::FindAccount(const Settings& setting
 
 std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::CurrentSettings() {
   MutexLock lock(mutex_);
+  return settings_;
+}
+
+// The operator may have put new credentials where the config points to. What cannot be read stays as it was.
+std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::RereadCredentials() {
+  std::shared_ptr<const Settings> known;
+  {
+    MutexLock lock(mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    if (now < reread_ + kRereadInterval) return settings_;
+    reread_ = now;
+    known = settings_;
+  }
+  Endpoints endpoints = known->endpoints;
+  for (auto& [name, endpoint] : endpoints) {
+    Result<Credentials> credentials = ReadCredentials(endpoint->config);
+    if (credentials) endpoint = std::make_shared<const Endpoint>(Endpoint{endpoint->config, std::move(*credentials)});
+  }
+  std::shared_ptr<const Settings> fresh = MakeSettings(endpoints, known->line_bytes_max);
+  MutexLock lock(mutex_);
+  if (settings_ == known) settings_ = std::move(fresh);  // a reload meanwhile knows better
   return settings_;
 }
 
@@ -196,6 +219,10 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
   const Account*& account = admission.account;
   if (const std::optional<std::string> given = BasicCredentials(request)) {
     account = FindAccount(*admission.settings, *given);
+    if (account == nullptr) {
+      admission.settings = RereadCredentials();
+      account = FindAccount(*admission.settings, *given);
+    }
   } else if (IsOpenToAll(route->operation) && !request.Header("Authorization")) {
     for (const Account& candidate : admission.settings->accounts) {
       if (admission.settings->accounts.size() == 1 || candidate.name == kDefaultConnection) account = &candidate;

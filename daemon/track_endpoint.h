@@ -1,11 +1,13 @@
 // daemon/track_endpoint.h — the Track-compatible endpoint: a request as Customer.io's own libraries send it → jobs → the API's answer
 // (docs/libraries.md).
 //
-// The credentials of a request select its connection. The answer is given when the jobs are on stable storage: 200 and {}, with their ids
-// in X-Outbox-Job. Errors have the shape that the API's version gives them; 503 has a Retry-After that every library can wait for.
+// The credentials of a request select its connection; when they are nobody's, their files are read again, at most once a second. The answer
+// is given when the jobs are on stable storage: 200 and {}, with their ids in X-Outbox-Job. Errors have the shape that the API's version
+// gives them; 503 has a Retry-After that every library can wait for.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -54,6 +56,7 @@ class TrackEndpoint final : public SubmissionOrigin {
     std::string base_url;
   };
   struct Settings {
+    Endpoints endpoints;
     std::vector<Account> accounts;
     std::size_t line_bytes_max = 0;
   };
@@ -64,6 +67,7 @@ class TrackEndpoint final : public SubmissionOrigin {
   static std::shared_ptr<const Settings> MakeSettings(const Endpoints& endpoints, std::size_t line_bytes_max);
   static const Account* FindAccount(const Settings& settings, std::string_view credentials);
   std::shared_ptr<const Settings> CurrentSettings();
+  std::shared_ptr<const Settings> RereadCredentials();
   std::optional<HttpResponse> Admit(const HttpRequestView& request, Admission& admission);
   HttpResponse Refuse(unsigned status, std::string_view code, const TrackRoute& route, const Error& error) const;
   HttpResponse Unavailable(const Error& error) const;
@@ -76,6 +80,7 @@ class TrackEndpoint final : public SubmissionOrigin {
   Submit submit_;
   Mutex mutex_;
   std::shared_ptr<const Settings> settings_ GUARDED_BY(mutex_);
+  std::chrono::steady_clock::time_point reread_ GUARDED_BY(mutex_);
   std::atomic<bool> stopping_{false};
 };
 

@@ -75,6 +75,26 @@ TEST_CASE("endpoint: what is wrong is told in the API's own shapes") {
   CHECK(endpoint.daemon_.AwaitDrained()["totals"]["accepted"].Int() == 1);
 }
 
+TEST_CASE("endpoint: credentials whose files changed are taken without a reload, and the old ones no longer") {
+  Endpoint endpoint;
+  DaemonUnderTest& daemon = endpoint.daemon_;
+  daemon.Terminate();
+  WriteFile(daemon.Dir() / "api_key", "key");
+  daemon.SetConfig("connections.default.api_key", "");
+  daemon.SetConfig("connections.default.api_key_file", Quoted((daemon.Dir() / "api_key").string()));
+  daemon.Start();
+  const auto post = [&](const std::string& credentials) {
+    return endpoint.Send("POST", "/api/v1/customers/1/events", R"({"name":"e"})", credentials).status;
+  };
+  CHECK(post("site:key") == 200);
+  CHECK(post("site:new-key") == 401);
+  endpoint.sim_.SetCredentials("site", "new-key");
+  WriteFile(daemon.Dir() / "api_key", "new-key");
+  CHECK(Await([&] { return post("site:new-key") == 200; }, std::chrono::seconds(5)));
+  CHECK(post("site:key") == 401);
+  CHECK(daemon.AwaitDrained()["totals"]["accepted"].Int() == 2);
+}
+
 TEST_CASE("endpoint: of a batch the good items are kept, the bad ones named, and all are delivered") {
   Endpoint endpoint(ConfigValues{{"connections.default.batch", "{enabled: true}"}});
   const std::string event = R"({"type":"person","action":"event","identifiers":{"id":"7"},"name":"e","attributes":{"n":)";
