@@ -65,7 +65,7 @@ struct Exchange : HttpExchange {
   std::string body;
   bool started = false;
   std::chrono::steady_clock::time_point began;
-  std::optional<HttpResponse> head_refusal;
+  HeadVerdict verdict;
   const HttpResponse* refusal = nullptr;  // the answer that is known before the body is there
   std::size_t discarded_bytes = 0;
   std::size_t charged_bytes = 0;  // in load->body_bytes
@@ -270,20 +270,22 @@ class HttpServer::Impl {
     if (!MayAsk(connection)) return Send(connection, options_.forbidden);
     const std::uint64_t announced = Announced(connection);
     if (announced > options_.body_bytes_max + DiscardedMax()) return Send(connection, options_.too_large);
-    if (announced > options_.body_bytes_max) {
-      exchange.refusal = &options_.too_large;
-    } else if (options_.check_head && (announced > small_body_bytes_ || IsChunked(connection))) {
+    exchange.verdict.body_bytes_max = options_.body_bytes_max;
+    if (announced <= options_.body_bytes_max && options_.check_head && (announced > small_body_bytes_ || IsChunked(connection))) {
       CheckHead(connection, method, exchange);
     }
+    if (exchange.refusal == nullptr && announced > exchange.verdict.body_bytes_max) exchange.refusal = &options_.too_large;
     if (exchange.refusal == nullptr) exchange.body.reserve(std::min<std::size_t>(announced, kBodyReserve));
     return MHD_YES;
   }
 
   void CheckHead(MHD_Connection* connection, const char* method, Exchange& exchange) const {
-    exchange.head_refusal = options_.check_head(ViewOf(connection, method, exchange));
-    if (!exchange.head_refusal) return;
-    exchange.head_refusal->headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
-    exchange.refusal = &*exchange.head_refusal;
+    HeadVerdict& verdict = exchange.verdict;
+    verdict = options_.check_head(ViewOf(connection, method, exchange));
+    verdict.body_bytes_max = std::min(verdict.body_bytes_max, options_.body_bytes_max);
+    if (!verdict.refusal) return;
+    verdict.refusal->headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
+    exchange.refusal = &*verdict.refusal;
   }
 
   bool MayAsk(MHD_Connection* connection) const { return options_.users.empty() || IsAllowed(UserOf(connection), options_.users); }
@@ -301,7 +303,7 @@ class HttpServer::Impl {
 
   // The answer when there is no room for them.
   const HttpResponse* Take(Exchange& exchange, std::string_view bytes) const {
-    if (exchange.body.size() + bytes.size() > options_.body_bytes_max) return &options_.too_large;
+    if (exchange.body.size() + bytes.size() > exchange.verdict.body_bytes_max) return &options_.too_large;
     if (!exchange.Charge(bytes.size(), options_.bodies_bytes_max)) return &options_.overloaded;
     exchange.body.append(bytes);
     return nullptr;

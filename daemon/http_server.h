@@ -60,6 +60,12 @@ class HttpExchange {
   ~HttpExchange() = default;
 };
 
+// What a request's head alone decides.
+struct HeadVerdict {
+  std::optional<HttpResponse> refusal;  // sent in the handler's place; then the connection is closed
+  std::size_t body_bytes_max = std::numeric_limits<std::size_t>::max();  // where it is less than the server's
+};
+
 struct HttpServerOptions {
   std::string thread_name = "outboxd-http";  // at most 15 bytes
   std::size_t body_bytes_max = 1024UL * 1024;
@@ -68,9 +74,8 @@ struct HttpServerOptions {
   std::chrono::seconds idle_timeout{30};
   // Deferred servers alone: bytes of all bodies from their first byte to their answer; above it `overloaded` is answered.
   std::size_t bodies_bytes_max = std::numeric_limits<std::size_t>::max();
-  // Asked before a body that may be large is taken, with a request that has none yet. An answer refuses: it is sent in the handler's place,
-  // and the connection closed.
-  std::function<std::optional<HttpResponse>(const HttpRequestView&)> check_head;
+  // Asked before a body that may be large is taken, with a request that has none yet.
+  std::function<HeadVerdict(const HttpRequestView&)> check_head;
   std::chrono::milliseconds body_patience = std::chrono::minutes(1);
   HttpResponse overloaded{503, kTextType, "Too much is under way.\n", {}};
   std::optional<TlsIdentity> tls;

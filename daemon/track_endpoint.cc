@@ -106,6 +106,7 @@ struct TrackEndpoint::Admission {
   TrackRoute route;
   std::shared_ptr<const Settings> settings;
   const Account* account = nullptr;  // of the settings
+  bool has_credentials = false;
 };
 
 // A request that is about to become jobs.
@@ -215,9 +216,11 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
     if (answer.status == 405) answer.headers.emplace_back("Allow", route.error().field);
     return answer;
   }
-  admission = {*route, CurrentSettings(), nullptr};
+  admission.route = *route;
+  admission.settings = CurrentSettings();
   const Account*& account = admission.account;
   if (const std::optional<std::string> given = BasicCredentials(request)) {
+    admission.has_credentials = true;
     account = FindAccount(*admission.settings, *given);
     if (account == nullptr) {
       admission.settings = RereadCredentials();
@@ -240,9 +243,12 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
   return std::nullopt;
 }
 
-std::optional<HttpResponse> TrackEndpoint::CheckHead(const HttpRequestView& request) {
+HeadVerdict TrackEndpoint::CheckHead(const HttpRequestView& request) {
   Admission admission;
-  return Admit(request, admission);
+  HeadVerdict verdict;
+  verdict.refusal = Admit(request, admission);
+  if (!admission.has_credentials) verdict.body_bytes_max = limits::kOpenBodyBytes;
+  return verdict;
 }
 
 std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange) {

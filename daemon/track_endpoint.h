@@ -36,8 +36,8 @@ class TrackEndpoint final : public SubmissionOrigin {
   void Configure(const Endpoints& endpoints, std::size_t line_bytes_max);
   // Every further request is answered 503.
   void StopAccepting() { stopping_ = true; }
-  // The answer that a request's head alone deserves, whatever its body.
-  std::optional<HttpResponse> CheckHead(const HttpRequestView& request);
+  // Refuses what Handle() would refuse whatever the body; without credentials the body has to be a short one.
+  HeadVerdict CheckHead(const HttpRequestView& request);
   // A HttpServer::DeferredHandler.
   std::optional<HttpResponse> Handle(const HttpRequestView& request, HttpExchange& exchange);
   // On the clerk's thread.

@@ -296,7 +296,10 @@ TEST_CASE("http server: a body whose head is refused takes no room, and its send
   HttpServerOptions options;
   options.bodies_bytes_max = 20'000;
   options.check_head = [](const HttpRequestView& request) {
-    return request.path == "/bad" ? std::optional(HttpResponse{401, kTextType, "who?", {}}) : std::nullopt;
+    HeadVerdict verdict;
+    if (request.path == "/bad") verdict.refusal = HttpResponse{401, kTextType, "who?", {}};
+    if (request.path == "/short") verdict.body_bytes_max = 5'000;
+    return verdict;
   };
   std::atomic<int> asked{0};
   const Served served = Serve(options, [&](const HttpRequestView&) {
@@ -305,6 +308,8 @@ TEST_CASE("http server: a body whose head is refused takes no room, and its send
   });
   std::array<Client, 3> refused{Client(served.port), Client(served.port), Client(served.port)};
   for (Client& client : refused) REQUIRE(client.Say(Unfinished("bad", 15'000)));
+  Client too_long(served.port);
+  REQUIRE(too_long.Say(Unfinished("short", 15'000)));
   Client chunked(served.port);
   REQUIRE(chunked.Say("POST /bad HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3a98\r\n" + std::string(15'000, 'x')));
   Client good(served.port);
@@ -317,6 +322,8 @@ TEST_CASE("http server: a body whose head is refused takes no room, and its send
     CHECK(answer.find("\r\nConnection: close\r\n") != std::string::npos);
     CHECK(BodyOf(answer) == "who?");
   }
+  REQUIRE(too_long.Say("x"));
+  CHECK(StartsWith(too_long.Listen(), "HTTP/1.1 413 "));
   REQUIRE(chunked.Say("\r\n0\r\n\r\n"));
   CHECK(StartsWith(chunked.Listen(), "HTTP/1.1 401 "));
   CHECK(asked == 1);

@@ -2,6 +2,7 @@
 // That the libraries themselves are content is the business of tests/sdk.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <thread>
 
 #include "core/request.h"
@@ -158,22 +159,26 @@ TEST_CASE("endpoint: pipelined requests are answered in their order, a slow clie
 TEST_CASE("endpoint: slow uploads of strangers take nobody's room") {
   constexpr std::size_t kBytes = 520'000;
   Endpoint endpoint;
-  const auto head_of = [](std::string_view path, const std::string& credentials) {
-    return "POST " + std::string(path) + " HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(credentials) +
-           "\r\nContent-Length: " + std::to_string(kBytes) + "\r\n\r\n";
+  const std::string rest = " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(kBytes) + "\r\n";
+  struct Kind {
+    std::string head, answer;
+  };
+  const std::array kinds = {
+      Kind{"POST /api/v1/customers/1/events" + rest + "Authorization: Basic " + Base64Encode("site:other"), "HTTP/1.1 401 "},
+      Kind{"POST /api/v1/nothing" + rest + "Authorization: Basic " + Base64Encode("site:key"), "HTTP/1.1 404 "},
+      Kind{"POST /api/v1/metrics" + rest + "X-Nothing: else", "HTTP/1.1 413 "},
   };
   std::vector<LineClient> strangers;
-  for (int i = 0; i < 8; ++i) {
+  for (std::size_t i = 0; i < 9; ++i) {
     strangers.emplace_back(endpoint.daemon_.Dir() / "t.sock");
-    const std::string head = i % 2 == 0 ? head_of("/api/v1/customers/1/events", "site:other") : head_of("/api/v1/nothing", "site:key");
-    REQUIRE(strangers.back().Send(head + std::string(kBytes - 1, ' ')));
+    REQUIRE(strangers.back().Send(kinds[i % kinds.size()].head + "\r\n\r\n" + std::string(kBytes - 1, ' ')));
   }
   const std::string large = R"({"name":"e","data":{"a":")" + std::string(90'000, 'x') + R"("}})";
   CHECK(endpoint.Send("POST", "/api/v1/customers/1/events", large).status == 200);
   CHECK(endpoint.Send("POST", "/api/v1/customers/1/events", large, "site:other").status == 401);
   for (std::size_t i = 0; i < strangers.size(); ++i) {
     REQUIRE(strangers[i].Send(" "));
-    CHECK(strangers[i].ReadLine().value_or("").starts_with(i % 2 == 0 ? "HTTP/1.1 401 " : "HTTP/1.1 404 "));
+    CHECK(strangers[i].ReadLine().value_or("").starts_with(kinds[i % kinds.size()].answer));
   }
 }
 
