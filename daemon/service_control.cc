@@ -144,8 +144,8 @@ Result<std::uint64_t> Service::RunOnClerk(Step step, AfterStep after) {
   };
   auto work = std::make_shared<Work>();
   std::future<Result<std::uint64_t>> result = work->promise.get_future();
-  const bool posted = clerk_->Post([work, step = std::move(step), after = std::move(after)](Outbox& outbox, Timestamp now) mutable {
-    const Result<Outbox::Step> done = step(outbox, now);
+  const bool posted = clerk_->Post([this, work, step = std::move(step), after = std::move(after)](Outbox& outbox, Timestamp now) mutable {
+    const Result<Outbox::Step> done = stopping_ ? Result<Outbox::Step>(Stopping()) : step(outbox, now);
     if (!done) {
       work->promise.set_value(Failure(done.error()));
       return false;
