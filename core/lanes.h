@@ -61,7 +61,8 @@ class Lanes {
   std::span<const Sequence> Behind(Sequence sequence, LaneKey lane) const;
   // The held job that `sequence` waits for; nullopt when it waits for none (or for a parked one).
   std::optional<Sequence> Blocker(Sequence sequence, std::span<const LaneKey> lanes) const;
-  std::size_t lane_jobs_max() const { return lane_jobs_max_; }
+  // What is held already stays.
+  void Configure(std::size_t lane_jobs_max) { lane_jobs_max_ = lane_jobs_max; }
   std::size_t LaneCount() const { return lanes_.size(); }
 
  private:

@@ -21,7 +21,6 @@ inline constexpr std::size_t kBatchBytes = 500'000;
 inline constexpr std::size_t kTrackBodiesBytes = 4UL * 1024 * 1024;  // of all requests under way at a Track-compatible listener
 inline constexpr std::size_t kOpenBodyBytes = 16UL * 1024;  // of a request that needs no credentials and has none
 inline constexpr std::size_t kTrackBatchItems = 10'000;   // of a batch that a library sends
-inline constexpr std::size_t kLineBytes = 512UL * 1024;   // one producer line (config limits.line_bytes)
 inline constexpr int kListenBacklog = 1024;               // connections of a socket that wait to be accepted
 inline constexpr std::size_t kJsonDepth = 64;             // nesting of any JSON text we read
 inline constexpr std::size_t kUrlBytes = 4096;            // pageview url

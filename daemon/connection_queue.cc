@@ -60,6 +60,7 @@ void ConnectionQueue::Configure(std::shared_ptr<const Endpoint> endpoint, const 
   if (endpoint->credentials != endpoint_->credentials) ProbeNow();
   gate_.Configure(endpoint->config.max_in_flight, endpoint->config.retry);
   limiter_.Configure(endpoint->config.rate_limit);
+  lanes_.Configure(limits.lane_jobs);
   limits_ = limits;
   endpoint_ = std::move(endpoint);
 }

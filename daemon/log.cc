@@ -92,20 +92,6 @@ std::string ThreadName() {
 
 }  // namespace
 
-std::string_view LogLevelName(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return "debug";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kWarn:
-      return "warn";
-    case LogLevel::kError:
-      return "error";
-  }
-  return "error";
-}
-
 void LogValue::AppendTo(std::string& line) const {
   const auto append = [&line](auto value) {
     using Value = decltype(value);

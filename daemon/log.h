@@ -19,7 +19,6 @@
 
 namespace outboxd {
 
-std::string_view LogLevelName(LogLevel level);  // "warn"
 
 // A value as Log() takes it: text is borrowed for the call alone.
 class LogValue {

@@ -30,13 +30,6 @@ class Mailbox {
     return Append(std::move(message));
   }
 
-  // As Put, but false at once when there is no room; `message` is left untouched then.
-  bool TryPut(T& message) EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    if (messages_.size() >= capacity_) return false;
-    return Append(std::move(message));
-  }
-
   bool Post(T message) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     return Append(std::move(message));
@@ -73,11 +66,6 @@ class Mailbox {
     closed_ = true;
     arrived_.NotifyAll();
     room_.NotifyAll();
-  }
-
-  std::size_t Size() const EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    return messages_.size();
   }
 
  private:

@@ -45,11 +45,12 @@ void Reload(Service& service) {
   if (const Result<void> reloaded = service.Reload(); !reloaded) {
     Log(LogLevel::kError, "config not reloaded, the old one stays", {{"reason", reloaded.error().message}});
   }
-  NotifyReady("accepting jobs");
+  NotifyReady(service.Summary());
 }
 
 // Until SIGTERM or SIGINT.
 void Serve(Service& service, const sigset_t& signals) {
+  std::string told;
   for (;;) {
     const timespec second{1, 0};
     const int number = sigtimedwait(&signals, nullptr, &second);
@@ -57,6 +58,7 @@ void Serve(Service& service, const sigset_t& signals) {
     if (number == SIGHUP) Reload(service);
     service.Tick(WallClockNow());
     NotifyWatchdog();
+    if (std::string summary = service.Summary(); summary != told) NotifyStatus(told = std::move(summary));
   }
 }
 
@@ -69,7 +71,7 @@ int Run(Config config) {
   Result<std::unique_ptr<Service>> service = Service::Start(std::move(config));
   if (!service) return Complain(service.error());
   Log(LogLevel::kInfo, "started", {{"version", OUTBOXD_VERSION}});
-  NotifyReady("accepting jobs");
+  NotifyReady((*service)->Summary());
   Serve(**service, signals);
   NotifyStopping("finishing what is in flight");
   const std::string fatal = (*service)->FatalReason();

@@ -187,6 +187,18 @@ std::string Service::FatalReason() const {
   return fatal_;
 }
 
+std::string Service::Summary() const {
+  const OutboxState state = clerk_->State();
+  std::uint64_t jobs = 0;
+  std::uint64_t dead = 0;
+  for (const auto& [connection, counts] : state.counts) {
+    jobs += counts.jobs;
+    dead += counts.dead;
+  }
+  return (state.not_accepting.empty() ? "accepting jobs" : "refusing jobs, " + state.not_accepting) + "; " + std::to_string(jobs) + " wait, " +
+         std::to_string(dead) + " dead letters";
+}
+
 void Service::Tick(Timestamp now) {
   metrics_.Tick(now);
   if (track_listeners_) RefreshListeners(now);

@@ -37,6 +37,8 @@ class Service final : public Control {
 
   // About once a second, from the main thread.
   void Tick(Timestamp now);
+  // One line for the service manager: "accepting jobs; 12 wait, 3 dead letters". Any thread.
+  std::string Summary() const;
   // Why the daemon has to end by itself; empty: it has not.
   std::string FatalReason() const;
   void Stop();

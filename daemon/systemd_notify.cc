@@ -52,11 +52,4 @@ void NotifyWatchdog() {
   Send("WATCHDOG=1");
 }
 
-std::optional<Milliseconds> WatchdogInterval() {
-  std::uint64_t timeout_us = 0;
-  if (::sd_watchdog_enabled(kKeepEnvironment, &timeout_us) <= 0) return std::nullopt;
-  const auto half = std::chrono::microseconds(static_cast<std::int64_t>(timeout_us / 2));
-  return std::max(Milliseconds(1), std::chrono::duration_cast<Milliseconds>(half));
-}
-
 }  // namespace outboxd

@@ -3,10 +3,7 @@
 // Threads: every function may be called on any thread; none blocks for long.
 #pragma once
 
-#include <optional>
 #include <string_view>
-
-#include "core/time.h"
 
 namespace outboxd {
 
@@ -16,10 +13,7 @@ void NotifyReady(std::string_view status);
 void NotifyReloading();
 void NotifyStopping(std::string_view status);
 void NotifyStatus(std::string_view status);
-// Still alive. Call it at least once in every WatchdogInterval().
+// Still alive. To be called more often than WatchdogSec= of the unit.
 void NotifyWatchdog();
-
-// Half of the time after which the service manager takes a silent daemon for hung; nullopt when it does not watch.
-std::optional<Milliseconds> WatchdogInterval();
 
 }  // namespace outboxd

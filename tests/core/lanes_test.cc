@@ -292,7 +292,7 @@ struct ModelJob {
 class Model {
  public:
   Model(std::uint64_t seed, std::size_t lane_jobs_max, std::size_t lane_count, bool redrives)
-      : random_(seed), lanes_(lane_jobs_max), lane_count_(lane_count), redrives_(redrives) {}
+      : random_(seed), lane_jobs_max_(lane_jobs_max), lanes_(lane_jobs_max), lane_count_(lane_count), redrives_(redrives) {}
 
   void Step() {
     ++tick_;
@@ -502,7 +502,7 @@ class Model {
     refills_.pop_front();
     const std::optional<Sequence> from = lanes_.RefillFrom(key);
     if (!from) return;
-    const std::size_t count = Below(2) == 0 ? 1 : lanes_.lane_jobs_max();
+    const std::size_t count = Below(2) == 0 ? 1 : lane_jobs_max_;
     Sequences loaded;
     std::optional<Sequence> next;
     bool parking = false;
@@ -529,6 +529,7 @@ class Model {
   }
 
   std::mt19937_64 random_;
+  const std::size_t lane_jobs_max_;
   Lanes lanes_;
   std::size_t lane_count_;
   bool redrives_;

@@ -183,6 +183,15 @@ TEST_CASE("queue bounds: a job cancelled and redriven while it is out is charged
   CHECK(test::Ask(rig.file, "SELECT charged FROM outbox") == 1);
 }
 
+TEST_CASE("queue bounds: a reload changes how many jobs of a lane are held") {
+  DeliveryRig rig;
+  rig.Start();
+  rig.limits.lane_jobs = 4;
+  rig.Tell([&](Dispatcher& dispatcher) { CHECK(dispatcher.Configure(rig.MakeEndpoints(), rig.limits, rig.now)); });
+  rig.Accept(Lines("1", 10));
+  CHECK(test::Ask(rig.file, "SELECT count(*) FROM outbox WHERE parked IS NOT NULL") == 6);
+}
+
 TEST_CASE("queue bounds: a Retry-After that comes during the drain is obeyed after the restart") {
   DeliveryRig rig;
   rig.connection.max_in_flight = 1;

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <thread>
 
+#include "tests/support/fake_manager.h"
 #include "tests/system/scene.h"
 
 namespace outboxd {
@@ -115,6 +116,18 @@ TEST_CASE("lifecycle: a stop answers what it read, and a producer that keeps its
   CHECK(daemon.Terminate().code == 0);
   CHECK(producer.ReadToEnd().empty());
   CHECK(producer.Ended());
+}
+
+TEST_CASE("lifecycle: the service manager is told what waits, and when jobs are refused") {
+  test::FakeManager manager;
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"outbox.max_jobs", "2"}});
+  CHECK(manager.Hears("READY=1\nSTATUS=accepting jobs; 0 wait, 0 dead letters"));
+  daemon.Ctl({"pause", "default"});
+  daemon.Accept(Event("1", 1));
+  CHECK(manager.Hears("STATUS=accepting jobs; 1 wait, 0 dead letters"));
+  daemon.Accept(Event("1", 2));
+  CHECK(manager.Hears("STATUS=refusing jobs, the outbox holds its limit of 2 jobs (outbox.max_jobs); 2 wait, 0 dead letters"));
 }
 
 TEST_CASE("lifecycle: during a stop nobody connects who would wait for its end") {
