@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -42,8 +43,9 @@ class FakeManager {
   }
   // False when no message with `part` in it comes within ten seconds.
   bool Hears(std::string_view part) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     pollfd ready{descriptor_, POLLIN, 0};
-    while (::poll(&ready, 1, 10'000) == 1) {
+    while (std::chrono::steady_clock::now() < deadline && ::poll(&ready, 1, 10'000) == 1) {
       if (Next().find(part) != std::string::npos) return true;
     }
     return false;
