@@ -91,12 +91,13 @@ Result<void> ReadFile(const Member& file, std::string_view array, RawFile& into)
   return {};
 }
 
-// The identifier in /v1/customers/{identifier}…; empty for any other path.
+// The identifier in /v1/customers/{identifier}…; empty for any other path, and for one that no customer can have.
 std::string CustomerInPath(std::string_view path) {
   constexpr std::string_view kCustomers = "/v1/customers/";
   if (!path.starts_with(kCustomers)) return {};
   path.remove_prefix(kCustomers.size());
-  return PercentDecode(path.substr(0, path.find_first_of("/?")));
+  std::string customer = PercentDecode(path.substr(0, path.find_first_of("/?")));
+  return customer.size() <= limits::kCustomerIdBytes ? customer : std::string();
 }
 
 }  // namespace

@@ -101,6 +101,9 @@ TEST_CASE("raw: a request about one customer is in that customer's lane unless t
   CHECK(Read(WithPath("/v1/customers/a%40b.c/devices/1")).customer == "a@b.c");
   CHECK(Read(WithPath("/v1/customers/a%2Fb")).customer == "a/b");
   CHECK(Read(WithPath("/v1/customers/")).customer.empty());
+  const std::string longest(limits::kCustomerIdBytes, 'x');
+  CHECK(Read(WithPath("/v1/customers/" + longest + "/events")).customer == longest);
+  CHECK(Read(WithPath("/v1/customers/" + longest + "x/events")).customer.empty());
   CHECK(Read(WithPath("/v1/events")).customer.empty());
   CHECK(Read(WithPath("/v2/batch")).customer.empty());
   CHECK(Read(R"({"type":"raw","method":"PUT","path":"/v1/customers/42","id":"7"})").customer == "7");
