@@ -29,6 +29,7 @@ enum class Fate : std::uint8_t {
   kSplit,         // refused with others in a batch: job stays ready, not charged, and goes again in a smaller one (core/batch_verdict.h)
 };
 
+inline constexpr std::size_t kFateCount = 6;
 std::string_view FateName(Fate fate);  // "delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"
 
 struct Verdict {

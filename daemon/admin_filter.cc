@@ -15,7 +15,6 @@ namespace {
 constexpr std::int64_t kRowsMax = 1000;
 constexpr std::int64_t kUidMax = std::numeric_limits<std::uint32_t>::max();
 constexpr std::int64_t kAgeMaxSeconds = 100LL * 365 * 24 * 3600;
-constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired, Death::kCancelled};
 constexpr std::array kStates = {JobState::kReady, JobState::kInFlight, JobState::kDeferred, JobState::kBlocked};
 
 Result<std::int64_t> ParseWhole(std::string_view field, std::string_view text, std::int64_t min, std::int64_t max) {

@@ -118,7 +118,7 @@ void Dispatcher::Observe(std::span<const Outcome> outcomes, Timestamp now) {
   std::vector<double> latencies;
   latencies.reserve(outcomes.size());
   for (const Outcome& outcome : outcomes) {
-    metrics_.Attempts(outcome.job->job.connection, outcome.attempt->result, 1);
+    metrics_.Of(outcome.job->job.connection).Attempts(outcome.attempt->result, 1);
     if (outcome.kind == OutcomeKind::kDelivered) latencies.push_back(std::chrono::duration<double>(now - outcome.job->stamp.accepted).count());
   }
   metrics_.ObserveDeliveries(latencies);

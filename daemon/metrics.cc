@@ -30,9 +30,6 @@ using prometheus::Histogram;
 using prometheus::MetricFamily;
 using CounterFamily = prometheus::Family<Counter>;
 
-// By Fate; the words of attempts.result.
-constexpr std::array<std::string_view, 6> kResults = {"delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"};
-constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired, Death::kCancelled};
 // The last one stands for every code we do not know.
 constexpr std::array<std::string_view, 8> kCodes = {"invalid_json", "invalid_job", "too_large",  "unknown_connection",
                                                     "forbidden",    "busy",        "spool_full", "internal"};
@@ -68,8 +65,8 @@ class CachedCounters final : public ConnectionMetrics {
       accepted_[index] = &families.accepted.Add({{"connection", name}, {"type", type}});
       delivered_[index] = &families.delivered.Add({{"connection", name}, {"type", type}});
     }
-    for (std::size_t index = 0; index < kResults.size(); ++index) {
-      attempts_[index] = &families.attempts.Add({{"connection", name}, {"result", std::string(kResults[index])}});
+    for (std::size_t index = 0; index < kFateCount; ++index) {
+      attempts_[index] = &families.attempts.Add({{"connection", name}, {"result", std::string(FateName(static_cast<Fate>(index)))}});
     }
     for (std::size_t index = 0; index < kDeaths.size(); ++index) {
       dead_[index] = &families.dead.Add({{"connection", name}, {"reason", std::string(DeathName(kDeaths[index]))}});
@@ -96,7 +93,7 @@ class CachedCounters final : public ConnectionMetrics {
  private:
   AtomicTotals& totals_;
   std::array<Counter*, kJobTypeCount> accepted_{}, delivered_{};
-  std::array<Counter*, kResults.size()> attempts_{};
+  std::array<Counter*, kFateCount> attempts_{};
   std::array<Counter*, kDeaths.size()> dead_{};
 };
 

@@ -38,10 +38,6 @@ class Metrics {
   // Made at the first call for a name; all its series show 0 from then on. Names are those of the config, so their number is bounded.
   ConnectionMetrics& Of(std::string_view connection);
 
-  void Accepted(std::string_view connection, JobType type, std::uint64_t count) { Of(connection).Accepted(type, count); }
-  void Attempts(std::string_view connection, Fate result, std::uint64_t count) { Of(connection).Attempts(result, count); }
-  void Delivered(std::string_view connection, JobType type, std::uint64_t count) { Of(connection).Delivered(type, count); }
-  void Dead(std::string_view connection, Death death, std::uint64_t count) { Of(connection).Dead(death, count); }
   // `code`: an error code of the producer socket; one we do not know counts as "internal".
   void Refused(std::string_view code, std::uint64_t count);
 

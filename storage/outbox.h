@@ -7,6 +7,7 @@
 //             of a later version: stop the daemon; kIo = the system refused, nothing changed.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -46,6 +47,7 @@ enum class OutcomeKind : std::uint8_t {
 };
 
 enum class Death : std::uint8_t { kRejected, kExhausted, kExpired, kCancelled };
+inline constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired, Death::kCancelled};
 std::string_view DeathName(Death death);  // "rejected"
 
 // What became of a job. `job` carries the new attempts, charged and due.

@@ -37,11 +37,11 @@ DaemonStatus SomeStatus() {
 
 TEST_CASE("metrics: every agreed name is in the text, with its labels") {
   Metrics metrics;
-  metrics.Accepted("default", JobType::kAddToSegment, 3);
+  metrics.Of("default").Accepted(JobType::kAddToSegment, 3);
   metrics.Refused("busy", 2);
-  metrics.Attempts("default", Fate::kPausedAuth, 4);
-  metrics.Delivered("default", JobType::kTrack, 5);
-  metrics.Dead("default", Death::kExpired, 6);
+  metrics.Of("default").Attempts(Fate::kPausedAuth, 4);
+  metrics.Of("default").Delivered(JobType::kTrack, 5);
+  metrics.Of("default").Dead(Death::kExpired, 6);
   metrics.ObserveDeliveries(std::array{0.02, 0.02, 400.0});
   metrics.ObserveCommit(0.0003);
   const std::string text = metrics.Render(SomeStatus());
@@ -101,7 +101,7 @@ TEST_CASE("metrics: totals add up over connections and threads") {
       ConnectionMetrics& mine = metrics.Of(index % 2 == 0 ? "even" : "odd");
       for (int round = 0; round < 1'000; ++round) {
         mine.Accepted(JobType::kTrack, 2);
-        metrics.Attempts("even", Fate::kDelivered, 1);
+        metrics.Of("even").Attempts(Fate::kDelivered, 1);
       }
     });
   }
@@ -117,7 +117,7 @@ TEST_CASE("metrics: rates are means over the last ten seconds") {
   metrics.Tick(FromUnixMs(0));
   CHECK(metrics.ReadRates().accepted == 0);
   for (std::int64_t second = 1; second <= 20; ++second) {
-    metrics.Accepted("default", JobType::kTrack, second <= 10 ? 100 : 50);
+    metrics.Of("default").Accepted(JobType::kTrack, second <= 10 ? 100 : 50);
     metrics.Tick(FromUnixMs(second * 1'000));
     if (second == 5) CHECK(metrics.ReadRates().accepted == doctest::Approx(100));
     if (second == 15) CHECK(metrics.ReadRates().accepted == doctest::Approx(75));
@@ -129,10 +129,10 @@ TEST_CASE("metrics: rates are means over the last ten seconds") {
 TEST_CASE("metrics: a clock that was set back starts the rates anew") {
   Metrics metrics;
   metrics.Tick(FromUnixMs(10'000));
-  metrics.Delivered("default", JobType::kTrack, 10);
+  metrics.Of("default").Delivered(JobType::kTrack, 10);
   metrics.Tick(FromUnixMs(5'000));
   CHECK(metrics.ReadRates().delivered == 0);
-  metrics.Delivered("default", JobType::kTrack, 10);
+  metrics.Of("default").Delivered(JobType::kTrack, 10);
   metrics.Tick(FromUnixMs(6'000));
   CHECK(metrics.ReadRates().delivered == doctest::Approx(10));
 }
