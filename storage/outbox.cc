@@ -57,7 +57,7 @@ Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t see
 }
 
 Result<void> Outbox::Prepare() {
-  const std::array<std::pair<Statement*, std::string_view>, 14> statements = {{
+  const std::array<std::pair<Statement*, std::string_view>, 15> statements = {{
       {&begin_, "BEGIN IMMEDIATE"},
       {&commit_, "COMMIT"},
       {&rollback_, "ROLLBACK"},
@@ -70,6 +70,9 @@ Result<void> Outbox::Prepare() {
        "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer, "
        "attempts, line, uid) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, line, uid FROM outbox WHERE seq = ?"},
       {&attempt_,
+       "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
+       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&attempt_of_kept_,
        "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
        "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 "
        "WHERE EXISTS (SELECT 1 FROM outbox WHERE seq = ?1) OR EXISTS (SELECT 1 FROM dead_letters WHERE seq = ?1)"},
@@ -243,12 +246,13 @@ Result<void> Outbox::RecordAttempt(const Outcome& outcome) {
   const QueuedJob& queued = *outcome.job;
   const Attempt& attempt = *outcome.attempt;
   const auto id = queued.stamp.id.ToChars();
-  attempt_.Bind(1, ToSql(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id.data(), id.size()));
-  attempt_.Bind(4, std::string_view(queued.job.connection)).Bind(5, JobTypeName(queued.job.type)).BindTextOrNull(6, queued.job.customer);
-  attempt_.Bind(7, ToUnixMs(attempt.sent)).Bind(8, std::int64_t{attempt.duration.count()}).Bind(9, FateName(attempt.result));
-  attempt_.Bind(10, attempt.status == 0 ? std::nullopt : std::optional<std::int64_t>(attempt.status));
-  attempt_.BindTextOrNull(11, attempt.error).BindTextOrNull(12, attempt.answer);
-  if (Result<void> recorded = attempt_.Run(); !recorded) return recorded;
+  Statement& record = has_erased_ ? attempt_of_kept_ : attempt_;
+  record.Bind(1, ToSql(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id.data(), id.size()));
+  record.Bind(4, std::string_view(queued.job.connection)).Bind(5, JobTypeName(queued.job.type)).BindTextOrNull(6, queued.job.customer);
+  record.Bind(7, ToUnixMs(attempt.sent)).Bind(8, std::int64_t{attempt.duration.count()}).Bind(9, FateName(attempt.result));
+  record.Bind(10, attempt.status == 0 ? std::nullopt : std::optional<std::int64_t>(attempt.status));
+  record.BindTextOrNull(11, attempt.error).BindTextOrNull(12, attempt.answer);
+  if (Result<void> recorded = record.Run(); !recorded) return recorded;
   if (database_.Changes() > 0) ++Touch(queued.job.connection).attempts;
   return {};
 }

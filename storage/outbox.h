@@ -163,7 +163,8 @@ class Outbox {
   std::pair<std::int64_t, std::int64_t> prune_after_{0, 0};
   std::uint64_t redrives_ = 0;  // steps that brought rows back into the outbox
   bool must_empty_log_ = false;
-  Statement begin_, commit_, rollback_, append_, remove_, remove_run_, defer_, park_, bury_, attempt_, late_, gate_, count_, reserve_;
+  bool has_erased_ = false;  // jobs, since the start: a request of theirs may still be out
+  Statement begin_, commit_, rollback_, append_, remove_, remove_run_, defer_, park_, bury_, attempt_, attempt_of_kept_, late_, gate_, count_, reserve_;
 };
 
 }  // namespace outboxd

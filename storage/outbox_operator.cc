@@ -80,6 +80,7 @@ Result<Outbox::Step> Outbox::Redrive(const DeadFilter& filter, Walk& walk, Times
 }
 
 Result<Outbox::Step> Outbox::Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max) {
+  has_erased_ = true;
   return ForEachDead(filter, walk, rows_max, [](Sequence, Counts&) { return Result<void>(); });
 }
 
@@ -111,6 +112,7 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
   constexpr std::array<std::pair<std::string_view, std::uint64_t Counts::*>, 3> kTables = {
       {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
   if (walk.table == 0 && walk.after == Sequence{}) walk.redrives = redrives_;
+  has_erased_ = true;
   const auto& [table, count] = kTables[walk.table];
   SqlCondition condition{"customer = ?", {customer}};
   if (connection) {
