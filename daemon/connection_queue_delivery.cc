@@ -301,8 +301,10 @@ void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Finished& fin
   --jobs_out_;
   if (Entry* entry = Find(job->sequence)) {
     entry->state = State::kSettling;
-    if (entry->redriven) job->charged = 0;
-    if (entry->redriven) job->redriven = std::exchange(entry->redriven, std::nullopt);
+    if (entry->redriven) {
+      job->charged = 0;
+      job->redriven = std::exchange(entry->redriven, std::nullopt);
+    }
   }
   Outcome& outcome = actions.report.outcomes.emplace_back();
   outcome.job = std::move(job);

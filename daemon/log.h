@@ -19,7 +19,6 @@
 
 namespace outboxd {
 
-
 // A value as Log() takes it: text is borrowed for the call alone.
 class LogValue {
  public:

@@ -9,6 +9,9 @@
 namespace outboxd {
 namespace {
 
+#define OUTBOXD_INSERT_ATTEMPT \
+  "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
+
 constexpr std::uint64_t kReserveAhead = 100'000;
 constexpr std::int64_t kSequenceMax = (std::int64_t{1} << 40) - 1;  // an id has room for 40 bits
 
@@ -70,10 +73,10 @@ Result<void> Outbox::Prepare() {
        "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer, "
        "attempts, line, uid) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, line, uid FROM outbox WHERE seq = ?"},
       {&attempt_,
-       "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
+       OUTBOXD_INSERT_ATTEMPT
        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
       {&attempt_of_kept_,
-       "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
+       OUTBOXD_INSERT_ATTEMPT
        "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 "
        "WHERE EXISTS (SELECT 1 FROM outbox WHERE seq = ?1) OR EXISTS (SELECT 1 FROM dead_letters WHERE seq = ?1)"},
       {&late_, "UPDATE dead_letters SET attempts = max(attempts, ?) WHERE seq = ?"},
