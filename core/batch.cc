@@ -12,11 +12,14 @@
 namespace outboxd {
 namespace {
 
-// An item says what its line says in other words, with an id and a time at most: longer than the line by less than this.
+// An item says what its line says in other words, with an id and a time at most: longer than the line by less
+// than this.
 constexpr std::size_t kItemExtraBytes = 192;
 
 // v1 tells kinds of identifiers apart by their shape and the workspace's settings; v2 wants to be told.
-bool IsPlainId(std::string_view customer) { return customer.find('@') == std::string_view::npos && !customer.starts_with("cio_"); }
+bool IsPlainId(std::string_view customer) {
+  return customer.find('@') == std::string_view::npos && !customer.starts_with("cio_");
+}
 
 void AppendMember(std::string& out, std::string_view name, std::string_view json) {
   out.append(",\"").append(name).append("\":").append(json);
@@ -51,7 +54,8 @@ void AppendDevice(std::string& out, const Job& job) {
   AppendPerson(out, job, "add_device");
   const std::string device(job.Text(job.body));
   std::vector<Member> members;
-  static_cast<void>(ScanMembers(device, members));  // the line as a whole was scanned: a part of it is valid JSON
+  static_cast<void>(
+      ScanMembers(device, members));  // the line as a whole was scanned: a part of it is valid JSON
   out += ",\"device\":{";
   std::string_view separator;
   for (const Member& member : members) {
@@ -130,10 +134,13 @@ bool FitsBatch(const Job& job) {
   return false;
 }
 
-std::size_t BatchItemBytesMax(const Job& job) { return job.line.size() + kItemExtraBytes; }
+std::size_t BatchItemBytesMax(const Job& job) {
+  return job.line.size() + kItemExtraBytes;
+}
 
 bool IsFence(const Job& job) {
-  return job.type == JobType::kDestroy || job.type == JobType::kSuppress || job.type == JobType::kUnsuppress || job.type == JobType::kMerge;
+  return job.type == JobType::kDestroy || job.type == JobType::kSuppress ||
+         job.type == JobType::kUnsuppress || job.type == JobType::kMerge;
 }
 
 HttpRequest BuildBatchRequest(std::span<const std::unique_ptr<QueuedJob>> jobs) {

@@ -15,17 +15,20 @@ namespace outboxd {
 // What the request has around its items.
 inline constexpr std::size_t kBatchFrameBytes = 16;
 
-// Whether `job` has a v2 form without loss. Not: raw, merge, form, segment and metric jobs; anonymous events; a customer whose kind of
-// identifier v1 would guess (e-mail addresses, "cio_…"); attributes that v2 has in another shape; a region of its own; more than 32 kB.
+// Whether `job` has a v2 form without loss. Not: raw, merge, form, segment and metric jobs; anonymous events;
+// a customer whose kind of identifier v1 would guess (e-mail addresses, "cio_…"); attributes that v2 has in
+// another shape; a region of its own; more than 32 kB.
 bool FitsBatch(const Job& job);
 
 // No smaller than the job's item in a batch, with its comma.
 std::size_t BatchItemBytesMax(const Job& job);
 
-// Whether the customer is no longer the same behind it: no job before or after it in its lane may share its batch.
+// Whether the customer is no longer the same behind it: no job before or after it in its lane may share its
+// batch.
 bool IsFence(const Job& job);
 
-// The items in the order of `jobs`, each of which fits (FitsBatch). Bytes are copied from the producers' lines, never re-encoded.
+// The items in the order of `jobs`, each of which fits (FitsBatch). Bytes are copied from the producers'
+// lines, never re-encoded.
 HttpRequest BuildBatchRequest(std::span<const std::unique_ptr<QueuedJob>> jobs);
 
 }  // namespace outboxd

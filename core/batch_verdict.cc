@@ -34,7 +34,9 @@ std::string Describe(const JsonValue& error) {
     if (!text.empty()) text += ": ";
     text += part;
   }
-  std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; },
+      ' ');
   Cut(text);
   return text.empty() ? "refused without a reason" : text;
 }

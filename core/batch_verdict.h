@@ -1,12 +1,15 @@
-// core/batch_verdict.h — the answer to a v2 batch → what happens to each of its jobs (README "Delivery rules").
+// core/batch_verdict.h — the answer to a v2 batch → what happens to each of its jobs (README "Delivery
+// rules").
 //
-// 2xx          each item named in `errors` is rejected, the others are delivered. An error that names no item of the batch (batch_index
-//              missing or out of range, a 207 whose list cannot be read) may mean any of them: those not rejected go again in halves.
+// 2xx          each item named in `errors` is rejected, the others are delivered. An error that names no item
+// of the batch (batch_index
+//              missing or out of range, a 207 whose list cannot be read) may mean any of them: those not
+//              rejected go again in halves.
 // 400, 413 …   refused as a whole: all go again in halves, until the culprit is alone and can be rejected.
 // other        as for one job: deferred, or the connection pauses.
-// Sending an item again is harmless: an event has its ULID, and the other actions say what is to be, not what is to change.
-// Sources: the Track API's reference of /api/v2/batch (207 with errors[].batch_index, counted from 0); its partners' own connectors read
-// `errors` on a 200 as well.
+// Sending an item again is harmless: an event has its ULID, and the other actions say what is to be, not what
+// is to change. Sources: the Track API's reference of /api/v2/batch (207 with errors[].batch_index, counted
+// from 0); its partners' own connectors read `errors` on a 200 as well.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +29,8 @@ struct ItemRefusal {
 };
 
 struct BatchVerdict {
-  Verdict rest;                      // of the request, and of every job that is not in `refused`. kSplit: to be sent again in halves
+  Verdict
+      rest;  // of the request, and of every job that is not in `refused`. kSplit: to be sent again in halves
   std::vector<ItemRefusal> refused;  // by index, each once
 };
 

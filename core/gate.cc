@@ -9,15 +9,18 @@ namespace {
 
 constexpr std::uint32_t kFreshLimit = 16;
 constexpr std::uint32_t kRestoredLimit = 8;
-// A round is slow when its answers took more than twice the usual time and this on top: a busy machine's jitter is no sign of the API's load.
+// A round is slow when its answers took more than twice the usual time and this on top: a busy machine's
+// jitter is no sign of the API's load.
 constexpr Milliseconds kAnswerJitter{10};
-// How much of the difference to slower rounds the usual time takes over each round: a service that became slower for good is used again.
+// How much of the difference to slower rounds the usual time takes over each round: a service that became
+// slower for good is used again.
 constexpr int kDrift = 128;
 // Keeps what leaves after a closure apart from what left before it.
 constexpr Milliseconds kTick{1};
 
 template <typename Enum, std::size_t kCount>
-std::optional<Enum> FromName(const std::array<std::pair<Enum, std::string_view>, kCount>& names, std::string_view name) {
+std::optional<Enum> FromName(const std::array<std::pair<Enum, std::string_view>, kCount>& names,
+                             std::string_view name) {
   for (const auto& [value, text] : names) {
     if (text == name) return value;
   }
@@ -25,9 +28,15 @@ std::optional<Enum> FromName(const std::array<std::pair<Enum, std::string_view>,
 }
 
 constexpr std::array<std::pair<GateState, std::string_view>, 4> kStateNames = {
-    {{GateState::kOpen, "open"}, {GateState::kThrottled, "throttled"}, {GateState::kProbing, "probing"}, {GateState::kPaused, "paused"}}};
+    {{GateState::kOpen, "open"},
+     {GateState::kThrottled, "throttled"},
+     {GateState::kProbing, "probing"},
+     {GateState::kPaused, "paused"}}};
 constexpr std::array<std::pair<PauseReason, std::string_view>, 4> kReasonNames = {
-    {{PauseReason::kNone, ""}, {PauseReason::kAuth, "auth"}, {PauseReason::kRegion, "region"}, {PauseReason::kOperator, "operator"}}};
+    {{PauseReason::kNone, ""},
+     {PauseReason::kAuth, "auth"},
+     {PauseReason::kRegion, "region"},
+     {PauseReason::kOperator, "operator"}}};
 
 }  // namespace
 
@@ -48,16 +57,20 @@ std::optional<PauseReason> PauseReasonFromName(std::string_view name) {
 }
 
 Gate::Gate(std::uint32_t max_in_flight, RetryPolicy policy, Timestamp now)
-    : max_in_flight_(std::max(max_in_flight, 1U)), policy_(policy), limit_(std::min(kFreshLimit, max_in_flight_)) {
+    : max_in_flight_(std::max(max_in_flight, 1U)),
+      policy_(policy),
+      limit_(std::min(kFreshLimit, max_in_flight_)) {
   snapshot_.since = now;
 }
 
 void Gate::Restore(const GateSnapshot& snapshot) {
   snapshot_ = snapshot;
   limit_ = std::min(kRestoredLimit, max_in_flight_);
-  if (snapshot_.state == GateState::kPaused && snapshot_.pause == PauseReason::kNone) snapshot_.pause = PauseReason::kOperator;
+  if (snapshot_.state == GateState::kPaused && snapshot_.pause == PauseReason::kNone)
+    snapshot_.pause = PauseReason::kOperator;
   if (snapshot_.state != GateState::kPaused) snapshot_.pause = PauseReason::kNone;
-  if (snapshot_.state != GateState::kThrottled && snapshot_.state != GateState::kPaused) snapshot_.reopen_at.reset();
+  if (snapshot_.state != GateState::kThrottled && snapshot_.state != GateState::kPaused)
+    snapshot_.reopen_at.reset();
   not_before_ = snapshot_.reopen_at.value_or(Timestamp());
   if (snapshot_.state == GateState::kThrottled && !snapshot_.reopen_at) snapshot_.state = GateState::kProbing;
 }
@@ -120,7 +133,8 @@ void Gate::OnSuccess(Timestamp sent, Timestamp now) {
   }
 }
 
-void Gate::OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after, std::string detail, double random) {
+void Gate::OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after,
+                     std::string detail, double random) {
   // A Retry-After of nothing (or a date that is over by our clock) tells no time to wait for.
   const Milliseconds asked = std::min(retry_after.value_or(Milliseconds(0)), policy_.retry_after_cap);
   const bool is_closed = snapshot_.state == GateState::kThrottled || snapshot_.state == GateState::kPaused;
@@ -154,7 +168,8 @@ void Gate::Pause(PauseReason reason, std::string detail, Timestamp now, std::opt
 
 void Gate::Resume(Timestamp now) {
   if (snapshot_.state != GateState::kPaused) return;
-  if (snapshot_.pause == PauseReason::kOperator) snapshot_.detail.clear();  // he has lifted it; other reasons stand until an answer says else
+  if (snapshot_.pause == PauseReason::kOperator)
+    snapshot_.detail.clear();  // he has lifted it; other reasons stand until an answer says else
   snapshot_.pause = PauseReason::kNone;
   era_ = now + kTick;
   if (not_before_ > now) {
@@ -184,7 +199,8 @@ void Gate::Close(Timestamp now, Milliseconds wait) {
   era_ = now + kTick;
 }
 
-// The word of an attempt from before the closure: it can only make the wait longer, but the API has said it just now.
+// The word of an attempt from before the closure: it can only make the wait longer, but the API has said it
+// just now.
 void Gate::ExtendClosure(Timestamp now, Milliseconds retry_after) {
   if (retry_after <= Milliseconds(0)) return;
   const Timestamp until = now + retry_after;
@@ -239,7 +255,8 @@ void Gate::Grow(Milliseconds took) {
 
 Milliseconds Gate::BackoffAfterFailures(double random) const {
   Milliseconds ceiling = std::min(policy_.base, policy_.cap);
-  for (std::uint32_t i = 1; i < snapshot_.failures && ceiling < policy_.cap; ++i) ceiling = std::min(ceiling * 2, policy_.cap);
+  for (std::uint32_t i = 1; i < snapshot_.failures && ceiling < policy_.cap; ++i)
+    ceiling = std::min(ceiling * 2, policy_.cap);
   const auto jittered = static_cast<Milliseconds::rep>(static_cast<double>(ceiling.count()) * random);
   return std::max({Milliseconds(jittered), std::min(policy_.base, policy_.cap) / 2, kTick});
 }

@@ -1,15 +1,19 @@
-// core/gate.h — whether a connection may send now, and how much at once. Pure: time and randomness are arguments.
+// core/gate.h — whether a connection may send now, and how much at once. Pure: time and randomness are
+// arguments.
 //
 // States (docs/design.md draws them):
-//   open       sending, at most Limit() in flight. After Limit() successes (a round), if the limit was reached meanwhile and the answers
-//              took no longer than they used to, it doubles while it is below the level where trouble last began, and grows by one above
-//              that; trouble halves it.
-//   throttled  closed until ReopenAt(): Retry-After, or exponential backoff over the failures since the last success.
-//   probing    the time is over: exactly one attempt may be in flight; its success opens the gate at limit 1, its failure closes it again.
-//   paused     closed until Resume(): credentials (auth), wrong region (region), or an operator.
+//   open       sending, at most Limit() in flight. After Limit() successes (a round), if the limit was
+//   reached meanwhile and the answers
+//              took no longer than they used to, it doubles while it is below the level where trouble last
+//              began, and grows by one above that; trouble halves it.
+//   throttled  closed until ReopenAt(): Retry-After, or exponential backoff over the failures since the last
+//   success. probing    the time is over: exactly one attempt may be in flight; its success opens the gate at
+//   limit 1, its failure closes it again. paused     closed until Resume(): credentials (auth), wrong region
+//   (region), or an operator.
 //
-// Attempts that left before the gate last closed say nothing new when their answers come late: their success opens nothing, their trouble
-// counts no second time. Only their Retry-After is obeyed, whatever the state: the API has given it just now.
+// Attempts that left before the gate last closed say nothing new when their answers come late: their success
+// opens nothing, their trouble counts no second time. Only their Retry-After is obeyed, whatever the state:
+// the API has given it just now.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +39,8 @@ struct GateSnapshot {
   PauseReason pause = PauseReason::kNone;
   std::string detail;  // "503 Service Unavailable", "401 Unauthorized", the Location of a redirect
   Timestamp since{};   // of the state
-  std::optional<Timestamp> reopen_at;  // throttled: when it probes; paused: it will not probe before this, whoever resumes it
+  std::optional<Timestamp>
+      reopen_at;  // throttled: when it probes; paused: it will not probe before this, whoever resumes it
   std::uint32_t failures = 0;  // closures since the last success
 };
 
@@ -43,32 +48,39 @@ class Gate {
  public:
   // Open, with a limit of at most 16 to start from.
   Gate(std::uint32_t max_in_flight, RetryPolicy policy, Timestamp now);
-  // Continues from a snapshot: a restart makes no storm (an open gate starts at a limit of at most 8, a closed one stays closed).
+  // Continues from a snapshot: a restart makes no storm (an open gate starts at a limit of at most 8, a
+  // closed one stays closed).
   void Restore(const GateSnapshot& snapshot);
   void Configure(std::uint32_t max_in_flight, RetryPolicy policy);
 
-  // True when one more attempt may leave now; `in_flight` counts those out. Moves throttled → probing when the time is over.
-  // Call OnSent() right after using it.
+  // True when one more attempt may leave now; `in_flight` counts those out. Moves throttled → probing when
+  // the time is over. Call OnSent() right after using it.
   bool MaySend(Timestamp now, std::uint32_t in_flight);
   void OnSent(Timestamp now);
 
-  // Outcomes of attempts. `sent` is when the attempt left, not before its OnSent(); `random` is uniform in [0, 1).
+  // Outcomes of attempts. `sent` is when the attempt left, not before its OnSent(); `random` is uniform in
+  // [0, 1).
   void OnSuccess(Timestamp sent, Timestamp now);
-  void OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after, std::string detail, double random);
-  // An attempt ended without saying anything about the connection's health (rejected job, cancelled transfer).
+  void OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after, std::string detail,
+                 double random);
+  // An attempt ended without saying anything about the connection's health (rejected job, cancelled
+  // transfer).
   void OnNeutral(Timestamp sent, Timestamp now);
-  // With `sent`, the answer of that attempt is the cause: ignored when it left before the gate last closed or was resumed. An operator's
-  // pause outweighs the others, which change it no more.
-  void Pause(PauseReason reason, std::string detail, Timestamp now, std::optional<Timestamp> sent = std::nullopt);
-  // Lifts a pause of any reason: the gate probes before it opens, at once or (throttled until then) after a Retry-After or the
-  // millisecond of the last attempt. Does nothing when not paused.
+  // With `sent`, the answer of that attempt is the cause: ignored when it left before the gate last closed or
+  // was resumed. An operator's pause outweighs the others, which change it no more.
+  void Pause(PauseReason reason, std::string detail, Timestamp now,
+             std::optional<Timestamp> sent = std::nullopt);
+  // Lifts a pause of any reason: the gate probes before it opens, at once or (throttled until then) after a
+  // Retry-After or the millisecond of the last attempt. Does nothing when not paused.
   void Resume(Timestamp now);
 
   const GateSnapshot& Snapshot() const { return snapshot_; }
   // Between 1 and max_in_flight.
   std::uint32_t Limit() const { return limit_; }
   // When MaySend may turn true by time alone; nullopt when open, probing or paused.
-  std::optional<Timestamp> ReopenAt() const { return snapshot_.state == GateState::kThrottled ? snapshot_.reopen_at : std::nullopt; }
+  std::optional<Timestamp> ReopenAt() const {
+    return snapshot_.state == GateState::kThrottled ? snapshot_.reopen_at : std::nullopt;
+  }
   // True once after every change that must be persisted or shown (state, reason, reopen time).
   bool TakeChanged();
 
@@ -87,11 +99,12 @@ class Gate {
   GateSnapshot snapshot_;
   std::uint32_t limit_;
   std::optional<std::uint32_t> trouble_level_;  // half of the limit at which trouble last began
-  std::uint32_t successes_ = 0;                 // since the limit last changed, or was found not to be reached
-  Milliseconds answer_time_{0};                 // of those successes, summed up
-  std::optional<Milliseconds> usual_;           // mean answer time of the quickest round, drifting up where rounds stay slower
-  bool limit_reached_ = false;                  // in the same time as successes_
-  bool next_reaches_limit_ = false;             // between MaySend and OnSent
+  std::uint32_t successes_ = 0;  // since the limit last changed, or was found not to be reached
+  Milliseconds answer_time_{0};  // of those successes, summed up
+  std::optional<Milliseconds>
+      usual_;  // mean answer time of the quickest round, drifting up where rounds stay slower
+  bool limit_reached_ = false;       // in the same time as successes_
+  bool next_reaches_limit_ = false;  // between MaySend and OnSent
   bool probe_out_ = false;
   Timestamp era_{};  // attempts that left before this belong to a time before the last closure
   Timestamp last_sent_{};

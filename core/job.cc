@@ -7,8 +7,20 @@ namespace outboxd {
 namespace {
 
 constexpr std::array<std::string_view, kJobTypeCount> kTypeNames = {
-    "identify",     "track", "pageview", "destroy",        "raw",    "suppress", "unsuppress", "add_device",
-    "delete_device", "merge", "form",    "add_to_segment", "remove_from_segment", "metric",
+    "identify",
+    "track",
+    "pageview",
+    "destroy",
+    "raw",
+    "suppress",
+    "unsuppress",
+    "add_device",
+    "delete_device",
+    "merge",
+    "form",
+    "add_to_segment",
+    "remove_from_segment",
+    "metric",
 };
 
 // FNV-1a, 64 bits, with a final mix. It is part of the disk format (outbox.parked): never change it.
@@ -29,7 +41,9 @@ constexpr std::uint64_t Mix(std::uint64_t hash) {
 
 }  // namespace
 
-std::string_view JobTypeName(JobType type) { return kTypeNames[static_cast<std::size_t>(type)]; }
+std::string_view JobTypeName(JobType type) {
+  return kTypeNames[static_cast<std::size_t>(type)];
+}
 
 std::optional<JobType> JobTypeFromName(std::string_view name) {
   const auto* const found = std::find(kTypeNames.begin(), kTypeNames.end(), name);
@@ -37,7 +51,9 @@ std::optional<JobType> JobTypeFromName(std::string_view name) {
   return static_cast<JobType>(found - kTypeNames.begin());
 }
 
-std::string_view RegionName(Region region) { return region == Region::kUs ? "us" : "eu"; }
+std::string_view RegionName(Region region) {
+  return region == Region::kUs ? "us" : "eu";
+}
 
 std::optional<Region> RegionFromName(std::string_view name) {
   if (name == "us") return Region::kUs;
@@ -65,11 +81,13 @@ bool operator==(const LaneList& list, std::span<const LaneKey> lanes) {
 }
 
 LaneList LanesOf(const Job& job) {
-  if (job.more_customers.empty()) return job.customer.empty() ? LaneList() : LaneList(MakeLaneKey(job.connection, job.customer));
+  if (job.more_customers.empty())
+    return job.customer.empty() ? LaneList() : LaneList(MakeLaneKey(job.connection, job.customer));
   std::vector<LaneKey> lanes;
   lanes.reserve(1 + job.more_customers.size());
   if (!job.customer.empty()) lanes.push_back(MakeLaneKey(job.connection, job.customer));
-  for (const std::string& customer : job.more_customers) lanes.push_back(MakeLaneKey(job.connection, customer));
+  for (const std::string& customer : job.more_customers)
+    lanes.push_back(MakeLaneKey(job.connection, customer));
   return LaneList(std::move(lanes));
 }
 

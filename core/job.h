@@ -16,16 +16,28 @@
 namespace outboxd {
 
 enum class JobType : std::uint8_t {
-  kIdentify, kTrack, kPageview, kDestroy, kRaw,
-  kSuppress, kUnsuppress, kAddDevice, kDeleteDevice, kMerge, kForm, kAddToSegment, kRemoveFromSegment, kMetric,
+  kIdentify,
+  kTrack,
+  kPageview,
+  kDestroy,
+  kRaw,
+  kSuppress,
+  kUnsuppress,
+  kAddDevice,
+  kDeleteDevice,
+  kMerge,
+  kForm,
+  kAddToSegment,
+  kRemoveFromSegment,
+  kMetric,
 };
 inline constexpr std::size_t kJobTypeCount = 14;
 
-std::string_view JobTypeName(JobType type);                       // "add_to_segment"
+std::string_view JobTypeName(JobType type);  // "add_to_segment"
 std::optional<JobType> JobTypeFromName(std::string_view name);
 
 enum class Region : std::uint8_t { kUs, kEu };
-std::string_view RegionName(Region region);                       // "us"
+std::string_view RegionName(Region region);  // "us"
 std::optional<Region> RegionFromName(std::string_view name);
 
 // A stretch of Job::line. Empty (length 0) when the member was absent: no JSON value has length 0.
@@ -58,7 +70,8 @@ struct RawCall {
   std::vector<std::pair<std::string, std::string>> headers;
   std::vector<std::pair<std::string, std::string>> form;
   std::vector<RawFile> files;
-  std::optional<std::string> text_body;  // `body` was a JSON string: its decoded text. Any other JSON value: Job::body.
+  std::optional<std::string>
+      text_body;  // `body` was a JSON string: its decoded text. Any other JSON value: Job::body.
   ResponseType response_type = ResponseType::kJson;
   std::optional<Milliseconds> timeout;
   std::optional<RawRetry> retry;
@@ -67,11 +80,11 @@ struct RawCall {
 
 // Members of the rarer types; a member that does not belong to the job's type is empty.
 struct OtherMembers {
-  std::string device_id;                // delete_device
-  std::string form_id;                  // form
-  std::string segment_id;               // add_to_segment, remove_from_segment: decimal text
-  std::string id_type;                  // same; empty when absent
-  Slice primary, secondary;             // merge: JSON objects
+  std::string device_id;     // delete_device
+  std::string form_id;       // form
+  std::string segment_id;    // add_to_segment, remove_from_segment: decimal text
+  std::string id_type;       // same; empty when absent
+  Slice primary, secondary;  // merge: JSON objects
   std::string delivery_id, metric, recipient, reason, href;  // metric
 };
 
@@ -82,24 +95,24 @@ struct TrackCall {
   std::string target;  // "/api/v1/customers/42?x=1", as it came
   bool is_entity = false;
   Stamps stamps = Stamps::kNone;
-  std::string_view time_member;         // "timestamp" or "_timestamp"
+  std::string_view time_member;  // "timestamp" or "_timestamp"
   bool has_id = false, has_time = false;
-  Slice empty_id, empty_time;           // given, but as null or "": a stamp takes their place
+  Slice empty_id, empty_time;  // given, but as null or "": a stamp takes their place
 };
 
 struct Job {
   JobType type = JobType::kTrack;
-  std::string line;                     // the producer's bytes, without the newline; every Slice points into it
+  std::string line;  // the producer's bytes, without the newline; every Slice points into it
   std::string connection = "default";
-  std::string customer;                 // id or anonymous_id as text; empty when the job names no customer
-  bool anonymous = false;               // customer came from anonymous_id
-  std::string name;                     // track: event name; pageview: url
-  Slice body;                           // identify: attributes; track, pageview, form: data; add_device: device;
-                                        // segments: ids; raw: a `body` that is not a JSON string
-  bool has_own_timestamp = false;       // identify: `attributes` hold a `_timestamp`
-  bool attributes_are_v1 = false;       // identify: they hold what the v2 API has in another shape (core/batch.h)
-  Slice timestamp;                      // a JSON number (Unix seconds) or an RFC 3339 JSON string
-  std::string event_id;                 // the producer's own ULID; empty: the job id is sent
+  std::string customer;            // id or anonymous_id as text; empty when the job names no customer
+  bool anonymous = false;          // customer came from anonymous_id
+  std::string name;                // track: event name; pageview: url
+  Slice body;                      // identify: attributes; track, pageview, form: data; add_device: device;
+                                   // segments: ids; raw: a `body` that is not a JSON string
+  bool has_own_timestamp = false;  // identify: `attributes` hold a `_timestamp`
+  bool attributes_are_v1 = false;  // identify: they hold what the v2 API has in another shape (core/batch.h)
+  Slice timestamp;                 // a JSON number (Unix seconds) or an RFC 3339 JSON string
+  std::string event_id;            // the producer's own ULID; empty: the job id is sent
   std::string ref;
   bool has_ref = false;
   std::optional<std::chrono::seconds> max_age;
@@ -107,23 +120,30 @@ struct Job {
   std::unique_ptr<TrackCall> call;      // instead of the members that follow: `body` is the request's, whole
   std::unique_ptr<RawCall> raw;         // raw only
   std::unique_ptr<OtherMembers> other;  // the types that need it
-  std::vector<std::string> more_customers;  // further customers whose order this job must keep (merge, segments)
+  std::vector<std::string>
+      more_customers;  // further customers whose order this job must keep (merge, segments)
 
-  std::string_view Text(Slice slice) const { return std::string_view(line).substr(slice.offset, slice.length); }
+  std::string_view Text(Slice slice) const {
+    return std::string_view(line).substr(slice.offset, slice.length);
+  }
 };
 
-// A lane's key: a stable 64-bit hash of connection and customer. Two customers that share a hash merely wait for each other.
+// A lane's key: a stable 64-bit hash of connection and customer. Two customers that share a hash merely wait
+// for each other.
 enum class LaneKey : std::uint64_t {};
 LaneKey MakeLaneKey(std::string_view connection, std::string_view customer);
 
-// The lanes whose order a job must keep, sorted and unique; empty for a job about no customer. Nearly always one, which needs no allocation.
+// The lanes whose order a job must keep, sorted and unique; empty for a job about no customer. Nearly always
+// one, which needs no allocation.
 class LaneList {
  public:
   LaneList() = default;
   explicit LaneList(LaneKey lane) : one_(lane), count_(1) {}
   explicit LaneList(std::vector<LaneKey> lanes);
 
-  operator std::span<const LaneKey>() const { return count_ <= 1 ? std::span(&one_, count_) : std::span<const LaneKey>(many_); }
+  operator std::span<const LaneKey>() const {
+    return count_ <= 1 ? std::span(&one_, count_) : std::span<const LaneKey>(many_);
+  }
   bool empty() const { return count_ == 0; }
   std::size_t size() const { return count_; }
   LaneKey front() const { return count_ <= 1 ? one_ : many_.front(); }
@@ -148,10 +168,11 @@ struct QueuedJob {
   Stamp stamp;
   Job job;
   std::optional<std::uint32_t> uid;  // of the producer's process; not read back from disk
-  std::uint32_t attempts = 0;      // requests that left, all recorded
-  std::uint32_t charged = 0;       // those that count against max_attempts since acceptance or the last redrive
-  std::uint32_t batch_max = 0;     // in at most so many jobs a batch, since a larger one with it was refused; 0: no matter. Not on disk
-  std::optional<Timestamp> due;    // set while deferred
+  std::uint32_t attempts = 0;        // requests that left, all recorded
+  std::uint32_t charged = 0;    // those that count against max_attempts since acceptance or the last redrive
+  std::uint32_t batch_max = 0;  // in at most so many jobs a batch, since a larger one with it was refused; 0:
+                                // no matter. Not on disk
+  std::optional<Timestamp> due;  // set while deferred
   std::optional<Timestamp> redriven;
 
   // Where max_age counts from.

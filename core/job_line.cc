@@ -17,7 +17,8 @@ using members::Name;
 
 constexpr std::size_t kMembersKept = 256;  // for the next line: a hostile one may have a hundred thousand
 
-tl::unexpected<LineError> Refuse(std::string field, std::string message, LineErrorCode code = LineErrorCode::kInvalidJob) {
+tl::unexpected<LineError> Refuse(std::string field, std::string message,
+                                 LineErrorCode code = LineErrorCode::kInvalidJob) {
   return tl::unexpected(LineError{code, std::move(field), std::move(message), {}, false});
 }
 
@@ -44,20 +45,28 @@ tl::expected<JobType, LineError> ReadType(const Table& table) {
   if (type == nullptr) return Refuse("type", "a job needs \"type\"");
   if (type->kind != ValueKind::kString) return Refuse("type", "must be a string");
   const std::optional<JobType> known = JobTypeFromName(type->text);
-  if (!known) return Refuse("type", "unknown type; one of identify, track, pageview, destroy, raw, suppress, unsuppress, add_device, "
-                                    "delete_device, merge, form, add_to_segment, remove_from_segment, metric");
+  if (!known)
+    return Refuse(
+        "type",
+        "unknown type; one of identify, track, pageview, destroy, raw, suppress, unsuppress, add_device, "
+        "delete_device, merge, form, add_to_segment, remove_from_segment, metric");
   return *known;
 }
 
 std::optional<LineError> RefuseStrangers(const Table& table, JobType type) {
   for (std::size_t i = 0; i < table.at.size(); ++i) {
     if (table.at[i] == nullptr || (members::TypesOf(static_cast<Name>(i)) & Bit(type)) != 0) continue;
-    return LineError{LineErrorCode::kInvalidJob, table.at[i]->key, "does not belong to " + std::string(JobTypeName(type)), {}, false};
+    return LineError{LineErrorCode::kInvalidJob,
+                     table.at[i]->key,
+                     "does not belong to " + std::string(JobTypeName(type)),
+                     {},
+                     false};
   }
   if (table[Name::kRequest] == nullptr) return std::nullopt;
   for (std::size_t i = 0; i < table.at.size(); ++i) {
     if (table.at[i] == nullptr || members::GoesWithRequest(static_cast<Name>(i))) continue;
-    return LineError{LineErrorCode::kInvalidJob, table.at[i]->key, "does not stand beside \"request\"", {}, false};
+    return LineError{
+        LineErrorCode::kInvalidJob, table.at[i]->key, "does not stand beside \"request\"", {}, false};
   }
   return std::nullopt;
 }
@@ -67,7 +76,8 @@ tl::expected<Job, LineError> Read(std::string line, const std::vector<Member>& f
   if (!table) return tl::unexpected(table.error());
   const tl::expected<JobType, LineError> type = ReadType(*table);
   if (!type) return tl::unexpected(type.error());
-  if (std::optional<LineError> stranger = RefuseStrangers(*table, *type)) return tl::unexpected(std::move(*stranger));
+  if (std::optional<LineError> stranger = RefuseStrangers(*table, *type))
+    return tl::unexpected(std::move(*stranger));
 
   Job job;
   job.type = *type;
@@ -80,18 +90,22 @@ tl::expected<Job, LineError> Read(std::string line, const std::vector<Member>& f
       return Refuse(std::move(field), std::move(read.error().message));
     }
   }
-  if (Result<void> whole = members::CheckWhole(job); !whole) return Refuse(std::move(whole.error().field), std::move(whole.error().message));
+  if (Result<void> whole = members::CheckWhole(job); !whole)
+    return Refuse(std::move(whole.error().field), std::move(whole.error().message));
   return job;
 }
 
-tl::expected<Job, LineError> ReadScanned(const Result<ValueKind>& root, std::string line, const std::vector<Member>& found) {
-  if (!root && root.error().kind == ErrorKind::kInvalid) return Refuse({}, root.error().message, LineErrorCode::kInvalidJson);
+tl::expected<Job, LineError> ReadScanned(const Result<ValueKind>& root, std::string line,
+                                         const std::vector<Member>& found) {
+  if (!root && root.error().kind == ErrorKind::kInvalid)
+    return Refuse({}, root.error().message, LineErrorCode::kInvalidJson);
   if (!root || *root != ValueKind::kObject) return Refuse({}, "a job is one JSON object");
   return Read(std::move(line), found);
 }
 
 void EchoRef(const std::vector<Member>& found, LineError& error) {
-  const auto ref = std::find_if(found.begin(), found.end(), [](const Member& member) { return member.key == "ref"; });
+  const auto ref =
+      std::find_if(found.begin(), found.end(), [](const Member& member) { return member.key == "ref"; });
   if (ref == found.end() || ref->kind != ValueKind::kString || ref->text.size() > limits::kRefBytes) return;
   error.ref = ref->text;
   error.has_ref = true;

@@ -12,14 +12,14 @@ enum class LineErrorCode : std::uint8_t { kInvalidJson, kInvalidJob };
 
 struct LineError {
   LineErrorCode code = LineErrorCode::kInvalidJob;
-  std::string field;     // the member at fault; empty when the line as a whole is
+  std::string field;  // the member at fault; empty when the line as a whole is
   std::string message;
-  std::string ref;       // the line's ref where it could be read, so that the reply can echo it
+  std::string ref;  // the line's ref where it could be read, so that the reply can echo it
   bool has_ref = false;
 };
 
-// Reads and checks one line (no newline; at most limits::kJsonDepth deep). Takes ownership of its bytes: they are carried, not rebuilt.
-// Whether the connection exists is not known here.
+// Reads and checks one line (no newline; at most limits::kJsonDepth deep). Takes ownership of its bytes: they
+// are carried, not rebuilt. Whether the connection exists is not known here.
 tl::expected<Job, LineError> ParseJobLine(std::string line);
 
 }  // namespace outboxd

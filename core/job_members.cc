@@ -17,11 +17,14 @@ constexpr std::uint32_t kEvents = Bit(JobType::kTrack) | Bit(JobType::kPageview)
 constexpr std::uint32_t kRawOnly = Bit(JobType::kRaw);
 constexpr std::uint32_t kSegments = Bit(JobType::kAddToSegment) | Bit(JobType::kRemoveFromSegment);
 constexpr std::uint32_t kMetricOnly = Bit(JobType::kMetric);
-constexpr std::uint32_t kWithId = kAll & ~(Bit(JobType::kMerge) | Bit(JobType::kForm) | kSegments | kMetricOnly);
+constexpr std::uint32_t kWithId =
+    kAll & ~(Bit(JobType::kMerge) | Bit(JobType::kForm) | kSegments | kMetricOnly);
 
 constexpr std::int64_t kLastUnixSecond = 253'402'300'799;  // 9999-12-31T23:59:59Z
 
-Failure Bad(std::string message, std::string field = {}) { return Fail(ErrorKind::kInvalid, std::move(message), std::move(field)); }
+Failure Bad(std::string message, std::string field = {}) {
+  return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
+}
 
 OtherMembers& Other(Job& job) {
   if (!job.other) job.other = std::make_unique<OtherMembers>();
@@ -38,7 +41,8 @@ Result<void> NeedObject(const Member& member) {
 Result<void> CheckText(const std::string& text, std::size_t bytes_max) {
   if (text.empty()) return Bad("must not be empty");
   if (text.size() > bytes_max) {
-    return Bad("is " + std::to_string(text.size()) + " bytes; at most " + std::to_string(bytes_max) + " are allowed");
+    return Bad("is " + std::to_string(text.size()) + " bytes; at most " + std::to_string(bytes_max) +
+               " are allowed");
   }
   if (text.find('\0') != std::string::npos) return Bad("must not hold a NUL byte");
   return {};
@@ -52,7 +56,8 @@ Result<void> ReadText(const Member& member, std::size_t bytes_max, std::string& 
 
 bool IsInteger(std::string_view number) {
   if (number.starts_with('-')) number.remove_prefix(1);
-  return !number.empty() && std::all_of(number.begin(), number.end(), [](char digit) { return digit >= '0' && digit <= '9'; });
+  return !number.empty() &&
+         std::all_of(number.begin(), number.end(), [](char digit) { return digit >= '0' && digit <= '9'; });
 }
 
 // A string, or an integer taken as its decimal text.
@@ -88,7 +93,9 @@ Result<void> ReadConnection(const Member& member, Job& job) {
   return ReadText(member, limits::kConnectionNameBytes, job.connection);
 }
 
-Result<void> ReadId(const Member& member, Job& job) { return ReadIdentifier(member, job.Text(member.raw), job.customer); }
+Result<void> ReadId(const Member& member, Job& job) {
+  return ReadIdentifier(member, job.Text(member.raw), job.customer);
+}
 
 Result<void> ReadAnonymousId(const Member& member, Job& job) {
   if (!job.customer.empty()) return Bad("give \"id\" or \"anonymous_id\", not both");
@@ -97,7 +104,9 @@ Result<void> ReadAnonymousId(const Member& member, Job& job) {
 }
 
 // Attributes that v2 wants beside the attributes, as a list, or does not describe.
-bool IsOtherInV2(std::string_view key) { return key == "_timestamp" || key == "cio_relationships" || key == "anonymous_id"; }
+bool IsOtherInV2(std::string_view key) {
+  return key == "_timestamp" || key == "cio_relationships" || key == "anonymous_id";
+}
 
 Result<void> ReadAttributes(const Member& member, Job& job) {
   if (Result<void> object = NeedObject(member); !object) return object;
@@ -111,13 +120,18 @@ Result<void> ReadAttributes(const Member& member, Job& job) {
   return CheckAttributes(attributes);
 }
 
-Result<void> ReadName(const Member& member, Job& job) { return ReadText(member, limits::kEventNameBytes, job.name); }
-Result<void> ReadUrl(const Member& member, Job& job) { return ReadText(member, limits::kUrlBytes, job.name); }
+Result<void> ReadName(const Member& member, Job& job) {
+  return ReadText(member, limits::kEventNameBytes, job.name);
+}
+Result<void> ReadUrl(const Member& member, Job& job) {
+  return ReadText(member, limits::kUrlBytes, job.name);
+}
 
 Result<void> ReadData(const Member& member, Job& job) {
   if (Result<void> object = NeedObject(member); !object) return object;
   if (member.raw.length > limits::kEventDataBytes) {
-    return Bad("is " + std::to_string(member.raw.length) + " bytes; at most " + std::to_string(limits::kEventDataBytes) + " are allowed");
+    return Bad("is " + std::to_string(member.raw.length) + " bytes; at most " +
+               std::to_string(limits::kEventDataBytes) + " are allowed");
   }
   job.body = member.raw;
   return {};
@@ -125,7 +139,8 @@ Result<void> ReadData(const Member& member, Job& job) {
 
 // Unix seconds with an optional fraction, which is cut: the Track API takes whole seconds.
 Result<void> ReadTimestamp(const Member& member, Job& job) {
-  constexpr std::string_view kWanted = "must be Unix seconds (0 to 253402300799) or RFC 3339 text such as \"2026-01-31T09:30:00Z\"";
+  constexpr std::string_view kWanted =
+      "must be Unix seconds (0 to 253402300799) or RFC 3339 text such as \"2026-01-31T09:30:00Z\"";
   job.timestamp = member.raw;
   if (member.kind == ValueKind::kString) {
     const std::optional<Timestamp> at = ParseRfc3339(member.text);
@@ -144,7 +159,8 @@ Result<void> ReadTimestamp(const Member& member, Job& job) {
 }
 
 Result<void> ReadEventId(const Member& member, Job& job) {
-  if (member.kind != ValueKind::kString || !Ulid::Parse(member.text)) return Bad("must be a ULID (26 characters of Crockford base32)");
+  if (member.kind != ValueKind::kString || !Ulid::Parse(member.text))
+    return Bad("must be a ULID (26 characters of Crockford base32)");
   job.event_id = member.text;
   return {};
 }
@@ -166,7 +182,8 @@ Result<void> ReadRegion(const Member& member, Job& job) {
 
 Result<void> ReadRef(const Member& member, Job& job) {
   if (member.kind != ValueKind::kString) return Bad("must be a string");
-  if (member.text.size() > limits::kRefBytes) return Bad("is longer than " + std::to_string(limits::kRefBytes) + " bytes");
+  if (member.text.size() > limits::kRefBytes)
+    return Bad("is longer than " + std::to_string(limits::kRefBytes) + " bytes");
   job.ref = member.text;
   job.has_ref = true;
   return {};
@@ -180,8 +197,10 @@ Result<void> ReadDevice(const Member& member, Job& job) {
   bool has_platform = false;
   for (const Member& part : Inside(job, member.raw, copy)) {
     if (part.key == "id") {
-      if (part.kind != ValueKind::kString || part.text.empty() || part.text.size() > limits::kShortTextBytes) {
-        return Bad("must be a string of 1 to " + std::to_string(limits::kShortTextBytes) + " bytes", part.key);
+      if (part.kind != ValueKind::kString || part.text.empty() ||
+          part.text.size() > limits::kShortTextBytes) {
+        return Bad("must be a string of 1 to " + std::to_string(limits::kShortTextBytes) + " bytes",
+                   part.key);
       }
       has_id = true;
     } else if (part.key == "platform") {
@@ -200,17 +219,21 @@ Result<void> ReadDevice(const Member& member, Job& job) {
   return {};
 }
 
-Result<void> ReadDeviceId(const Member& member, Job& job) { return ReadText(member, limits::kShortTextBytes, Other(job).device_id); }
+Result<void> ReadDeviceId(const Member& member, Job& job) {
+  return ReadText(member, limits::kShortTextBytes, Other(job).device_id);
+}
 
 Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::string& lane) {
   if (Result<void> object = NeedObject(member); !object) return object;
   slice = member.raw;
   std::string copy;
   const std::vector<Member> parts = Inside(job, member.raw, copy);
-  const bool known = parts.size() == 1 && (parts[0].key == "id" || parts[0].key == "email" || parts[0].key == "cio_id");
+  const bool known =
+      parts.size() == 1 && (parts[0].key == "id" || parts[0].key == "email" || parts[0].key == "cio_id");
   if (!known) return Bad("must hold exactly one of \"id\", \"email\", \"cio_id\"");
   std::string value;
-  Result<void> read = ReadIdentifier(parts[0], std::string_view(copy).substr(parts[0].raw.offset, parts[0].raw.length), value);
+  Result<void> read = ReadIdentifier(
+      parts[0], std::string_view(copy).substr(parts[0].raw.offset, parts[0].raw.length), value);
   if (!read) return Bad(std::move(read.error().message), parts[0].key);
   Result<std::string> name = LaneName(parts[0].key, std::move(value), parts[0].key);
   if (!name) return Failure(name.error());
@@ -218,7 +241,9 @@ Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::strin
   return {};
 }
 
-Result<void> ReadPrimary(const Member& member, Job& job) { return ReadPerson(member, job, Other(job).primary, job.customer); }
+Result<void> ReadPrimary(const Member& member, Job& job) {
+  return ReadPerson(member, job, Other(job).primary, job.customer);
+}
 Result<void> ReadSecondary(const Member& member, Job& job) {
   return ReadPerson(member, job, Other(job).secondary, job.more_customers.emplace_back());
 }
@@ -231,8 +256,10 @@ Result<void> ReadSegmentId(const Member& member, Job& job) {
   std::string& id = Other(job).segment_id;
   const std::string_view json = job.Text(member.raw);
   id = member.kind == ValueKind::kString ? member.text : std::string(json);
-  const bool digits = !id.empty() && id.size() <= 18 && id.find_first_not_of("0123456789") == std::string::npos;
-  if (!digits || (member.kind != ValueKind::kString && member.kind != ValueKind::kNumber)) return Bad("must be a segment's number");
+  const bool digits =
+      !id.empty() && id.size() <= 18 && id.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits || (member.kind != ValueKind::kString && member.kind != ValueKind::kNumber))
+    return Bad("must be a segment's number");
   return {};
 }
 
@@ -241,10 +268,12 @@ Result<void> ReadIds(const Member& member, Job& job) {
   job.body = member.raw;
   std::string copy;
   const std::vector<Member> ids = Inside(job, member.raw, copy);
-  if (ids.empty() || ids.size() > limits::kSegmentIds) return Bad("must hold 1 to " + std::to_string(limits::kSegmentIds) + " ids");
+  if (ids.empty() || ids.size() > limits::kSegmentIds)
+    return Bad("must hold 1 to " + std::to_string(limits::kSegmentIds) + " ids");
   for (std::size_t i = 0; i < ids.size(); ++i) {
     std::string& id = job.more_customers.emplace_back();
-    Result<void> read = ReadIdentifier(ids[i], std::string_view(copy).substr(ids[i].raw.offset, ids[i].raw.length), id);
+    Result<void> read =
+        ReadIdentifier(ids[i], std::string_view(copy).substr(ids[i].raw.offset, ids[i].raw.length), id);
     if (!read) return Bad(std::move(read.error().message), std::to_string(i));
   }
   return {};
@@ -253,17 +282,26 @@ Result<void> ReadIds(const Member& member, Job& job) {
 Result<void> ReadIdType(const Member& member, Job& job) {
   std::string& type = Other(job).id_type;
   type = member.text;
-  if (type != "id" && type != "email" && type != "cio_id") return Bad("must be \"id\", \"email\" or \"cio_id\"");
+  if (type != "id" && type != "email" && type != "cio_id")
+    return Bad("must be \"id\", \"email\" or \"cio_id\"");
   return {};
 }
 
-Result<void> ReadDeliveryId(const Member& member, Job& job) { return ReadText(member, limits::kShortTextBytes, Other(job).delivery_id); }
-Result<void> ReadRecipient(const Member& member, Job& job) { return ReadText(member, limits::kShortTextBytes, Other(job).recipient); }
-Result<void> ReadReason(const Member& member, Job& job) { return ReadText(member, limits::kShortTextBytes, Other(job).reason); }
-Result<void> ReadHref(const Member& member, Job& job) { return ReadText(member, limits::kUrlBytes, Other(job).href); }
+Result<void> ReadDeliveryId(const Member& member, Job& job) {
+  return ReadText(member, limits::kShortTextBytes, Other(job).delivery_id);
+}
+Result<void> ReadRecipient(const Member& member, Job& job) {
+  return ReadText(member, limits::kShortTextBytes, Other(job).recipient);
+}
+Result<void> ReadReason(const Member& member, Job& job) {
+  return ReadText(member, limits::kShortTextBytes, Other(job).reason);
+}
+Result<void> ReadHref(const Member& member, Job& job) {
+  return ReadText(member, limits::kUrlBytes, Other(job).href);
+}
 
 Result<void> ReadMetric(const Member& member, Job& job) {
-  constexpr std::array<std::string_view, 8> kMetrics = {"bounced", "clicked",   "converted", "deferred",
+  constexpr std::array<std::string_view, 8> kMetrics = {"bounced",   "clicked", "converted", "deferred",
                                                         "delivered", "dropped", "opened",    "spammed"};
   Other(job).metric = member.text;
   if (std::find(kMetrics.begin(), kMetrics.end(), member.text) == kMetrics.end()) {
@@ -272,8 +310,12 @@ Result<void> ReadMetric(const Member& member, Job& job) {
   return {};
 }
 
-Result<void> ReadRequest(const Member& member, Job& job) { return ReadTrackCall(member, job); }
-Result<void> ReadNothing(const Member&, Job&) { return {}; }
+Result<void> ReadRequest(const Member& member, Job& job) {
+  return ReadTrackCall(member, job);
+}
+Result<void> ReadNothing(const Member&, Job&) {
+  return {};
+}
 
 constexpr std::array<Rule, kCount> kRules = {{
     {Name::kType, "type", kAll, ReadNothing},
@@ -320,7 +362,8 @@ Failure Needs(const Job& job, std::string_view what, std::string_view field) {
   return Bad(std::string(JobTypeName(job.type)) + " needs " + std::string(what), std::string(field));
 }
 
-// A form's data names its person by exactly one of id and email, and holds strings alone: the API answers 400 otherwise.
+// A form's data names its person by exactly one of id and email, and holds strings alone: the API answers 400
+// otherwise.
 Result<void> CheckForm(Job& job) {
   if (!job.other) return Needs(job, "\"form_id\"", "form_id");
   if (job.other->form_id.empty()) return Needs(job, "\"form_id\"", "form_id");
@@ -367,42 +410,53 @@ std::optional<Name> FromText(std::string_view text) {
   return std::nullopt;
 }
 
-std::uint32_t TypesOf(Name name) { return kRules[static_cast<std::size_t>(name)].types; }
+std::uint32_t TypesOf(Name name) {
+  return kRules[static_cast<std::size_t>(name)].types;
+}
 
-std::span<const Rule> Rules() { return kRules; }
+std::span<const Rule> Rules() {
+  return kRules;
+}
 
 Result<std::string> LaneName(std::string_view kind, std::string value, std::string field) {
   if (kind != "cio_id") return value;
   if (value.size() + kCioIdPrefix.size() > limits::kCustomerIdBytes) {
-    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes - kCioIdPrefix.size()) + " bytes", std::move(field));
+    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes - kCioIdPrefix.size()) + " bytes",
+               std::move(field));
   }
   return std::string(kCioIdPrefix) + value;
 }
 
 Result<void> CheckAttributes(std::span<const Member> attributes) {
   if (attributes.size() > limits::kAttributesPerIdentify) {
-    return Bad("has " + std::to_string(attributes.size()) + " attributes; at most " + std::to_string(limits::kAttributesPerIdentify) + " are allowed");
+    return Bad("has " + std::to_string(attributes.size()) + " attributes; at most " +
+               std::to_string(limits::kAttributesPerIdentify) + " are allowed");
   }
   for (const Member& attribute : attributes) {
     if (attribute.key.size() > limits::kAttributeNameBytes) {
-      return Bad("attribute name is longer than " + std::to_string(limits::kAttributeNameBytes) + " bytes", attribute.key);
+      return Bad("attribute name is longer than " + std::to_string(limits::kAttributeNameBytes) + " bytes",
+                 attribute.key);
     }
     if (attribute.kind == ValueKind::kString && attribute.text.size() > limits::kAttributeValueBytes) {
-      return Bad("attribute value is longer than " + std::to_string(limits::kAttributeValueBytes) + " bytes", attribute.key);
+      return Bad("attribute value is longer than " + std::to_string(limits::kAttributeValueBytes) + " bytes",
+                 attribute.key);
     }
   }
   return {};
 }
 
 bool GoesWithRequest(Name name) {
-  constexpr std::array kBeside = {Name::kType, Name::kConnection, Name::kMaxAge, Name::kRegion, Name::kRef, Name::kRequest};
+  constexpr std::array kBeside = {Name::kType,   Name::kConnection, Name::kMaxAge,
+                                  Name::kRegion, Name::kRef,        Name::kRequest};
   return std::find(kBeside.begin(), kBeside.end(), name) != kBeside.end();
 }
 
 Result<void> CheckWhole(Job& job) {
   if (job.call) {
     Result<void> checked = CheckTrackCall(job);
-    if (!checked) checked.error().field = checked.error().field.empty() ? "request" : "request.body." + checked.error().field;
+    if (!checked)
+      checked.error().field =
+          checked.error().field.empty() ? "request" : "request.body." + checked.error().field;
     return checked;
   }
   switch (job.type) {

@@ -21,12 +21,16 @@ struct CodePoint {
   bool valid = false;
 };
 
-// The code point at `at` (which is inside `text`): shortest form, no surrogates, at most U+10FFFF. Invalid: one byte long.
+// The code point at `at` (which is inside `text`): shortest form, no surrogates, at most U+10FFFF. Invalid:
+// one byte long.
 CodePoint Decode(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(at);
   if (lead < 0x80) return {lead, 1, true};
-  const std::size_t length = lead >= 0xc2 && lead <= 0xdf ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+  const std::size_t length = lead >= 0xc2 && lead <= 0xdf   ? 2
+                             : (lead & 0xf0) == 0xe0        ? 3
+                             : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                            : 0;
   if (length == 0 || at + length > text.size()) return {};
   char32_t value = lead & (0x7fU >> length);
   for (std::size_t i = 1; i < length; ++i) {
@@ -101,9 +105,10 @@ std::optional<std::int64_t> ToInteger(std::string_view json) {
 
 // Characters that hide, reorder or end text.
 bool IsTreacherous(char32_t point) {
-  return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0xad || point == 0x61c || (point >= 0x200b && point <= 0x200f) ||
-         (point >= 0x2028 && point <= 0x202e) || (point >= 0x2060 && point <= 0x206f) || point == 0xfeff ||
-         (point >= 0xfff9 && point <= 0xfffb) || (point >= 0xe0000 && point <= 0xe0fff);
+  return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0xad || point == 0x61c ||
+         (point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
+         (point >= 0x2060 && point <= 0x206f) || point == 0xfeff || (point >= 0xfff9 && point <= 0xfffb) ||
+         (point >= 0xe0000 && point <= 0xe0fff);
 }
 
 void AppendHexByte(std::string& out, unsigned char byte) {
@@ -137,7 +142,8 @@ struct JsonValue::Document {
 
 JsonValue::JsonValue() = default;
 
-JsonValue::JsonValue(std::shared_ptr<const Document> document, const Node* node) : document_(std::move(document)), node_(node) {}
+JsonValue::JsonValue(std::shared_ptr<const Document> document, const Node* node)
+    : document_(std::move(document)), node_(node) {}
 
 // Recursion is bounded: the scan of the outermost value has bounded the depth of all.
 Result<void> JsonValue::ReadChildren(const std::string& text, std::size_t offset, Node& node) {
@@ -150,7 +156,8 @@ Result<void> JsonValue::ReadChildren(const std::string& text, std::size_t offset
   for (Member& member : members) {
     const std::size_t start = offset + member.raw.offset;
     const std::string_view raw = std::string_view(text).substr(start, member.raw.length);
-    Node& child = node.children.emplace_back(Node{member.kind, raw, std::move(member.key), std::move(member.text), {}});
+    Node& child =
+        node.children.emplace_back(Node{member.kind, raw, std::move(member.key), std::move(member.text), {}});
     if (child.kind != ValueKind::kObject && child.kind != ValueKind::kArray) continue;
     if (Result<void> read = ReadChildren(text, start, child); !read) return read;
   }
@@ -158,7 +165,8 @@ Result<void> JsonValue::ReadChildren(const std::string& text, std::size_t offset
 }
 
 Result<JsonValue> JsonValue::Parse(std::string_view text) {
-  if (text.size() > std::numeric_limits<std::uint32_t>::max() - 2) return Fail(ErrorKind::kInvalid, "too long");
+  if (text.size() > std::numeric_limits<std::uint32_t>::max() - 2)
+    return Fail(ErrorKind::kInvalid, "too long");
   const auto document = std::make_shared<Document>();
   document->text = text;
   document->root.raw = document->text;
@@ -196,12 +204,14 @@ bool JsonValue::IsBool() const {
 
 JsonValue JsonValue::operator[](std::string_view name) const {
   if (!IsObject()) return {};
-  const auto child = std::find_if(node_->children.begin(), node_->children.end(), [&](const Node& node) { return node.key == name; });
+  const auto child = std::find_if(node_->children.begin(), node_->children.end(),
+                                  [&](const Node& node) { return node.key == name; });
   return child == node_->children.end() ? JsonValue() : JsonValue(document_, &*child);
 }
 
 bool JsonValue::Has(std::string_view name) const {
-  return IsObject() && std::any_of(node_->children.begin(), node_->children.end(), [&](const Node& node) { return node.key == name; });
+  return IsObject() && std::any_of(node_->children.begin(), node_->children.end(),
+                                   [&](const Node& node) { return node.key == name; });
 }
 
 std::vector<JsonValue> JsonValue::Items() const {

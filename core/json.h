@@ -12,9 +12,10 @@
 
 namespace outboxd {
 
-// A parsed value; cheap to copy (shares its document). Reading a member that is absent or of another type gives the fallback.
-// Numbers of any size and precision are kept as they were written. Nesting is bounded: a line of the greatest depth inside an answer of the admin API is read.
-// Not for the producer's lines on the hot path: those are scanned (core/object_scan.h) and their bytes carried.
+// A parsed value; cheap to copy (shares its document). Reading a member that is absent or of another type
+// gives the fallback. Numbers of any size and precision are kept as they were written. Nesting is bounded: a
+// line of the greatest depth inside an answer of the admin API is read. Not for the producer's lines on the
+// hot path: those are scanned (core/object_scan.h) and their bytes carried.
 class JsonValue {
  public:
   // Strict RFC 8259; invalid UTF-8 and NUL bytes are errors (kInvalid).
@@ -27,15 +28,18 @@ class JsonValue {
   bool IsString() const;
   bool IsNumber() const;
   bool IsBool() const;
-  JsonValue operator[](std::string_view name) const;  // null when absent or not an object; the first of equal names
+  JsonValue operator[](
+      std::string_view name) const;  // null when absent or not an object; the first of equal names
   bool Has(std::string_view name) const;
   std::vector<JsonValue> Items() const;  // empty when not an array
   std::vector<std::pair<std::string, JsonValue>> Members() const;
   std::string String(std::string_view fallback = {}) const;
-  std::int64_t Int(std::int64_t fallback = 0) const;  // the fallback too when it has a fraction or does not fit
-  double Number(double fallback = 0) const;           // the fallback too when it does not fit
+  std::int64_t Int(
+      std::int64_t fallback = 0) const;      // the fallback too when it has a fraction or does not fit
+  double Number(double fallback = 0) const;  // the fallback too when it does not fit
   bool Bool(bool fallback = false) const;
-  // The value's own bytes without the white space between its tokens: numbers, escapes and the order of names stay as written.
+  // The value's own bytes without the white space between its tokens: numbers, escapes and the order of names
+  // stay as written.
   std::string ToText() const;
 
  private:
@@ -71,8 +75,8 @@ class JsonWriter {
   bool needs_comma_ = false;
 };
 
-// `text` with control bytes, DEL, C1 controls, bidi overrides, invisible characters and invalid UTF-8 as visible escapes (\xNN, \u{…}):
-// safe for a terminal or a log line.
+// `text` with control bytes, DEL, C1 controls, bidi overrides, invisible characters and invalid UTF-8 as
+// visible escapes (\xNN, \u{…}): safe for a terminal or a log line.
 std::string EscapeForTerminal(std::string_view text);
 
 }  // namespace outboxd

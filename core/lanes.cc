@@ -40,7 +40,8 @@ bool Lanes::HasTurn(Sequence sequence, std::span<const LaneKey> lanes) const {
 
 // In all of its lanes or in none: a job never keeps one lane while it waits for another.
 bool Lanes::GiveTurn(Sequence sequence, std::span<const LaneKey> lanes) {
-  const bool first = std::all_of(lanes.begin(), lanes.end(), [&](LaneKey key) { return IsFirst(lanes_[key], sequence); });
+  const bool first =
+      std::all_of(lanes.begin(), lanes.end(), [&](LaneKey key) { return IsFirst(lanes_[key], sequence); });
   if (!first) return false;
   for (const LaneKey key : lanes) lanes_[key].turn = sequence;
   return true;
@@ -87,13 +88,16 @@ void Lanes::Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<
   if (!HasTurn(sequence, lanes)) {
     for (const LaneKey key : lanes) InsertSorted(lanes_[key].jobs, sequence);
     // Its time is kept elsewhere: as a parked row it would lose it.
-    if (!GiveTurn(sequence, lanes)) pinned_.emplace(ToNumber(sequence), std::vector<LaneKey>(lanes.begin(), lanes.end()));
+    if (!GiveTurn(sequence, lanes))
+      pinned_.emplace(ToNumber(sequence), std::vector<LaneKey>(lanes.begin(), lanes.end()));
   }
   Stop(sequence, lanes);
   for (const LaneKey key : lanes) {
     Lane& lane = lanes_[key];
     lane.troubled = true;
-    const auto follows = [&](Sequence other) { return other > sequence && other != lane.turn && !pinned_.contains(ToNumber(other)); };
+    const auto follows = [&](Sequence other) {
+      return other > sequence && other != lane.turn && !pinned_.contains(ToNumber(other));
+    };
     const auto first = std::find_if(lane.jobs.begin(), lane.jobs.end(), follows);
     if (first == lane.jobs.end()) continue;
     lane.parked_from = lane.parked_from ? std::min(*lane.parked_from, *first) : *first;
@@ -112,7 +116,8 @@ void Lanes::Announce(Map::iterator place, LanesOpened& opened) {
   if (lane.jobs.empty()) return;
   const Sequence head = lane.jobs.front();
   const auto pinned = pinned_.empty() ? pinned_.end() : pinned_.find(ToNumber(head));
-  const std::span<const LaneKey> lanes = pinned == pinned_.end() ? std::span<const LaneKey>(&place->first, 1) : pinned->second;
+  const std::span<const LaneKey> lanes =
+      pinned == pinned_.end() ? std::span<const LaneKey>(&place->first, 1) : pinned->second;
   if (GiveTurn(head, lanes)) opened.ready.push_back(head);
 }
 
@@ -163,7 +168,8 @@ std::optional<Sequence> Lanes::RefillFrom(const Lane& lane) {
   return lane.parked_from;
 }
 
-void Lanes::Refilled(LaneKey key, std::span<const Sequence> loaded, std::optional<Sequence> next, LanesOpened& opened) {
+void Lanes::Refilled(LaneKey key, std::span<const Sequence> loaded, std::optional<Sequence> next,
+                     LanesOpened& opened) {
   const auto place = lanes_.try_emplace(key).first;
   Lane& lane = place->second;
   for (const Sequence sequence : loaded) InsertSorted(lane.jobs, sequence);

@@ -1,11 +1,13 @@
 // core/lanes.h — who may go next: jobs of one lane go one after another, lanes do not wait for each other.
 //
-// A job may keep the order of several lanes (merge, segments); it is ready when it is first in all of them. Few jobs of a lane are held
-// in memory: behind a failing head, or past `lane_jobs_max`, followers are parked on disk and come back when the lane opens, so a
-// million of them cost the others nothing. Jobs of several lanes are never parked.
+// A job may keep the order of several lanes (merge, segments); it is ready when it is first in all of them.
+// Few jobs of a lane are held in memory: behind a failing head, or past `lane_jobs_max`, followers are parked
+// on disk and come back when the lane opens, so a million of them cost the others nothing. Jobs of several
+// lanes are never parked.
 //
-// A job has its lanes' turn from the moment it is named ready until it is released, through failed attempts as well: a redriven job with
-// a lower sequence goes before those that wait, never past the one that may be on its way. Pure; belongs to one thread.
+// A job has its lanes' turn from the moment it is named ready until it is released, through failed attempts
+// as well: a redriven job with a lower sequence goes before those that wait, never past the one that may be
+// on its way. Pure; belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +28,9 @@ enum class Admission : std::uint8_t {
 
 // What an ended job set free.
 struct LanesOpened {
-  std::vector<Sequence> ready;   // held jobs that have the turn now; one found deferred at start waits for its time with it
-  std::vector<LaneKey> refill;   // lanes whose next job is parked on disk: read it and call Refilled()
+  std::vector<Sequence>
+      ready;  // held jobs that have the turn now; one found deferred at start waits for its time with it
+  std::vector<LaneKey> refill;  // lanes whose next job is parked on disk: read it and call Refilled()
 };
 
 class Lanes {
@@ -43,8 +46,9 @@ class Lanes {
   void Start(Sequence sequence, std::span<const LaneKey> lanes);
   // The attempt ended and the job is not settled: it keeps its turn.
   void Stop(Sequence sequence, std::span<const LaneKey> lanes);
-  // The job failed and waits for its next attempt. Its followers of one lane are given up (`evicted`, to be parked) and later ones
-  // will be parked, until the job is released. Also for a job found deferred at start: it is held whatever else its lanes hold.
+  // The job failed and waits for its next attempt. Its followers of one lane are given up (`evicted`, to be
+  // parked) and later ones will be parked, until the job is released. Also for a job found deferred at start:
+  // it is held whatever else its lanes hold.
   void Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<Sequence>& evicted);
   // The job is settled, or was removed: it leaves its lanes.
   void Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpened& opened);
@@ -53,11 +57,13 @@ class Lanes {
   void MarkParked(LaneKey lane, Sequence from);
   // Where to read `lane`'s parked rows from; nullopt when there are none or its next job is held already.
   std::optional<Sequence> RefillFrom(LaneKey lane) const;
-  // `loaded` (ascending) were read back and are held now; further parked rows start at `next` at the earliest (nullopt: none). Names the
-  // lane again if all that was passed over is gone.
-  void Refilled(LaneKey lane, std::span<const Sequence> loaded, std::optional<Sequence> next, LanesOpened& opened);
+  // `loaded` (ascending) were read back and are held now; further parked rows start at `next` at the earliest
+  // (nullopt: none). Names the lane again if all that was passed over is gone.
+  void Refilled(LaneKey lane, std::span<const Sequence> loaded, std::optional<Sequence> next,
+                LanesOpened& opened);
 
-  // The held jobs that come next behind `sequence` in `lane`, in their order, up to the first that is parked. Valid until the next change.
+  // The held jobs that come next behind `sequence` in `lane`, in their order, up to the first that is parked.
+  // Valid until the next change.
   std::span<const Sequence> Behind(Sequence sequence, LaneKey lane) const;
   // The held job that `sequence` waits for; nullopt when it waits for none (or for a parked one).
   std::optional<Sequence> Blocker(Sequence sequence, std::span<const LaneKey> lanes) const;
@@ -67,11 +73,11 @@ class Lanes {
 
  private:
   struct Lane {
-    std::vector<Sequence> jobs;              // held, ascending
-    Sequence turn{};                         // who may go, goes, or waits for its next attempt; 0: nobody
-    std::optional<Sequence> parked_from;     // no parked row of this lane has a lower sequence
-    bool active = false;                     // an attempt of `turn` is under way
-    bool troubled = false;                   // a job of it failed: followers go to disk
+    std::vector<Sequence> jobs;           // held, ascending
+    Sequence turn{};                      // who may go, goes, or waits for its next attempt; 0: nobody
+    std::optional<Sequence> parked_from;  // no parked row of this lane has a lower sequence
+    bool active = false;                  // an attempt of `turn` is under way
+    bool troubled = false;                // a job of it failed: followers go to disk
   };
   struct Hash {
     std::size_t operator()(LaneKey key) const { return static_cast<std::size_t>(key); }
@@ -90,7 +96,8 @@ class Lanes {
 
   std::size_t lane_jobs_max_;
   Map lanes_;
-  std::unordered_map<std::uint64_t, std::vector<LaneKey>> pinned_;  // held jobs that are never parked, and their lanes
+  std::unordered_map<std::uint64_t, std::vector<LaneKey>>
+      pinned_;  // held jobs that are never parked, and their lanes
 };
 
 }  // namespace outboxd

@@ -1,4 +1,5 @@
-// core/limits.h — every fixed limit in one place; those an operator may change live in the config, with these as defaults.
+// core/limits.h — every fixed limit in one place; those an operator may change live in the config, with these
+// as defaults.
 #pragma once
 
 #include <cstddef>
@@ -14,19 +15,22 @@ inline constexpr std::size_t kAttributesPerIdentify = 300;
 inline constexpr std::size_t kEventNameBytes = 100;
 inline constexpr std::size_t kEventDataBytes = 100'000;
 inline constexpr std::size_t kSegmentIds = 1000;
-inline constexpr std::size_t kBatchItemBytes = 32'000;    // of /api/v2/batch ("32 kB": taken as the smaller reading)
+inline constexpr std::size_t kBatchItemBytes =
+    32'000;  // of /api/v2/batch ("32 kB": taken as the smaller reading)
 inline constexpr std::size_t kBatchBytes = 500'000;
 
 // Ours.
-inline constexpr std::size_t kTrackBodiesBytes = 4UL * 1024 * 1024;  // of all requests under way at a Track-compatible listener
-inline constexpr std::size_t kOpenBodyBytes = 16UL * 1024;  // of a request that needs no credentials and has none
-inline constexpr std::size_t kTrackBatchItems = 10'000;   // of a batch that a library sends
-inline constexpr int kListenBacklog = 1024;               // connections of a socket that wait to be accepted
-inline constexpr std::size_t kJsonDepth = 64;             // nesting of any JSON text we read
-inline constexpr std::size_t kUrlBytes = 4096;            // pageview url
+inline constexpr std::size_t kTrackBodiesBytes =
+    4UL * 1024 * 1024;  // of all requests under way at a Track-compatible listener
+inline constexpr std::size_t kOpenBodyBytes =
+    16UL * 1024;  // of a request that needs no credentials and has none
+inline constexpr std::size_t kTrackBatchItems = 10'000;  // of a batch that a library sends
+inline constexpr int kListenBacklog = 1024;              // connections of a socket that wait to be accepted
+inline constexpr std::size_t kJsonDepth = 64;            // nesting of any JSON text we read
+inline constexpr std::size_t kUrlBytes = 4096;           // pageview url
 inline constexpr std::size_t kRefBytes = 200;
 inline constexpr std::size_t kConnectionNameBytes = 64;
-inline constexpr std::size_t kRawPathBytes = 8192;        // path with its query
+inline constexpr std::size_t kRawPathBytes = 8192;  // path with its query
 inline constexpr std::size_t kRawHeaders = 64;
 inline constexpr std::size_t kRawHeaderBytes = 8192;
 inline constexpr std::size_t kRawFiles = 32;

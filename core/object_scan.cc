@@ -10,12 +10,17 @@ namespace {
 
 using rapidjson::SizeType;
 
-// RapidJSON tells where it stands: at the start of a scalar's token while reporting it (it parses scalars on a copy of the stream),
-// just behind the bracket when reporting a container's start or end.
+// RapidJSON tells where it stands: at the start of a scalar's token while reporting it (it parses scalars on
+// a copy of the stream), just behind the bracket when reporting a container's start or end.
 class MemberHandler {
  public:
-  MemberHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Member>& members, std::size_t depth_max)
-      : text_(text), stream_(stream), members_(members), depth_max_(depth_max), has_escapes_(text.find("\\u") != std::string::npos) {}
+  MemberHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Member>& members,
+                std::size_t depth_max)
+      : text_(text),
+        stream_(stream),
+        members_(members),
+        depth_max_(depth_max),
+        has_escapes_(text.find("\\u") != std::string::npos) {}
 
   bool Null() { return Scalar(ValueKind::kNull, 4); }
   bool Bool(bool value) { return value ? Scalar(ValueKind::kTrue, 4) : Scalar(ValueKind::kFalse, 5); }
@@ -55,8 +60,10 @@ class MemberHandler {
   // RapidJSON lets an escaped low surrogate without its high one pass; decoded it would not be UTF-8.
   bool HasLoneSurrogate(std::string_view decoded) {
     if (!has_escapes_) return false;
-    for (std::size_t at = decoded.find('\xed'); at != std::string_view::npos; at = decoded.find('\xed', at + 1)) {
-      if (at + 1 < decoded.size() && static_cast<unsigned char>(decoded[at + 1]) >= 0xa0) lone_surrogate_ = true;
+    for (std::size_t at = decoded.find('\xed'); at != std::string_view::npos;
+         at = decoded.find('\xed', at + 1)) {
+      if (at + 1 < decoded.size() && static_cast<unsigned char>(decoded[at + 1]) >= 0xa0)
+        lone_surrogate_ = true;
     }
     return lone_surrogate_;
   }
@@ -93,7 +100,8 @@ class MemberHandler {
 
   bool Close() {
     --depth_;
-    if (depth_ == 1) members_.back().raw.length = static_cast<std::uint32_t>(stream_.Tell() - members_.back().raw.offset);
+    if (depth_ == 1)
+      members_.back().raw.length = static_cast<std::uint32_t>(stream_.Tell() - members_.back().raw.offset);
     return true;
   }
 
@@ -146,8 +154,8 @@ bool IsJsonNumber(std::string_view token) {
   return at == token.size();
 }
 
-// RapidJSON refuses numbers that a double cannot hold. We carry the bytes, so each number is checked here and hidden from it: the same
-// text with every well-formed number written as a 0 and spaces. Offsets stay true.
+// RapidJSON refuses numbers that a double cannot hold. We carry the bytes, so each number is checked here and
+// hidden from it: the same text with every well-formed number written as a 0 and spaces. Offsets stay true.
 std::string HideNumbers(std::string text) {
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] == '"') {
@@ -156,7 +164,8 @@ std::string HideNumbers(std::string text) {
     } else if (text[at] == '-' || (text[at] >= '0' && text[at] <= '9')) {
       const std::size_t end = std::min(text.find_first_not_of("0123456789+-.eE", at), text.size());
       if (IsJsonNumber(std::string_view(text).substr(at, end - at))) {
-        std::fill(text.begin() + static_cast<std::ptrdiff_t>(at), text.begin() + static_cast<std::ptrdiff_t>(end), ' ');
+        std::fill(text.begin() + static_cast<std::ptrdiff_t>(at),
+                  text.begin() + static_cast<std::ptrdiff_t>(end), ' ');
         text[at] = '0';
       }
       at = end;
@@ -174,12 +183,14 @@ rapidjson::ParseResult Parse(rapidjson::StringStream& stream, MemberHandler& han
 }
 
 // `parsed` is `original` or the same with its numbers hidden; slices are taken from `original`.
-Result<ValueKind> Scan(const std::string& original, const std::string& parsed, std::vector<Member>& members, std::size_t depth_max) {
+Result<ValueKind> Scan(const std::string& original, const std::string& parsed, std::vector<Member>& members,
+                       std::size_t depth_max) {
   const std::size_t before = members.size();
   rapidjson::StringStream stream(parsed.c_str());
   MemberHandler handler(original, stream, members, depth_max);
-  const rapidjson::ParseResult result = IsAscii(parsed) ? Parse<rapidjson::kParseNoFlags>(stream, handler)
-                                                        : Parse<rapidjson::kParseValidateEncodingFlag>(stream, handler);
+  const rapidjson::ParseResult result = IsAscii(parsed)
+                                            ? Parse<rapidjson::kParseNoFlags>(stream, handler)
+                                            : Parse<rapidjson::kParseValidateEncodingFlag>(stream, handler);
   if (!result.IsError()) return handler.root();
   if (result.Code() == rapidjson::kParseErrorNumberTooBig && &original == &parsed) {
     members.resize(before);
@@ -190,7 +201,8 @@ Result<ValueKind> Scan(const std::string& original, const std::string& parsed, s
       return Fail(ErrorKind::kInvalid, "nested deeper than " + std::to_string(depth_max) + " levels");
     }
     if (handler.lone_surrogate()) {
-      return Fail(ErrorKind::kInvalid, "a lone surrogate escape (byte " + std::to_string(result.Offset() + 1) + ")");
+      return Fail(ErrorKind::kInvalid,
+                  "a lone surrogate escape (byte " + std::to_string(result.Offset() + 1) + ")");
     }
     return Fail(ErrorKind::kConflict, "neither an object nor an array");
   }
@@ -198,7 +210,8 @@ Result<ValueKind> Scan(const std::string& original, const std::string& parsed, s
                                        std::to_string(result.Offset() + 1) + ")");
 }
 
-// RapidJSON reads all bytes that a UTF-8 sequence should have before it judges them: of one cut off at the end it would read past the text.
+// RapidJSON reads all bytes that a UTF-8 sequence should have before it judges them: of one cut off at the
+// end it would read past the text.
 bool EndsInsideSequence(std::string_view text) {
   for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
     const auto byte = static_cast<unsigned char>(text[text.size() - back]);
@@ -211,7 +224,8 @@ bool EndsInsideSequence(std::string_view text) {
 }  // namespace
 
 Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members, std::size_t depth_max) {
-  if (EndsInsideSequence(text)) return Fail(ErrorKind::kInvalid, "invalid UTF-8 (byte " + std::to_string(text.size()) + ")");
+  if (EndsInsideSequence(text))
+    return Fail(ErrorKind::kInvalid, "invalid UTF-8 (byte " + std::to_string(text.size()) + ")");
   if (const std::size_t nul = text.find('\0'); nul != std::string::npos) {
     return Fail(ErrorKind::kInvalid, "NUL byte (byte " + std::to_string(nul + 1) + ")");
   }

@@ -1,4 +1,5 @@
-// core/policy.h — the operator's choices that the delivery rules depend on. Defaults are those of etc/outboxd.yaml.
+// core/policy.h — the operator's choices that the delivery rules depend on. Defaults are those of
+// etc/outboxd.yaml.
 #pragma once
 
 #include <chrono>

@@ -6,14 +6,16 @@
 namespace outboxd {
 namespace {
 
-// Sums of fractions come out a little short of the whole; without this Wait() could be over and the token still missing.
+// Sums of fractions come out a little short of the whole; without this Wait() could be over and the token
+// still missing.
 constexpr double kWholeToken = 1.0 - 1e-9;
 constexpr double kMillisecondsPerSecond = 1000.0;
 constexpr double kLongestWaitMs = 24.0 * 3600 * kMillisecondsPerSecond;
 
 }  // namespace
 
-RateLimiter::RateLimiter(double per_second, Timestamp now) : per_second_(per_second), tokens_(Burst()), updated_(now) {}
+RateLimiter::RateLimiter(double per_second, Timestamp now)
+    : per_second_(per_second), tokens_(Burst()), updated_(now) {}
 
 void RateLimiter::Configure(double per_second) {
   const bool was_unlimited = IsUnlimited();

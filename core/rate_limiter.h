@@ -1,4 +1,5 @@
-// core/rate_limiter.h — token bucket: at most `per_second` requests a second, with a burst of a tenth of a second's worth (at least 1).
+// core/rate_limiter.h — token bucket: at most `per_second` requests a second, with a burst of a tenth of a
+// second's worth (at least 1).
 #pragma once
 
 #include "core/time.h"
@@ -11,7 +12,8 @@ class RateLimiter {
   RateLimiter(double per_second, Timestamp now);
   // Tokens in the bucket stay, as far as the new burst has room for them.
   void Configure(double per_second);
-  // Takes one token if there is one. A clock that steps back adds nothing, takes nothing away, and is the clock from then on.
+  // Takes one token if there is one. A clock that steps back adds nothing, takes nothing away, and is the
+  // clock from then on.
   bool TryTake(Timestamp now);
   // Whether TryTake would succeed; takes note of the time as well.
   bool MayTake(Timestamp now);

@@ -13,7 +13,9 @@ namespace {
 
 using TextPairs = std::vector<std::pair<std::string, std::string>>;
 
-Failure Bad(std::string message, std::string field = {}) { return Fail(ErrorKind::kInvalid, std::move(message), std::move(field)); }
+Failure Bad(std::string message, std::string field = {}) {
+  return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
+}
 
 RawCall& Raw(Job& job) {
   if (!job.raw) job.raw = std::make_unique<RawCall>();
@@ -21,13 +23,16 @@ RawCall& Raw(Job& job) {
 }
 
 bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char byte) { return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7f; });
+  return std::any_of(text.begin(), text.end(),
+                     [](char byte) { return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7f; });
 }
 
 // RFC 9110 section 5.6.2.
 bool IsToken(std::string_view text) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  const auto is_token_byte = [&](char byte) { return IsDigit(byte) || IsLetter(byte) || kMarks.find(byte) != std::string_view::npos; };
+  const auto is_token_byte = [&](char byte) {
+    return IsDigit(byte) || IsLetter(byte) || kMarks.find(byte) != std::string_view::npos;
+  };
   return !text.empty() && std::all_of(text.begin(), text.end(), is_token_byte);
 }
 
@@ -46,11 +51,13 @@ Result<void> ReadTextPairs(const Member& member, const Job& job, TextPairs& into
   return {};
 }
 
-std::optional<std::int64_t> ReadInteger(ValueKind kind, std::string_view json, std::int64_t least, std::int64_t most) {
+std::optional<std::int64_t> ReadInteger(ValueKind kind, std::string_view json, std::int64_t least,
+                                        std::int64_t most) {
   std::int64_t number = 0;
   if (kind != ValueKind::kNumber) return std::nullopt;
   const auto [end, error] = std::from_chars(json.data(), json.data() + json.size(), number);
-  if (error != std::errc{} || end != json.data() + json.size() || number < least || number > most) return std::nullopt;
+  if (error != std::errc{} || end != json.data() + json.size() || number < least || number > most)
+    return std::nullopt;
   return number;
 }
 
@@ -77,21 +84,24 @@ Result<void> ReadFile(const Member& file, std::string_view array, RawFile& into)
     } else if (part.key == "content" || part.key == "content_base64") {
       if (has_content) return Bad("give \"content\" or \"content_base64\", not both", part.key);
       has_content = true;
-      const std::optional<std::string> content = part.key == "content" ? std::move(part.text) : Base64Decode(part.text);
+      const std::optional<std::string> content =
+          part.key == "content" ? std::move(part.text) : Base64Decode(part.text);
       if (!content) return Bad("is not base64", part.key);
       into.content = *content;
     } else {
       return Bad("unknown member", part.key);
     }
   }
-  if (into.name.empty() || HasControl(into.name)) return Bad("a file needs a \"name\" without control characters", "name");
+  if (into.name.empty() || HasControl(into.name))
+    return Bad("a file needs a \"name\" without control characters", "name");
   if (into.filename.empty()) into.filename = into.name;
   if (HasControl(into.filename)) return Bad("must not hold control characters", "filename");
   if (!has_content) return Bad("a file needs \"content\" or \"content_base64\"", "content");
   return {};
 }
 
-// The identifier in /v1/customers/{identifier}…; empty for any other path, and for one that no customer can have.
+// The identifier in /v1/customers/{identifier}…; empty for any other path, and for one that no customer can
+// have.
 std::string CustomerInPath(std::string_view path) {
   constexpr std::string_view kCustomers = "/v1/customers/";
   if (!path.starts_with(kCustomers)) return {};
@@ -103,7 +113,8 @@ std::string CustomerInPath(std::string_view path) {
 }  // namespace
 
 Result<void> ReadMethod(const Member& member, Job& job) {
-  if (member.kind != ValueKind::kString || !IsToken(member.text) || member.text.size() > 32) return Bad("must be an HTTP method");
+  if (member.kind != ValueKind::kString || !IsToken(member.text) || member.text.size() > 32)
+    return Bad("must be an HTTP method");
   Raw(job).method = member.text;
   return {};
 }
@@ -111,26 +122,32 @@ Result<void> ReadMethod(const Member& member, Job& job) {
 Result<void> ReadPath(const Member& member, Job& job) {
   const std::string& path = member.text;
   if (!path.starts_with("/v1/") && !path.starts_with("/v2/")) return Bad("must start with /v1/ or /v2/");
-  if (path.size() > limits::kRawPathBytes) return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes");
-  if (HasControl(path) || path.find('#') != std::string::npos) return Bad("must not hold control characters or #");
+  if (path.size() > limits::kRawPathBytes)
+    return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes");
+  if (HasControl(path) || path.find('#') != std::string::npos)
+    return Bad("must not hold control characters or #");
   if (HasDotSegment(path)) return Bad("must not hold . or .. segments");
   Raw(job).path = path;
   return {};
 }
 
-Result<void> ReadQuery(const Member& member, Job& job) { return ReadTextPairs(member, job, Raw(job).query); }
+Result<void> ReadQuery(const Member& member, Job& job) {
+  return ReadTextPairs(member, job, Raw(job).query);
+}
 
 Result<void> ReadHeaders(const Member& member, Job& job) {
   TextPairs& headers = Raw(job).headers;
   if (Result<void> read = ReadTextPairs(member, job, headers); !read) return read;
-  if (headers.size() > limits::kRawHeaders) return Bad("more than " + std::to_string(limits::kRawHeaders) + " headers");
+  if (headers.size() > limits::kRawHeaders)
+    return Bad("more than " + std::to_string(limits::kRawHeaders) + " headers");
   std::size_t bytes = 0;
   for (const auto& [name, value] : headers) {
     if (!IsToken(name)) return Bad("is not a header name", name);
     if (HasControl(value)) return Bad("must not hold control characters", name);
     bytes += name.size() + value.size();
   }
-  if (bytes > limits::kRawHeaderBytes) return Bad("are longer than " + std::to_string(limits::kRawHeaderBytes) + " bytes together");
+  if (bytes > limits::kRawHeaderBytes)
+    return Bad("are longer than " + std::to_string(limits::kRawHeaderBytes) + " bytes together");
   return {};
 }
 
@@ -155,10 +172,13 @@ Result<void> ReadFiles(const Member& member, Job& job) {
   if (member.kind != ValueKind::kArray) return Bad("must be an array of objects");
   const std::string array(job.Text(member.raw));
   const std::vector<Member> files = Inside(array);
-  if (files.size() > limits::kRawFiles) return Bad("more than " + std::to_string(limits::kRawFiles) + " files");
+  if (files.size() > limits::kRawFiles)
+    return Bad("more than " + std::to_string(limits::kRawFiles) + " files");
   for (std::size_t i = 0; i < files.size(); ++i) {
     Result<void> read = ReadFile(files[i], array, Raw(job).files.emplace_back());
-    if (!read) return Bad(std::move(read.error().message), std::to_string(i) + (read.error().field.empty() ? "" : "." + read.error().field));
+    if (!read)
+      return Bad(std::move(read.error().message),
+                 std::to_string(i) + (read.error().field.empty() ? "" : "." + read.error().field));
   }
   return {};
 }
@@ -199,7 +219,8 @@ Result<void> ReadRetry(const Member& member, Job& job) {
       if (!delay) return Bad("must be 0 to 86400000", part.key);
       retry.delay = Milliseconds(*delay);
     } else if (part.key == "exponential" || part.key == "all_errors") {
-      if (part.kind != ValueKind::kTrue && part.kind != ValueKind::kFalse) return Bad("must be true or false", part.key);
+      if (part.kind != ValueKind::kTrue && part.kind != ValueKind::kFalse)
+        return Bad("must be true or false", part.key);
       (part.key == "exponential" ? retry.exponential : retry.all_errors) = part.kind == ValueKind::kTrue;
     } else {
       return Bad("unknown member", part.key);
@@ -209,7 +230,8 @@ Result<void> ReadRetry(const Member& member, Job& job) {
 }
 
 Result<void> ReadDebug(const Member& member, Job& job) {
-  if (member.kind != ValueKind::kTrue && member.kind != ValueKind::kFalse) return Bad("must be true or false");
+  if (member.kind != ValueKind::kTrue && member.kind != ValueKind::kFalse)
+    return Bad("must be true or false");
   Raw(job).debug = member.kind == ValueKind::kTrue;
   return {};
 }
@@ -219,7 +241,8 @@ Result<void> CheckWhole(Job& job) {
   if (call.method.empty()) return Bad("raw needs \"method\"", "method");
   if (call.path.empty()) return Bad("raw needs \"path\"", "path");
   const bool multipart = !call.form.empty() || !call.files.empty();
-  if (multipart && (call.text_body || !job.body.empty())) return Bad("give \"body\" or \"form\" and \"files\", not both", "body");
+  if (multipart && (call.text_body || !job.body.empty()))
+    return Bad("give \"body\" or \"form\" and \"files\", not both", "body");
   if (job.customer.empty()) job.customer = CustomerInPath(call.path);
   return {};
 }

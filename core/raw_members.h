@@ -1,4 +1,5 @@
-// core/raw_members.h — the members of `raw` jobs: any Track API request, within bounds. Used by core/job_members.cc alone.
+// core/raw_members.h — the members of `raw` jobs: any Track API request, within bounds. Used by
+// core/job_members.cc alone.
 #pragma once
 
 #include "core/job.h"
@@ -19,7 +20,8 @@ Result<void> ReadTimeout(const Member& member, Job& job);
 Result<void> ReadRetry(const Member& member, Job& job);
 Result<void> ReadDebug(const Member& member, Job& job);
 
-// Required members and exclusions; puts a request about /v1/customers/{id}/… into that customer's lane unless the job names another.
+// Required members and exclusions; puts a request about /v1/customers/{id}/… into that customer's lane unless
+// the job names another.
 Result<void> CheckWhole(Job& job);
 
 }  // namespace outboxd::members::raw

@@ -9,9 +9,11 @@ ProbeVerdict JudgeProbe(const Answer& answer, std::optional<Region> wanted) {
   if (answer.status == 0) {
     verdict.message = answer.error;
   } else if (answer.status == 401 || answer.status == 403) {
-    verdict.message = "HTTP " + std::to_string(answer.status) + ": the site id or the API key is not accepted";
+    verdict.message =
+        "HTTP " + std::to_string(answer.status) + ": the site id or the API key is not accepted";
   } else if (answer.status >= 300 && answer.status < 400) {
-    verdict.message = "HTTP " + std::to_string(answer.status) + " to " + answer.location + ": wrong region or host";
+    verdict.message =
+        "HTTP " + std::to_string(answer.status) + " to " + answer.location + ": wrong region or host";
   } else if (answer.status != 200) {
     verdict.message = "HTTP " + std::to_string(answer.status);
   }
@@ -25,7 +27,9 @@ ProbeVerdict JudgeProbe(const Answer& answer, std::optional<Region> wanted) {
   verdict.region = (*body)["region"].String();
   verdict.environment_id = (*body)["environment_id"].Int();
   verdict.ok = !wanted || verdict.region.empty() || verdict.region == RegionName(*wanted);
-  if (!verdict.ok) verdict.message = "these credentials belong to region " + verdict.region + ", the config says " + std::string(RegionName(*wanted));
+  if (!verdict.ok)
+    verdict.message = "these credentials belong to region " + verdict.region + ", the config says " +
+                      std::string(RegionName(*wanted));
   return verdict;
 }
 

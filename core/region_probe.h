@@ -11,10 +11,10 @@
 namespace outboxd {
 
 struct ProbeVerdict {
-  bool ok = false;               // credentials are taken, and the region is the wanted one
-  std::string region;            // as answered; empty when not
+  bool ok = false;     // credentials are taken, and the region is the wanted one
+  std::string region;  // as answered; empty when not
   std::int64_t environment_id = 0;
-  std::string message;           // why not ok, for people
+  std::string message;  // why not ok, for people
 };
 
 // `wanted` nullopt: any region will do.

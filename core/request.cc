@@ -50,7 +50,8 @@ int HexValue(char byte) {
 }
 
 bool IsPercentEscape(std::string_view text, std::size_t at) {
-  return text[at] == '%' && at + 2 < text.size() && HexValue(text[at + 1]) >= 0 && HexValue(text[at + 2]) >= 0;
+  return text[at] == '%' && at + 2 < text.size() && HexValue(text[at + 1]) >= 0 &&
+         HexValue(text[at + 2]) >= 0;
 }
 
 void AppendPercentEncoded(std::string& out, std::string_view text) {
@@ -135,7 +136,8 @@ HttpRequest BuildEvent(const Job& job, const Stamp& stamp) {
     body += data;
   }
   body += '}';
-  HttpRequest request = MakeRequest("POST", job.anonymous ? "/api/v1/events" : CustomerTarget(job, "/events"));
+  HttpRequest request =
+      MakeRequest("POST", job.anonymous ? "/api/v1/events" : CustomerTarget(job, "/events"));
   SetJsonBody(request, std::move(body));
   return request;
 }
@@ -162,7 +164,10 @@ HttpRequest BuildDeleteDevice(const Job& job, const OtherMembers& other) {
 HttpRequest BuildMerge(const Job& job, const OtherMembers& other) {
   HttpRequest request = MakeRequest("POST", "/api/v1/merge_customers");
   std::string body = "{\"primary\":";
-  body.append(job.Text(other.primary)).append(",\"secondary\":").append(job.Text(other.secondary)).append("}");
+  body.append(job.Text(other.primary))
+      .append(",\"secondary\":")
+      .append(job.Text(other.secondary))
+      .append("}");
   SetJsonBody(request, std::move(body));
   return request;
 }
@@ -209,7 +214,8 @@ HttpRequest BuildMetric(const Job& job, const Stamp& stamp, const OtherMembers& 
   return request;
 }
 
-// The path as its producer wrote it, but for bytes that cannot stand in a request line; escapes already there stay.
+// The path as its producer wrote it, but for bytes that cannot stand in a request line; escapes already there
+// stay.
 std::string RawTarget(const RawCall& call) {
   std::string target = "/api";
   target.reserve(target.size() + call.path.size() + 64);
@@ -241,14 +247,17 @@ bool HasHeader(const HttpRequest& request, std::string_view name) {
                      [name](const auto& header) { return EqualsIgnoringCase(header.first, name); });
 }
 
-// Credentials are ours, the length and the host are the transport's, and so is the content type of a multipart body (its boundary).
+// Credentials are ours, the length and the host are the transport's, and so is the content type of a
+// multipart body (its boundary).
 bool IsProducersHeader(const std::pair<std::string, std::string>& header, bool is_multipart) {
-  constexpr std::array<std::string_view, 4> kOurs = {"Authorization", "Content-Length", "Host", "Transfer-Encoding"};
+  constexpr std::array<std::string_view, 4> kOurs = {"Authorization", "Content-Length", "Host",
+                                                     "Transfer-Encoding"};
   constexpr std::string_view kLineBreakers("\r\n\0", 3);
   const auto is_name = [&header](std::string_view name) { return EqualsIgnoringCase(header.first, name); };
   if (header.first.empty() || std::any_of(kOurs.begin(), kOurs.end(), is_name)) return false;
   if (is_multipart && is_name("Content-Type")) return false;
-  return header.first.find_first_of(kLineBreakers) == std::string::npos && header.second.find_first_of(kLineBreakers) == std::string::npos;
+  return header.first.find_first_of(kLineBreakers) == std::string::npos &&
+         header.second.find_first_of(kLineBreakers) == std::string::npos;
 }
 
 std::string_view AcceptOf(ResponseType type) {
@@ -273,7 +282,8 @@ std::vector<MultipartPart> PartsOf(const RawCall& call) {
   std::vector<MultipartPart> parts;
   parts.reserve(call.form.size() + call.files.size());
   for (const auto& [name, value] : call.form) parts.push_back({name, {}, value});
-  for (const RawFile& file : call.files) parts.push_back({file.name, file.filename.empty() ? file.name : file.filename, file.content});
+  for (const RawFile& file : call.files)
+    parts.push_back({file.name, file.filename.empty() ? file.name : file.filename, file.content});
   return parts;
 }
 
@@ -290,7 +300,8 @@ HttpRequest BuildRaw(const Job& job, const RawCall& call) {
   if (is_multipart) return request;
   request.body = call.text_body ? *call.text_body : job.Text(job.body);
   if (!request.body.empty() && !HasHeader(request, "Content-Type")) {
-    request.headers.emplace_back("Content-Type", call.text_body ? ContentTypeOf(request.body) : "application/json");
+    request.headers.emplace_back("Content-Type",
+                                 call.text_body ? ContentTypeOf(request.body) : "application/json");
   }
   return request;
 }

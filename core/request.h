@@ -1,4 +1,5 @@
-// core/request.h — job → HTTP request of the Track API (docs/protocol.md lists every mapping with its source).
+// core/request.h — job → HTTP request of the Track API (docs/protocol.md lists every mapping with its
+// source).
 #pragma once
 
 #include <optional>
@@ -22,13 +23,14 @@ struct HttpRequest {
   std::string method;
   std::string target;  // "/api/v1/customers/42?x=1": follows the scheme and host, already percent-encoded
   std::vector<std::pair<std::string, std::string>> headers;  // never Authorization, never CR or LF
-  std::string body;                     // sent as is; absent body and empty body are the same: Content-Length 0 or none
+  std::string body;  // sent as is; absent body and empty body are the same: Content-Length 0 or none
   std::vector<MultipartPart> parts;     // not empty: multipart/form-data made by the transport, `body` unused
   std::optional<Milliseconds> timeout;  // raw only: instead of the connection's
   bool debug = false;                   // raw only: log request and answer without the Authorization header
 };
 
-// Never fails: whatever a Job can hold has a request. Values are spliced from the producer's bytes, never re-encoded.
+// Never fails: whatever a Job can hold has a request. Values are spliced from the producer's bytes, never
+// re-encoded.
 HttpRequest BuildRequest(const Job& job, const Stamp& stamp);
 
 // GET /api/v1/accounts/region: asks whether credentials and region are right.

@@ -59,8 +59,9 @@ void AppendTimestamp(std::string& out, const Job& job, const Stamp& stamp) {
   }
   const Timestamp at = ReadTimestampString(given).value_or(stamp.accepted);
   std::array<char, 24> digits{};
-  const auto end =
-      std::to_chars(digits.data(), digits.data() + digits.size(), std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count()).ptr;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                 std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count())
+                       .ptr;
   out.append(digits.data(), end);
 }
 

@@ -1,4 +1,5 @@
-// core/splice.h — the pieces of a request's body: what acceptance stamped, put between the producer's own bytes.
+// core/splice.h — the pieces of a request's body: what acceptance stamped, put between the producer's own
+// bytes.
 #pragma once
 
 #include <string>
@@ -8,7 +9,8 @@
 
 namespace outboxd {
 
-// `text` as a JSON string with its quotes. Escapes only what must be, so it is never longer than any JSON string that means the same.
+// `text` as a JSON string with its quotes. Escapes only what must be, so it is never longer than any JSON
+// string that means the same.
 void AppendJsonString(std::string& out, std::string_view text);
 
 // Unix seconds: the job's own time, a number as its producer wrote it, or the time of its acceptance.

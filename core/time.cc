@@ -17,8 +17,10 @@ using std::chrono::sys_days;
 using std::chrono::year;
 using std::chrono::year_month_day;
 
-constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-constexpr std::array<std::string_view, 7> kDays = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+constexpr std::array<std::string_view, 7> kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                                   "Thursday", "Friday", "Saturday"};
 constexpr int kMillisecondDigits = 3;
 
 struct Clock {
@@ -27,7 +29,8 @@ struct Clock {
   int second = 0;
 };
 
-// Takes a text apart from left to right. After the first mismatch nothing matches any more, so only the end needs a check.
+// Takes a text apart from left to right. After the first mismatch nothing matches any more, so only the end
+// needs a check.
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : rest_(text) {}
@@ -63,7 +66,8 @@ class Scanner {
     return letter;
   }
 
-  // Digits behind the decimal point as milliseconds; at least one must be there, those past the third are cut.
+  // Digits behind the decimal point as milliseconds; at least one must be there, those past the third are
+  // cut.
   int Fraction() {
     if (!ok_ || rest_.empty() || !IsDigit(rest_.front())) return Mismatch();
     int value = 0;
@@ -102,11 +106,15 @@ class Scanner {
   bool ok_ = true;
 };
 
-// nullopt for a day or time that no calendar or clock shows. A leap second counts as the first of the next minute.
-std::optional<Timestamp> Assemble(int years, int month_number, int day_number, const Clock& clock, int milliseconds) {
-  const year_month_day date(year(years), month(static_cast<unsigned>(month_number)), day(static_cast<unsigned>(day_number)));
+// nullopt for a day or time that no calendar or clock shows. A leap second counts as the first of the next
+// minute.
+std::optional<Timestamp> Assemble(int years, int month_number, int day_number, const Clock& clock,
+                                  int milliseconds) {
+  const year_month_day date(year(years), month(static_cast<unsigned>(month_number)),
+                            day(static_cast<unsigned>(day_number)));
   if (!date.ok() || clock.hour > 23 || clock.minute > 59 || clock.second > 60) return std::nullopt;
-  return sys_days(date) + hours(clock.hour) + minutes(clock.minute) + seconds(clock.second) + Milliseconds(milliseconds);
+  return sys_days(date) + hours(clock.hour) + minutes(clock.minute) + seconds(clock.second) +
+         Milliseconds(milliseconds);
 }
 
 void AppendDigits(std::string& text, std::int64_t value, int count) {

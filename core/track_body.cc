@@ -16,7 +16,8 @@ Result<TrackBody> TrackBody::Read(std::string_view text) {
   body.members_.reserve(kMembersUsual);
   const Result<ValueKind> kind = ScanMembers(body.text_, body.members_, kDepthMax);
   if (kind && *kind == ValueKind::kObject) return body;
-  if (!kind && kind.error().kind == ErrorKind::kInvalid) return Fail(ErrorKind::kInvalid, "is no valid JSON: " + kind.error().message);
+  if (!kind && kind.error().kind == ErrorKind::kInvalid)
+    return Fail(ErrorKind::kInvalid, "is no valid JSON: " + kind.error().message);
   if (IsNull(text)) return body;
   return Fail(ErrorKind::kConflict, "must be a JSON object");
 }
@@ -27,23 +28,28 @@ bool TrackBody::IsBlank(std::string_view text) {
 
 bool TrackBody::IsNull(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kJsonWhiteSpace);
-  return first != std::string_view::npos && text.substr(first, text.find_last_not_of(kJsonWhiteSpace) + 1 - first) == "null";
+  return first != std::string_view::npos &&
+         text.substr(first, text.find_last_not_of(kJsonWhiteSpace) + 1 - first) == "null";
 }
 
 const Member* TrackBody::Find(std::string_view key) const {
-  const auto found = std::find_if(members_.begin(), members_.end(), [key](const Member& member) { return member.key == key; });
+  const auto found = std::find_if(members_.begin(), members_.end(),
+                                  [key](const Member& member) { return member.key == key; });
   return found == members_.end() ? nullptr : &*found;
 }
 
 std::string_view TrackBody::Text(std::string_view key) const {
   const Member* member = Find(key);
-  return member != nullptr && member->kind == ValueKind::kString ? std::string_view(member->text) : std::string_view();
+  return member != nullptr && member->kind == ValueKind::kString ? std::string_view(member->text)
+                                                                 : std::string_view();
 }
 
 Result<TrackBody> TrackBody::Inside(std::string_view key) const {
   const Member* member = Find(key);
-  if (member == nullptr || member->kind == ValueKind::kNull) return Fail(ErrorKind::kInvalid, "is required", std::string(key));
-  if (member->kind != ValueKind::kObject) return Fail(ErrorKind::kInvalid, "must be an object", std::string(key));
+  if (member == nullptr || member->kind == ValueKind::kNull)
+    return Fail(ErrorKind::kInvalid, "is required", std::string(key));
+  if (member->kind != ValueKind::kObject)
+    return Fail(ErrorKind::kInvalid, "must be an object", std::string(key));
   return Read(Raw(*member));
 }
 

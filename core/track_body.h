@@ -28,7 +28,9 @@ class TrackBody {
 
   // nullptr: absent. The first one of that name.
   const Member* Find(std::string_view key) const;
-  std::string_view Raw(const Member& member) const { return std::string_view(text_).substr(member.raw.offset, member.raw.length); }
+  std::string_view Raw(const Member& member) const {
+    return std::string_view(text_).substr(member.raw.offset, member.raw.length);
+  }
   // Decoded. Empty: absent, no string, or an empty one.
   std::string_view Text(std::string_view key) const;
   // The object that stands in a member. kInvalid, naming it, when it is absent, null or no object.

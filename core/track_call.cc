@@ -11,7 +11,8 @@
 namespace outboxd {
 namespace {
 
-constexpr std::array<std::string_view, 5> kPersonIdentifiers = {"id", "email", "phone", "cio_id", "anonymous_id"};
+constexpr std::array<std::string_view, 5> kPersonIdentifiers = {"id", "email", "phone", "cio_id",
+                                                                "anonymous_id"};
 
 struct EntityAction {
   std::string_view name;
@@ -32,8 +33,8 @@ constexpr std::array kPersonActions = {
     EntityAction{"suppress", JobType::kSuppress},
     EntityAction{"unsuppress", JobType::kUnsuppress},
 };
-constexpr std::array<std::string_view, 5> kObjectActions = {"identify", "identify_anonymous", "delete", "add_relationships",
-                                                            "delete_relationships"};
+constexpr std::array<std::string_view, 5> kObjectActions = {"identify", "identify_anonymous", "delete",
+                                                            "add_relationships", "delete_relationships"};
 
 Failure Bad(std::string message, std::string field = {}) {
   return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
@@ -71,7 +72,9 @@ Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
   if (!person) return Failure(person.error());
   const Member* found = nullptr;
   for (const Member& member : person->members()) {
-    if (std::find(kPersonIdentifiers.begin(), kPersonIdentifiers.end(), member.key) == kPersonIdentifiers.end()) continue;
+    if (std::find(kPersonIdentifiers.begin(), kPersonIdentifiers.end(), member.key) ==
+        kPersonIdentifiers.end())
+      continue;
     if (found != nullptr) return Bad("must hold one identifier", std::string(key));
     found = &member;
   }
@@ -100,7 +103,8 @@ void ReadStamps(const TrackBody& body, TrackCall::Stamps stamps, std::string_vie
   const auto read = [&](std::string_view key, bool& has, Slice& empty) {
     const Member* member = body.Find(key);
     if (member == nullptr) return;
-    const bool is_empty = member->kind == ValueKind::kNull || (member->kind == ValueKind::kString && member->text.empty());
+    const bool is_empty =
+        member->kind == ValueKind::kNull || (member->kind == ValueKind::kString && member->text.empty());
     has = !is_empty;
     if (is_empty) empty = {job.body.offset + member->raw.offset, member->raw.length};
   };
@@ -112,14 +116,16 @@ Result<void> ReadEventName(const TrackBody& body, Job& job) {
   job.name = body.Text("name");
   if (job.name.empty()) return Needs("name");
   const std::size_t bytes_max = job.type == JobType::kPageview ? limits::kUrlBytes : limits::kEventNameBytes;
-  if (job.name.size() > bytes_max) return Bad("is longer than " + std::to_string(bytes_max) + " bytes", "name");
+  if (job.name.size() > bytes_max)
+    return Bad("is longer than " + std::to_string(bytes_max) + " bytes", "name");
   return {};
 }
 
 Result<void> ReadEvent(const TrackBody& body, Job& job) {
   if (Result<void> name = ReadEventName(body, job); !name) return name;
   const Member* data = body.Find("data");
-  if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull) return Bad("must be an object", "data");
+  if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull)
+    return Bad("must be an object", "data");
   if (data != nullptr && data->raw.length > limits::kEventDataBytes) {
     return Bad("is longer than " + std::to_string(limits::kEventDataBytes) + " bytes", "data");
   }
@@ -167,12 +173,16 @@ Result<void> ReadSegment(const TrackBody& body, Job& job) {
   if (ids == nullptr || ids->kind != ValueKind::kArray) return Bad("must be an array", "ids");
   std::vector<Member> elements;
   const std::string array(body.Raw(*ids));
-  static_cast<void>(ScanMembers(array, elements));  // the body as a whole was scanned: a part of it is valid JSON
+  static_cast<void>(
+      ScanMembers(array, elements));  // the body as a whole was scanned: a part of it is valid JSON
   if (elements.empty() || elements.size() > limits::kSegmentIds)
     return Bad("must hold 1 to " + std::to_string(limits::kSegmentIds) + " ids", "ids");
-  const std::string_view kind = job.call->target.find("id_type=cio_id") != std::string::npos ? "cio_id" : "id";
+  const std::string_view kind =
+      job.call->target.find("id_type=cio_id") != std::string::npos ? "cio_id" : "id";
   for (const Member& element : elements) {
-    std::string id = element.kind == ValueKind::kString ? element.text : array.substr(element.raw.offset, element.raw.length);
+    std::string id = element.kind == ValueKind::kString
+                         ? element.text
+                         : array.substr(element.raw.offset, element.raw.length);
     if (Result<void> checked = CheckCustomer(id, "ids"); !checked) return checked;
     Result<std::string> lane = members::LaneName(kind, std::move(id), "ids");
     if (!lane) return Failure(lane.error());
@@ -194,11 +204,12 @@ Result<JobType> TypeOfEntity(const TrackBody& body) {
   if (type.empty()) return Needs("type");
   if (action.empty()) return Needs("action");
   if (type == "person") {
-    const auto known =
-        std::find_if(kPersonActions.begin(), kPersonActions.end(), [action](const EntityAction& row) { return row.name == action; });
+    const auto known = std::find_if(kPersonActions.begin(), kPersonActions.end(),
+                                    [action](const EntityAction& row) { return row.name == action; });
     if (known != kPersonActions.end()) return known->type;
   } else if (type == "object") {
-    if (std::find(kObjectActions.begin(), kObjectActions.end(), action) != kObjectActions.end()) return JobType::kRaw;
+    if (std::find(kObjectActions.begin(), kObjectActions.end(), action) != kObjectActions.end())
+      return JobType::kRaw;
   } else if (type == "delivery") {
     if (action == "event") return JobType::kMetric;
   } else {
@@ -223,7 +234,8 @@ Result<void> ReadObjectIdentifiers(const TrackBody& body, Job& job) {
 }
 
 Result<void> ReadEntity(const TrackBody& body, Job& job) {
-  if (job.body.length > limits::kBatchItemBytes) return Bad("is longer than " + std::to_string(limits::kBatchItemBytes) + " bytes");
+  if (job.body.length > limits::kBatchItemBytes)
+    return Bad("is longer than " + std::to_string(limits::kBatchItemBytes) + " bytes");
   const std::string_view type = body.Text("type");
   if (type == "delivery") return {};
   if (type == "object") return ReadObjectIdentifiers(body, job);
@@ -295,8 +307,10 @@ Result<void> ReadCall(const TrackRoute& route, const TrackBody& body, Job& job) 
 }
 
 Result<void> CheckTarget(std::string_view target) {
-  if (target.size() > limits::kRawPathBytes) return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes", "target");
-  if (!std::all_of(target.begin(), target.end(), IsTargetByte)) return Bad("must be a target of HTTP, percent-encoded", "target");
+  if (target.size() > limits::kRawPathBytes)
+    return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes", "target");
+  if (!std::all_of(target.begin(), target.end(), IsTargetByte))
+    return Bad("must be a target of HTTP, percent-encoded", "target");
   return {};
 }
 
@@ -322,7 +336,9 @@ std::string_view PathOf(std::string_view target) {
 
 // The bytes between ":" and "}", white space included.
 Slice WidenOverWhiteSpace(const std::string& line, Slice slice) {
-  const auto is_space = [&line](std::size_t at) { return kJsonWhiteSpace.find(line[at]) != std::string_view::npos; };
+  const auto is_space = [&line](std::size_t at) {
+    return kJsonWhiteSpace.find(line[at]) != std::string_view::npos;
+  };
   std::size_t begin = slice.offset;
   std::size_t end = std::size_t{slice.offset} + slice.length;
   while (begin > 0 && is_space(begin - 1)) --begin;
@@ -337,7 +353,8 @@ Result<void> ReadTrackCall(const Member& member, Job& job) {
   auto call = std::make_unique<TrackCall>();
   std::vector<Member> parts;
   const std::string object(job.Text(member.raw));
-  static_cast<void>(ScanMembers(object, parts));  // the line as a whole was scanned: a part of it is valid JSON
+  static_cast<void>(
+      ScanMembers(object, parts));  // the line as a whole was scanned: a part of it is valid JSON
   for (const Member& part : parts) {
     if (part.key == "body") {
       job.body = WidenOverWhiteSpace(job.line, {member.raw.offset + part.raw.offset, part.raw.length});
@@ -366,8 +383,8 @@ Result<void> CheckTrackCall(Job& job) {
   return ReadCall(*route, *body, job);
 }
 
-Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method, std::string_view target,
-                             const TrackBody& body) {
+Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method,
+                             std::string_view target, const TrackBody& body) {
   const Result<JobType> type = TypeOf(route, body);
   if (!type) return Failure(type.error());
   if (Result<void> checked = CheckTarget(target); !checked) return Failure(checked.error());

@@ -1,8 +1,10 @@
 // core/track_call.h — a request of the Track API, as a library of Customer.io sends it, as a job.
 //
-// The job line carries it whole: {"type":"track","connection":"default","request":{"method":"POST","target":"/api/v1/…","body":{…}}}.
-// Type, customer and lanes follow from the request; what goes out is the request again, its bytes as they came, with the stamps that a
-// late or repeated delivery needs put in where its sender gave none: `id` and `timestamp` of events, `_timestamp` of identifies.
+// The job line carries it whole:
+// {"type":"track","connection":"default","request":{"method":"POST","target":"/api/v1/…","body":{…}}}. Type,
+// customer and lanes follow from the request; what goes out is the request again, its bytes as they came,
+// with the stamps that a late or repeated delivery needs put in where its sender gave none: `id` and
+// `timestamp` of events, `_timestamp` of identifies.
 #pragma once
 
 #include <string>
@@ -18,19 +20,22 @@
 namespace outboxd {
 
 // What the target of an HTTP request may hold.
-constexpr bool IsTargetByte(char byte) { return byte > ' ' && byte < 0x7f && byte != '#'; }
+constexpr bool IsTargetByte(char byte) {
+  return byte > ' ' && byte < 0x7f && byte != '#';
+}
 
-// Member `request` of a job line: fills in job.call and Job::body. kInvalid; `field` is the path below `request`.
+// Member `request` of a job line: fills in job.call and Job::body. kInvalid; `field` is the path below
+// `request`.
 Result<void> ReadTrackCall(const Member& member, Job& job);
 
-// Fills in what follows from the call and checks what the Track API asks for (kInvalid; `field` below `body`, empty: the request as a
-// whole). Also that job.type is the type that follows.
+// Fills in what follows from the call and checks what the Track API asks for (kInvalid; `field` below `body`,
+// empty: the request as a whole). Also that job.type is the type that follows.
 Result<void> CheckTrackCall(Job& job);
 
-// The job of a request whose path matched `route`: what ParseJobLine() makes of its line, from one reading of the body. kInvalid; `field`
-// below the body, "target", or empty: the request as a whole.
-Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method, std::string_view target,
-                             const TrackBody& body);
+// The job of a request whose path matched `route`: what ParseJobLine() makes of its line, from one reading of
+// the body. kInvalid; `field` below the body, "target", or empty: the request as a whole.
+Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method,
+                             std::string_view target, const TrackBody& body);
 
 // The body with its stamps.
 void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp);

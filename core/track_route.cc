@@ -24,7 +24,8 @@ constexpr std::array kRows = {
     Row{"POST", "/api/v1/merge_customers", TrackOperation::kMerge, JobType::kMerge},
     Row{"POST", "/api/v1/forms/{a}/submit", TrackOperation::kForm, JobType::kForm},
     Row{"POST", "/api/v1/segments/{a}/add_customers", TrackOperation::kAddToSegment, JobType::kAddToSegment},
-    Row{"POST", "/api/v1/segments/{a}/remove_customers", TrackOperation::kRemoveFromSegment, JobType::kRemoveFromSegment},
+    Row{"POST", "/api/v1/segments/{a}/remove_customers", TrackOperation::kRemoveFromSegment,
+        JobType::kRemoveFromSegment},
     Row{"POST", "/api/v1/metrics", TrackOperation::kMetric, JobType::kMetric},
     Row{"POST", "/api/v1/push/events", TrackOperation::kPushMetric, JobType::kMetric},
     Row{"POST", "/push/events", TrackOperation::kPushMetric, JobType::kMetric},
@@ -62,7 +63,8 @@ bool IsSecondVersion(TrackOperation operation) {
 }
 
 bool IsOpenToAll(TrackOperation operation) {
-  return operation == TrackOperation::kMetric || operation == TrackOperation::kPushMetric || operation == TrackOperation::kUnsubscribe;
+  return operation == TrackOperation::kMetric || operation == TrackOperation::kPushMetric ||
+         operation == TrackOperation::kUnsubscribe;
 }
 
 Result<TrackRoute> FindTrackRoute(std::string_view method, std::string_view path) {

@@ -66,8 +66,12 @@ std::string Ulid::ToText() const {
   return {text.data(), text.size()};
 }
 
-Timestamp Ulid::Time() const { return FromUnixMs(static_cast<std::int64_t>(high_ >> 16)); }
+Timestamp Ulid::Time() const {
+  return FromUnixMs(static_cast<std::int64_t>(high_ >> 16));
+}
 
-Sequence Ulid::SequencePart() const { return Sequence{(high_ & 0xffff) << 24 | low_ >> 40}; }
+Sequence Ulid::SequencePart() const {
+  return Sequence{(high_ & 0xffff) << 24 | low_ >> 40};
+}
 
 }  // namespace outboxd

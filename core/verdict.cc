@@ -84,7 +84,8 @@ std::string StatusText(int status) {
 std::string Reason(const Answer& answer) {
   if (answer.status == kNoAnswer) return answer.error.empty() ? "no answer" : answer.error;
   std::string text = StatusText(answer.status);
-  if (answer.status / 100 == 3 && !answer.location.empty()) text.append(" to ").append(answer.location, 0, kLocationBytes);
+  if (answer.status / 100 == 3 && !answer.location.empty())
+    text.append(" to ").append(answer.location, 0, kLocationBytes);
   return text;
 }
 
@@ -136,7 +137,8 @@ Milliseconds Jittered(Milliseconds delay, double random) {
   return Milliseconds(static_cast<Milliseconds::rep>(static_cast<double>(delay.count()) * random));
 }
 
-// Builds a cause; stops taking once it is more than long enough, so that the cut shows whether a character goes on.
+// Builds a cause; stops taking once it is more than long enough, so that the cut shows whether a character
+// goes on.
 class CauseWriter {
  public:
   void Add(std::string_view text) {
@@ -150,7 +152,8 @@ class CauseWriter {
   std::string Take() {
     if (cause_.size() > kCauseBytes) {
       std::size_t end = kCauseBytes;
-      while (end > 0 && (static_cast<unsigned char>(cause_[end]) & 0xc0) == 0x80) --end;  // not inside a character
+      while (end > 0 && (static_cast<unsigned char>(cause_[end]) & 0xc0) == 0x80)
+        --end;  // not inside a character
       cause_.resize(end);
     }
     while (cause_.ends_with(' ')) cause_.pop_back();
@@ -175,8 +178,8 @@ class CauseWriter {
     return AddWord(text);
   }
 
-  // Length of the quoted value at the start of `text`, 0 if there is none. The double quotes of a JSON text are its structure, those
-  // escaped in it are quotes; an apostrophe between letters is none.
+  // Length of the quoted value at the start of `text`, 0 if there is none. The double quotes of a JSON text
+  // are its structure, those escaped in it are quotes; an apostrophe between letters is none.
   std::size_t QuotedLength(std::string_view text, bool is_json) const {
     constexpr std::size_t kLongestValue = 200;
     std::string_view quote = text.substr(0, 1);
@@ -195,7 +198,8 @@ class CauseWriter {
   std::size_t AddWord(std::string_view text) {
     const auto* const stop = std::find_if_not(text.begin(), text.end(), IsWordByte);
     std::string_view word = text.substr(0, static_cast<std::size_t>(stop - text.begin()));
-    while (word.size() > 1 && (word.ends_with('.') || word.ends_with('-'))) word.remove_suffix(1);  // end of a sentence
+    while (word.size() > 1 && (word.ends_with('.') || word.ends_with('-')))
+      word.remove_suffix(1);  // end of a sentence
     const std::size_t at = word.find('@');
     if (at != std::string_view::npos && at > 0 && at + 1 < word.size()) {
       cause_ += "<email>";
@@ -243,14 +247,16 @@ class CauseWriter {
     const auto alnum = std::count_if(word.begin(), word.end(), IsAlnum);
     const auto length = static_cast<std::ptrdiff_t>(word.size());
     if (digits == 0 || digits == alnum) return false;
-    return (hex >= kShortestHex && hex + dashes == length) || (digits > 1 && alnum >= kShortestOther && alnum == length);
+    return (hex >= kShortestHex && hex + dashes == length) ||
+           (digits > 1 && alnum >= kShortestOther && alnum == length);
   }
 
   std::string cause_;
 };
 
 bool StartsWithStatus(std::string_view reason) {
-  return reason.size() >= 3 && std::all_of(reason.begin(), reason.begin() + 3, IsDigit) && (reason.size() == 3 || reason[3] == ' ');
+  return reason.size() >= 3 && std::all_of(reason.begin(), reason.begin() + 3, IsDigit) &&
+         (reason.size() == 3 || reason[3] == ' ');
 }
 
 Milliseconds BackoffOf(const RawRetry* own, std::uint32_t charged, const RetryPolicy& policy, double random) {
@@ -304,7 +310,8 @@ std::optional<Milliseconds> ParseRetryAfter(std::string_view value, Timestamp no
   const std::size_t start = value.find_first_not_of(kWhiteSpace);
   if (start == std::string_view::npos) return std::nullopt;
   value = value.substr(start, value.find_last_not_of(kWhiteSpace) - start + 1);
-  if (const std::optional<Timestamp> date = ParseHttpDate(value)) return std::clamp(*date - now, Milliseconds(0), kLongest);
+  if (const std::optional<Timestamp> date = ParseHttpDate(value))
+    return std::clamp(*date - now, Milliseconds(0), kLongest);
   std::int64_t seconds = 0;
   for (const char byte : value) {
     if (!IsDigit(byte)) return std::nullopt;
@@ -313,8 +320,8 @@ std::optional<Milliseconds> ParseRetryAfter(std::string_view value, Timestamp no
   return std::chrono::seconds(seconds);
 }
 
-RetryPlan PlanRetry(const QueuedJob& job, std::uint32_t charged, const RetryPolicy& policy, std::optional<Milliseconds> retry_after,
-                    Timestamp now, double random) {
+RetryPlan PlanRetry(const QueuedJob& job, std::uint32_t charged, const RetryPolicy& policy,
+                    std::optional<Milliseconds> retry_after, Timestamp now, double random) {
   const RawRetry* own = OwnRetry(job.job);
   const std::int64_t attempts_max = own != nullptr ? own->max_retries + 1 : std::int64_t{policy.max_attempts};
   if (charged >= attempts_max) return {AfterDeferral::kExhausted, {}};

@@ -13,9 +13,9 @@ namespace outboxd {
 
 // What came back from one request. Filled by the transport.
 struct Answer {
-  int status = 0;                          // 0: no HTTP answer
-  std::string error;                       // why there was none ("connect: Connection refused"); empty when status != 0
-  std::string body;                        // at most limits::kAnswerBytes
+  int status = 0;     // 0: no HTTP answer
+  std::string error;  // why there was none ("connect: Connection refused"); empty when status != 0
+  std::string body;   // at most limits::kAnswerBytes
   std::optional<std::string> retry_after;  // the header's value as received
   std::string location;                    // the header's value as received
 };
@@ -26,11 +26,13 @@ enum class Fate : std::uint8_t {
   kRejected,      // dead letter
   kPausedAuth,    // job stays ready, not charged; connection paused `auth`
   kPausedRegion,  // job stays ready, not charged; connection paused `region`
-  kSplit,         // refused with others in a batch: job stays ready, not charged, and goes again in a smaller one (core/batch_verdict.h)
+  kSplit,  // refused with others in a batch: job stays ready, not charged, and goes again in a smaller one
+           // (core/batch_verdict.h)
 };
 
 inline constexpr std::size_t kFateCount = 6;
-std::string_view FateName(Fate fate);  // "delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"
+std::string_view FateName(
+    Fate fate);  // "delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"
 
 struct Verdict {
   Fate fate = Fate::kDelivered;
@@ -39,12 +41,15 @@ struct Verdict {
   bool closes_gate = false;                 // the connection as a whole should back off
 };
 
-// 2xx delivered; no answer, 408, 429, 5xx deferred; 401, 403 paused auth; 3xx paused region; other 4xx (and 1xx/6xx oddities) rejected.
+// 2xx delivered; no answer, 408, 429, 5xx deferred; 401, 403 paused auth; 3xx paused region; other 4xx (and
+// 1xx/6xx oddities) rejected.
 Verdict JudgeAnswer(const Answer& answer, const RetryPolicy& policy, Timestamp now);
-// The same for the answer to `job`: a raw job with retry.all_errors turns a rejection into a deferral (that does not close the gate).
+// The same for the answer to `job`: a raw job with retry.all_errors turns a rejection into a deferral (that
+// does not close the gate).
 Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now);
 
-// RFC 9110 section 10.2.3: delay seconds or HTTP date; nullopt when it is neither; never negative, at most limits::kMaxAgeSeconds.
+// RFC 9110 section 10.2.3: delay seconds or HTTP date; nullopt when it is neither; never negative, at most
+// limits::kMaxAgeSeconds.
 std::optional<Milliseconds> ParseRetryAfter(std::string_view value, Timestamp now);
 
 enum class AfterDeferral : std::uint8_t { kRetry, kExhausted, kExpired };
@@ -54,17 +59,19 @@ struct RetryPlan {
 };
 
 // When a deferred job is tried again. `charged` counts the attempt just made; `random` is uniform in [0, 1).
-// Exponential backoff with full jitter: random × min(cap, base × 2^(charged-1)), at least `retry_after`. A raw job's own retry rule
-// replaces base, growth and count: a fixed delay as it is, an exponential one with full jitter, from the policy's base if its delay is 0;
-// the cap, Retry-After and max age still hold. kExpired only when it is too old now: otherwise that is judged when it is due.
-RetryPlan PlanRetry(const QueuedJob& job, std::uint32_t charged, const RetryPolicy& policy, std::optional<Milliseconds> retry_after,
-                    Timestamp now, double random);
+// Exponential backoff with full jitter: random × min(cap, base × 2^(charged-1)), at least `retry_after`. A
+// raw job's own retry rule replaces base, growth and count: a fixed delay as it is, an exponential one with
+// full jitter, from the policy's base if its delay is 0; the cap, Retry-After and max age still hold.
+// kExpired only when it is too old now: otherwise that is judged when it is due.
+RetryPlan PlanRetry(const QueuedJob& job, std::uint32_t charged, const RetryPolicy& policy,
+                    std::optional<Milliseconds> retry_after, Timestamp now, double random);
 
 // Older than its own or the policy's max age.
 bool IsExpired(const QueuedJob& job, const RetryPolicy& policy, Timestamp now);
 
-// At most kCauseBytes of `reason` and `body`, made alike for equal causes: digits, ids, hex runs, e-mail addresses and quoted values become
-// placeholders, white space is folded. A status at the start of `reason` stays. Groups dead letters.
+// At most kCauseBytes of `reason` and `body`, made alike for equal causes: digits, ids, hex runs, e-mail
+// addresses and quoted values become placeholders, white space is folded. A status at the start of `reason`
+// stays. Groups dead letters.
 inline constexpr std::size_t kCauseBytes = 200;
 std::string NormaliseCause(std::string_view reason, std::string_view body);
 

@@ -25,13 +25,14 @@ std::size_t Collect(char* data, std::size_t size, std::size_t count, void* into)
 
 // `unavailable` is the Track API behind the daemon, not the daemon: to a script the daemon said no.
 ErrorKind KindFromName(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, ErrorKind>, 7> kKinds = {{{"invalid", ErrorKind::kInvalid},
-                                                                             {"not_found", ErrorKind::kNotFound},
-                                                                             {"conflict", ErrorKind::kConflict},
-                                                                             {"busy", ErrorKind::kBusy},
-                                                                             {"full", ErrorKind::kFull},
-                                                                             {"unavailable", ErrorKind::kIo},
-                                                                             {"internal", ErrorKind::kInternal}}};
+  constexpr std::array<std::pair<std::string_view, ErrorKind>, 7> kKinds = {
+      {{"invalid", ErrorKind::kInvalid},
+       {"not_found", ErrorKind::kNotFound},
+       {"conflict", ErrorKind::kConflict},
+       {"busy", ErrorKind::kBusy},
+       {"full", ErrorKind::kFull},
+       {"unavailable", ErrorKind::kIo},
+       {"internal", ErrorKind::kInternal}}};
   for (const auto& [text, kind] : kKinds) {
     if (text == name) return kind;
   }
@@ -45,9 +46,11 @@ Error Refusal(long status, const std::string& body) {
     const ErrorKind kind = status == 503 ? ErrorKind::kBusy : ErrorKind::kInternal;
     std::string text = body.substr(0, 300);
     while (text.ends_with('\n')) text.pop_back();
-    return Error{kind, "the daemon answered " + std::to_string(status) + (text.empty() ? "" : ": " + text), {}};
+    return Error{
+        kind, "the daemon answered " + std::to_string(status) + (text.empty() ? "" : ": " + text), {}};
   }
-  return Error{KindFromName(error["kind"].String()), error["message"].String("no reason given"), error["field"].String()};
+  return Error{KindFromName(error["kind"].String()), error["message"].String("no reason given"),
+               error["field"].String()};
 }
 
 std::string Reachability(const std::filesystem::path& socket, const std::string& why, long system_error) {
@@ -76,7 +79,8 @@ struct AdminClient::Handle {
   Handle& operator=(const Handle&) = delete;
 };
 
-AdminClient::AdminClient(std::filesystem::path socket) : socket_(std::move(socket)), handle_(std::make_unique<Handle>()) {
+AdminClient::AdminClient(std::filesystem::path socket)
+    : socket_(std::move(socket)), handle_(std::make_unique<Handle>()) {
   CURL* curl = handle_->curl;
   if (curl == nullptr) return;
   curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
@@ -92,7 +96,8 @@ AdminClient::AdminClient(std::filesystem::path socket) : socket_(std::move(socke
 
 AdminClient::~AdminClient() = default;
 
-Result<std::string> AdminClient::Perform(const std::string& target, const std::string* body, Patience patience) {
+Result<std::string> AdminClient::Perform(const std::string& target, const std::string* body,
+                                         Patience patience) {
   CURL* curl = handle_->curl;
   if (curl == nullptr) return Fail(ErrorKind::kInternal, "libcurl could not be started");
   handle_->body.clear();

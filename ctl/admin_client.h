@@ -1,7 +1,7 @@
 // ctl/admin_client.h — the daemon's admin API over its Unix socket (docs/admin-api.md).
 //
-// Errors: kUnavailable = the daemon could not be reached or did not answer in time; any other kind is the daemon's own refusal, with its
-// message. Belongs to one thread.
+// Errors: kUnavailable = the daemon could not be reached or did not answer in time; any other kind is the
+// daemon's own refusal, with its message. Belongs to one thread.
 #pragma once
 
 #include <filesystem>
@@ -27,7 +27,8 @@ class AdminClient {
 
   Result<JsonValue> Get(std::string_view path, const Query& query = {});
   Result<std::string> GetText(std::string_view path);
-  Result<JsonValue> Post(std::string_view path, const std::string& body = "{}", Patience patience = Patience::kBrief);
+  Result<JsonValue> Post(std::string_view path, const std::string& body = "{}",
+                         Patience patience = Patience::kBrief);
 
  private:
   Result<std::string> Perform(const std::string& target, const std::string* body, Patience patience);

@@ -38,7 +38,8 @@ std::string EscapeLines(const std::string& text) {
 std::string UsageMessage(const CLI::App* app, const CLI::Error& error) {
   std::string verb = "outboxctl";
   for (std::vector<const CLI::App*> given = app->get_subcommands({}); !given.empty();) {
-    const auto parsed = std::find_if(given.begin(), given.end(), [](const CLI::App* sub) { return sub->parsed(); });
+    const auto parsed =
+        std::find_if(given.begin(), given.end(), [](const CLI::App* sub) { return sub->parsed(); });
     if (parsed == given.end()) break;
     verb += " " + (*parsed)->get_name();
     given = (*parsed)->get_subcommands({});

@@ -1,4 +1,5 @@
-// ctl/commands.h — the verbs of outboxctl. Each Add… hangs its verbs into the command line; choosing one sets Context::run.
+// ctl/commands.h — the verbs of outboxctl. Each Add… hangs its verbs into the command line; choosing one sets
+// Context::run.
 #pragma once
 
 #include <functional>

@@ -19,8 +19,9 @@ int Pause(const Context& context, const std::string& name) {
   return AskAndPrint(
       context, [&](AdminClient& client) { return client.Post(PathOf(name, "pause")); },
       [&](const JsonValue&) {
-        context.console.out << "Connection " << EscapeForTerminal(name)
-                            << " is paused: jobs are accepted and kept, nothing is sent until outboxctl resume.\n";
+        context.console.out
+            << "Connection " << EscapeForTerminal(name)
+            << " is paused: jobs are accepted and kept, nothing is sent until outboxctl resume.\n";
       });
 }
 
@@ -32,7 +33,9 @@ int Resume(const Context& context, const std::string& name) {
         const std::string due = DueText(context, answer["connection"]["reopen_ms"]);
         const std::string attempt = due.empty() ? "one attempt" : "one attempt, " + due + ",";
         context.console.out << "Connection " << EscapeForTerminal(name) << " is " << EscapeForTerminal(state)
-                            << (state == "open" ? ".\n" : ": " + attempt + " has to succeed before the others follow.\n");
+                            << (state == "open"
+                                    ? ".\n"
+                                    : ": " + attempt + " has to succeed before the others follow.\n");
       });
 }
 
@@ -40,12 +43,16 @@ void PrintProbe(const Context& context, const JsonValue& report) {
   const Console& console = context.console;
   console.out << EscapeForTerminal(report["connection"].String()) << ": ";
   if (report["ok"].Bool()) {
-    console.out << Paint(console, Colour::kGreen, "ok") << ", region " << EscapeForTerminal(report["region"].String("unknown"));
-    if (report["environment_id"].IsNumber()) console.out << ", environment " << report["environment_id"].Int();
+    console.out << Paint(console, Colour::kGreen, "ok") << ", region "
+                << EscapeForTerminal(report["region"].String("unknown"));
+    if (report["environment_id"].IsNumber())
+      console.out << ", environment " << report["environment_id"].Int();
   } else {
-    console.out << Paint(console, Colour::kRed, "not ok") << ", " << EscapeForTerminal(report["message"].String("no reason given"));
+    console.out << Paint(console, Colour::kRed, "not ok") << ", "
+                << EscapeForTerminal(report["message"].String("no reason given"));
   }
-  if (report["duration_ms"].IsNumber()) console.out << " (" << FormatAge(Milliseconds(report["duration_ms"].Int())) << ")";
+  if (report["duration_ms"].IsNumber())
+    console.out << " (" << FormatAge(Milliseconds(report["duration_ms"].Int())) << ")";
   console.out << '\n';
 }
 
@@ -53,7 +60,8 @@ Result<std::vector<std::string>> ConnectionNames(AdminClient& client) {
   const Result<JsonValue> status = client.Get("/v1/status");
   if (!status) return tl::unexpected(status.error());
   std::vector<std::string> names;
-  for (const JsonValue& connection : (*status)["connections"].Items()) names.push_back(connection["name"].String());
+  for (const JsonValue& connection : (*status)["connections"].Items())
+    names.push_back(connection["name"].String());
   return names;
 }
 
@@ -62,7 +70,8 @@ int Probe(const Context& context, const std::string& name) {
   const std::optional<std::string> socket = FindAdminSocket(context, code);
   if (!socket) return code;
   AdminClient client(*socket);
-  Result<std::vector<std::string>> names = name.empty() ? ConnectionNames(client) : std::vector<std::string>{name};
+  Result<std::vector<std::string>> names =
+      name.empty() ? ConnectionNames(client) : std::vector<std::string>{name};
   if (!names) return Report(context.console, names.error());
   for (const std::string& connection : *names) {
     const Result<JsonValue> report = client.Post(PathOf(connection, "probe"));
@@ -79,10 +88,13 @@ int Probe(const Context& context, const std::string& name) {
 
 using NameVerb = int (*)(const Context&, const std::string&);
 
-CLI::Option* AddVerb(CLI::App& app, Context& context, const std::string& name, const std::string& help, NameVerb run) {
+CLI::Option* AddVerb(CLI::App& app, Context& context, const std::string& name, const std::string& help,
+                     NameVerb run) {
   CLI::App* verb = app.add_subcommand(name, help);
   const auto connection = std::make_shared<std::string>();
-  verb->final_callback([&context, connection, run] { context.run = [&context, connection, run] { return run(context, *connection); }; });
+  verb->final_callback([&context, connection, run] {
+    context.run = [&context, connection, run] { return run(context, *connection); };
+  });
   return verb->add_option("connection", *connection, "Name of the connection")->type_name("CONNECTION");
 }
 
@@ -91,7 +103,8 @@ CLI::Option* AddVerb(CLI::App& app, Context& context, const std::string& name, c
 void AddConnections(CLI::App& app, Context& context) {
   AddVerb(app, context, "pause", "Stop sending on a connection; its jobs wait", Pause)->required();
   AddVerb(app, context, "resume", "Send again on a paused connection", Resume)->required();
-  AddVerb(app, context, "probe", "Ask the Track API whether credentials and region are right (default: of all connections)", Probe);
+  AddVerb(app, context, "probe",
+          "Ask the Track API whether credentials and region are right (default: of all connections)", Probe);
 }
 
 }  // namespace outboxd

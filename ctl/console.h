@@ -1,4 +1,5 @@
-// ctl/console.h — where a verb's words go and come from. main.cc fills it from the real terminal, tests from strings and pipes.
+// ctl/console.h — where a verb's words go and come from. main.cc fills it from the real terminal, tests from
+// strings and pipes.
 #pragma once
 
 #include <functional>

@@ -34,7 +34,13 @@ int List(const Context& context, const DeadOptions& options) {
 }
 
 void PrintGroups(const Context& context, const JsonValue& answer) {
-  Table table({{"COUNT", Align::kRight}, {"DEATH"}, {"STATUS", Align::kRight}, {"FIRST"}, {"LAST"}, {"EXAMPLE"}, {"CAUSE"}});
+  Table table({{"COUNT", Align::kRight},
+               {"DEATH"},
+               {"STATUS", Align::kRight},
+               {"FIRST"},
+               {"LAST"},
+               {"EXAMPLE"},
+               {"CAUSE"}});
   for (const JsonValue& group : answer["groups"].Items()) {
     const std::int64_t status = group["status"].Int();
     table.Add({FormatCount(group["count"].Int()), Cell(group["death"].String(), Colour::kRed),
@@ -66,7 +72,10 @@ int Groups(const Context& context) {
 
 int Show(const Context& context, const DeadOptions& options) {
   return AskAndPrint(
-      context, [&](AdminClient& client) { return client.Get("/v1/dead/" + PercentEncode(options.filter.job.value_or(""))); },
+      context,
+      [&](AdminClient& client) {
+        return client.Get("/v1/dead/" + PercentEncode(options.filter.job.value_or("")));
+      },
       [&](const JsonValue& dead) { PrintFacts(context, DeadFacts(context, dead)); });
 }
 
@@ -81,7 +90,8 @@ Result<std::string> ChangeBody(const DeadOptions& options, bool dry_run) {
 
 bool ScopeIsClear(const Context& context, const DeadOptions& options, const char* verb) {
   if (options.filter.IsEmpty() && !options.all) {
-    ReportUsage(context.console, std::string(verb) + " which? Give a job id, a filter (outboxctl dead " + verb + " --help) or --all");
+    ReportUsage(context.console, std::string(verb) + " which? Give a job id, a filter (outboxctl dead " +
+                                     verb + " --help) or --all");
     return false;
   }
   if (!options.filter.IsEmpty() && options.all) {
@@ -100,12 +110,14 @@ int Redrive(const Context& context, const DeadOptions& options) {
   const Result<std::string> body = ChangeBody(options, options.dry_run);
   if (!body) return ReportUsage(context.console, body.error().message);
   return AskAndPrint(
-      context, [&](AdminClient& client) { return client.Post("/v1/dead/redrive", *body, Patience::kAsLongAsItTakes); },
+      context,
+      [&](AdminClient& client) { return client.Post("/v1/dead/redrive", *body, Patience::kAsLongAsItTakes); },
       [&](const JsonValue& answer) {
         if (options.dry_run) {
           context.console.out << Letters(answer["matched"].Int()) << " would go back into the queue.\n";
         } else {
-          context.console.out << Letters(answer["redriven"].Int()) << " went back into the queue, with id and timestamp as they were.\n";
+          context.console.out << Letters(answer["redriven"].Int())
+                              << " went back into the queue, with id and timestamp as they were.\n";
         }
       });
 }
@@ -115,24 +127,28 @@ bool Confirm(const Context& context, std::int64_t count) {
   LineReader reader(context.console.in_fd);
   InputLine answer;
   const Result<ReadStatus> status = reader.Next(answer, Milliseconds(-1));
-  return status && *status == ReadStatus::kLine && (answer.text == "y" || answer.text == "Y" || answer.text == "yes");
+  return status && *status == ReadStatus::kLine &&
+         (answer.text == "y" || answer.text == "Y" || answer.text == "yes");
 }
 
 int Drop(const Context& context, const DeadOptions& options) {
   if (!ScopeIsClear(context, options, "drop")) return kExitUsage;
   if (!options.yes && !options.dry_run && !context.console.in_is_terminal) {
-    return ReportUsage(context.console, "drop cannot ask without a terminal: --yes confirms, --dry-run counts");
+    return ReportUsage(context.console,
+                       "drop cannot ask without a terminal: --yes confirms, --dry-run counts");
   }
   const Result<std::string> count_body = ChangeBody(options, true);
   if (!count_body) return ReportUsage(context.console, count_body.error().message);
   bool declined = false;
   const auto ask = [&](AdminClient& client) -> Result<JsonValue> {
-    if (options.yes && !options.dry_run) return client.Post("/v1/dead/drop", *ChangeBody(options, false), Patience::kAsLongAsItTakes);
+    if (options.yes && !options.dry_run)
+      return client.Post("/v1/dead/drop", *ChangeBody(options, false), Patience::kAsLongAsItTakes);
     Result<JsonValue> counted = client.Post("/v1/dead/drop", *count_body, Patience::kAsLongAsItTakes);
     if (!counted || options.dry_run) return counted;
     if ((*counted)["matched"].Int() == 0) return counted;
     declined = !Confirm(context, (*counted)["matched"].Int());
-    return declined ? counted : client.Post("/v1/dead/drop", *ChangeBody(options, false), Patience::kAsLongAsItTakes);
+    return declined ? counted
+                    : client.Post("/v1/dead/drop", *ChangeBody(options, false), Patience::kAsLongAsItTakes);
   };
   const int code = AskAndPrint(context, ask, [&](const JsonValue& answer) {
     if (declined) {
@@ -140,7 +156,8 @@ int Drop(const Context& context, const DeadOptions& options) {
     } else if (options.dry_run) {
       context.console.out << Letters(answer["matched"].Int()) << " would be dropped.\n";
     } else {
-      context.console.out << Letters(answer["dropped"].Int()) << (answer["dropped"].Int() == 1 ? " was dropped.\n" : " were dropped.\n");
+      context.console.out << Letters(answer["dropped"].Int())
+                          << (answer["dropped"].Int() == 1 ? " was dropped.\n" : " were dropped.\n");
     }
   });
   return code == kExitDone && declined ? kExitRefused : code;
@@ -162,12 +179,16 @@ int Export(const Context& context, const DeadOptions& options) {
   std::ostream& out = options.file.empty() ? context.console.out : file;
   AdminClient client(*socket);
   const ListRequest request{"/v1/dead", std::move(*query), std::nullopt, 50, {}};
-  const auto each = [&](const JsonValue& row) { out << (options.lines ? row["line"] : row).ToText() << '\n'; };
+  const auto each = [&](const JsonValue& row) {
+    out << (options.lines ? row["line"] : row).ToText() << '\n';
+  };
   const Result<ListEnd> end = ForEachRow(client, request, each, [] {});
   out.flush();
   if (!end) return Report(context.console, end.error());
   if (!out) return Report(context.console, Error{ErrorKind::kIo, "the export could not be written", {}});
-  if (!options.file.empty()) context.console.err << Letters(static_cast<std::int64_t>(end->rows)) << " written to " << options.file << '\n';
+  if (!options.file.empty())
+    context.console.err << Letters(static_cast<std::int64_t>(end->rows)) << " written to " << options.file
+                        << '\n';
   return kExitDone;
 }
 
@@ -175,7 +196,9 @@ using DeadVerb = int (*)(const Context&, const DeadOptions&);
 
 std::shared_ptr<DeadOptions> AddVerb(CLI::App* verb, Context& context, DeadVerb run) {
   const auto options = std::make_shared<DeadOptions>();
-  verb->final_callback([&context, options, run] { context.run = [&context, options, run] { return run(context, *options); }; });
+  verb->final_callback([&context, options, run] {
+    context.run = [&context, options, run] { return run(context, *options); };
+  });
   return options;
 }
 
@@ -189,13 +212,16 @@ void AddScope(CLI::App& verb, DeadOptions& options) {
 }  // namespace
 
 void AddDead(CLI::App& app, Context& context) {
-  CLI::App* dead = app.add_subcommand("dead", "Dead letters: jobs that will not be tried again by themselves");
+  CLI::App* dead =
+      app.add_subcommand("dead", "Dead letters: jobs that will not be tried again by themselves");
   dead->require_subcommand(1);
 
   CLI::App* list = dead->add_subcommand("list", "Dead letters, oldest first");
   const auto list_options = AddVerb(list, context, List);
   AddDeadFilter(*list, list_options->filter);
-  list->add_option("--limit", list_options->limit, "At most this many rows")->check(CLI::PositiveNumber)->capture_default_str();
+  list->add_option("--limit", list_options->limit, "At most this many rows")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   list->add_flag("--all", list_options->all, "Every row");
 
   AddVerb(dead->add_subcommand("groups", "Dead letters by cause, most frequent first"), context,
@@ -204,7 +230,8 @@ void AddDead(CLI::App& app, Context& context) {
   CLI::App* show = dead->add_subcommand("show", "One dead letter with its line and the last answer");
   show->add_option("job", AddVerb(show, context, Show)->filter.job, "Job id")->required()->type_name("JOB");
 
-  CLI::App* redrive = dead->add_subcommand("redrive", "Put dead letters back into the queue, keeping id and timestamp");
+  CLI::App* redrive =
+      dead->add_subcommand("redrive", "Put dead letters back into the queue, keeping id and timestamp");
   AddScope(*redrive, *AddVerb(redrive, context, Redrive));
 
   CLI::App* drop = dead->add_subcommand("drop", "Remove dead letters for good");
@@ -212,10 +239,12 @@ void AddDead(CLI::App& app, Context& context) {
   AddScope(*drop, *drop_options);
   drop->add_flag("--yes", drop_options->yes, "Do not ask");
 
-  CLI::App* exporting = dead->add_subcommand("export", "Write dead letters with their lines, one JSON object a line");
+  CLI::App* exporting =
+      dead->add_subcommand("export", "Write dead letters with their lines, one JSON object a line");
   const auto export_options = AddVerb(exporting, context, Export);
   AddDeadFilter(*exporting, export_options->filter);
-  exporting->add_option("--out", export_options->file, "Write to this file (default: standard output)")->type_name("FILE");
+  exporting->add_option("--out", export_options->file, "Write to this file (default: standard output)")
+      ->type_name("FILE");
   exporting->add_flag("--lines", export_options->lines, "Only the producers' lines, as import reads them");
 }
 

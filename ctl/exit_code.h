@@ -8,8 +8,8 @@ namespace outboxd {
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitRefused = 1;  // the daemon said no
 inline constexpr int kExitUsage = 2;
-inline constexpr int kExitUnreachable = 69;   // EX_UNAVAILABLE
-inline constexpr int kExitBusy = 75;          // EX_TEMPFAIL: busy, no room on disk or no way to write it, try again
+inline constexpr int kExitUnreachable = 69;  // EX_UNAVAILABLE
+inline constexpr int kExitBusy = 75;  // EX_TEMPFAIL: busy, no room on disk or no way to write it, try again
 inline constexpr int kExitInterrupted = 130;  // an import stopped by SIGINT, as shells expect it
 
 constexpr int ExitCodeOf(ErrorKind kind) {

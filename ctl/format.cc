@@ -22,7 +22,8 @@ std::string OneDecimal(double value) {
 std::string FormatAge(Milliseconds age) {
   const std::int64_t milliseconds = std::max<std::int64_t>(age.count(), 0);
   const std::int64_t seconds = milliseconds / 1000;
-  const auto pair = [](std::int64_t large, const char* large_unit, std::int64_t small, const char* small_unit) {
+  const auto pair = [](std::int64_t large, const char* large_unit, std::int64_t small,
+                       const char* small_unit) {
     std::string text = std::to_string(large) + large_unit;
     if (small != 0) text += " " + std::to_string(small) + small_unit;
     return text;
@@ -77,16 +78,23 @@ std::string FormatTime(Timestamp at, Zone zone) {
 }
 
 Result<Milliseconds> ParseDuration(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> kUnits = {
-      {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"min", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
+  constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> kUnits = {{{"", 1000},
+                                                                                {"ms", 1},
+                                                                                {"s", 1000},
+                                                                                {"m", 60'000},
+                                                                                {"min", 60'000},
+                                                                                {"h", 3'600'000},
+                                                                                {"d", 86'400'000}}};
   const auto refuse = [&] {
-    return Fail(ErrorKind::kInvalid, "\"" + std::string(text) + "\" is no duration; write it as 500ms, 30s, 10min, 72h or 7d");
+    return Fail(ErrorKind::kInvalid,
+                "\"" + std::string(text) + "\" is no duration; write it as 500ms, 30s, 10min, 72h or 7d");
   };
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || number < 0) return refuse();
   const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
-  const auto known = std::find_if(kUnits.begin(), kUnits.end(), [&](const auto& entry) { return entry.first == unit; });
+  const auto known =
+      std::find_if(kUnits.begin(), kUnits.end(), [&](const auto& entry) { return entry.first == unit; });
   if (known == kUnits.end() || number > limits::kMaxAgeSeconds * 1000 / known->second) return refuse();
   return Milliseconds(number * known->second);
 }

@@ -39,7 +39,8 @@ std::string Count(std::uint64_t count, const std::string& one) {
 // One run of the verb: the input, what is kept beside it and what is said about it.
 class ImportRun {
  public:
-  ImportRun(const Context& context, ImportOptions options) : context_(context), options_(std::move(options)) {}
+  ImportRun(const Context& context, ImportOptions options)
+      : context_(context), options_(std::move(options)) {}
   ~ImportRun() {
     if (owns_fd_) ::close(fd_);
   }
@@ -84,15 +85,17 @@ void ImportRun::Say(const std::string& text) {
 
 Result<void> ImportRun::OpenInput() {
   if (options_.file == "-") {
-    if (options_.resume) return Fail(ErrorKind::kInvalid, "standard input cannot be resumed: give the file's name");
+    if (options_.resume)
+      return Fail(ErrorKind::kInvalid, "standard input cannot be resumed: give the file's name");
     fd_ = context_.console.in_fd;
     return {};
   }
   fd_ = ::open(options_.file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd_ < 0) return Fail(ErrorKind::kInvalid, "cannot open " + options_.file + ": " + std::strerror(errno));
   owns_fd_ = true;
-  struct stat info {};
-  if (::fstat(fd_, &info) != 0 || S_ISDIR(info.st_mode)) return Fail(ErrorKind::kInvalid, options_.file + " is no file");
+  struct stat info{};
+  if (::fstat(fd_, &info) != 0 || S_ISDIR(info.st_mode))
+    return Fail(ErrorKind::kInvalid, options_.file + " is no file");
   if (!S_ISREG(info.st_mode)) return {};
   bytes_total_ = static_cast<std::uint64_t>(info.st_size);
   state_file_.emplace(options_.file, fd_);
@@ -104,12 +107,14 @@ Result<void> ImportRun::FindStart() {
   const Result<std::optional<ImportState>> state = state_file_->Load();
   if (!state) return tl::unexpected(state.error());
   if (!*state) {
-    if (options_.resume) Say("no interrupted import of this file is on record: beginning with its first line");
+    if (options_.resume)
+      Say("no interrupted import of this file is on record: beginning with its first line");
     return {};
   }
   if (!options_.resume) {
-    return Fail(ErrorKind::kInvalid, "an import of this file stopped after line " + std::to_string((*state)->lines) +
-                                         ": go on with --resume, or remove " + state_file_->path().string() + " to begin anew");
+    return Fail(ErrorKind::kInvalid,
+                "an import of this file stopped after line " + std::to_string((*state)->lines) +
+                    ": go on with --resume, or remove " + state_file_->path().string() + " to begin anew");
   }
   start_ = saved_ = **state;
   if (::lseek(fd_, static_cast<off_t>(start_.offset), SEEK_SET) < 0)
@@ -132,7 +137,8 @@ void ImportRun::OnRefused(const Refused& refused) {
     return;
   }
   const std::string field = refused.field.empty() ? "" : refused.field + ": ";
-  Say("line " + std::to_string(refused.line) + " refused: " + field + refused.message + " (" + refused.code + ")");
+  Say("line " + std::to_string(refused.line) + " refused: " + field + refused.message + " (" + refused.code +
+      ")");
 }
 
 void ImportRun::Save(const ImportState& state) {
@@ -167,7 +173,8 @@ ImportEvents ImportRun::Events() {
     if (!why.empty()) Say("waiting: " + why);
   };
   events.sent_again = [this](std::uint64_t lines) {
-    Say(Count(lines, "line") + " went unanswered and will be sent again; those without an event_id may take effect twice");
+    Say(Count(lines, "line") +
+        " went unanswered and will be sent again; those without an event_id may take effect twice");
   };
   return events;
 }
@@ -192,13 +199,18 @@ void ImportRun::PrintSummary(const ImportResult& result) const {
       .Int(static_cast<std::int64_t>(result.state.refused))
       .Key("lines")
       .Int(static_cast<std::int64_t>(result.state.lines));
-  writer.Key("bytes").Int(static_cast<std::int64_t>(result.state.offset)).Key("seconds").Number(seconds).EndObject();
+  writer.Key("bytes")
+      .Int(static_cast<std::int64_t>(result.state.offset))
+      .Key("seconds")
+      .Number(seconds)
+      .EndObject();
   context_.console.out << writer.Text() << '\n';
 }
 
 int ImportRun::Finish(const ImportResult& result) {
   progress_->Clear();
-  if (rejects_.is_open() && !rejects_.flush()) Say("the rejected lines could not all be written to " + options_.rejects);
+  if (rejects_.is_open() && !rejects_.flush())
+    Say("the rejected lines could not all be written to " + options_.rejects);
   PrintSummary(result);
   if (result.outcome == ImportOutcome::kDone) {
     if (state_file_) state_file_->Remove();
@@ -207,7 +219,9 @@ int ImportRun::Finish(const ImportResult& result) {
   Save(result.state);
   if (result.outcome == ImportOutcome::kGaveUp) Report(context_.console, result.error);
   const std::string where = "stopped after line " + std::to_string(result.state.lines);
-  Say(state_file_ && state_is_writable_ ? where + "; outboxctl import --resume " + options_.file + " goes on there" : where);
+  Say(state_file_ && state_is_writable_
+          ? where + "; outboxctl import --resume " + options_.file + " goes on there"
+          : where);
   return result.outcome == ImportOutcome::kGaveUp ? ExitCodeOf(result.error.kind) : kExitInterrupted;
 }
 
@@ -220,7 +234,8 @@ int ImportRun::Run() {
   settings.producer = *socket;
   settings.wait_max = *wait;
   settings.window_lines = options_.window;
-  if (Result<ProducerClient> reachable = ProducerClient::Connect(*socket); !reachable) return Report(context_.console, reachable.error());
+  if (Result<ProducerClient> reachable = ProducerClient::Connect(*socket); !reachable)
+    return Report(context_.console, reachable.error());
   for (auto step : {&ImportRun::OpenInput, &ImportRun::FindStart, &ImportRun::OpenRejects}) {
     if (const Result<void> done = (this->*step)(); !done) {
       return done.error().kind == ErrorKind::kInvalid ? ReportUsage(context_.console, done.error().message)
@@ -253,12 +268,14 @@ void AddImport(CLI::App& app, Context& context) {
   import->add_option("--wait", options->wait, "Give up when nothing moves for so long (daemon busy or gone)")
       ->type_name("DURATION")
       ->capture_default_str();
-  import->add_option("--window", options->window, "Lines sent without an answer yet")->check(CLI::Range(1, 100000))->capture_default_str();
+  import->add_option("--window", options->window, "Lines sent without an answer yet")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
   import->add_flag("--quiet", options->quiet, "No progress");
-  import->final_callback([&context, options] { context.run = [&context, options] { return ImportRun(context, *options).Run();
-};
-}  // namespace outboxd
-);
+  import->final_callback([&context, options] {
+    context.run = [&context, options] { return ImportRun(context, *options).Run(); };
+  }  // namespace outboxd
+  );
 }
 
 }  // namespace outboxd

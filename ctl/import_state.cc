@@ -38,7 +38,9 @@ Failure SystemFailure(const std::string& what) {
 
 bool WriteDurably(const std::filesystem::path& path, const std::string& text) {
   const OwnedFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  return file.get() >= 0 && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file.get()) == 0;
+  return file.get() >= 0 &&
+         ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+         ::fsync(file.get()) == 0;
 }
 
 // Best effort: without it a power cut may bring the older state back, which is a state all the same.
@@ -57,14 +59,16 @@ std::uint64_t Unsigned(const JsonValue& number) {
 ImportStateFile::ImportStateFile(const std::filesystem::path& input_path, int input_fd)
     : path_(input_path.string() + ".outboxd-import"), input_fd_(input_fd) {}
 
-// FNV-1a over the last bytes before `offset`: tells a file that was replaced or rewritten from one that only grew.
+// FNV-1a over the last bytes before `offset`: tells a file that was replaced or rewritten from one that only
+// grew.
 Result<std::string> ImportStateFile::Fingerprint(std::uint64_t offset) const {
   std::array<char, 4096> tail;
   const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(offset, tail.size()));
   const ssize_t got = ::pread(input_fd_, tail.data(), wanted, static_cast<off_t>(offset - wanted));
   if (got < 0) return SystemFailure("cannot read the input");
   std::uint64_t hash = 0xcbf29ce484222325;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) hash = (hash ^ static_cast<unsigned char>(tail[i])) * 0x100000001b3;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i)
+    hash = (hash ^ static_cast<unsigned char>(tail[i])) * 0x100000001b3;
   if (static_cast<std::size_t>(got) != wanted) return std::string("shorter");
   std::array<char, 16> digits;
   const auto written = std::to_chars(digits.data(), digits.data() + digits.size(), hash, 16);
@@ -79,12 +83,13 @@ Result<std::optional<ImportState>> ImportStateFile::Load() const {
   if (!saved || !(*saved)["offset"].IsNumber()) {
     return Fail(ErrorKind::kConflict, path_.string() + " is no import state; remove it to begin anew");
   }
-  const ImportState state{Unsigned((*saved)["offset"]), Unsigned((*saved)["lines"]), Unsigned((*saved)["accepted"]),
-                          Unsigned((*saved)["refused"])};
+  const ImportState state{Unsigned((*saved)["offset"]), Unsigned((*saved)["lines"]),
+                          Unsigned((*saved)["accepted"]), Unsigned((*saved)["refused"])};
   const Result<std::string> fingerprint = Fingerprint(state.offset);
   if (!fingerprint) return tl::unexpected(fingerprint.error());
   if (*fingerprint != (*saved)["fingerprint"].String()) {
-    return Fail(ErrorKind::kConflict, "the file is not the one whose import was interrupted; remove " + path_.string() + " to begin anew");
+    return Fail(ErrorKind::kConflict, "the file is not the one whose import was interrupted; remove " +
+                                          path_.string() + " to begin anew");
   }
   return state;
 }
@@ -93,8 +98,15 @@ Result<void> ImportStateFile::Save(const ImportState& state) const {
   const Result<std::string> fingerprint = Fingerprint(state.offset);
   if (!fingerprint) return tl::unexpected(fingerprint.error());
   JsonWriter writer;
-  writer.Object().Key("offset").Int(static_cast<std::int64_t>(state.offset)).Key("lines").Int(static_cast<std::int64_t>(state.lines));
-  writer.Key("accepted").Int(static_cast<std::int64_t>(state.accepted)).Key("refused").Int(static_cast<std::int64_t>(state.refused));
+  writer.Object()
+      .Key("offset")
+      .Int(static_cast<std::int64_t>(state.offset))
+      .Key("lines")
+      .Int(static_cast<std::int64_t>(state.lines));
+  writer.Key("accepted")
+      .Int(static_cast<std::int64_t>(state.accepted))
+      .Key("refused")
+      .Int(static_cast<std::int64_t>(state.refused));
   writer.Key("fingerprint").String(*fingerprint).EndObject();
   const std::filesystem::path fresh = path_.string() + ".new";
   if (!WriteDurably(fresh, writer.Text() + "\n") || ::rename(fresh.c_str(), path_.c_str()) != 0) {

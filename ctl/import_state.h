@@ -1,7 +1,9 @@
-// ctl/import_state.h — how far an import of a file has come, kept beside the file (FILE.outboxd-import) until it is done.
+// ctl/import_state.h — how far an import of a file has come, kept beside the file (FILE.outboxd-import) until
+// it is done.
 //
-// Everything before `offset` was answered by the daemon. Saved by fsync and rename: a crash leaves the old state or the new one. Lines
-// answered after the last save are sent again by a resumed import; a line that carries its own event_id takes effect once all the same.
+// Everything before `offset` was answered by the daemon. Saved by fsync and rename: a crash leaves the old
+// state or the new one. Lines answered after the last save are sent again by a resumed import; a line that
+// carries its own event_id takes effect once all the same.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,8 @@ constexpr Milliseconds kFirstPause{50};
 constexpr Milliseconds kLongestPause{2000};
 constexpr Milliseconds kStep{100};  // how late an interrupt may be noticed
 constexpr auto kLastAnswers = std::chrono::seconds(5);
-constexpr auto kSilence = std::chrono::seconds(30);  // a daemon that answers nothing for so long may be taken for hung
+constexpr auto kSilence =
+    std::chrono::seconds(30);  // a daemon that answers nothing for so long may be taken for hung
 
 bool IsBlank(const std::string& text) {
   return text.find_first_not_of(" \t\r") == std::string::npos;
@@ -23,14 +24,19 @@ bool IsBlank(const std::string& text) {
 }  // namespace
 
 Importer::Importer(LineReader& reader, ImportState state, ImportSettings settings, ImportEvents events)
-    : reader_(reader), state_(state), settings_(std::move(settings)), events_(std::move(events)), burst_(settings_.window_lines) {}
+    : reader_(reader),
+      state_(state),
+      settings_(std::move(settings)),
+      events_(std::move(events)),
+      burst_(settings_.window_lines) {}
 
 Result<ImportResult> Importer::Run() {
   moved_ = Clock::now();
   std::optional<Clock::time_point> interrupted;
   while (true) {
     if (Interrupted() && !interrupted) interrupted = Clock::now();
-    if (interrupted && (unanswered_.empty() || Clock::now() - *interrupted > kLastAnswers)) return Stop(ImportOutcome::kInterrupted, {});
+    if (interrupted && (unanswered_.empty() || Clock::now() - *interrupted > kLastAnswers))
+      return Stop(ImportOutcome::kInterrupted, {});
     if (!interrupted) {
       if (Result<void> read = ReadMore(); !read) return tl::unexpected(read.error());
       if (input_ended_ && lines_.empty()) return Stop(ImportOutcome::kDone, {});
@@ -49,7 +55,8 @@ ImportResult Importer::Stop(ImportOutcome outcome, Error error) {
   return ImportResult{outcome, state_, std::move(error)};
 }
 
-// Answers that are still to come are waited for: a line that was accepted must not be left out of the account.
+// Answers that are still to come are waited for: a line that was accepted must not be left out of the
+// account.
 std::optional<Error> Importer::Stuck() const {
   const auto still = Clock::now() - moved_;
   if (unanswered_.empty()) return still >= settings_.wait_max ? trouble_ : std::nullopt;
@@ -58,7 +65,8 @@ std::optional<Error> Importer::Stuck() const {
 }
 
 bool Importer::WantsInput() const {
-  return !input_ended_ && !HasAgain() && lines_.size() < settings_.window_lines && bytes_ < settings_.window_bytes;
+  return !input_ended_ && !HasAgain() && lines_.size() < settings_.window_lines &&
+         bytes_ < settings_.window_bytes;
 }
 
 // Waits for input only when there is nothing else to wait for.
@@ -195,7 +203,8 @@ void Importer::StepBack(Error why) {
 void Importer::Rest() {
   if (!trouble_) return;
   const auto patience_left = std::chrono::ceil<Milliseconds>(settings_.wait_max - (Clock::now() - moved_));
-  const Clock::time_point until = Clock::now() + std::clamp(pause_, Milliseconds(0), std::max(patience_left, Milliseconds(0)));
+  const Clock::time_point until =
+      Clock::now() + std::clamp(pause_, Milliseconds(0), std::max(patience_left, Milliseconds(0)));
   while (!Interrupted() && Clock::now() < until) {
     const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now());
     ::poll(nullptr, 0, static_cast<int>(std::min(left, kStep).count()));

@@ -1,9 +1,12 @@
-// ctl/importer.h — feeds lines to the producer socket, many unanswered at a time, and keeps account of every one.
+// ctl/importer.h — feeds lines to the producer socket, many unanswered at a time, and keeps account of every
+// one.
 //
-// A line is settled when the daemon accepted or refused it. A line answered `busy`, `spool_full` or `internal` is sent again, after a wait,
-// before any new one. `forbidden` judges no line but the user: it ends the import. When the daemon closes the connection the unanswered
-// lines are sent again: they may then be accepted twice, which a line that carries its own event_id makes harmless. Order: lines arrive in
-// the order of the input unless the daemon has one of them sent again and takes a later one that was already under way.
+// A line is settled when the daemon accepted or refused it. A line answered `busy`, `spool_full` or
+// `internal` is sent again, after a wait, before any new one. `forbidden` judges no line but the user: it
+// ends the import. When the daemon closes the connection the unanswered lines are sent again: they may then
+// be accepted twice, which a line that carries its own event_id makes harmless. Order: lines arrive in the
+// order of the input unless the daemon has one of them sent again and takes a later one that was already
+// under way.
 #pragma once
 
 #include <chrono>
@@ -55,8 +58,8 @@ class Importer {
  public:
   Importer(LineReader& reader, ImportState state, ImportSettings settings, ImportEvents events);
 
-  // Until the input ends, Interrupted() (unanswered lines are still waited for, briefly), nothing moves for too long or the daemon lets
-  // this user in no more.
+  // Until the input ends, Interrupted() (unanswered lines are still waited for, briefly), nothing moves for
+  // too long or the daemon lets this user in no more.
   Result<ImportResult> Run();
 
  private:
@@ -93,12 +96,12 @@ class Importer {
   std::deque<Line*> unanswered_;  // in the order of sending
   std::size_t again_ = 0;         // lines with Standing::kAgain
   std::size_t bytes_ = 0;         // in lines_
-  std::size_t burst_;             // lines unanswered at most: one after trouble, doubling with each burst that was taken
+  std::size_t burst_;  // lines unanswered at most: one after trouble, doubling with each burst that was taken
   std::size_t settled_in_burst_ = 0;
   bool input_ended_ = false;
-  bool end_announced_ = false;   // the daemon closes after the last answer
-  Milliseconds pause_{0};        // before the next try; grows while nothing moves
-  Clock::time_point moved_;      // when a line was last settled
+  bool end_announced_ = false;  // the daemon closes after the last answer
+  Milliseconds pause_{0};       // before the next try; grows while nothing moves
+  Clock::time_point moved_;     // when a line was last settled
   std::optional<Error> trouble_;
   std::optional<Error> forbidden_;
 };

@@ -17,7 +17,7 @@ void OnSignal(int) {
 }  // namespace
 
 void CatchInterrupts() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = OnSignal;
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // no SA_RESTART: a waiting poll or read must end
   sigaction(SIGINT, &action, nullptr);

@@ -1,4 +1,5 @@
-// ctl/interrupt.h — SIGINT and SIGTERM as a flag that long verbs look at. A second signal ends the program at once.
+// ctl/interrupt.h — SIGINT and SIGTERM as a flag that long verbs look at. A second signal ends the program at
+// once.
 #pragma once
 
 namespace outboxd {

@@ -37,7 +37,8 @@ Result<std::string> CheckedJson(const std::string& flag, const std::string& text
 
 Result<void> WriteField(JsonWriter& writer, const std::string& flag, const std::string& field) {
   const std::size_t equals = field.find('=');
-  if (equals == std::string::npos || equals == 0) return Bad(flag, "\"" + field + "\" must be name=text or name:=json");
+  if (equals == std::string::npos || equals == 0)
+    return Bad(flag, "\"" + field + "\" must be name=text or name:=json");
   const bool json = field[equals - 1] == ':';
   const std::string name = field.substr(0, json ? equals - 1 : equals);
   const std::string value = field.substr(equals + 1);
@@ -57,7 +58,8 @@ Result<void> WriteField(JsonWriter& writer, const std::string& flag, const std::
 Result<void> WriteObject(JsonWriter& writer, std::string_view member, const JobFlags& flags) {
   const std::string flag = "--" + std::string(member);
   const std::string field_flag = member == "data" ? "--data-field" : "--attribute";
-  if (flags.object && !flags.fields.empty()) return Bad(flag, "give " + flag + " or " + field_flag + ", not both");
+  if (flags.object && !flags.fields.empty())
+    return Bad(flag, "give " + flag + " or " + field_flag + ", not both");
   if (flags.object) {
     const Result<std::string> object = CheckedJson(flag, *flags.object);
     if (!object) return tl::unexpected(object.error());
@@ -74,7 +76,8 @@ Result<void> WriteObject(JsonWriter& writer, std::string_view member, const JobF
 }
 
 // name=text only: headers and query parameters are texts, and a name may end in ":" there.
-Result<void> WritePairs(JsonWriter& writer, std::string_view member, const std::string& flag, const std::vector<std::string>& pairs) {
+Result<void> WritePairs(JsonWriter& writer, std::string_view member, const std::string& flag,
+                        const std::vector<std::string>& pairs) {
   if (pairs.empty()) return {};
   writer.Key(member).Object();
   for (const std::string& pair : pairs) {
@@ -86,7 +89,8 @@ Result<void> WritePairs(JsonWriter& writer, std::string_view member, const std::
   return {};
 }
 
-Result<void> WritePerson(JsonWriter& writer, std::string_view member, const std::optional<std::string>& person) {
+Result<void> WritePerson(JsonWriter& writer, std::string_view member,
+                         const std::optional<std::string>& person) {
   if (!person) return {};
   const std::size_t equals = person->find('=');
   const std::string kind = person->substr(0, equals);
@@ -146,7 +150,8 @@ Result<void> WriteBody(JsonWriter& writer, const JobFlags& flags) {
   const Result<std::string> body = CheckedJson("--body-json", *flags.body_json);
   if (!body) return tl::unexpected(body.error());
   if (body->starts_with('"'))
-    return Bad("--body-json", "a JSON string would be sent without its quotes; give it to --body as it shall be sent");
+    return Bad("--body-json",
+               "a JSON string would be sent without its quotes; give it to --body as it shall be sent");
   writer.Key("body").Raw(*body);
   return {};
 }
@@ -155,7 +160,8 @@ Result<void> WriteRaw(JsonWriter& writer, const JobFlags& flags) {
   WriteText(writer, "method", flags.method);
   WriteText(writer, "path", flags.path);
   if (Result<void> written = WritePairs(writer, "query", "--query", flags.query); !written) return written;
-  if (Result<void> written = WritePairs(writer, "headers", "--header", flags.headers); !written) return written;
+  if (Result<void> written = WritePairs(writer, "headers", "--header", flags.headers); !written)
+    return written;
   if (Result<void> written = WriteBody(writer, flags); !written) return written;
   if (Result<void> written = WritePairs(writer, "form", "--form", flags.form); !written) return written;
   if (Result<void> written = WriteFiles(writer, flags.files); !written) return written;

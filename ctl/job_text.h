@@ -1,7 +1,8 @@
-// ctl/job_text.h — the flags of `outboxctl send` → one line of the producer socket. Pure: what it writes, byte for byte, is tested.
+// ctl/job_text.h — the flags of `outboxctl send` → one line of the producer socket. Pure: what it writes,
+// byte for byte, is tested.
 //
-// JSON given by the user is checked and carried as written, without the white space between its tokens; the rest of the checking is the
-// daemon's.
+// JSON given by the user is checked and carried as written, without the white space between its tokens; the
+// rest of the checking is the daemon's.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ struct FileFlag {
 
 struct JobFlags {
   std::string type;
-  std::optional<std::string> connection, id, anonymous_id, name, url, timestamp, event_id, max_age, region, ref;
+  std::optional<std::string> connection, id, anonymous_id, name, url, timestamp, event_id, max_age, region,
+      ref;
   std::optional<std::string> object;  // --attributes or --data: a JSON object
   std::vector<std::string> fields;    // --attribute or --data-field: name=text or name:=json
   std::optional<std::string> device_id, platform, last_used, form_id, segment_id, id_type, primary, secondary;

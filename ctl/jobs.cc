@@ -66,7 +66,8 @@ int Show(const Context& context, const std::string& job) {
       [&](const JsonValue& answer) {
         if (answer.Has("job")) PrintFacts(context, JobFacts(context, answer["job"]));
         if (answer.Has("dead")) PrintFacts(context, DeadFacts(context, answer["dead"]));
-        if (!answer.Has("job") && !answer.Has("dead")) context.console.out << "The job is settled; only its attempts are on record.\n";
+        if (!answer.Has("job") && !answer.Has("dead"))
+          context.console.out << "The job is settled; only its attempts are on record.\n";
         PrintAttempts(context, answer["attempts"]);
       });
 }
@@ -108,7 +109,8 @@ int Cancel(const Context& context, const std::string& job) {
   return AskAndPrint(
       context, [&](AdminClient& client) { return client.Post("/v1/jobs/" + PercentEncode(job) + "/cancel"); },
       [&](const JsonValue&) {
-        context.console.out << "Cancelled: the job is a dead letter now (outboxctl dead show " << EscapeForTerminal(job) << ").\n";
+        context.console.out << "Cancelled: the job is a dead letter now (outboxctl dead show "
+                            << EscapeForTerminal(job) << ").\n";
       });
 }
 
@@ -117,7 +119,8 @@ CLI::App* AddJobVerb(CLI::App& app, Context& context, const std::string& name, c
   CLI::App* command = app.add_subcommand(name, help);
   const auto job = std::make_shared<std::string>();
   command->add_option("job", *job, "Job id")->required()->type_name("JOB");
-  command->final_callback([&context, job, verb] { context.run = [&context, job, verb] { return verb(context, *job); }; });
+  command->final_callback(
+      [&context, job, verb] { context.run = [&context, job, verb] { return verb(context, *job); }; });
   return command;
 }
 
@@ -127,9 +130,13 @@ void AddJobs(CLI::App& app, Context& context) {
   CLI::App* list = app.add_subcommand("list", "Waiting jobs, oldest first");
   const auto list_options = std::make_shared<ListOptions>();
   AddJobFilter(*list, list_options->filter);
-  list->add_option("--limit", list_options->limit, "At most this many rows")->check(CLI::PositiveNumber)->capture_default_str();
+  list->add_option("--limit", list_options->limit, "At most this many rows")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   list->add_flag("--all", list_options->all, "Every row");
-  list->final_callback([&context, list_options] { context.run = [&context, list_options] { return List(context, *list_options); }; });
+  list->final_callback([&context, list_options] {
+    context.run = [&context, list_options] { return List(context, *list_options); };
+  });
 
   AddJobVerb(app, context, "show", "One job, waiting or dead, with its line and attempts", Show);
   AddJobVerb(app, context, "explain", "Why a job is still here", Explain);
@@ -138,10 +145,13 @@ void AddJobs(CLI::App& app, Context& context) {
   CLI::App* history = app.add_subcommand("history", "Attempts of a job or a customer, oldest first");
   const auto history_options = std::make_shared<HistoryOptions>();
   history->add_option("job", history_options->job, "Job id")->type_name("JOB");
-  history->add_option("--customer", history_options->customer, "All attempts for this customer")->type_name("ID");
-  history->add_option("--connection", history_options->connection, "With --customer: only on this connection")->type_name("NAME");
-  history->final_callback(
-      [&context, history_options] { context.run = [&context, history_options] { return History(context, *history_options); }; });
+  history->add_option("--customer", history_options->customer, "All attempts for this customer")
+      ->type_name("ID");
+  history->add_option("--connection", history_options->connection, "With --customer: only on this connection")
+      ->type_name("NAME");
+  history->final_callback([&context, history_options] {
+    context.run = [&context, history_options] { return History(context, *history_options); };
+  });
 }
 
 }  // namespace outboxd

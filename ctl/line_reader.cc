@@ -9,7 +9,8 @@
 
 namespace outboxd {
 
-LineReader::LineReader(int fd, std::uint64_t offset, std::uint64_t lines_before) : fd_(fd), offset_(offset), lines_(lines_before) {}
+LineReader::LineReader(int fd, std::uint64_t offset, std::uint64_t lines_before)
+    : fd_(fd), offset_(offset), lines_(lines_before) {}
 
 Result<ReadStatus> LineReader::Next(InputLine& line, Milliseconds wait) {
   while (true) {

@@ -27,8 +27,8 @@ class LineReader {
   // Does not own `fd`. Counting starts at `offset` (where the file stands) and at line `lines_before` + 1.
   explicit LineReader(int fd, std::uint64_t offset = 0, std::uint64_t lines_before = 0);
 
-  // Waits at most `wait` for input, or (negative) until there is some; kNothingYet then, or when a signal came. A last line without a
-  // newline counts as a line.
+  // Waits at most `wait` for input, or (negative) until there is some; kNothingYet then, or when a signal
+  // came. A last line without a newline counts as a line.
   Result<ReadStatus> Next(InputLine& line, Milliseconds wait);
 
  private:

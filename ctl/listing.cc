@@ -2,18 +2,20 @@
 
 #include <algorithm>
 
+#include "config/system_user.h"
 #include "ctl/admin_client.h"
 #include "ctl/exit_code.h"
-#include "daemon/system_user.h"
 
 namespace outboxd {
 
-Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request, const std::function<void(const JsonValue&)>& each,
+Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request,
+                           const std::function<void(const JsonValue&)>& each,
                            const std::function<void()>& after_page) {
   ListEnd end;
   std::optional<std::int64_t> after;
   while (true) {
-    const std::uint64_t wanted = request.limit ? std::min(*request.limit - end.rows, request.page) : request.page;
+    const std::uint64_t wanted =
+        request.limit ? std::min(*request.limit - end.rows, request.page) : request.page;
     Query query = request.query;
     query.emplace_back("limit", std::to_string(wanted));
     if (after) query.emplace_back("after", std::to_string(*after));
@@ -97,8 +99,11 @@ std::string DueText(const Context& context, const JsonValue& unix_ms) {
 
 Colour StateColour(const std::string& state) {
   if (state == "open" || state == "delivered" || state == "in_flight") return Colour::kGreen;
-  if (state == "throttled" || state == "probing" || state == "deferred" || state == "blocked") return Colour::kYellow;
-  if (state == "paused" || state == "dead" || state == "rejected" || state == "exhausted" || state == "expired") return Colour::kRed;
+  if (state == "throttled" || state == "probing" || state == "deferred" || state == "blocked")
+    return Colour::kYellow;
+  if (state == "paused" || state == "dead" || state == "rejected" || state == "exhausted" ||
+      state == "expired")
+    return Colour::kRed;
   return Colour::kPlain;
 }
 
@@ -146,7 +151,8 @@ RowView AttemptRows(const Context& context) {
                     FormatCount(row["attempt"].Int()),
                     row["type"].String(),
                     row["customer"].String(),
-                    row["duration_ms"].IsNumber() ? FormatAge(Milliseconds(row["duration_ms"].Int())) : std::string(),
+                    row["duration_ms"].IsNumber() ? FormatAge(Milliseconds(row["duration_ms"].Int()))
+                                                  : std::string(),
                     status == 0 ? std::string() : std::to_string(status),
                     Cell(result, StateColour(result)),
                     answer};

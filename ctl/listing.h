@@ -25,7 +25,8 @@ struct RowView {
   std::function<std::vector<Cell>(const JsonValue&)> cells;
 };
 
-// Prints the rows, as a table or one JSON object a line; follows pages up to the limit and says when there is more.
+// Prints the rows, as a table or one JSON object a line; follows pages up to the limit and says when there is
+// more.
 int PrintList(const Context& context, const ListRequest& request, const RowView& view);
 
 // Calls `each` for every row; the count of rows and whether there are more than the limit come back.
@@ -34,7 +35,8 @@ struct ListEnd {
   bool more = false;
 };
 class AdminClient;
-Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request, const std::function<void(const JsonValue&)>& each,
+Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request,
+                           const std::function<void(const JsonValue&)>& each,
                            const std::function<void()>& after_page);
 
 // "name   value" lines; a pair with an empty value is left out. Values are escaped.
@@ -42,7 +44,7 @@ void PrintFacts(const Context& context, const std::vector<std::pair<std::string,
 
 // Pieces of rows.
 std::string TimeText(const Context& context, const JsonValue& unix_ms);  // "" when absent
-std::string UserText(const JsonValue& uid);                                // "www-data (33)"; "" when absent
+std::string UserText(const JsonValue& uid);                              // "www-data (33)"; "" when absent
 std::string AgeText(const Context& context, const JsonValue& unix_ms);   // since then; "" when absent
 std::string DueText(const Context& context, const JsonValue& unix_ms);   // "in 3m 12s", "now"; "" when absent
 Colour StateColour(const std::string& state);                            // of jobs, connections and attempts

@@ -8,13 +8,13 @@
 #include <memory>
 #include <system_error>
 
+#include "config/config.h"
+#include "config/loopback_certificate.h"
+#include "config/named_files.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/listing.h"
-#include "daemon/config.h"
-#include "daemon/config_files.h"
-#include "daemon/loopback_certificate.h"
 
 namespace outboxd {
 namespace {
@@ -24,12 +24,13 @@ struct Findings {
   std::vector<std::string> unchecked;  // what cannot be told from here, and why
 };
 
-// What the service manager hands over exists only while the daemon runs, for the daemon and root. Certificates made by tls-init are the
-// daemon's, in its own folder.
+// What the service manager hands over exists only while the daemon runs, for the daemon and root.
+// Certificates made by tls-init are the daemon's, in its own folder.
 bool IsForTheDaemonAlone(const std::filesystem::path& file, const Config& config) {
   const std::filesystem::path place = file.parent_path();
   if (place == kAssumedCredentialsDirectory) return ::access(place.c_str(), X_OK) != 0;
-  return place == LoopbackDirectory(config.outbox.path) && ::access(place.c_str(), X_OK) != 0 && errno == EACCES;
+  return place == LoopbackDirectory(config.outbox.path) && ::access(place.c_str(), X_OK) != 0 &&
+         errno == EACCES;
 }
 
 Findings Examine(const Result<Config>& config) {
@@ -39,14 +40,18 @@ Findings Examine(const Result<Config>& config) {
     return findings;
   }
   for (const auto& [error, files] : CheckFiles(*config)) {
-    const auto is_hidden = [&](const std::filesystem::path& file) { return IsForTheDaemonAlone(file, *config); };
-    const bool cannot_tell = error.kind == ErrorKind::kIo && std::any_of(files.begin(), files.end(), is_hidden);
+    const auto is_hidden = [&](const std::filesystem::path& file) {
+      return IsForTheDaemonAlone(file, *config);
+    };
+    const bool cannot_tell =
+        error.kind == ErrorKind::kIo && std::any_of(files.begin(), files.end(), is_hidden);
     (cannot_tell ? findings.unchecked : findings.problems).push_back(error.message);
   }
   return findings;
 }
 
-void PrintCheck(const Context& context, const std::string& file, const Result<Config>& config, const Findings& findings) {
+void PrintCheck(const Context& context, const std::string& file, const Result<Config>& config,
+                const Findings& findings) {
   const auto& [problems, unchecked] = findings;
   const Console& console = context.console;
   if (context.globals.json) {
@@ -63,10 +68,12 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
   }
   for (const std::string& problem : problems) Report(console, Error{ErrorKind::kInvalid, problem, {}});
   if (!problems.empty() || context.globals.json) return;
-  console.out << EscapeForTerminal(file) << ": " << Paint(console, Colour::kGreen, "ok") << ", " << config->connections.size()
+  console.out << EscapeForTerminal(file) << ": " << Paint(console, Colour::kGreen, "ok") << ", "
+              << config->connections.size()
               << (config->connections.size() == 1 ? " connection" : " connections") << '\n';
   for (const auto& [name, connection] : config->connections) {
-    console.out << "  " << EscapeForTerminal(name) << " → " << EscapeForTerminal(connection.BaseUrl(std::nullopt)) << '\n';
+    console.out << "  " << EscapeForTerminal(name) << " → "
+                << EscapeForTerminal(connection.BaseUrl(std::nullopt)) << '\n';
   }
   for (const std::string& reason : unchecked) {
     console.out << "not checked, only the running daemon can read it: " << EscapeForTerminal(reason) << '\n';
@@ -82,26 +89,33 @@ int Check(const Context& context, const std::string& given) {
   return findings.problems.empty() ? kExitDone : kExitRefused;
 }
 
-// Under systemd the daemon has a /tmp and /var/tmp of its own, which are gone after its next stop: no place for a backup.
-bool IsOutOfSight(const std::filesystem::path& path) { return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT; }
+// Under systemd the daemon has a /tmp and /var/tmp of its own, which are gone after its next stop: no place
+// for a backup.
+bool IsOutOfSight(const std::filesystem::path& path) {
+  return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+}
 
 // The daemon has another working directory.
 int Backup(const Context& context, const std::string& file) {
   std::error_code failed;
   const std::filesystem::path path = std::filesystem::absolute(file, failed);
-  if (failed) return Report(context.console, Error{ErrorKind::kIo, "no working directory: " + failed.message(), {}});
+  if (failed)
+    return Report(context.console, Error{ErrorKind::kIo, "no working directory: " + failed.message(), {}});
   JsonWriter body;
   body.Object().Key("path").String(path.lexically_normal().string()).EndObject();
   const int code = AskAndPrint(
-      context, [&](AdminClient& client) { return client.Post("/v1/backup", body.Text(), Patience::kAsLongAsItTakes); },
+      context,
+      [&](AdminClient& client) { return client.Post("/v1/backup", body.Text(), Patience::kAsLongAsItTakes); },
       [&](const JsonValue& answer) {
         const auto bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(answer["bytes"].Int(), 0));
-        context.console.out << FormatBytes(bytes) << " written to " << EscapeForTerminal(answer["path"].String()) << '\n';
+        context.console.out << FormatBytes(bytes) << " written to "
+                            << EscapeForTerminal(answer["path"].String()) << '\n';
       });
   if (code != kExitDone || !IsOutOfSight(path)) return code;
   return Report(context.console, Error{ErrorKind::kIo,
                                        "the daemon says so, but " + path.string() +
-                                           " is not there: it most likely has a /tmp of its own. Name a path that both see, such as one in the "
+                                           " is not there: it most likely has a /tmp of its own. Name a path "
+                                           "that both see, such as one in the "
                                            "outbox's folder",
                                        {}});
 }
@@ -114,17 +128,21 @@ struct ForgetOptions {
 
 int Forget(const Context& context, const ForgetOptions& options) {
   if (!options.yes) {
-    return ReportUsage(context.console, "forget removes this customer's waiting jobs, dead letters and history for good: --yes confirms");
+    return ReportUsage(
+        context.console,
+        "forget removes this customer's waiting jobs, dead letters and history for good: --yes confirms");
   }
   JsonWriter body;
   body.Object().Key("customer").String(options.customer);
   if (options.connection) body.Key("connection").String(*options.connection);
   body.EndObject();
   return AskAndPrint(
-      context, [&](AdminClient& client) { return client.Post("/v1/forget", body.Text(), Patience::kAsLongAsItTakes); },
+      context,
+      [&](AdminClient& client) { return client.Post("/v1/forget", body.Text(), Patience::kAsLongAsItTakes); },
       [&](const JsonValue& answer) {
-        context.console.out << "Forgotten: " << FormatCount(answer["jobs"].Int()) << " waiting jobs, " << FormatCount(answer["dead"].Int())
-                            << " dead letters, " << FormatCount(answer["attempts"].Int()) << " attempts\n";
+        context.console.out << "Forgotten: " << FormatCount(answer["jobs"].Int()) << " waiting jobs, "
+                            << FormatCount(answer["dead"].Int()) << " dead letters, "
+                            << FormatCount(answer["attempts"].Int()) << " attempts\n";
       });
 }
 
@@ -147,24 +165,28 @@ int Metrics(const Context& context) {
 }  // namespace
 
 void AddMaintenance(CLI::App& app, Context& context) {
-  CLI::App* check = app.add_subcommand("check", "Check a config file and the files it names; needs no daemon");
+  CLI::App* check =
+      app.add_subcommand("check", "Check a config file and the files it names; needs no daemon");
   const auto config = std::make_shared<std::string>();
   check->add_option("file", *config, "The config (default: --config)")->type_name("FILE");
-  check->final_callback([&context, config] { context.run = [&context, config] { return Check(context, *config); }; });
+  check->final_callback(
+      [&context, config] { context.run = [&context, config] { return Check(context, *config); }; });
 
   CLI::App* backup = app.add_subcommand("backup", "Copy the outbox into a new file while the daemon runs");
   const auto file = std::make_shared<std::string>();
   backup->add_option("file", *file, "A file that does not exist; the daemon's user must be able to write it")
       ->required()
       ->type_name("FILE");
-  backup->final_callback([&context, file] { context.run = [&context, file] { return Backup(context, *file); }; });
+  backup->final_callback(
+      [&context, file] { context.run = [&context, file] { return Backup(context, *file); }; });
 
   CLI::App* forget = app.add_subcommand("forget", "Remove everything the outbox holds of a customer");
   const auto options = std::make_shared<ForgetOptions>();
   forget->add_option("customer", options->customer, "Customer")->required()->type_name("CUSTOMER");
   forget->add_option("--connection", options->connection, "Only on this connection")->type_name("NAME");
   forget->add_flag("--yes", options->yes, "Confirm: what is removed is gone");
-  forget->final_callback([&context, options] { context.run = [&context, options] { return Forget(context, *options); }; });
+  forget->final_callback(
+      [&context, options] { context.run = [&context, options] { return Forget(context, *options); }; });
 
   CLI::App* reload = app.add_subcommand("reload", "Have the daemon read its config again");
   reload->final_callback([&context] { context.run = [&context] { return Reload(context); }; });

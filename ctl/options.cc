@@ -4,14 +4,15 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "config/config.h"
+#include "config/system_user.h"
 #include "core/json.h"
-#include "daemon/config.h"
-#include "daemon/system_user.h"
 
 namespace outboxd {
 namespace {
 
-Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given, SocketConfig Sockets::*socket) {
+Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given,
+                                         SocketConfig Sockets::* socket) {
   if (!given.empty()) return std::filesystem::path(given);
   const std::filesystem::path file = ConfigFile(globals);
   const Result<Sockets> sockets = LoadSockets(file);
@@ -30,9 +31,12 @@ Result<std::string> WholeSeconds(const std::string& text) {
 }  // namespace
 
 void AddGlobals(CLI::App& app, Globals& globals) {
-  app.add_option("--socket", globals.socket, "The daemon's admin socket (default: from the config)")->type_name("PATH");
-  app.add_option("--producer", globals.producer, "The daemon's producer socket, for send and import")->type_name("PATH");
-  app.add_option("--config", globals.config, "The config that names the sockets (default: " + std::string(kDefaultConfigPath) + ")")
+  app.add_option("--socket", globals.socket, "The daemon's admin socket (default: from the config)")
+      ->type_name("PATH");
+  app.add_option("--producer", globals.producer, "The daemon's producer socket, for send and import")
+      ->type_name("PATH");
+  app.add_option("--config", globals.config,
+                 "The config that names the sockets (default: " + std::string(kDefaultConfigPath) + ")")
       ->type_name("FILE");
   app.add_flag("--json", globals.json, "One JSON object, or one a line for lists");
   app.add_flag("--utc", globals.utc, "Times as RFC 3339 in UTC instead of local ones");
@@ -51,7 +55,8 @@ void AssumeCredentialsDirectory() {
 }
 
 bool Filter::IsEmpty() const {
-  return !connection && !type && !customer && !state && !death && !cause && !job && !status && !uid && !older_than && !newer_than;
+  return !connection && !type && !customer && !state && !death && !cause && !job && !status && !uid &&
+         !older_than && !newer_than;
 }
 
 Result<Query> Filter::ToQuery() const {
@@ -72,7 +77,8 @@ Result<Query> Filter::ToQuery() const {
     if (!number) return Fail(ErrorKind::kInvalid, "--uid " + *uid + ": " + number.error().message);
     query.emplace_back("uid", std::to_string(*number));
   }
-  for (const auto& [name, value] : {std::pair("older_than_s", &older_than), std::pair("newer_than_s", &newer_than)}) {
+  for (const auto& [name, value] :
+       {std::pair("older_than_s", &older_than), std::pair("newer_than_s", &newer_than)}) {
     if (!*value) continue;
     const Result<std::string> seconds = WholeSeconds(**value);
     if (!seconds) return tl::unexpected(seconds.error());
@@ -100,15 +106,19 @@ void AddCommonFilter(CLI::App& verb, Filter& filter, const std::string& since) {
   verb.add_option("--connection", filter.connection, "Only this connection")->type_name("NAME");
   verb.add_option("--type", filter.type, "Only this type of job")->type_name("TYPE");
   verb.add_option("--customer", filter.customer, "Only this customer")->type_name("ID");
-  verb.add_option("--uid", filter.uid, "Only from producers of this user, by name or number")->type_name("USER");
-  verb.add_option("--older-than", filter.older_than, "Only what " + since + " longer ago than this")->type_name("DURATION");
-  verb.add_option("--newer-than", filter.newer_than, "Only what " + since + " more recently than this")->type_name("DURATION");
+  verb.add_option("--uid", filter.uid, "Only from producers of this user, by name or number")
+      ->type_name("USER");
+  verb.add_option("--older-than", filter.older_than, "Only what " + since + " longer ago than this")
+      ->type_name("DURATION");
+  verb.add_option("--newer-than", filter.newer_than, "Only what " + since + " more recently than this")
+      ->type_name("DURATION");
 }
 
 }  // namespace
 
 void AddJobFilter(CLI::App& verb, Filter& filter) {
-  verb.add_option("--state", filter.state, "Only jobs in this state")->check(CLI::IsMember({"ready", "in_flight", "deferred", "blocked"}));
+  verb.add_option("--state", filter.state, "Only jobs in this state")
+      ->check(CLI::IsMember({"ready", "in_flight", "deferred", "blocked"}));
   AddCommonFilter(verb, filter, "was accepted");
 }
 
@@ -120,6 +130,8 @@ void AddDeadFilter(CLI::App& verb, Filter& filter) {
   AddCommonFilter(verb, filter, "died");
 }
 
-std::string ConfigFile(const Globals& globals) { return globals.config.empty() ? std::string(kDefaultConfigPath) : globals.config; }
+std::string ConfigFile(const Globals& globals) {
+  return globals.config.empty() ? std::string(kDefaultConfigPath) : globals.config;
+}
 
 }  // namespace outboxd

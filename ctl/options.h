@@ -25,12 +25,13 @@ struct Globals {
 
 void AddGlobals(CLI::App& app, Globals& globals);
 
-// The sockets: as given, else from the config file, else (no config given and the default one is not readable) where the default config
-// puts them. An error when a config that was asked for cannot be read.
+// The sockets: as given, else from the config file, else (no config given and the default one is not
+// readable) where the default config puts them. An error when a config that was asked for cannot be read.
 Result<std::filesystem::path> AdminSocket(const Globals& globals);
 Result<std::filesystem::path> ProducerSocket(const Globals& globals);
 
-// A config may name systemd's credentials directory, which only the daemon's own environment has: sets it to the place systemd uses.
+// A config may name systemd's credentials directory, which only the daemon's own environment has: sets it to
+// the place systemd uses.
 inline constexpr const char* kAssumedCredentialsDirectory = "/run/credentials/outboxd.service";
 void AssumeCredentialsDirectory();
 
@@ -45,7 +46,8 @@ struct Filter {
   std::optional<std::string> older_than, newer_than;
 
   bool IsEmpty() const;
-  // As query parameters of a list and as the `filter` object of a body. kInvalid when a duration cannot be read or a user is unknown.
+  // As query parameters of a list and as the `filter` object of a body. kInvalid when a duration cannot be
+  // read or a user is unknown.
   Result<Query> ToQuery() const;
   Result<std::string> ToJson() const;
 };

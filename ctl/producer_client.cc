@@ -18,7 +18,8 @@ constexpr std::size_t kReplyBytesMax = 1U << 20;
 
 Failure Unreachable(const std::filesystem::path& socket, int error) {
   std::string text = "cannot reach the daemon at " + socket.string() + ": " + std::strerror(error);
-  if (error == ENOENT || error == ECONNREFUSED) text += " (is outboxd running? another place is given by --producer or --config)";
+  if (error == ENOENT || error == ECONNREFUSED)
+    text += " (is outboxd running? another place is given by --producer or --config)";
   if (error == EACCES) text += " (your user needs to be in the socket's group)";
   return Fail(ErrorKind::kUnavailable, std::move(text));
 }
@@ -43,7 +44,8 @@ Result<ProducerClient> ProducerClient::Connect(const std::filesystem::path& sock
   if (socket.native().size() >= sizeof address.sun_path) return Unreachable(socket, ENAMETOOLONG);
   std::memcpy(address.sun_path, socket.c_str(), socket.native().size());
   ProducerClient client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (client.fd_ < 0 || ::connect(client.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (client.fd_ < 0 ||
+      ::connect(client.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return Unreachable(socket, errno);
   }
   if (::fcntl(client.fd_, F_SETFL, O_NONBLOCK) != 0) return Unreachable(socket, errno);
@@ -76,7 +78,8 @@ Result<void> ProducerClient::Exchange(std::vector<std::string>& replies, Millise
   const bool has_output = QueuedBytes() > 0 && !write_closed_;
   pollfd ready{fd_, static_cast<short>(has_output ? POLLIN | POLLOUT : POLLIN), 0};
   const int count = ::poll(&ready, 1, static_cast<int>(wait.count()));
-  if (count < 0 && errno != EINTR) return Fail(ErrorKind::kUnavailable, std::string("poll: ") + std::strerror(errno));
+  if (count < 0 && errno != EINTR)
+    return Fail(ErrorKind::kUnavailable, std::string("poll: ") + std::strerror(errno));
   if (count <= 0) return {};
   if ((ready.revents & POLLOUT) != 0) {
     if (Result<void> written = Write(); !written) return written;
@@ -115,7 +118,8 @@ Result<void> ProducerClient::Read(std::vector<std::string>& replies) {
     start = end + 1;
   }
   incoming_.erase(0, start);
-  if (incoming_.size() > kReplyBytesMax) return Fail(ErrorKind::kUnavailable, "the daemon's reply is too long");
+  if (incoming_.size() > kReplyBytesMax)
+    return Fail(ErrorKind::kUnavailable, "the daemon's reply is too long");
   return {};
 }
 

@@ -1,4 +1,5 @@
-// ctl/producer_client.h — the producer socket: lines out, one reply a line back in the same order (docs/protocol.md).
+// ctl/producer_client.h — the producer socket: lines out, one reply a line back in the same order
+// (docs/protocol.md).
 //
 // Errors: kUnavailable = not reachable, closed by the daemon, or silent for too long. Belongs to one thread.
 #pragma once
@@ -29,8 +30,9 @@ class ProducerClient {
   void Queue(std::string_view line);
   std::size_t QueuedBytes() const { return outgoing_.size() - sent_; }
 
-  // Sends what can be sent and appends the replies that have come to `replies`; waits at most `wait` for either. Returns early on a signal.
-  // After kUnavailable (all replies that came before the end are in `replies`) the client is of no more use.
+  // Sends what can be sent and appends the replies that have come to `replies`; waits at most `wait` for
+  // either. Returns early on a signal. After kUnavailable (all replies that came before the end are in
+  // `replies`) the client is of no more use.
   Result<void> Exchange(std::vector<std::string>& replies, Milliseconds wait);
 
  private:

@@ -1,4 +1,5 @@
-// ctl/progress.h — how an import shows how far it is: a bar on a terminal, now and then a line elsewhere. Time is an argument.
+// ctl/progress.h — how an import shows how far it is: a bar on a terminal, now and then a line elsewhere.
+// Time is an argument.
 #pragma once
 
 #include <chrono>
@@ -21,15 +22,16 @@ struct ProgressView {
   std::string waiting;  // "the daemon is busy"; empty while lines flow
 };
 
-// "[=====>    ] 45.6%, 123,456 accepted, 7 refused, 51,000/s, 12s left". The bar takes what the text leaves of `columns`, up to 24; without
-// a total, or room for one, there is none. 0 columns: text alone.
+// "[=====>    ] 45.6%, 123,456 accepted, 7 refused, 51,000/s, 12s left". The bar takes what the text leaves
+// of `columns`, up to 24; without a total, or room for one, there is none. 0 columns: text alone.
 std::string FormatProgress(const ProgressView& view, std::size_t columns);
 
 class Progress {
  public:
   using Instant = std::chrono::steady_clock::time_point;
   enum class Style { kNone, kLines, kBar };
-  Progress(const Console& console, Style style, Instant start, std::uint64_t bytes_before, std::uint64_t lines_before);
+  Progress(const Console& console, Style style, Instant start, std::uint64_t bytes_before,
+           std::uint64_t lines_before);
 
   // Shows `view` (its rate and time left are filled in here) when it is time to.
   void Update(ProgressView view, Instant now);

@@ -52,11 +52,13 @@ Result<void> LoadFiles(SendOptions& options) {
   }
   for (const std::string& file : options.files) {
     const std::size_t equals = file.find('=');
-    if (equals == std::string::npos || equals == 0) return Fail(ErrorKind::kInvalid, "\"" + file + "\" must be NAME=PATH", "--file");
+    if (equals == std::string::npos || equals == 0)
+      return Fail(ErrorKind::kInvalid, "\"" + file + "\" must be NAME=PATH", "--file");
     const std::string path = file.substr(equals + 1);
     Result<std::string> content = ReadWholeFile(path);
     if (!content) return tl::unexpected(content.error());
-    options.flags.files.push_back({file.substr(0, equals), std::filesystem::path(path).filename().string(), std::move(*content)});
+    options.flags.files.push_back(
+        {file.substr(0, equals), std::filesystem::path(path).filename().string(), std::move(*content)});
   }
   return {};
 }
@@ -102,7 +104,8 @@ Result<std::string> Sender::Exchange(std::string_view line) {
   const auto deadline = std::chrono::steady_clock::now() + kReplyTimeout;
   while (replies.empty()) {
     const auto left = std::chrono::ceil<Milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return Fail(ErrorKind::kUnavailable, "the daemon did not answer; whether it took the job is not known");
+    if (left.count() <= 0)
+      return Fail(ErrorKind::kUnavailable, "the daemon did not answer; whether it took the job is not known");
     const Result<void> exchanged = client_->Exchange(replies, left);
     if (!exchanged && replies.empty()) return tl::unexpected(exchanged.error());
   }
@@ -119,7 +122,8 @@ int PrintReply(const Context& context, bool json, const JsonValue& reply) {
     context.console.out << EscapeForTerminal(reply["job"].String()) << '\n';
   }
   if (ok) return kExitDone;
-  Error refusal{IsTryAgain(code) ? ErrorKind::kBusy : ErrorKind::kInvalid, error["message"].String(), error["field"].String()};
+  Error refusal{IsTryAgain(code) ? ErrorKind::kBusy : ErrorKind::kInvalid, error["message"].String(),
+                error["field"].String()};
   if (refusal.message.empty()) refusal.message = code;
   return Report(context.console, refusal);
 }
@@ -135,7 +139,8 @@ int SendOne(Sender& sender, const Context& context, bool json, std::string_view 
   return reply ? PrintReply(context, json, *reply) : Report(context.console, reply.error());
 }
 
-// One after the other: a script that feeds lines one by one gets each reply at once. For many lines there is import.
+// One after the other: a script that feeds lines one by one gets each reply at once. For many lines there is
+// import.
 int SendInput(Sender& sender, const Context& context) {
   LineReader reader(context.console.in_fd);
   InputLine line;
@@ -146,7 +151,9 @@ int SendInput(Sender& sender, const Context& context) {
     if (*status == ReadStatus::kNothingYet) continue;
     if (*status == ReadStatus::kEnd) return code;
     if (line.too_long) {
-      code = Worse(code, Report(context.console, Error{ErrorKind::kInvalid, "line " + std::to_string(line.number) + " is too long", {}}));
+      code = Worse(code, Report(context.console, Error{ErrorKind::kInvalid,
+                                                       "line " + std::to_string(line.number) + " is too long",
+                                                       {}}));
       continue;
     }
     if (line.text.find_first_not_of(" \t\r") == std::string::npos) continue;
@@ -161,62 +168,75 @@ int Send(const Context& context, SendOptions options) {
   const bool json = options.json || context.globals.json;
   std::string line = options.json_line;
   if (options.flags.type.empty() && line.empty()) {
-    return ReportUsage(context.console, "send what? Name a type (outboxctl send --help) or give a line with --json LINE");
+    return ReportUsage(context.console,
+                       "send what? Name a type (outboxctl send --help) or give a line with --json LINE");
   }
-  if (!options.flags.type.empty() && !line.empty()) return ReportUsage(context.console, "give a type with flags or --json LINE, not both");
+  if (!options.flags.type.empty() && !line.empty())
+    return ReportUsage(context.console, "give a type with flags or --json LINE, not both");
   if (!options.flags.type.empty()) {
-    if (Result<void> loaded = LoadFiles(options); !loaded) return ReportUsage(context.console, loaded.error().message);
+    if (Result<void> loaded = LoadFiles(options); !loaded)
+      return ReportUsage(context.console, loaded.error().message);
     const Result<std::string> built = BuildJobLine(options.flags);
     if (!built) return ReportUsage(context.console, built.error().field + ": " + built.error().message);
     line = *built;
   }
-  if (line.find('\n') != std::string::npos) return ReportUsage(context.console, "--json takes one line; use --json - for many");
+  if (line.find('\n') != std::string::npos)
+    return ReportUsage(context.console, "--json takes one line; use --json - for many");
   const Result<std::filesystem::path> socket = ProducerSocket(context.globals);
   if (!socket) return ReportUsage(context.console, socket.error().message);
   Sender sender(*socket);
-  if (const Result<void> connected = sender.Connect(); !connected) return Report(context.console, connected.error());
+  if (const Result<void> connected = sender.Connect(); !connected)
+    return Report(context.console, connected.error());
   return line == "-" ? SendInput(sender, context) : SendOne(sender, context, json, line);
 }
 
-void AddText(CLI::App& verb, const std::string& flag, std::optional<std::string>& value, const std::string& type, const std::string& help,
-             bool required = false) {
+void AddText(CLI::App& verb, const std::string& flag, std::optional<std::string>& value,
+             const std::string& type, const std::string& help, bool required = false) {
   verb.add_option(flag, value, help)->type_name(type)->required(required);
 }
 
 constexpr bool kRequired = true;
 
-void AddMany(CLI::App& verb, const std::string& flag, std::vector<std::string>& values, const std::string& type, const std::string& help) {
+void AddMany(CLI::App& verb, const std::string& flag, std::vector<std::string>& values,
+             const std::string& type, const std::string& help) {
   verb.add_option(flag, values, help)->type_name(type)->allow_extra_args(false);
 }
 
 void AddCommon(CLI::App& verb, JobFlags& flags) {
   AddText(verb, "--connection", flags.connection, "NAME", "Connection to send by (default: default)");
-  AddText(verb, "--max-age", flags.max_age, "DURATION", "Give up (dead letter \"expired\") when not delivered after this time");
-  verb.add_option("--region", flags.region, "Region of this job, instead of its connection's")->check(CLI::IsMember({"us", "eu"}));
+  AddText(verb, "--max-age", flags.max_age, "DURATION",
+          "Give up (dead letter \"expired\") when not delivered after this time");
+  verb.add_option("--region", flags.region, "Region of this job, instead of its connection's")
+      ->check(CLI::IsMember({"us", "eu"}));
   AddText(verb, "--ref", flags.ref, "TEXT", "Your own reference, echoed in the reply and kept with the job");
 }
 
 void AddData(CLI::App& verb, JobFlags& flags) {
   AddText(verb, "--data", flags.object, "JSON", "Data, a JSON object; @FILE reads it from a file");
-  AddMany(verb, "--data-field", flags.fields, "NAME=TEXT", "One member of the data; NAME:=JSON for other values than strings");
+  AddMany(verb, "--data-field", flags.fields, "NAME=TEXT",
+          "One member of the data; NAME:=JSON for other values than strings");
 }
 
 void AddAttributes(CLI::App& verb, JobFlags& flags) {
-  AddText(verb, "--attributes", flags.object, "JSON", "Attributes, a JSON object; @FILE reads it from a file");
-  AddMany(verb, "--attribute", flags.fields, "NAME=TEXT", "One attribute; NAME:=JSON for other values than strings");
+  AddText(verb, "--attributes", flags.object, "JSON",
+          "Attributes, a JSON object; @FILE reads it from a file");
+  AddMany(verb, "--attribute", flags.fields, "NAME=TEXT",
+          "One attribute; NAME:=JSON for other values than strings");
 }
 
 void AddEvent(CLI::App& verb, JobFlags& flags) {
   AddText(verb, "--id", flags.id, "ID", "Customer");
   AddText(verb, "--anonymous-id", flags.anonymous_id, "ID", "Instead of --id: an anonymous event");
   AddData(verb, flags);
-  AddText(verb, "--timestamp", flags.timestamp, "TIME", "When it happened: Unix seconds or RFC 3339 (default: now)");
+  AddText(verb, "--timestamp", flags.timestamp, "TIME",
+          "When it happened: Unix seconds or RFC 3339 (default: now)");
   AddText(verb, "--event-id", flags.event_id, "ULID", "Your own ULID: a repeated one takes effect once");
 }
 
 void AddRaw(CLI::App& verb, SendOptions& options) {
   JobFlags& flags = options.flags;
-  AddText(verb, "--id", flags.id, "ID", "Customer whose order this request keeps (default: the one in the path)");
+  AddText(verb, "--id", flags.id, "ID",
+          "Customer whose order this request keeps (default: the one in the path)");
   AddText(verb, "--method", flags.method, "METHOD", "HTTP method", kRequired);
   AddText(verb, "--path", flags.path, "PATH", "/v1/… or /v2/…", kRequired);
   AddMany(verb, "--query", flags.query, "NAME=TEXT", "One query parameter");
@@ -225,9 +245,11 @@ void AddRaw(CLI::App& verb, SendOptions& options) {
   AddText(verb, "--body-json", flags.body_json, "JSON", "Body, a JSON value; @FILE reads it from a file");
   AddMany(verb, "--form", flags.form, "NAME=TEXT", "One field of a multipart form");
   AddMany(verb, "--file", options.files, "NAME=PATH", "One file of a multipart form");
-  verb.add_option("--response-type", flags.response_type, "How the answer is read")->check(CLI::IsMember({"json", "text", "binary"}));
+  verb.add_option("--response-type", flags.response_type, "How the answer is read")
+      ->check(CLI::IsMember({"json", "text", "binary"}));
   AddText(verb, "--timeout", flags.timeout, "DURATION", "Total time of one attempt");
-  verb.add_option("--max-retries", flags.max_retries, "Own retry rule: attempts after the first")->type_name("COUNT");
+  verb.add_option("--max-retries", flags.max_retries, "Own retry rule: attempts after the first")
+      ->type_name("COUNT");
   AddText(verb, "--retry-delay", flags.retry_delay, "DURATION", "Own retry rule: wait between attempts");
   verb.add_flag("--exponential", flags.exponential, "Own retry rule: the delay doubles each time");
   verb.add_flag("--all-errors", flags.all_errors, "Own retry rule: repeat after any error");
@@ -236,18 +258,23 @@ void AddRaw(CLI::App& verb, SendOptions& options) {
 
 void AddSegment(CLI::App& verb, JobFlags& flags) {
   AddText(verb, "--segment-id", flags.segment_id, "NUMBER", "Manual segment", kRequired);
-  verb.add_option("--id,--ids", flags.ids, "One person; give it up to 1000 times")->type_name("ID")->allow_extra_args(false)->required();
-  verb.add_option("--id-type", flags.id_type, "What the ids are")->check(CLI::IsMember({"id", "email", "cio_id"}));
+  verb.add_option("--id,--ids", flags.ids, "One person; give it up to 1000 times")
+      ->type_name("ID")
+      ->allow_extra_args(false)
+      ->required();
+  verb.add_option("--id-type", flags.id_type, "What the ids are")
+      ->check(CLI::IsMember({"id", "email", "cio_id"}));
 }
 
 void AddMetric(CLI::App& verb, JobFlags& flags) {
   AddText(verb, "--delivery-id", flags.delivery_id, "ID", "Delivery that is reported on", kRequired);
-  AddText(verb, "--metric", flags.metric, "NAME", "bounced, clicked, converted, deferred, delivered, dropped, opened or spammed",
-          kRequired);
+  AddText(verb, "--metric", flags.metric, "NAME",
+          "bounced, clicked, converted, deferred, delivered, dropped, opened or spammed", kRequired);
   AddText(verb, "--recipient", flags.recipient, "TEXT", "Recipient");
   AddText(verb, "--reason", flags.reason, "TEXT", "Reason of a failure");
   AddText(verb, "--href", flags.href, "URL", "Link that was clicked");
-  AddText(verb, "--timestamp", flags.timestamp, "TIME", "When it happened: Unix seconds or RFC 3339 (default: now)");
+  AddText(verb, "--timestamp", flags.timestamp, "TIME",
+          "When it happened: Unix seconds or RFC 3339 (default: now)");
 }
 
 void AddOwnFlags(CLI::App& verb, const std::string& type, SendOptions& options) {
@@ -259,7 +286,8 @@ void AddOwnFlags(CLI::App& verb, const std::string& type, SendOptions& options) 
   if (type == "pageview") AddText(verb, "--url", flags.url, "URL", "URL or name of the page", kRequired);
   if (type == "track" || type == "pageview") return AddEvent(verb, flags);
   if (type == "merge") {
-    AddText(verb, "--primary", flags.primary, "KIND=ID", "Person that stays: id=…, email=… or cio_id=…", kRequired);
+    AddText(verb, "--primary", flags.primary, "KIND=ID", "Person that stays: id=…, email=… or cio_id=…",
+            kRequired);
     return AddText(verb, "--secondary", flags.secondary, "KIND=ID", "Person merged into it", kRequired);
   }
   if (type == "form") {
@@ -269,11 +297,15 @@ void AddOwnFlags(CLI::App& verb, const std::string& type, SendOptions& options) 
   AddText(verb, "--id", flags.id, "ID", "Customer", kRequired);
   if (type == "identify") {
     AddAttributes(verb, flags);
-    AddText(verb, "--timestamp", flags.timestamp, "TIME", "When it was so: Unix seconds or RFC 3339 (default: now)");
+    AddText(verb, "--timestamp", flags.timestamp, "TIME",
+            "When it was so: Unix seconds or RFC 3339 (default: now)");
   }
-  if (type == "add_device" || type == "delete_device") AddText(verb, "--device-id", flags.device_id, "ID", "Device token", kRequired);
+  if (type == "add_device" || type == "delete_device")
+    AddText(verb, "--device-id", flags.device_id, "ID", "Device token", kRequired);
   if (type == "add_device") {
-    verb.add_option("--platform", flags.platform, "Platform")->check(CLI::IsMember({"ios", "android"}))->required();
+    verb.add_option("--platform", flags.platform, "Platform")
+        ->check(CLI::IsMember({"ios", "android"}))
+        ->required();
     AddText(verb, "--last-used", flags.last_used, "TIME", "Unix seconds");
     AddAttributes(verb, flags);
   }
@@ -299,13 +331,14 @@ constexpr std::array<std::pair<const char*, const char*>, 14> kTypes = {{
 }  // namespace
 
 void AddSend(CLI::App& app, Context& context) {
-  CLI::App* send = app.add_subcommand("send", "Hand one job to the daemon; prints its id once it is safe on disk");
+  CLI::App* send =
+      app.add_subcommand("send", "Hand one job to the daemon; prints its id once it is safe on disk");
   const auto options = std::make_shared<SendOptions>();
-  const CLI::Option* json =
-      send->add_option("--json", options->json_line,
-                       "A finished line instead of a type; - reads lines from standard input. Without LINE: print the reply")
-          ->type_name("[LINE]")
-          ->expected(0, 1);
+  const CLI::Option* json = send->add_option("--json", options->json_line,
+                                             "A finished line instead of a type; - reads lines from standard "
+                                             "input. Without LINE: print the reply")
+                                ->type_name("[LINE]")
+                                ->expected(0, 1);
   send->require_subcommand(0, 1);
   for (const auto& [type, help] : kTypes) {
     CLI::App* verb = send->add_subcommand(type, help);

@@ -25,12 +25,14 @@ std::string AgeAt(const JsonValue& status, const JsonValue& unix_ms) {
 
 void PrintHead(const Context& context, const JsonValue& status) {
   const Console& console = context.console;
-  console.out << Paint(console, Colour::kBold, "outboxd " + EscapeForTerminal(status["version"].String())) << ", pid "
-              << status["pid"].Int() << ", up " << AgeAt(status, status["started_ms"]) << ", ";
+  console.out << Paint(console, Colour::kBold, "outboxd " + EscapeForTerminal(status["version"].String()))
+              << ", pid " << status["pid"].Int() << ", up " << AgeAt(status, status["started_ms"]) << ", ";
   if (status["accepting"].Bool()) {
     console.out << Paint(console, Colour::kGreen, "accepting jobs") << "\n\n";
   } else {
-    console.out << Paint(console, Colour::kRed, "refusing jobs: " + EscapeForTerminal(status["accepting_reason"].String())) << "\n\n";
+    console.out << Paint(console, Colour::kRed,
+                         "refusing jobs: " + EscapeForTerminal(status["accepting_reason"].String()))
+                << "\n\n";
   }
 }
 
@@ -48,24 +50,29 @@ void PrintQueue(const Context& context, const JsonValue& status) {
   const JsonValue states = status["states"];
   const JsonValue rates = status["rates"];
   const JsonValue totals = status["totals"];
-  const auto count = [](const JsonValue& object, const char* name) { return FormatCount(object[name].Int()); };
+  const auto count = [](const JsonValue& object, const char* name) {
+    return FormatCount(object[name].Int());
+  };
   const std::string oldest = OldestAge(status);
   const bool has_dead = states["dead"].Int() > 0;
   PrintFacts(
       context,
-      {{"waiting",
-        count(outbox, "jobs") + " of at most " + count(outbox, "max_jobs") + (oldest.empty() ? "" : ", the oldest for " + oldest)},
-       {"  by state", count(states, "ready") + " ready, " + count(states, "in_flight") + " in flight, " + count(states, "deferred") +
-                          " deferred, " + count(states, "blocked") + " blocked"},
+      {{"waiting", count(outbox, "jobs") + " of at most " + count(outbox, "max_jobs") +
+                       (oldest.empty() ? "" : ", the oldest for " + oldest)},
+       {"  by state", count(states, "ready") + " ready, " + count(states, "in_flight") + " in flight, " +
+                          count(states, "deferred") + " deferred, " + count(states, "blocked") + " blocked"},
        {"dead letters", Cell(count(states, "dead"), has_dead ? Colour::kRed : Colour::kPlain)},
-       {"rates (10 s)", FormatRate(rates["accepted_per_s"].Number()) + " accepted, " + FormatRate(rates["attempts_per_s"].Number()) +
-                            " attempted, " + FormatRate(rates["delivered_per_s"].Number()) + " delivered, " +
+       {"rates (10 s)", FormatRate(rates["accepted_per_s"].Number()) + " accepted, " +
+                            FormatRate(rates["attempts_per_s"].Number()) + " attempted, " +
+                            FormatRate(rates["delivered_per_s"].Number()) + " delivered, " +
                             FormatRate(rates["dead_per_s"].Number()) + " dead"},
-       {"since start", count(totals, "accepted") + " accepted, " + count(totals, "refused") + " refused, " + count(totals, "attempts") +
-                           " attempts, " + count(totals, "delivered") + " delivered, " + count(totals, "dead") + " dead"},
+       {"since start", count(totals, "accepted") + " accepted, " + count(totals, "refused") + " refused, " +
+                           count(totals, "attempts") + " attempts, " + count(totals, "delivered") +
+                           " delivered, " + count(totals, "dead") + " dead"},
        {"history", count(outbox, "attempts") + " attempts kept"},
        {"outbox", outbox["path"].String()},
-       {"disk", FormatBytes(Bytes(outbox["bytes"])) + " of at most " + FormatBytes(Bytes(outbox["max_bytes"])) + "; " +
+       {"disk", FormatBytes(Bytes(outbox["bytes"])) + " of at most " +
+                    FormatBytes(Bytes(outbox["max_bytes"])) + "; " +
                     FormatBytes(Bytes(outbox["disk_free_bytes"])) + " free on the disk"}});
   context.console.out << '\n';
 }
@@ -99,9 +106,12 @@ void PrintConnections(const Context& context, const JsonValue& status) {
                {"REASON"}});
   for (const JsonValue& connection : status["connections"].Items()) {
     const auto count = [&](const char* name) { return FormatCount(connection[name].Int()); };
-    table.Add({connection["name"].String(), Cell(StateText(connection), StateColour(connection["state"].String())),
-               AgeAt(status, connection["since_ms"]), count("jobs"), count("ready"), FormatCount(connection["requests"].Int(connection["in_flight"].Int())) + "/" + count("limit"),
-               count("deferred"), count("blocked"), count("dead"), AgeAt(status, connection["oldest_ms"]), ReasonText(status, connection)});
+    table.Add({connection["name"].String(),
+               Cell(StateText(connection), StateColour(connection["state"].String())),
+               AgeAt(status, connection["since_ms"]), count("jobs"), count("ready"),
+               FormatCount(connection["requests"].Int(connection["in_flight"].Int())) + "/" + count("limit"),
+               count("deferred"), count("blocked"), count("dead"), AgeAt(status, connection["oldest_ms"]),
+               ReasonText(status, connection)});
   }
   table.Print(context.console);
 }
@@ -147,8 +157,11 @@ int Status(const Context& context, double watch_seconds) {
 void AddStatus(CLI::App& app, Context& context) {
   CLI::App* status = app.add_subcommand("status", "The daemon, its queue and its connections");
   const auto seconds = std::make_shared<double>(0);
-  status->add_option("--watch", *seconds, "Show it again every so many seconds")->type_name("SECONDS")->check(CLI::Range(0.1, 86400.0));
-  status->final_callback([&context, seconds] { context.run = [&context, seconds] { return Status(context, *seconds); }; });
+  status->add_option("--watch", *seconds, "Show it again every so many seconds")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 86400.0));
+  status->final_callback(
+      [&context, seconds] { context.run = [&context, seconds] { return Status(context, *seconds); }; });
 }
 
 }  // namespace outboxd

@@ -16,12 +16,18 @@ struct Glyph {
 Glyph GlyphAt(std::string_view text, std::size_t at) {
   const auto lead = static_cast<unsigned char>(text[at]);
   Glyph glyph;
-  glyph.bytes = std::min<std::size_t>(lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4, text.size() - at);
+  glyph.bytes = std::min<std::size_t>(lead < 0x80   ? 1
+                                      : lead < 0xe0 ? 2
+                                      : lead < 0xf0 ? 3
+                                                    : 4,
+                                      text.size() - at);
   std::uint32_t point = glyph.bytes == 1 ? lead : lead & (0x7fU >> glyph.bytes);
-  for (std::size_t i = 1; i < glyph.bytes; ++i) point = (point << 6) | (static_cast<unsigned char>(text[at + i]) & 0x3fU);
+  for (std::size_t i = 1; i < glyph.bytes; ++i)
+    point = (point << 6) | (static_cast<unsigned char>(text[at + i]) & 0x3fU);
   const bool combining = (point >= 0x300 && point <= 0x36f) || (point >= 0xfe00 && point <= 0xfe0f);
-  const bool wide = (point >= 0x1100 && point <= 0x115f) || (point >= 0x2e80 && point <= 0xa4cf) || (point >= 0xac00 && point <= 0xd7a3) ||
-                    (point >= 0xf900 && point <= 0xfaff) || (point >= 0xfe30 && point <= 0xfe6f) || (point >= 0xff00 && point <= 0xff60) ||
+  const bool wide = (point >= 0x1100 && point <= 0x115f) || (point >= 0x2e80 && point <= 0xa4cf) ||
+                    (point >= 0xac00 && point <= 0xd7a3) || (point >= 0xf900 && point <= 0xfaff) ||
+                    (point >= 0xfe30 && point <= 0xfe6f) || (point >= 0xff00 && point <= 0xff60) ||
                     (point >= 0x1f300 && point <= 0x1faff) || (point >= 0x20000 && point <= 0x3fffd);
   glyph.columns = combining ? 0 : wide ? 2 : 1;
   return glyph;

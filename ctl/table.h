@@ -1,4 +1,5 @@
-// ctl/table.h — aligned columns for people. Every cell is escaped here: foreign bytes cannot reach the terminal by way of a table.
+// ctl/table.h — aligned columns for people. Every cell is escaped here: foreign bytes cannot reach the
+// terminal by way of a table.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +25,8 @@ struct Cell {
   Cell(const char* content) : text(content) {}
 };
 
-// Rows gather until Print(), which writes them below the header; later rows continue the same table, its columns never shrink.
+// Rows gather until Print(), which writes them below the header; later rows continue the same table, its
+// columns never shrink.
 class Table {
  public:
   explicit Table(std::vector<Column> columns);

@@ -3,12 +3,12 @@
 #include <chrono>
 #include <memory>
 
+#include "config/config.h"
+#include "config/loopback_certificate.h"
 #include "core/json.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/options.h"
-#include "daemon/config.h"
-#include "daemon/loopback_certificate.h"
 
 namespace outboxd {
 namespace {
@@ -18,17 +18,25 @@ void PrintMade(const Context& context, const std::filesystem::path& directory) {
   const std::string authority = files.authority.string();
   if (context.globals.json) {
     JsonWriter writer;
-    writer.Object().Key("authority").String(authority).Key("certificate").String(files.certificate.string()).Key("key");
+    writer.Object()
+        .Key("authority")
+        .String(authority)
+        .Key("certificate")
+        .String(files.certificate.string())
+        .Key("key");
     context.console.out << writer.String(files.key.string()).EndObject().Text() << '\n';
     return;
   }
   const std::string shown = EscapeForTerminal(authority);
-  context.console.out << "made in " << EscapeForTerminal(directory.string()) << ": a private authority for localhost, 127.0.0.1 and ::1, and its certificate\n"
-                      << "Listen with it:   listen: {track: [{tcp: 127.0.0.1:8443, tls: true}]}, then restart outboxd\n"
-                      << "Node.js:          NODE_EXTRA_CA_CERTS=" << shown << '\n'
-                      << "Python:           REQUESTS_CA_BUNDLE=" << shown << '\n'
-                      << "Ruby, Go:         SSL_CERT_FILE=" << shown << '\n'
-                      << "outboxd renews the certificate before it ends; the authority lasts ten years. docs/libraries.md tells more.\n";
+  context.console.out
+      << "made in " << EscapeForTerminal(directory.string())
+      << ": a private authority for localhost, 127.0.0.1 and ::1, and its certificate\n"
+      << "Listen with it:   listen: {track: [{tcp: 127.0.0.1:8443, tls: true}]}, then restart outboxd\n"
+      << "Node.js:          NODE_EXTRA_CA_CERTS=" << shown << '\n'
+      << "Python:           REQUESTS_CA_BUNDLE=" << shown << '\n'
+      << "Ruby, Go:         SSL_CERT_FILE=" << shown << '\n'
+      << "outboxd renews the certificate before it ends; the authority lasts ten years. docs/libraries.md "
+         "tells more.\n";
 }
 
 int TlsInit(const Context& context, const std::string& directory) {
@@ -39,7 +47,8 @@ int TlsInit(const Context& context, const std::string& directory) {
     if (!config) return Report(context.console, config.error());
     place = LoopbackDirectory(config->outbox.path);
   }
-  if (Result<void> made = MakeLoopbackCertificate(place, context.console.clock()); !made) return Report(context.console, made.error());
+  if (Result<void> made = MakeLoopbackCertificate(place, context.console.clock()); !made)
+    return Report(context.console, made.error());
   PrintMade(context, place);
   return kExitDone;
 }
@@ -47,10 +56,14 @@ int TlsInit(const Context& context, const std::string& directory) {
 }  // namespace
 
 void AddTlsInit(CLI::App& app, Context& context) {
-  CLI::App* verb = app.add_subcommand("tls-init", "Make a private certificate authority and a loopback certificate for listen.track");
+  CLI::App* verb = app.add_subcommand(
+      "tls-init", "Make a private certificate authority and a loopback certificate for listen.track");
   auto directory = std::make_shared<std::string>();
-  verb->add_option("--directory", *directory, "Where to make them (default: tls beside the config's outbox, where outboxd looks)");
-  verb->callback([&context, directory] { context.run = [&context, directory] { return TlsInit(context, *directory); }; });
+  verb->add_option("--directory", *directory,
+                   "Where to make them (default: tls beside the config's outbox, where outboxd looks)");
+  verb->callback([&context, directory] {
+    context.run = [&context, directory] { return TlsInit(context, *directory); };
+  });
 }
 
 }  // namespace outboxd

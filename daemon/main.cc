@@ -7,13 +7,13 @@
 #include <chrono>
 #include <iostream>
 
+#include "config/config.h"
+#include "config/named_files.h"
 #include "core/json.h"
-#include "daemon/config.h"
-#include "daemon/config_files.h"
-#include "daemon/log.h"
+#include "daemon/base/log.h"
+#include "daemon/base/systemd_notify.h"
+#include "daemon/base/wall_clock.h"
 #include "daemon/service.h"
-#include "daemon/systemd_notify.h"
-#include "daemon/wall_clock.h"
 
 namespace outboxd {
 namespace {
@@ -85,9 +85,12 @@ int Run(Config config) {
 }  // namespace
 }  // namespace outboxd
 
-// NOLINTNEXTLINE(bugprone-exception-escape): what else than a ParseError is thrown here is a bug, which ends the process
+// NOLINTNEXTLINE(bugprone-exception-escape): what else than a ParseError is thrown here is a bug, which ends
+// the process
 int main(int argc, char** argv) {
-  CLI::App app("outboxd: accepts events for Customer.io on a local socket, keeps them safe on disk, and delivers them in order.");
+  CLI::App app(
+      "outboxd: accepts events for Customer.io on a local socket, keeps them safe on disk, and delivers them "
+      "in order.");
   std::string config_path(outboxd::kDefaultConfigPath);
   bool check = false;
   app.add_option("--config", config_path, "The config file")->capture_default_str();

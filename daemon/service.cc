@@ -10,20 +10,21 @@
 #include <set>
 #include <thread>
 
-#include "daemon/admin_render.h"
-#include "daemon/endpoints.h"
-#include "daemon/log.h"
-#include "daemon/loopback_certificate.h"
-#include "daemon/tcp_socket.h"
-#include "daemon/wall_clock.h"
+#include "config/loopback_certificate.h"
+#include "daemon/admin/render.h"
+#include "daemon/base/log.h"
+#include "daemon/base/tcp_socket.h"
+#include "daemon/base/wall_clock.h"
+#include "daemon/delivery/endpoint.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {
 namespace {
 
-constexpr std::size_t kSubmissionsWaiting = 65'536;  // in front of the clerk; their bytes are bounded by limits.intake_bytes
+constexpr std::size_t kSubmissionsWaiting =
+    65'536;  // in front of the clerk; their bytes are bounded by limits.intake_bytes
 constexpr std::chrono::hours kCertificateInterval{1};
-constexpr Milliseconds kIntakePatience{5000};        // how long a stop waits for producers to take their replies
+constexpr Milliseconds kIntakePatience{5000};  // how long a stop waits for producers to take their replies
 
 std::uint64_t RandomSeed() {
   std::random_device device;
@@ -31,18 +32,21 @@ std::uint64_t RandomSeed() {
 }
 
 std::uint64_t DiskFree(const std::filesystem::path& file) {
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (statvfs(file.parent_path().c_str(), &disk) != 0) return std::numeric_limits<std::uint64_t>::max();
   return std::uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
 }  // namespace
 
-Service::Service(Config config) : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(WallClockNow()) {
+Service::Service(Config config)
+    : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(WallClockNow()) {
   metrics_.Tick(started_);
 }
 
-Service::~Service() { Stop(); }
+Service::~Service() {
+  Stop();
+}
 
 Result<std::unique_ptr<Service>> Service::Start(Config config) {
   std::unique_ptr<Service> service(new Service(std::move(config)));
@@ -60,15 +64,19 @@ Result<void> Service::OpenOutbox() {
   Result<OutboxReader> reader = OutboxReader::Open(outbox_path_);
   if (!reader) return Failure(reader.error());
   Dispatcher dispatcher(std::move(*reader), metrics_, RandomSeed());
-  if (Result<void> started = dispatcher.Start(*endpoints, config_.limits, outbox->LastSequence(), WallClockNow()); !started) return started;
+  if (Result<void> started =
+          dispatcher.Start(*endpoints, config_.limits, outbox->LastSequence(), WallClockNow());
+      !started)
+    return started;
   for (const auto& [name, counts] : outbox->CountsByConnection()) {
     if (counts.jobs == 0 || config_.connections.contains(name)) continue;
-    Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config", {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
+    Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config",
+        {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
   }
   if (!config_.track.empty()) {
-    track_endpoint_ = std::make_unique<TrackEndpoint>(*endpoints, config_.limits.line_bytes, metrics_, [this](std::unique_ptr<Submission> submission) {
-      clerk_->Submit(std::move(submission));
-    });
+    track_endpoint_ = std::make_unique<TrackEndpoint>(
+        *endpoints, config_.limits.line_bytes, metrics_,
+        [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
   }
   const std::uint32_t workers = config_.workers;
   for (std::uint32_t i = 0; i < workers; ++i) {
@@ -80,7 +88,8 @@ Result<void> Service::OpenOutbox() {
     auto debug = [](const std::string& line) { Log(LogLevel::kInfo, "raw debug", {{"text", line}}); };
     workers_.push_back(std::make_unique<Worker>("outboxd-net-" + std::to_string(i), std::move(sink), debug));
   }
-  Clerk clerk(std::move(*outbox), {config_.outbox, config_.history}, [path = outbox_path_] { return DiskFree(path); });
+  Clerk clerk(std::move(*outbox), {config_.outbox, config_.history},
+              [path = outbox_path_] { return DiskFree(path); });
   ClerkThread::Ports ports;
   ports.committed = [this](Committed committed) { dispatcher_->OnCommitted(std::move(committed)); };
   ports.dispatcher_is_behind = [this] { return dispatcher_->IsBehind(); };
@@ -91,7 +100,9 @@ Result<void> Service::OpenOutbox() {
   DispatcherThread::Ports outward;
   outward.send = [this](std::vector<Transfer> transfers) { Send(std::move(transfers)); };
   outward.report = [this](Report report) { clerk_->OnReport(std::move(report)); };
-  outward.probed = [this](const std::string& connection, const ProbeReport& report) { probe_waiters_.Answer(connection, report); };
+  outward.probed = [this](const std::string& connection, const ProbeReport& report) {
+    probe_waiters_.Answer(connection, report);
+  };
   outward.failed = [this](const Error& error) {
     Log(LogLevel::kError, "outbox cannot be read", {{"reason", error.message}});
     if (error.kind == ErrorKind::kCorrupt) OnFatal(error);
@@ -110,9 +121,12 @@ Result<void> Service::OpenListeners() {
   HttpServerOptions options;
   options.thread_name = "outboxd-admin";
   options.users = admin_socket_->users();
-  if (!options.users.empty()) options.users.push_back(geteuid());  // systemd runs outboxctl reload as the daemon's own user
+  if (!options.users.empty())
+    options.users.push_back(geteuid());  // systemd runs outboxctl reload as the daemon's own user
   options.forbidden = ForbiddenAnswer();
-  auto server = HttpServer::Start(dup(admin_socket_->descriptor()), options, [this](const HttpRequestView& request) { return admin_api_->Handle(request); });
+  auto server =
+      HttpServer::Start(dup(admin_socket_->descriptor()), options,
+                        [this](const HttpRequestView& request) { return admin_api_->Handle(request); });
   if (!server) return Failure(server.error());
   admin_server_ = std::move(*server);
   if (!config_.metrics.tcp.empty()) {
@@ -120,20 +134,24 @@ Result<void> Service::OpenListeners() {
     if (!listening) return Failure(listening.error());
     options.thread_name = "outboxd-metrics";
     options.users.clear();  // TCP has none
-    auto metrics = HttpServer::Start(*listening, options, [this](const HttpRequestView& request) { return admin_api_->HandleMetrics(request); });
+    auto metrics = HttpServer::Start(*listening, options, [this](const HttpRequestView& request) {
+      return admin_api_->HandleMetrics(request);
+    });
     if (!metrics) return Failure(metrics.error());
     metrics_server_ = std::move(*metrics);
   }
   Result<UnixListener> producer = UnixListener::Open(config_.producer);
   if (!producer) return Failure(producer.error());
-  producers_ = std::make_unique<ProducerListener>(std::move(*producer), config_.limits, config_.ConnectionNames(), metrics_,
-                                                  [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
+  producers_ = std::make_unique<ProducerListener>(
+      std::move(*producer), config_.limits, config_.ConnectionNames(), metrics_,
+      [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
   return OpenTrackListeners();
 }
 
 Result<void> Service::OpenTrackListeners() {
   if (config_.track.empty()) return {};
-  auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_), *track_endpoint_, WallClockNow());
+  auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_),
+                                        *track_endpoint_, WallClockNow());
   if (!listeners) return Failure(listeners.error());
   track_listeners_.emplace(std::move(*listeners));
   return {};
@@ -169,7 +187,10 @@ void Service::OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJ
   }
   if (!LogEnabled(LogLevel::kDebug)) return;
   for (const auto& job : jobs) {
-    Log(LogLevel::kDebug, "accepted", {{"job", job->stamp.id.ToText()}, {"connection", job->job.connection}, {"type", JobTypeName(job->job.type)}});
+    Log(LogLevel::kDebug, "accepted",
+        {{"job", job->stamp.id.ToText()},
+         {"connection", job->job.connection},
+         {"type", JobTypeName(job->job.type)}});
   }
 }
 
@@ -195,8 +216,8 @@ std::string Service::Summary() const {
     jobs += counts.jobs;
     dead += counts.dead;
   }
-  return (state.not_accepting.empty() ? "accepting jobs" : "refusing jobs, " + state.not_accepting) + "; " + std::to_string(jobs) + " wait, " +
-         std::to_string(dead) + " dead letters";
+  return (state.not_accepting.empty() ? "accepting jobs" : "refusing jobs, " + state.not_accepting) + "; " +
+         std::to_string(jobs) + " wait, " + std::to_string(dead) + " dead letters";
 }
 
 void Service::Tick(Timestamp now) {
@@ -206,7 +227,8 @@ void Service::Tick(Timestamp now) {
 
 void Service::RefreshListeners(Timestamp now) {
   const bool is_reloaded = listeners_to_reload_.exchange(false);
-  if (!is_reloaded && now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval) return;
+  if (!is_reloaded && now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval)
+    return;
   certificates_checked_ = now;
   Result<void> refreshed;
   if (is_reloaded) {
@@ -215,7 +237,8 @@ void Service::RefreshListeners(Timestamp now) {
   } else {
     refreshed = track_listeners_->Refresh(now);
   }
-  if (!refreshed) Log(LogLevel::kWarn, "listen.track stays as it was", {{"reason", refreshed.error().message}});
+  if (!refreshed)
+    Log(LogLevel::kWarn, "listen.track stays as it was", {{"reason", refreshed.error().message}});
 }
 
 void Service::Stop() {
@@ -245,10 +268,12 @@ void Service::AwaitInFlight(Milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   dispatcher_->Post([](Dispatcher& dispatcher, Timestamp) { dispatcher.StopSending(); });
   for (;;) {
-    const auto left = AskDispatcher<std::size_t>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlight(); });
+    const auto left =
+        AskDispatcher<std::size_t>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlight(); });
     if (!left || *left == 0) return;
     if (std::chrono::steady_clock::now() >= deadline) {
-      Log(LogLevel::kWarn, "stopping with requests in flight; they will be sent again", {{"requests", std::to_string(*left)}});
+      Log(LogLevel::kWarn, "stopping with requests in flight; they will be sent again",
+          {{"requests", std::to_string(*left)}});
       return;
     }
     std::this_thread::sleep_for(Milliseconds(10));

@@ -1,7 +1,9 @@
-// daemon/service.h — the daemon as a whole: builds the object graph, answers the admin API's wishes, reloads, and stops in order.
+// daemon/service.h — the daemon as a whole: builds the object graph, answers the admin API's wishes, reloads,
+// and stops in order.
 //
 // Start: outbox → workers → clerk → dispatcher → listeners: whoever is fed is there before its feeder.
-// Stop:  listeners (what was read is answered) → what is in flight (until drain_timeout) → workers → dispatcher → clerk: nothing that
+// Stop:  listeners (what was read is answered) → what is in flight (until drain_timeout) → workers →
+// dispatcher → clerk: nothing that
 //        was accepted or answered is left unwritten.
 #pragma once
 
@@ -13,25 +15,26 @@
 #include <string>
 #include <vector>
 
-#include "daemon/admin_api.h"
-#include "daemon/clerk.h"
-#include "daemon/config.h"
-#include "daemon/control.h"
-#include "daemon/dispatcher.h"
-#include "daemon/http_server.h"
-#include "daemon/metrics.h"
-#include "daemon/probe_waiters.h"
-#include "daemon/producer_listener.h"
-#include "daemon/track_endpoint.h"
-#include "daemon/track_listeners.h"
-#include "daemon/unix_socket.h"
-#include "daemon/worker.h"
+#include "config/config.h"
+#include "daemon/admin/api.h"
+#include "daemon/admin/control.h"
+#include "daemon/admin/probe_waiters.h"
+#include "daemon/base/http_server.h"
+#include "daemon/base/metrics.h"
+#include "daemon/base/unix_socket.h"
+#include "daemon/clerk/clerk.h"
+#include "daemon/delivery/dispatcher.h"
+#include "daemon/delivery/worker.h"
+#include "daemon/intake/producer_listener.h"
+#include "daemon/intake/track_endpoint.h"
+#include "daemon/intake/track_listeners.h"
 
 namespace outboxd {
 
 class Service final : public Control {
  public:
-  // Ready to serve when it returns. Signals the service reacts to must be blocked in every thread before (see main.cc).
+  // Ready to serve when it returns. Signals the service reacts to must be blocked in every thread before (see
+  // main.cc).
   static Result<std::unique_ptr<Service>> Start(Config config);
   ~Service() override;
 
@@ -52,7 +55,8 @@ class Service final : public Control {
   Result<ChangeCount> Redrive(const DeadFilter& filter, bool dry_run) override;
   Result<ChangeCount> Drop(const DeadFilter& filter, bool dry_run) override;
   Result<void> Cancel(Sequence sequence) override;
-  Result<ForgetCount> Forget(const std::string& customer, const std::optional<std::string>& connection) override;
+  Result<ForgetCount> Forget(const std::string& customer,
+                             const std::optional<std::string>& connection) override;
   Result<std::uint64_t> Backup(const std::filesystem::path& file) override;
   Result<void> Reload() override;
 
@@ -71,7 +75,8 @@ class Service final : public Control {
 
   template <typename T>
   std::optional<T> AskDispatcher(std::function<T(Dispatcher&, Timestamp)> question);
-  Result<ConnectionStatus> ChangeGate(const std::string& connection, std::function<void(ConnectionQueue&, Timestamp)> change);
+  Result<ConnectionStatus> ChangeGate(const std::string& connection,
+                                      std::function<void(ConnectionQueue&, Timestamp)> change);
   // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
   Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);
   void Remove(const Outbox::Step& step);
@@ -83,7 +88,7 @@ class Service final : public Control {
   Config config_ GUARDED_BY(config_mutex_);
   const std::filesystem::path outbox_path_;
   const Timestamp started_;
-  Timestamp certificates_checked_;                // the main thread's, as the listeners are
+  Timestamp certificates_checked_;  // the main thread's, as the listeners are
   std::atomic<bool> listeners_to_reload_{false};
   Metrics metrics_;
 

@@ -1,10 +1,10 @@
 // What the admin API may ask of the running daemon: Service as Control.
 #include <algorithm>
 
-#include "daemon/endpoints.h"
-#include "daemon/log.h"
+#include "daemon/base/log.h"
+#include "daemon/base/wall_clock.h"
+#include "daemon/delivery/endpoint.h"
 #include "daemon/service.h"
-#include "daemon/wall_clock.h"
 #include "storage/database.h"
 #include "storage/outbox_reader.h"
 
@@ -14,7 +14,9 @@ namespace {
 constexpr std::size_t kRowsAStep = 500;
 constexpr std::chrono::seconds kAnswerPatience{10};
 
-Failure Stopping() { return Fail(ErrorKind::kBusy, "outboxd is stopping"); }
+Failure Stopping() {
+  return Fail(ErrorKind::kBusy, "outboxd is stopping");
+}
 
 Failure UnknownConnection(const std::string& name) {
   return Fail(ErrorKind::kNotFound, "no connection \"" + name + "\" is configured", "connection");
@@ -22,7 +24,8 @@ Failure UnknownConnection(const std::string& name) {
 
 std::optional<Timestamp> Oldest(OutboxReader& reader, const ConnectionStatus& connection) {
   if (connection.oldest_known) {
-    if (const auto known = reader.ReadOne(*connection.oldest_known); known && *known) return (*known)->job->stamp.accepted;
+    if (const auto known = reader.ReadOne(*connection.oldest_known); known && *known)
+      return (*known)->job->stamp.accepted;
   }
   return reader.Oldest(connection.name).value_or(std::nullopt);
 }
@@ -34,13 +37,16 @@ template <typename T>
 std::optional<T> Service::AskDispatcher(std::function<T(Dispatcher&, Timestamp)> question) {
   auto promise = std::make_shared<std::promise<T>>();
   std::future<T> answer = promise->get_future();
-  const bool posted = dispatcher_->Post(
-      [promise, question = std::move(question)](Dispatcher& dispatcher, Timestamp now) { promise->set_value(question(dispatcher, now)); });
+  const bool posted =
+      dispatcher_->Post([promise, question = std::move(question)](Dispatcher& dispatcher, Timestamp now) {
+        promise->set_value(question(dispatcher, now));
+      });
   if (!posted || answer.wait_for(kAnswerPatience) != std::future_status::ready) return std::nullopt;
   return answer.get();
 }
 
-template std::optional<std::size_t> Service::AskDispatcher(std::function<std::size_t(Dispatcher&, Timestamp)> question);
+template std::optional<std::size_t> Service::AskDispatcher(
+    std::function<std::size_t(Dispatcher&, Timestamp)> question);
 
 DaemonStatus Service::Status() {
   DaemonStatus status;
@@ -55,7 +61,8 @@ DaemonStatus Service::Status() {
   status.totals = metrics_.ReadTotals();
   status.rates = metrics_.ReadRates();
   using Statuses = std::vector<ConnectionStatus>;
-  if (auto connections = AskDispatcher<Statuses>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.Status(); })) {
+  if (auto connections =
+          AskDispatcher<Statuses>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.Status(); })) {
     status.connections = std::move(*connections);
   }
   FillCounts(status, clerk_->State());
@@ -92,31 +99,36 @@ void Service::FillCounts(DaemonStatus& status, const OutboxState& outbox) {
 std::vector<std::optional<JobPlace>> Service::Places(std::span<const Sequence> sequences) {
   using Found = std::vector<std::optional<JobPlace>>;
   const std::vector<Sequence> asked(sequences.begin(), sequences.end());
-  auto places = AskDispatcher<Found>([asked](Dispatcher& dispatcher, Timestamp) { return dispatcher.Places(asked); });
+  auto places =
+      AskDispatcher<Found>([asked](Dispatcher& dispatcher, Timestamp) { return dispatcher.Places(asked); });
   return places ? std::move(*places) : Found(asked.size());
 }
 
 std::vector<Sequence> Service::InFlight() {
-  return AskDispatcher<std::vector<Sequence>>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlightJobs(); })
+  return AskDispatcher<std::vector<Sequence>>(
+             [](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlightJobs(); })
       .value_or(std::vector<Sequence>());
 }
 
-Result<ConnectionStatus> Service::ChangeGate(const std::string& connection, std::function<void(ConnectionQueue&, Timestamp)> change) {
+Result<ConnectionStatus> Service::ChangeGate(const std::string& connection,
+                                             std::function<void(ConnectionQueue&, Timestamp)> change) {
   using Changed = std::optional<ConnectionStatus>;
-  auto answer = AskDispatcher<Changed>([connection, change = std::move(change)](Dispatcher& dispatcher, Timestamp now) -> Changed {
-    ConnectionQueue* queue = dispatcher.Find(connection);
-    if (queue == nullptr) return std::nullopt;
-    change(*queue, now);
-    return queue->Status();
-  });
+  auto answer = AskDispatcher<Changed>(
+      [connection, change = std::move(change)](Dispatcher& dispatcher, Timestamp now) -> Changed {
+        ConnectionQueue* queue = dispatcher.Find(connection);
+        if (queue == nullptr) return std::nullopt;
+        change(*queue, now);
+        return queue->Status();
+      });
   if (!answer) return Stopping();
   if (!*answer) return UnknownConnection(connection);
   return **answer;
 }
 
 Result<ConnectionStatus> Service::Pause(const std::string& connection) {
-  return ChangeGate(connection,
-                    [](ConnectionQueue& queue, Timestamp now) { queue.Pause(PauseReason::kOperator, "paused by an operator", now); });
+  return ChangeGate(connection, [](ConnectionQueue& queue, Timestamp now) {
+    queue.Pause(PauseReason::kOperator, "paused by an operator", now);
+  });
 }
 
 Result<ConnectionStatus> Service::Resume(const std::string& connection) {
@@ -127,10 +139,12 @@ Result<ProbeReport> Service::Probe(const std::string& connection) {
   Milliseconds patience = kAnswerPatience;
   {
     MutexLock lock(config_mutex_);
-    if (const auto found = config_.connections.find(connection); found != config_.connections.end()) patience += found->second.timeout;
+    if (const auto found = config_.connections.find(connection); found != config_.connections.end())
+      patience += found->second.timeout;
   }
   return probe_waiters_.Await(connection, patience, [&]() -> Result<void> {
-    const Result<ConnectionStatus> asked = ChangeGate(connection, [](ConnectionQueue& queue, Timestamp) { queue.ProbeNow(); });
+    const Result<ConnectionStatus> asked =
+        ChangeGate(connection, [](ConnectionQueue& queue, Timestamp) { queue.ProbeNow(); });
     if (!asked) return Failure(asked.error());
     return {};
   });
@@ -144,17 +158,18 @@ Result<std::uint64_t> Service::RunOnClerk(Step step, AfterStep after) {
   };
   auto work = std::make_shared<Work>();
   std::future<Result<std::uint64_t>> result = work->promise.get_future();
-  const bool posted = clerk_->Post([this, work, step = std::move(step), after = std::move(after)](Outbox& outbox, Timestamp now) mutable {
-    const Result<Outbox::Step> done = stopping_ ? Result<Outbox::Step>(Stopping()) : step(outbox, now);
-    if (!done) {
-      work->promise.set_value(Failure(done.error()));
-      return false;
-    }
-    work->changed += done->sequences.size();
-    if (!done->sequences.empty()) after(*done);
-    if (!done->more) work->promise.set_value(work->changed);
-    return done->more;
-  });
+  const bool posted = clerk_->Post(
+      [this, work, step = std::move(step), after = std::move(after)](Outbox& outbox, Timestamp now) mutable {
+        const Result<Outbox::Step> done = stopping_ ? Result<Outbox::Step>(Stopping()) : step(outbox, now);
+        if (!done) {
+          work->promise.set_value(Failure(done.error()));
+          return false;
+        }
+        work->changed += done->sequences.size();
+        if (!done->sequences.empty()) after(*done);
+        if (!done->more) work->promise.set_value(work->changed);
+        return done->more;
+      });
   work.reset();
   if (!posted) return Stopping();
   try {
@@ -175,10 +190,14 @@ Result<ChangeCount> Service::CountOnly(const DeadFilter& filter) {
 Result<ChangeCount> Service::Redrive(const DeadFilter& filter, bool dry_run) {
   if (dry_run) return CountOnly(filter);
   const auto rewind = [this](const Outbox::Step& step) {
-    dispatcher_->Post([first = step.sequences.front()](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
+    dispatcher_->Post(
+        [first = step.sequences.front()](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
   };
   const Result<std::uint64_t> changed = RunOnClerk(
-      [filter, walk = Outbox::Walk()](Outbox& outbox, Timestamp now) mutable { return outbox.Redrive(filter, walk, now, kRowsAStep); }, rewind);
+      [filter, walk = Outbox::Walk()](Outbox& outbox, Timestamp now) mutable {
+        return outbox.Redrive(filter, walk, now, kRowsAStep);
+      },
+      rewind);
   if (!changed) return Failure(changed.error());
   Log(LogLevel::kInfo, "redrive", {{"jobs", std::to_string(*changed)}});
   return ChangeCount{*changed, *changed};
@@ -187,7 +206,8 @@ Result<ChangeCount> Service::Redrive(const DeadFilter& filter, bool dry_run) {
 Result<ChangeCount> Service::Drop(const DeadFilter& filter, bool dry_run) {
   if (dry_run) return CountOnly(filter);
   const Result<std::uint64_t> changed =
-      RunOnClerk([filter, walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable { return outbox.Drop(filter, walk, kRowsAStep); },
+      RunOnClerk([filter, walk = Outbox::Walk()](
+                     Outbox& outbox, Timestamp) mutable { return outbox.Drop(filter, walk, kRowsAStep); },
                  [](const Outbox::Step&) {});
   if (!changed) return Failure(changed.error());
   Log(LogLevel::kInfo, "dead letters dropped", {{"jobs", std::to_string(*changed)}});
@@ -201,7 +221,8 @@ Result<void> Service::Cancel(Sequence sequence) {
     metrics_.Of(*connection).Dead(Death::kCancelled, 1);
     return Outbox::Step{{sequence}, false};
   };
-  const Result<std::uint64_t> changed = RunOnClerk(cancel, [this](const Outbox::Step& step) { Remove(step); });
+  const Result<std::uint64_t> changed =
+      RunOnClerk(cancel, [this](const Outbox::Step& step) { Remove(step); });
   if (!changed) return Failure(changed.error());
   return {};
 }
@@ -210,11 +231,14 @@ void Service::Remove(const Outbox::Step& step) {
   dispatcher_->Post([gone = step.sequences](Dispatcher& dispatcher, Timestamp) { dispatcher.Remove(gone); });
 }
 
-Result<ForgetCount> Service::Forget(const std::string& customer, const std::optional<std::string>& connection) {
+Result<ForgetCount> Service::Forget(const std::string& customer,
+                                    const std::optional<std::string>& connection) {
   auto counts = std::make_shared<Counts>();
-  const Result<std::uint64_t> changed =
-      RunOnClerk([=, walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable { return outbox.Forget(customer, connection, walk, kRowsAStep, *counts); },
-                 [this](const Outbox::Step& step) { Remove(step); });
+  const Result<std::uint64_t> changed = RunOnClerk(
+      [=, walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable {
+        return outbox.Forget(customer, connection, walk, kRowsAStep, *counts);
+      },
+      [this](const Outbox::Step& step) { Remove(step); });
   if (!changed) return Failure(changed.error());
   return ForgetCount{counts->jobs, counts->dead, counts->attempts};
 }
@@ -236,9 +260,10 @@ Result<void> Service::Reload() {
   }
   const Result<Endpoints> endpoints = MakeEndpoints(*fresh);
   if (!endpoints) return Failure(endpoints.error());
-  auto done = AskDispatcher<Result<void>>([endpoints = *endpoints, limits = fresh->limits](Dispatcher& dispatcher, Timestamp now) {
-    return dispatcher.Configure(endpoints, limits, now);
-  });
+  auto done = AskDispatcher<Result<void>>(
+      [endpoints = *endpoints, limits = fresh->limits](Dispatcher& dispatcher, Timestamp now) {
+        return dispatcher.Configure(endpoints, limits, now);
+      });
   if (!done) return Stopping();
   if (!*done) return *done;
   OutboxConfig outbox = fresh->outbox;

@@ -11,7 +11,7 @@
 namespace outboxd {
 namespace {
 
-constexpr int kBusyMs = 10'000;  // how long another program may hold the file
+constexpr int kBusyMs = 10'000;    // how long another program may hold the file
 constexpr int kBackupPages = 256;  // a step of a backup: 4 MB
 
 ErrorKind KindOf(int code, int system_error) {
@@ -65,12 +65,14 @@ Result<void> SyncFile(const std::filesystem::path& file) {
 Error DamagedFile(const std::filesystem::path& file, std::string_view detail) {
   return {ErrorKind::kCorrupt,
           file.string() + ": " + std::string(detail) +
-              "; the outbox is damaged: keep a copy of it and of its -wal file, restore a backup, or save what can be read as docs/operations.md tells",
+              "; the outbox is damaged: keep a copy of it and of its -wal file, restore a backup, or save "
+              "what can be read as docs/operations.md tells",
           {}};
 }
 
 Statement::Statement(Statement&& other) noexcept
-    : statement_(std::exchange(other.statement_, nullptr)), database_(std::exchange(other.database_, nullptr)) {}
+    : statement_(std::exchange(other.statement_, nullptr)),
+      database_(std::exchange(other.database_, nullptr)) {}
 
 Statement& Statement::operator=(Statement&& other) noexcept {
   std::swap(statement_, other.statement_);
@@ -78,9 +80,12 @@ Statement& Statement::operator=(Statement&& other) noexcept {
   return *this;
 }
 
-Statement::~Statement() { sqlite3_finalize(statement_); }
+Statement::~Statement() {
+  sqlite3_finalize(statement_);
+}
 
-// Binding fails only by a programming error (index out of range, statement not reset) or lack of memory: both abort.
+// Binding fails only by a programming error (index out of range, statement not reset) or lack of memory: both
+// abort.
 Statement& Statement::Bind(int index, std::int64_t value) {
   if (sqlite3_bind_int64(statement_, index, value) != SQLITE_OK) std::abort();
   return *this;
@@ -88,7 +93,8 @@ Statement& Statement::Bind(int index, std::int64_t value) {
 
 Statement& Statement::Bind(int index, std::string_view text) {
   const char* bytes = text.data() != nullptr ? text.data() : "";
-  if (sqlite3_bind_text64(statement_, index, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK) std::abort();
+  if (sqlite3_bind_text64(statement_, index, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK)
+    std::abort();
   return *this;
 }
 
@@ -97,9 +103,13 @@ Statement& Statement::BindNull(int index) {
   return *this;
 }
 
-Statement& Statement::Bind(int index, std::optional<std::int64_t> value) { return value ? Bind(index, *value) : BindNull(index); }
+Statement& Statement::Bind(int index, std::optional<std::int64_t> value) {
+  return value ? Bind(index, *value) : BindNull(index);
+}
 
-Statement& Statement::BindTextOrNull(int index, std::string_view text) { return text.empty() ? BindNull(index) : Bind(index, text); }
+Statement& Statement::BindTextOrNull(int index, std::string_view text) {
+  return text.empty() ? BindNull(index) : Bind(index, text);
+}
 
 Result<bool> Statement::Step() {
   const int code = sqlite3_step(statement_);
@@ -125,7 +135,9 @@ void Statement::Reset() {
   sqlite3_clear_bindings(statement_);
 }
 
-std::int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement_, column); }
+std::int64_t Statement::Int(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
 
 std::optional<std::int64_t> Statement::IntOrNull(int column) const {
   if (IsNull(column)) return std::nullopt;
@@ -139,14 +151,18 @@ std::string_view Statement::Text(int column) const {
   return {bytes, static_cast<std::size_t>(length)};
 }
 
-bool Statement::IsNull(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+bool Statement::IsNull(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
 
 Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode) {
-  // SQLite would count its memory under a lock of the whole process. Refused when it runs already: then it counts.
+  // SQLite would count its memory under a lock of the whole process. Refused when it runs already: then it
+  // counts.
   static const int counts_memory = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   static_cast<void>(counts_memory);
-  const int flags = (mode == OpenMode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX |
-                    SQLITE_OPEN_EXRESCODE;
+  const int flags =
+      (mode == OpenMode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
   Database database(handle);
@@ -164,17 +180,21 @@ Database& Database::operator=(Database&& other) noexcept {
   return *this;
 }
 
-Database::~Database() { sqlite3_close_v2(handle_); }
+Database::~Database() {
+  sqlite3_close_v2(handle_);
+}
 
 Result<Statement> Database::Prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
-  const int code = sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  const int code = sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   if (code != SQLITE_OK) return FailFrom(handle_, "outbox");
   return Statement(statement, handle_);
 }
 
 Result<void> Database::Execute(std::string_view sql) {
-  if (sqlite3_exec(handle_, std::string(sql).c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) return FailFrom(handle_, "outbox");
+  if (sqlite3_exec(handle_, std::string(sql).c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    return FailFrom(handle_, "outbox");
   return {};
 }
 
@@ -195,9 +215,12 @@ Result<bool> Database::EmptyLog() {
   return true;
 }
 
-std::int64_t Database::Changes() const { return sqlite3_changes64(handle_); }
+std::int64_t Database::Changes() const {
+  return sqlite3_changes64(handle_);
+}
 
-Result<void> Database::CopyPages(Database& target, const std::filesystem::path& file, const std::function<bool()>& gives_up) {
+Result<void> Database::CopyPages(Database& target, const std::filesystem::path& file,
+                                 const std::function<bool()>& gives_up) {
   sqlite3_backup* backup = sqlite3_backup_init(target.handle_, "main", handle_, "main");
   bool has_given_up = false;
   int code = backup == nullptr ? SQLITE_ERROR : SQLITE_OK;
@@ -211,19 +234,22 @@ Result<void> Database::CopyPages(Database& target, const std::filesystem::path& 
   return {};
 }
 
-Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file, const std::function<bool()>& gives_up) {
+Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file,
+                                         const std::function<bool()>& gives_up) {
   // Created by us alone (O_EXCL, 0600): neither an existing file nor a planted link is written through.
   const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor < 0) {
     const int why = errno;
-    return Fail(why == EEXIST ? ErrorKind::kConflict : ErrorKind::kIo, file.string() + ": " + std::generic_category().message(why), "path");
+    return Fail(why == EEXIST ? ErrorKind::kConflict : ErrorKind::kIo,
+                file.string() + ": " + std::generic_category().message(why), "path");
   }
   fchmod(descriptor, 0600);  // with a strict umask SQLite could not open it
   close(descriptor);
   Result<void> copied = [&]() -> Result<void> {
     Result<Database> target = Open(file, OpenMode::kReadWrite);
     if (!target) return Failure(target.error());
-    // One read transaction around all steps: without it a busy writer would make the copy start over again and again.
+    // One read transaction around all steps: without it a busy writer would make the copy start over again
+    // and again.
     const Result<void> begun = Execute("BEGIN; SELECT count(*) FROM sqlite_schema");
     Result<void> done = begun ? CopyPages(*target, file, gives_up) : begun;
     static_cast<void>(Execute("ROLLBACK"));
@@ -238,6 +264,8 @@ Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file, cons
   return static_cast<std::uint64_t>(std::filesystem::file_size(file, error));
 }
 
-Failure Database::Damaged(std::string_view detail) const { return Failure(DamagedFile(sqlite3_db_filename(handle_, "main"), detail)); }
+Failure Database::Damaged(std::string_view detail) const {
+  return Failure(DamagedFile(sqlite3_db_filename(handle_, "main"), detail));
+}
 
 }  // namespace outboxd

@@ -31,8 +31,10 @@ Result<FileLock> FileLock::Take(const std::filesystem::path& file) {
   if (descriptor < 0) return Fail(ErrorKind::kIo, name + ": " + std::generic_category().message(why));
   FileLock lock(descriptor);
   if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return Fail(ErrorKind::kIo, name + ": " + std::generic_category().message(errno));
-    return Fail(ErrorKind::kConflict, file.string() + " is in use by another outboxd (pid " + OwnerOf(descriptor) +
+    if (errno != EWOULDBLOCK)
+      return Fail(ErrorKind::kIo, name + ": " + std::generic_category().message(errno));
+    return Fail(ErrorKind::kConflict, file.string() + " is in use by another outboxd (pid " +
+                                          OwnerOf(descriptor) +
                                           "); stop it first, or give this one its own outbox.path");
   }
   const std::string pid = std::to_string(getpid());

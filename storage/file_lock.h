@@ -1,4 +1,5 @@
-// storage/file_lock.h — one process owns the outbox: an advisory lock on FILE.lock, released by the kernel when the process ends.
+// storage/file_lock.h — one process owns the outbox: an advisory lock on FILE.lock, released by the kernel
+// when the process ends.
 #pragma once
 
 #include <filesystem>

@@ -31,17 +31,19 @@ struct DeadFilter {
   std::optional<Timestamp> dead_before, dead_after;  // both exclusive
 
   bool MatchesAll() const {
-    return !connection && !type && !customer && !death && !cause && !status && !uid && !job && !sequence && !dead_before && !dead_after;
+    return !connection && !type && !customer && !death && !cause && !status && !uid && !job && !sequence &&
+           !dead_before && !dead_after;
   }
 };
 
-// A boolean SQL expression over the columns of outbox or dead_letters ("1" when everything matches), with one "?" for each of `values`,
-// in this order. An operator's text only ever travels as a bound value.
+// A boolean SQL expression over the columns of outbox or dead_letters ("1" when everything matches), with one
+// "?" for each of `values`, in this order. An operator's text only ever travels as a bound value.
 struct SqlCondition {
   std::string sql;
   std::vector<std::variant<std::int64_t, std::string>> values;
 
-  // Binds the values from parameter `index` on; the condition must outlive the statement's use. Returns the first index after them.
+  // Binds the values from parameter `index` on; the condition must outlive the statement's use. Returns the
+  // first index after them.
   int BindTo(Statement& statement, int index) const;
 };
 

@@ -12,12 +12,16 @@ namespace {
 
 constexpr std::string_view kJobQuery =
     "SELECT seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, due_ms, parked, reason,"
-    " length(CAST(line AS BLOB)), CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, line FROM outbox WHERE seq = ?";
+    " length(CAST(line AS BLOB)), CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, line "
+    "FROM outbox WHERE seq = ?";
 constexpr std::string_view kDeadQuery =
-    "SELECT seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, attempts,"
-    " CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, answer, line FROM dead_letters WHERE seq = ?";
+    "SELECT seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, "
+    "attempts,"
+    " CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, answer, line FROM dead_letters "
+    "WHERE seq = ?";
 constexpr std::string_view kAttemptQuery =
-    "SELECT seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer"
+    "SELECT seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, "
+    "answer"
     " FROM attempts WHERE seq = ? ORDER BY attempt";
 
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
@@ -117,9 +121,11 @@ std::size_t TextBytes(const DeadRow& row) {
   return row.line.size() + row.answer.size();
 }
 
-// The rows that `query` finds for each sequence in turn; one that is gone by now is left out. Stops behind the row that makes `bytes_max`.
+// The rows that `query` finds for each sequence in turn; one that is gone by now is left out. Stops behind
+// the row that makes `bytes_max`.
 template <typename Row, typename Read>
-Result<std::vector<Row>> RowsOf(Database& database, std::string_view query, const std::vector<Sequence>& sequences, Read read,
+Result<std::vector<Row>> RowsOf(Database& database, std::string_view query,
+                                const std::vector<Sequence>& sequences, Read read,
                                 std::size_t bytes_max = kNoLimit) {
   std::vector<Row> rows;
   if (sequences.empty()) return rows;
@@ -143,7 +149,8 @@ Result<std::vector<Row>> RowsOf(Database& database, std::string_view query, cons
 
 // A page that was cut short by its size ends with its last row.
 template <typename Row>
-std::optional<Sequence> NextAfter(const std::vector<Row>& rows, const std::vector<Sequence>& found, std::optional<Sequence> next) {
+std::optional<Sequence> NextAfter(const std::vector<Row>& rows, const std::vector<Sequence>& found,
+                                  std::optional<Sequence> next) {
   const bool is_cut = !rows.empty() && rows.back().sequence < found.back();
   return is_cut ? rows.back().sequence : next;
 }
@@ -162,10 +169,11 @@ Result<Inspection> Inspection::Open(const std::filesystem::path& file) {
   return Inspection(std::move(*database));
 }
 
-// `rows` names the table (and the index). The condition stands in the result, not in WHERE: that way every examined row is seen and the
-// scan can be cut short. No column behind the condition's is read, so long lines cost nothing.
-Result<Inspection::Found> Inspection::Scan(std::string_view rows, const SqlCondition& condition, const PageRequest& request,
-                                           std::optional<Sequence> only) {
+// `rows` names the table (and the index). The condition stands in the result, not in WHERE: that way every
+// examined row is seen and the scan can be cut short. No column behind the condition's is read, so long lines
+// cost nothing.
+Result<Inspection::Found> Inspection::Scan(std::string_view rows, const SqlCondition& condition,
+                                           const PageRequest& request, std::optional<Sequence> only) {
   std::string query = "SELECT seq, " + condition.sql + " FROM ";
   query += rows;
   query += " AND seq > ? AND seq <= ? ORDER BY seq";
@@ -199,16 +207,19 @@ Result<Inspection::Found> Inspection::Scan(std::string_view rows, const SqlCondi
 }
 
 Result<Page<JobRow>> Inspection::Jobs(const JobFilter& filter, const PageRequest& request) {
-  const std::string_view rows = filter.deferred_only ? "outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL" : "outbox WHERE 1";
+  const std::string_view rows =
+      filter.deferred_only ? "outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL" : "outbox WHERE 1";
   Result<Found> found = Scan(rows, outboxd::ToSql(filter), request, filter.sequence);
   if (!found) return Failure(found.error());
-  auto jobs = RowsOf<JobRow>(database_, kJobQuery, found->sequences, [](const Statement& row) { return ReadJob(row, Detail::kRow); });
+  auto jobs = RowsOf<JobRow>(database_, kJobQuery, found->sequences,
+                             [](const Statement& row) { return ReadJob(row, Detail::kRow); });
   if (!jobs) return Failure(jobs.error());
   return Page<JobRow>{std::move(*jobs), found->next, found->examined};
 }
 
 Result<std::optional<JobRow>> Inspection::Job(Sequence sequence) {
-  auto jobs = RowsOf<JobRow>(database_, kJobQuery, {sequence}, [](const Statement& row) { return ReadJob(row, Detail::kFull); });
+  auto jobs = RowsOf<JobRow>(database_, kJobQuery, {sequence},
+                             [](const Statement& row) { return ReadJob(row, Detail::kFull); });
   if (!jobs) return Failure(jobs.error());
   return FirstOf(std::move(*jobs));
 }
@@ -225,18 +236,22 @@ Result<std::optional<JobRow>> Inspection::FirstJob(std::string_view query, const
   return Job(first);
 }
 
-Result<std::optional<JobRow>> Inspection::DeferredBefore(const std::string& connection, const std::string& customer, Sequence sequence) {
+Result<std::optional<JobRow>> Inspection::DeferredBefore(const std::string& connection,
+                                                         const std::string& customer, Sequence sequence) {
   return FirstJob(
-      "SELECT seq FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? AND customer = ? AND seq < ?"
+      "SELECT seq FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? AND "
+      "customer = ? AND seq < ?"
       " ORDER BY seq LIMIT 1",
       SqlCondition{{}, {connection, customer, ToSql(sequence)}});
 }
 
 Result<std::optional<JobRow>> Inspection::ParkedBefore(std::int64_t parked, Sequence sequence) {
-  return FirstJob("SELECT seq FROM outbox WHERE parked = ? AND seq < ? ORDER BY seq LIMIT 1", SqlCondition{{}, {parked, ToSql(sequence)}});
+  return FirstJob("SELECT seq FROM outbox WHERE parked = ? AND seq < ? ORDER BY seq LIMIT 1",
+                  SqlCondition{{}, {parked, ToSql(sequence)}});
 }
 
-Result<Page<DeadRow>> Inspection::DeadRows(const DeadFilter& filter, const PageRequest& request, Detail detail) {
+Result<Page<DeadRow>> Inspection::DeadRows(const DeadFilter& filter, const PageRequest& request,
+                                           Detail detail) {
   Result<Found> found = Scan("dead_letters WHERE 1", outboxd::ToSql(filter), request, filter.sequence);
   if (!found) return Failure(found.error());
   const auto read = [detail](const Statement& row) { return ReadDead(row, detail); };
@@ -247,7 +262,8 @@ Result<Page<DeadRow>> Inspection::DeadRows(const DeadFilter& filter, const PageR
 }
 
 Result<std::optional<DeadRow>> Inspection::Dead(Sequence sequence) {
-  auto rows = RowsOf<DeadRow>(database_, kDeadQuery, {sequence}, [](const Statement& row) { return ReadDead(row, Detail::kFull); });
+  auto rows = RowsOf<DeadRow>(database_, kDeadQuery, {sequence},
+                              [](const Statement& row) { return ReadDead(row, Detail::kFull); });
   if (!rows) return Failure(rows.error());
   return FirstOf(std::move(*rows));
 }

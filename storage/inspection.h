@@ -1,8 +1,10 @@
 // storage/inspection.h — read-only questions about the outbox, for people and scripts.
 //
-// Threads:      an Inspection belongs to one thread at a time; any number may be open beside the clerk's writing connection.
-// Transactions: each question reads in a transaction of its own and ends it before it returns, so that the log of a busy outbox can be
-//               checkpointed. A row that settles between two questions (or between the two halves of a list) is simply not there.
+// Threads:      an Inspection belongs to one thread at a time; any number may be open beside the clerk's
+// writing connection. Transactions: each question reads in a transaction of its own and ends it before it
+// returns, so that the log of a busy outbox can be
+//               checkpointed. A row that settles between two questions (or between the two halves of a list)
+//               is simply not there.
 // Errors:       those of storage/database.h.
 #pragma once
 
@@ -28,7 +30,8 @@ struct JobRow {
   Timestamp accepted{};
   std::optional<Timestamp> redriven, due;
   std::optional<std::int64_t> parked;  // the lane key it waits for on disk
-  std::optional<std::int64_t> uid;     // of the producer's process; nullopt when accepted before that was recorded
+  std::optional<std::int64_t>
+      uid;  // of the producer's process; nullopt when accepted before that was recorded
   std::uint32_t attempts = 0;
   std::uint64_t bytes = 0;  // of the line
   std::string line;         // only from Job()
@@ -88,8 +91,10 @@ class Inspection {
   Result<Page<JobRow>> Jobs(const JobFilter& filter, const PageRequest& request);
   Result<std::optional<JobRow>> Job(Sequence sequence);
 
-  // The earliest job of this customer before `sequence` that waits for a next attempt of its own: what a parked job really waits for.
-  Result<std::optional<JobRow>> DeferredBefore(const std::string& connection, const std::string& customer, Sequence sequence);
+  // The earliest job of this customer before `sequence` that waits for a next attempt of its own: what a
+  // parked job really waits for.
+  Result<std::optional<JobRow>> DeferredBefore(const std::string& connection, const std::string& customer,
+                                               Sequence sequence);
   // The earliest other job parked on the same lane before `sequence`.
   Result<std::optional<JobRow>> ParkedBefore(std::int64_t parked, Sequence sequence);
 
@@ -100,7 +105,8 @@ class Inspection {
 
   // Every attempt of one job, oldest first.
   Result<std::vector<AttemptRow>> Attempts(Sequence sequence);
-  // By customer and connection. All attempts of a job stand on one page, so a page may be longer than asked for.
+  // By customer and connection. All attempts of a job stand on one page, so a page may be longer than asked
+  // for.
   Result<Page<AttemptRow>> Attempts(const AttemptFilter& filter, const PageRequest& request);
 
  private:
@@ -110,7 +116,8 @@ class Inspection {
     std::size_t examined = 0;
   };
   explicit Inspection(Database database) : database_(std::move(database)) {}
-  Result<Found> Scan(std::string_view rows, const SqlCondition& condition, const PageRequest& request, std::optional<Sequence> only);
+  Result<Found> Scan(std::string_view rows, const SqlCondition& condition, const PageRequest& request,
+                     std::optional<Sequence> only);
   Result<std::optional<JobRow>> FirstJob(std::string_view query, const SqlCondition& values);
 
   Database database_;

@@ -9,12 +9,15 @@
 namespace outboxd {
 namespace {
 
-// At this size the log is folded back into the file, which holds up one commit: 16 MB took 30 ms and more, and made nothing faster.
+// At this size the log is folded back into the file, which holds up one commit: 16 MB took 30 ms and more,
+// and made nothing faster.
 constexpr std::int64_t kLogBytes = 4 << 20;
 
 Result<void> Configure(Database& database) {
-  // A crash loses nothing that was committed: WAL and FULL sync each commit. What the log grew to beyond 64 MB is given back.
-  Result<void> configured = database.Execute("PRAGMA page_size = " + std::to_string(schema::kPageBytes) + R"sql(;
+  // A crash loses nothing that was committed: WAL and FULL sync each commit. What the log grew to beyond 64
+  // MB is given back.
+  Result<void> configured =
+      database.Execute("PRAGMA page_size = " + std::to_string(schema::kPageBytes) + R"sql(;
     PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -35,11 +38,14 @@ Result<void> CheckIdentity(Database& database, const std::filesystem::path& file
   if (!tables) return Failure(tables.error());
   const bool fresh = *tables == 0 && version == 0;
   if (!fresh && *application != schema::kApplicationId) {
-    return Fail(ErrorKind::kCorrupt, file.string() + " is a SQLite database but no outbox; set outbox.path to another file");
+    return Fail(ErrorKind::kCorrupt,
+                file.string() + " is a SQLite database but no outbox; set outbox.path to another file");
   }
   if (version > static_cast<std::int64_t>(schema::kMigrations.size())) {
-    return Fail(ErrorKind::kCorrupt, file.string() + " was written by a later outboxd (format " + std::to_string(version) + ", this one knows " +
-                                         std::to_string(schema::kMigrations.size()) + "); run that version or restore a backup");
+    return Fail(ErrorKind::kCorrupt, file.string() + " was written by a later outboxd (format " +
+                                         std::to_string(version) + ", this one knows " +
+                                         std::to_string(schema::kMigrations.size()) +
+                                         "); run that version or restore a backup");
   }
   return {};
 }
@@ -61,9 +67,10 @@ Result<void> Migrate(Database& database, std::int64_t version) {
 }  // namespace
 
 Result<void> CheckIsFile(const std::filesystem::path& file) {
-  struct stat status {};
+  struct stat status{};
   if (lstat(file.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
-  return Fail(ErrorKind::kConflict, file.string() + " is no regular file; set outbox.path to the outbox itself or to a new file");
+  return Fail(ErrorKind::kConflict,
+              file.string() + " is no regular file; set outbox.path to the outbox itself or to a new file");
 }
 
 Result<Database> OpenForWriting(const std::filesystem::path& file) {

@@ -1,4 +1,5 @@
-// storage/open.h — opening the outbox file for writing: its place, settings, identity check, migrations. Used by storage/outbox.cc alone.
+// storage/open.h — opening the outbox file for writing: its place, settings, identity check, migrations. Used
+// by storage/outbox.cc alone.
 #pragma once
 
 #include <filesystem>
@@ -8,10 +9,12 @@
 
 namespace outboxd {
 
-// A link would hide from the lock beside it whose outbox this is; a pipe or a device is waited for, or swallows what is written.
+// A link would hide from the lock beside it whose outbox this is; a pipe or a device is waited for, or
+// swallows what is written.
 Result<void> CheckIsFile(const std::filesystem::path& file);
 
-// kCorrupt when the file is damaged, not an outbox, or written by a later version; the message says what to do.
+// kCorrupt when the file is damaged, not an outbox, or written by a later version; the message says what to
+// do.
 Result<Database> OpenForWriting(const std::filesystem::path& file);
 
 }  // namespace outboxd

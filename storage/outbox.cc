@@ -9,20 +9,23 @@
 namespace outboxd {
 namespace {
 
-#define OUTBOXD_INSERT_ATTEMPT \
-  "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer) "
+#define OUTBOXD_INSERT_ATTEMPT                                                                            \
+  "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, " \
+  "result, status, error, answer) "
 
 constexpr std::uint64_t kReserveAhead = 100'000;
 constexpr std::int64_t kSequenceMax = (std::int64_t{1} << 40) - 1;  // an id has room for 40 bits
 
-// Behind the outcome at `begin`, or behind the last of those that follow it without a gap and are delivered like it.
+// Behind the outcome at `begin`, or behind the last of those that follow it without a gap and are delivered
+// like it.
 std::size_t EndOfRun(std::span<const Outcome* const> outcomes, std::size_t begin) {
   std::size_t end = begin + 1;
   if (outcomes[begin]->kind != OutcomeKind::kDelivered) return end;
   for (; end < outcomes.size(); ++end) {
     const QueuedJob& last = *outcomes[end - 1]->job;
     const QueuedJob& next = *outcomes[end]->job;
-    const bool follows = ToNumber(next.sequence) == ToNumber(last.sequence) + 1 && next.job.connection == last.job.connection;
+    const bool follows =
+        ToNumber(next.sequence) == ToNumber(last.sequence) + 1 && next.job.connection == last.job.connection;
     if (!follows || outcomes[end]->kind != OutcomeKind::kDelivered) break;
   }
   return end;
@@ -64,24 +67,26 @@ Result<void> Outbox::Prepare() {
       {&begin_, "BEGIN IMMEDIATE"},
       {&commit_, "COMMIT"},
       {&rollback_, "ROLLBACK"},
-      {&append_, "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line, uid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&append_,
+       "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line, uid) VALUES (?, ?, ?, "
+       "?, ?, ?, ?, ?)"},
       {&remove_, "DELETE FROM outbox WHERE seq = ?"},
       {&remove_run_, "DELETE FROM outbox WHERE seq BETWEEN ? AND ?"},
       {&defer_, "UPDATE outbox SET attempts = ?, charged = ?, due_ms = ?, reason = ? WHERE seq = ?"},
       {&park_, "UPDATE outbox SET parked = ? WHERE seq = ?"},
       {&bury_,
-       "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer, "
-       "attempts, line, uid) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, line, uid FROM outbox WHERE seq = ?"},
-      {&attempt_,
-       OUTBOXD_INSERT_ATTEMPT
-       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
-      {&attempt_of_kept_,
-       OUTBOXD_INSERT_ATTEMPT
-       "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 "
-       "WHERE EXISTS (SELECT 1 FROM outbox WHERE seq = ?1) OR EXISTS (SELECT 1 FROM dead_letters WHERE seq = ?1)"},
+       "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, "
+       "death, status, reason, cause, answer, "
+       "attempts, line, uid) SELECT seq, job, connection, type, customer, accepted_ms, ?, ?, ?, ?, ?, ?, ?, "
+       "line, uid FROM outbox WHERE seq = ?"},
+      {&attempt_, OUTBOXD_INSERT_ATTEMPT "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&attempt_of_kept_, OUTBOXD_INSERT_ATTEMPT "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 "
+                                                 "WHERE EXISTS (SELECT 1 FROM outbox WHERE seq = ?1) OR "
+                                                 "EXISTS (SELECT 1 FROM dead_letters WHERE seq = ?1)"},
       {&late_, "UPDATE dead_letters SET attempts = max(attempts, ?) WHERE seq = ?"},
       {&gate_,
-       "INSERT OR REPLACE INTO connections (name, state, pause, detail, since_ms, reopen_ms, failures) VALUES (?, ?, ?, ?, ?, ?, ?)"},
+       "INSERT OR REPLACE INTO connections (name, state, pause, detail, since_ms, reopen_ms, failures) "
+       "VALUES (?, ?, ?, ?, ?, ?, ?)"},
       {&count_, "INSERT OR REPLACE INTO counters (connection, jobs, dead, attempts) VALUES (?, ?, ?, ?)"},
       {&reserve_, "UPDATE sequence SET reserved = ?"},
   }};
@@ -101,7 +106,8 @@ Result<void> Outbox::LoadSequence() {
       "(SELECT ifnull(max(seq), 0) FROM attempts))");
   if (!used) return Failure(used.error());
   if (*reserved <= *used || *reserved > kSequenceMax) {
-    return Fail(ErrorKind::kInternal, "the next sequence is " + std::to_string(*reserved) + ", the last one used " + std::to_string(*used));
+    return Fail(ErrorKind::kInternal, "the next sequence is " + std::to_string(*reserved) +
+                                          ", the last one used " + std::to_string(*used));
   }
   next_ = reserved_ = static_cast<std::uint64_t>(*reserved);
   return {};
@@ -114,7 +120,9 @@ Result<void> Outbox::LoadCounts() {
     const Result<bool> row = rows->Step();
     if (!row) return Failure(row.error());
     if (!*row) return {};
-    const auto unsigned_at = [&](int column) { return static_cast<std::uint64_t>(std::max<std::int64_t>(rows->Int(column), 0)); };
+    const auto unsigned_at = [&](int column) {
+      return static_cast<std::uint64_t>(std::max<std::int64_t>(rows->Int(column), 0));
+    };
     counts_[std::string(rows->Text(0))] = Counts{unsigned_at(1), unsigned_at(2), unsigned_at(3)};
   }
 }
@@ -123,7 +131,8 @@ Counts& Outbox::Touch(std::string_view connection) {
   if (touched_last_.second != nullptr && touched_last_.first == connection) return *touched_last_.second;
   auto found = counts_.find(connection);
   if (found == counts_.end()) found = counts_.emplace(connection, Counts{}).first;
-  if (std::find(touched_.begin(), touched_.end(), connection) == touched_.end()) touched_.emplace_back(connection);
+  if (std::find(touched_.begin(), touched_.end(), connection) == touched_.end())
+    touched_.emplace_back(connection);
   touched_last_ = {found->first, &found->second};
   return found->second;
 }
@@ -159,11 +168,16 @@ Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
   }
   if (Result<void> recorded = RecordAll(batch.outcomes, now); !recorded) return recorded;
   for (const Park& park : batch.parks) {
-    if (Result<void> parked = park_.Bind(1, ToSql(park.lane)).Bind(2, ToSql(park.sequence)).Run(); !parked) return parked;
+    if (Result<void> parked = park_.Bind(1, ToSql(park.lane)).Bind(2, ToSql(park.sequence)).Run(); !parked)
+      return parked;
   }
   for (const auto& [connection, gate] : batch.gates) {
-    gate_.Bind(1, std::string_view(connection)).Bind(2, GateStateName(gate.state)).Bind(3, PauseReasonName(gate.pause));
-    gate_.Bind(4, std::string_view(gate.detail)).Bind(5, ToUnixMs(gate.since)).Bind(6, UnixMs(gate.reopen_at));
+    gate_.Bind(1, std::string_view(connection))
+        .Bind(2, GateStateName(gate.state))
+        .Bind(3, PauseReasonName(gate.pause));
+    gate_.Bind(4, std::string_view(gate.detail))
+        .Bind(5, ToUnixMs(gate.since))
+        .Bind(6, UnixMs(gate.reopen_at));
     if (Result<void> written = gate_.Bind(7, std::int64_t{gate.failures}).Run(); !written) return written;
   }
   return {};
@@ -181,16 +195,23 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
   const Job& job = queued.job;
   const auto id = queued.stamp.id.ToChars();
   ++Touch(job.connection).jobs;
-  append_.Bind(1, ToSql(queued.sequence)).Bind(2, std::string_view(id.data(), id.size())).Bind(3, std::string_view(job.connection));
-  append_.Bind(4, JobTypeName(job.type)).BindTextOrNull(5, job.customer).Bind(6, ToUnixMs(now)).Bind(7, std::string_view(job.line));
+  append_.Bind(1, ToSql(queued.sequence))
+      .Bind(2, std::string_view(id.data(), id.size()))
+      .Bind(3, std::string_view(job.connection));
+  append_.Bind(4, JobTypeName(job.type))
+      .BindTextOrNull(5, job.customer)
+      .Bind(6, ToUnixMs(now))
+      .Bind(7, std::string_view(job.line));
   append_.Bind(8, queued.uid ? std::optional<std::int64_t>(*queued.uid) : std::nullopt);
   return append_.Run();
 }
 
-// In the order of the sequence, which is that of both tables: each page is visited once, and neighbours that were delivered go at a stroke.
+// In the order of the sequence, which is that of both tables: each page is visited once, and neighbours that
+// were delivered go at a stroke.
 Result<void> Outbox::RecordAll(std::vector<const Outcome*>& outcomes, Timestamp now) {
   std::sort(outcomes.begin(), outcomes.end(), [](const Outcome* left, const Outcome* right) {
-    return std::pair(left->job->sequence, left->job->attempts) < std::pair(right->job->sequence, right->job->attempts);
+    return std::pair(left->job->sequence, left->job->attempts) <
+           std::pair(right->job->sequence, right->job->attempts);
   });
   for (const Outcome* outcome : outcomes) {
     if (!outcome->attempt) continue;
@@ -199,7 +220,8 @@ Result<void> Outbox::RecordAll(std::vector<const Outcome*>& outcomes, Timestamp 
   const std::span<const Outcome* const> all = outcomes;
   for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     end = EndOfRun(all, begin);
-    Result<void> recorded = end - begin > 1 ? RemoveRun(all.subspan(begin, end - begin)) : Record(*all[begin], now);
+    Result<void> recorded =
+        end - begin > 1 ? RemoveRun(all.subspan(begin, end - begin)) : Record(*all[begin], now);
     if (!recorded) return recorded;
   }
   return {};
@@ -207,7 +229,8 @@ Result<void> Outbox::RecordAll(std::vector<const Outcome*>& outcomes, Timestamp 
 
 // Delivered jobs of one connection with consecutive sequences.
 Result<void> Outbox::RemoveRun(std::span<const Outcome* const> run) {
-  Result<void> removed = remove_run_.Bind(1, ToSql(run.front()->job->sequence)).Bind(2, ToSql(run.back()->job->sequence)).Run();
+  Result<void> removed =
+      remove_run_.Bind(1, ToSql(run.front()->job->sequence)).Bind(2, ToSql(run.back()->job->sequence)).Run();
   if (!removed) return removed;
   const auto gone = static_cast<std::uint64_t>(database_.Changes());
   Touch(run.front()->job->job.connection).jobs -= gone;
@@ -232,7 +255,9 @@ Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
     }
     case OutcomeKind::kDeferred:
     case OutcomeKind::kReturned:
-      defer_.Bind(1, std::int64_t{queued.attempts}).Bind(2, std::int64_t{queued.charged}).Bind(3, UnixMs(queued.due));
+      defer_.Bind(1, std::int64_t{queued.attempts})
+          .Bind(2, std::int64_t{queued.charged})
+          .Bind(3, UnixMs(queued.due));
       defer_.BindTextOrNull(4, outcome.reason).Bind(5, ToSql(queued.sequence));
       if (Result<void> deferred = defer_.Run(); !deferred) return deferred;
       return database_.Changes() == 0 ? NoteLate(queued) : Result<void>();
@@ -240,7 +265,8 @@ Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
   return {};
 }
 
-// The job was cancelled while it was out. Should it be redriven, its next attempt must not take the number of this one.
+// The job was cancelled while it was out. Should it be redriven, its next attempt must not take the number of
+// this one.
 Result<void> Outbox::NoteLate(const QueuedJob& queued) {
   return late_.Bind(1, std::int64_t{queued.attempts}).Bind(2, ToSql(queued.sequence)).Run();
 }
@@ -250,9 +276,15 @@ Result<void> Outbox::RecordAttempt(const Outcome& outcome) {
   const Attempt& attempt = *outcome.attempt;
   const auto id = queued.stamp.id.ToChars();
   Statement& record = has_erased_ ? attempt_of_kept_ : attempt_;
-  record.Bind(1, ToSql(queued.sequence)).Bind(2, std::int64_t{queued.attempts}).Bind(3, std::string_view(id.data(), id.size()));
-  record.Bind(4, std::string_view(queued.job.connection)).Bind(5, JobTypeName(queued.job.type)).BindTextOrNull(6, queued.job.customer);
-  record.Bind(7, ToUnixMs(attempt.sent)).Bind(8, std::int64_t{attempt.duration.count()}).Bind(9, FateName(attempt.result));
+  record.Bind(1, ToSql(queued.sequence))
+      .Bind(2, std::int64_t{queued.attempts})
+      .Bind(3, std::string_view(id.data(), id.size()));
+  record.Bind(4, std::string_view(queued.job.connection))
+      .Bind(5, JobTypeName(queued.job.type))
+      .BindTextOrNull(6, queued.job.customer);
+  record.Bind(7, ToUnixMs(attempt.sent))
+      .Bind(8, std::int64_t{attempt.duration.count()})
+      .Bind(9, FateName(attempt.result));
   record.Bind(10, attempt.status == 0 ? std::nullopt : std::optional<std::int64_t>(attempt.status));
   record.BindTextOrNull(11, attempt.error).BindTextOrNull(12, attempt.answer);
   if (Result<void> recorded = record.Run(); !recorded) return recorded;
@@ -277,7 +309,8 @@ Result<void> Outbox::WriteCounts() {
   for (const std::string& connection : touched_) {
     const Counts& counts = counts_[connection];
     count_.Bind(1, std::string_view(connection)).Bind(2, static_cast<std::int64_t>(counts.jobs));
-    count_.Bind(3, static_cast<std::int64_t>(counts.dead)).Bind(4, static_cast<std::int64_t>(counts.attempts));
+    count_.Bind(3, static_cast<std::int64_t>(counts.dead))
+        .Bind(4, static_cast<std::int64_t>(counts.attempts));
     if (Result<void> written = count_.Run(); !written) return written;
   }
   return {};
@@ -295,7 +328,8 @@ Counts Outbox::Total() const {
 
 Result<std::uint64_t> Outbox::UsedBytes() {
   const Result<std::int64_t> bytes = database_.Scalar(
-      "SELECT (c.page_count - f.freelist_count) * s.page_size FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s");
+      "SELECT (c.page_count - f.freelist_count) * s.page_size FROM pragma_page_count c, "
+      "pragma_freelist_count f, pragma_page_size s");
   if (!bytes) return Failure(bytes.error());
   return static_cast<std::uint64_t>(*bytes);
 }

@@ -1,9 +1,9 @@
 // storage/outbox.h — the durable queue: an accepted job lives here until its outcome is recorded.
 //
-// Durability: once Write() returns a value, all of it survives SIGKILL and power loss (WAL, synchronous=FULL).
-// Time:       passed in by the caller; nothing here reads a clock.
-// Threads:    belongs to one thread (the clerk's); readers open their own OutboxReader.
-// Errors:     kConflict = another process owns the file; kFull = no room, nothing changed; kCorrupt = a damaged or foreign file, or one
+// Durability: once Write() returns a value, all of it survives SIGKILL and power loss (WAL,
+// synchronous=FULL). Time:       passed in by the caller; nothing here reads a clock. Threads:    belongs to
+// one thread (the clerk's); readers open their own OutboxReader. Errors:     kConflict = another process owns
+// the file; kFull = no room, nothing changed; kCorrupt = a damaged or foreign file, or one
 //             of a later version: stop the daemon; kIo = the system refused, nothing changed.
 #pragma once
 
@@ -34,9 +34,9 @@ struct Attempt {
   Timestamp sent{};
   Milliseconds duration{0};
   Fate result = Fate::kDelivered;
-  int status = 0;           // 0: no answer
+  int status = 0;  // 0: no answer
   std::string error;
-  std::string answer;       // first bytes of the body
+  std::string answer;  // first bytes of the body
 };
 
 enum class OutcomeKind : std::uint8_t {
@@ -47,7 +47,8 @@ enum class OutcomeKind : std::uint8_t {
 };
 
 enum class Death : std::uint8_t { kRejected, kExhausted, kExpired, kCancelled };
-inline constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired, Death::kCancelled};
+inline constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired,
+                                       Death::kCancelled};
 std::string_view DeathName(Death death);  // "rejected"
 
 // What became of a job. `job` carries the new attempts, charged and due.
@@ -80,17 +81,19 @@ struct Counts {
 
 class Outbox {
  public:
-  // Creates the file, or migrates its schema; takes the lock that keeps other processes out. `seed` feeds the random part of job ids.
+  // Creates the file, or migrates its schema; takes the lock that keeps other processes out. `seed` feeds the
+  // random part of job ids.
   static Result<Outbox> Open(const std::filesystem::path& file, std::uint64_t seed);
   Outbox(Outbox&&) noexcept = default;
   Outbox& operator=(Outbox&&) noexcept = default;
 
-  // All of `batch` in one transaction, or nothing. An outcome of a job that was cancelled meanwhile only adds its attempt; one of a job
-  // that is nowhere any more (forgotten, dropped) leaves no trace.
+  // All of `batch` in one transaction, or nothing. An outcome of a job that was cancelled meanwhile only adds
+  // its attempt; one of a job that is nowhere any more (forgotten, dropped) leaves no trace.
   Result<void> Write(WriteBatch& batch, Timestamp now);
 
-  // Operator's work walks once through the rows, so that none is met twice. Each call is a step: it looks at some thousand rows and
-  // changes at most `rows_max`, so that accepting never waits long. Repeat with the same walk until `more` is false.
+  // Operator's work walks once through the rows, so that none is met twice. Each call is a step: it looks at
+  // some thousand rows and changes at most `rows_max`, so that accepting never waits long. Repeat with the
+  // same walk until `more` is false.
   struct Walk {
     std::size_t table = 0;
     Sequence after{};
@@ -102,19 +105,24 @@ class Outbox {
   };
   Result<Step> Redrive(const DeadFilter& filter, Walk& walk, Timestamp now, std::size_t rows_max);
   Result<Step> Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max);
-  // Waiting jobs, dead letters and history of a customer, erased (overwritten on disk). Counts add up over the calls.
-  Result<Step> Forget(const std::string& customer, const std::optional<std::string>& connection, Walk& walk, std::size_t rows_max,
-                      Counts& counts);
+  // Waiting jobs, dead letters and history of a customer, erased (overwritten on disk). Counts add up over
+  // the calls.
+  Result<Step> Forget(const std::string& customer, const std::optional<std::string>& connection, Walk& walk,
+                      std::size_t rows_max, Counts& counts);
   // Of one waiting job, which is a dead letter then. Its connection.
   Result<std::string> Cancel(Sequence sequence, Timestamp now);
 
-  // History older than `before`, or beyond `rows_max_kept` rows; at most `rows_max` rows a call. True while there is more to do.
+  // History older than `before`, or beyond `rows_max_kept` rows; at most `rows_max` rows a call. True while
+  // there is more to do.
   Result<bool> PruneHistory(Timestamp before, std::uint64_t rows_max_kept, std::size_t rows_max);
-  // Gives free pages beyond `pages_kept` back to the file system, at most `pages_max` a call. True while there is more to give.
+  // Gives free pages beyond `pages_kept` back to the file system, at most `pages_max` a call. True while
+  // there is more to give.
   Result<bool> Shrink(std::size_t pages_max, std::size_t pages_kept);
-  // Moves what no reader needs of the log into the main file, without waiting: what Shrink() gave back is free only then.
+  // Moves what no reader needs of the log into the main file, without waiting: what Shrink() gave back is
+  // free only then.
   Result<void> Fold();
-  // Moves the log into the main file and empties it, without waiting for those who read it: then false, and the log stays.
+  // Moves the log into the main file and empties it, without waiting for those who read it: then false, and
+  // the log stays.
   Result<bool> EmptyLog();
   // After a Forget until the log, which may hold what was erased, was emptied.
   bool MustEmptyLog() const { return must_empty_log_; }
@@ -148,7 +156,8 @@ class Outbox {
     Sequence through{};
     bool at_end = false;
   };
-  Result<Examined> Examine(std::string_view table, const SqlCondition& condition, Sequence after, std::size_t rows_max);
+  Result<Examined> Examine(std::string_view table, const SqlCondition& condition, Sequence after,
+                           std::size_t rows_max);
   template <typename Change>
   Result<Step> ForEachDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max, Change change);
 
@@ -158,13 +167,14 @@ class Outbox {
   std::uint64_t next_ = 1;
   std::uint64_t reserved_ = 1;
   std::map<std::string, Counts, std::less<>> counts_;
-  std::vector<std::string> touched_;  // connections whose counts this transaction changed
+  std::vector<std::string> touched_;                     // connections whose counts this transaction changed
   std::pair<std::string_view, Counts*> touched_last_{};  // points into counts_
   std::pair<std::int64_t, std::int64_t> prune_after_{0, 0};
   std::uint64_t redrives_ = 0;  // steps that brought rows back into the outbox
   bool must_empty_log_ = false;
   bool has_erased_ = false;  // jobs, since the start: a request of theirs may still be out
-  Statement begin_, commit_, rollback_, append_, remove_, remove_run_, defer_, park_, bury_, attempt_, attempt_of_kept_, late_, gate_, count_, reserve_;
+  Statement begin_, commit_, rollback_, append_, remove_, remove_run_, defer_, park_, bury_, attempt_,
+      attempt_of_kept_, late_, gate_, count_, reserve_;
 };
 
 }  // namespace outboxd

@@ -1,4 +1,5 @@
-// The operator's part of Outbox: redrive, drop, cancel, forget, and the housekeeping that runs between commits.
+// The operator's part of Outbox: redrive, drop, cancel, forget, and the housekeeping that runs between
+// commits.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -10,11 +11,15 @@ namespace outboxd {
 namespace {
 
 constexpr std::string_view kRedrive =
-    "INSERT OR REPLACE INTO outbox (seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, reason, line, uid) "
-    "SELECT seq, job, connection, type, customer, accepted_ms, ?, attempts, reason, line, uid FROM dead_letters WHERE seq = ?";
+    "INSERT OR REPLACE INTO outbox (seq, job, connection, type, customer, accepted_ms, redriven_ms, "
+    "attempts, reason, line, uid) "
+    "SELECT seq, job, connection, type, customer, accepted_ms, ?, attempts, reason, line, uid FROM "
+    "dead_letters WHERE seq = ?";
 constexpr std::string_view kCancel =
-    "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, reason, cause, attempts, line, uid) "
-    "SELECT seq, job, connection, type, customer, accepted_ms, ?, 'cancelled', 'cancelled by an operator', 'cancelled by an operator', "
+    "INSERT OR REPLACE INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, "
+    "reason, cause, attempts, line, uid) "
+    "SELECT seq, job, connection, type, customer, accepted_ms, ?, 'cancelled', 'cancelled by an operator', "
+    "'cancelled by an operator', "
     "attempts, line, uid FROM outbox WHERE seq = ?";
 
 // Looked at in a step: some milliseconds.
@@ -23,9 +28,11 @@ constexpr std::size_t kExaminedRows = 5000;
 }  // namespace
 
 // Of the next rows of `table` those that meet `condition`.
-Result<Outbox::Examined> Outbox::Examine(std::string_view table, const SqlCondition& condition, Sequence after, std::size_t rows_max) {
-  Result<Statement> rows = database_.Prepare("SELECT seq, connection, " + condition.sql + " FROM " + std::string(table) +
-                                             " WHERE seq > ? ORDER BY seq LIMIT " + std::to_string(kExaminedRows));
+Result<Outbox::Examined> Outbox::Examine(std::string_view table, const SqlCondition& condition,
+                                         Sequence after, std::size_t rows_max) {
+  Result<Statement> rows =
+      database_.Prepare("SELECT seq, connection, " + condition.sql + " FROM " + std::string(table) +
+                        " WHERE seq > ? ORDER BY seq LIMIT " + std::to_string(kExaminedRows));
   if (!rows) return Failure(rows.error());
   rows->Bind(condition.BindTo(*rows, 1), ToSql(after));
   Examined examined;
@@ -36,7 +43,8 @@ Result<Outbox::Examined> Outbox::Examine(std::string_view table, const SqlCondit
     examined.at_end = !*row && count < kExaminedRows;
     if (!*row) return examined;
     examined.through = SequenceAt(*rows, 0);
-    const bool is_new = examined.matches.empty() || examined.matches.back().first != examined.through;  // a job has many attempts
+    const bool is_new = examined.matches.empty() ||
+                        examined.matches.back().first != examined.through;  // a job has many attempts
     if (rows->Int(2) != 0 && is_new) examined.matches.emplace_back(examined.through, rows->Text(1));
   }
   return examined;
@@ -44,7 +52,8 @@ Result<Outbox::Examined> Outbox::Examine(std::string_view table, const SqlCondit
 
 // One step through the dead letters: `change` and then removes those that match.
 template <typename Change>
-Result<Outbox::Step> Outbox::ForEachDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max, Change change) {
+Result<Outbox::Step> Outbox::ForEachDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max,
+                                         Change change) {
   const SqlCondition condition = ToSql(filter);
   if (filter.sequence) walk.after = std::max(walk.after, Sequence{ToNumber(*filter.sequence) - 1});
   Step step;
@@ -69,7 +78,8 @@ Result<Outbox::Step> Outbox::ForEachDead(const DeadFilter& filter, Walk& walk, s
   return step;
 }
 
-Result<Outbox::Step> Outbox::Redrive(const DeadFilter& filter, Walk& walk, Timestamp now, std::size_t rows_max) {
+Result<Outbox::Step> Outbox::Redrive(const DeadFilter& filter, Walk& walk, Timestamp now,
+                                     std::size_t rows_max) {
   Result<Statement> revive = database_.Prepare(kRedrive);
   if (!revive) return Failure(revive.error());
   ++redrives_;
@@ -95,7 +105,8 @@ Result<std::string> Outbox::Cancel(Sequence sequence, Timestamp now) {
     if (!*found) return Fail(ErrorKind::kNotFound, "no such waiting job", "job");
     connection = row->Text(0);
     row->Reset();
-    if (Result<void> buried = bury->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run(); !buried) return buried;
+    if (Result<void> buried = bury->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run(); !buried)
+      return buried;
     if (Result<void> removed = remove_.Bind(1, ToSql(sequence)).Run(); !removed) return removed;
     Counts& counts = Touch(connection);
     --counts.jobs;
@@ -106,9 +117,10 @@ Result<std::string> Outbox::Cancel(Sequence sequence, Timestamp now) {
   return connection;
 }
 
-// Through one table after another. A job redriven meanwhile may have gone back behind the walk, which then begins anew.
-Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::optional<std::string>& connection, Walk& walk,
-                                    std::size_t rows_max, Counts& forgotten) {
+// Through one table after another. A job redriven meanwhile may have gone back behind the walk, which then
+// begins anew.
+Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::optional<std::string>& connection,
+                                    Walk& walk, std::size_t rows_max, Counts& forgotten) {
   constexpr std::array<std::pair<std::string_view, std::uint64_t Counts::*>, 3> kTables = {
       {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
   if (walk.table == 0 && walk.after == Sequence{}) walk.redrives = redrives_;
@@ -119,7 +131,8 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
     condition.sql += " AND connection = ?";
     condition.values.emplace_back(*connection);
   }
-  if (Result<void> erase = database_.Execute("PRAGMA secure_delete = ON"); !erase) return Failure(erase.error());
+  if (Result<void> erase = database_.Execute("PRAGMA secure_delete = ON"); !erase)
+    return Failure(erase.error());
   Step step;
   Examined examined;
   std::uint64_t erased = 0;
@@ -150,13 +163,14 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
   return step;
 }
 
-// Attempts are stored in the order of their jobs, which is nearly that of time: the walk goes through the oldest jobs until it meets a
-// stretch in which nothing is old enough, and starts over the next time.
+// Attempts are stored in the order of their jobs, which is nearly that of time: the walk goes through the
+// oldest jobs until it meets a stretch in which nothing is old enough, and starts over the next time.
 Result<bool> Outbox::PruneHistory(Timestamp before, std::uint64_t rows_max_kept, std::size_t rows_max) {
   const std::uint64_t held = Total().attempts;
   const std::uint64_t excess = held > rows_max_kept ? held - rows_max_kept : 0;
   Result<Statement> rows = database_.Prepare(
-      "SELECT seq, attempt, connection, sent_ms FROM attempts WHERE (seq, attempt) > (?, ?) ORDER BY seq, attempt LIMIT ?");
+      "SELECT seq, attempt, connection, sent_ms FROM attempts WHERE (seq, attempt) > (?, ?) ORDER BY seq, "
+      "attempt LIMIT ?");
   if (!rows) return Failure(rows.error());
   if (excess > 0) prune_after_ = {0, 0};
   rows->Bind(1, prune_after_.first).Bind(2, prune_after_.second).Bind(3, static_cast<std::int64_t>(rows_max));
@@ -193,7 +207,9 @@ Result<bool> Outbox::Shrink(std::size_t pages_max, std::size_t pages_kept) {
   return held - given > pages_kept;
 }
 
-Result<void> Outbox::Fold() { return database_.Execute("PRAGMA wal_checkpoint(PASSIVE)"); }
+Result<void> Outbox::Fold() {
+  return database_.Execute("PRAGMA wal_checkpoint(PASSIVE)");
+}
 
 Result<bool> Outbox::EmptyLog() {
   Result<bool> emptied = database_.EmptyLog();

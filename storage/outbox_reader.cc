@@ -9,8 +9,21 @@
 namespace outboxd {
 namespace {
 
-#define OUTBOXD_JOB_COLUMNS "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, line"
-enum Column { kSeq, kConnection, kDue, kParked, kJob, kType, kAccepted, kRedriven, kAttempts, kCharged, kLine };
+#define OUTBOXD_JOB_COLUMNS \
+  "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, line"
+enum Column {
+  kSeq,
+  kConnection,
+  kDue,
+  kParked,
+  kJob,
+  kType,
+  kAccepted,
+  kRedriven,
+  kAttempts,
+  kCharged,
+  kLine
+};
 
 // A row may be damaged: whatever stands in it, a StoredJob comes out.
 StoredJob Decode(const Statement& row) {
@@ -31,7 +44,8 @@ StoredJob Decode(const Statement& row) {
     queued.job = std::move(*job);
     return stored;
   }
-  stored.unreadable = job ? "stored job id or connection is damaged" : "stored line is damaged: " + job.error().message;
+  stored.unreadable =
+      job ? "stored job id or connection is damaged" : "stored line is damaged: " + job.error().message;
   queued.job.connection = row.Text(kConnection);
   queued.job.type = JobTypeFromName(row.Text(kType)).value_or(JobType::kRaw);
   return stored;
@@ -43,19 +57,24 @@ Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
   Result<Database> database = Database::Open(file, OpenMode::kReadOnly);
   if (!database) return Failure(database.error());
   // It reads each row once, in order: a cache would only hold what is behind it.
-  if (Result<void> small = database->Execute("PRAGMA cache_size = -256"); !small) return Failure(small.error());
+  if (Result<void> small = database->Execute("PRAGMA cache_size = -256"); !small)
+    return Failure(small.error());
   OutboxReader reader(std::move(*database));
   // INDEXED BY: for the order's sake SQLite would otherwise walk through the whole backlog.
   const std::array<std::pair<Statement*, std::string_view>, 6> statements = {{
       {&reader.after_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"},
       {&reader.one_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq = ?"},
-      {&reader.parked_,
-       "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq"},
-      {&reader.deferred_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq"},
+      {&reader.parked_, "SELECT " OUTBOXD_JOB_COLUMNS
+                        " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq"},
+      {&reader.deferred_,
+       "SELECT " OUTBOXD_JOB_COLUMNS
+       " FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq"},
       {&reader.next_parked_lane_,
-       "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND due_ms IS NULL ORDER BY parked, seq LIMIT 1"},
+       "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND due_ms IS "
+       "NULL ORDER BY parked, seq LIMIT 1"},
       {&reader.oldest_,
-       "SELECT accepted_ms FROM (SELECT connection, accepted_ms FROM outbox ORDER BY seq LIMIT 20000) WHERE connection = ? LIMIT 1"},
+       "SELECT accepted_ms FROM (SELECT connection, accepted_ms FROM outbox ORDER BY seq LIMIT 20000) WHERE "
+       "connection = ? LIMIT 1"},
   }};
   for (const auto& [statement, sql] : statements) {
     Result<Statement> prepared = reader.database_.Prepare(sql);
@@ -65,7 +84,8 @@ Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
   return reader;
 }
 
-Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, Sequence after, std::size_t count_max, std::size_t bytes_max,
+Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, Sequence after,
+                                                   std::size_t count_max, std::size_t bytes_max,
                                                    std::size_t examined_max) {
   Page page;
   page.through = after;
@@ -98,7 +118,8 @@ Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
   return found;
 }
 
-Result<OutboxReader::Parked> OutboxReader::ReadParked(LaneKey lane, Sequence from, std::size_t count_max, std::size_t bytes_max) {
+Result<OutboxReader::Parked> OutboxReader::ReadParked(LaneKey lane, Sequence from, std::size_t count_max,
+                                                      std::size_t bytes_max) {
   Parked parked;
   std::size_t bytes = 0;
   parked_.Bind(1, static_cast<std::int64_t>(lane)).Bind(2, ToSql(from));
@@ -117,7 +138,8 @@ Result<OutboxReader::Parked> OutboxReader::ReadParked(LaneKey lane, Sequence fro
   return parked;
 }
 
-Result<void> OutboxReader::ReadDeferred(std::string_view connection, const std::function<void(StoredJob)>& each) {
+Result<void> OutboxReader::ReadDeferred(std::string_view connection,
+                                        const std::function<void(StoredJob)>& each) {
   deferred_.Bind(1, connection);
   for (;;) {
     const Result<bool> row = deferred_.Step();
@@ -144,7 +166,8 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
       return database_.Damaged("a lane of waiting jobs has no key");
     }
     last = key;
-    lanes.push_back({LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1), std::string(next_parked_lane_.Text(2))});
+    lanes.push_back({LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1),
+                     std::string(next_parked_lane_.Text(2))});
     next_parked_lane_.Reset();
   }
   next_parked_lane_.Reset();
@@ -152,7 +175,8 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
 }
 
 Result<std::uint64_t> OutboxReader::CountParked(std::string_view connection) {
-  Result<Statement> count = database_.Prepare("SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND connection = ?");
+  Result<Statement> count =
+      database_.Prepare("SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND connection = ?");
   if (!count) return Failure(count.error());
   const Result<bool> row = count->Bind(1, connection).Step();
   if (!row) return Failure(row.error());
@@ -160,7 +184,8 @@ Result<std::uint64_t> OutboxReader::CountParked(std::string_view connection) {
 }
 
 Result<std::map<std::string, GateSnapshot, std::less<>>> OutboxReader::ReadGates() {
-  Result<Statement> rows = database_.Prepare("SELECT name, state, pause, detail, since_ms, reopen_ms, failures FROM connections");
+  Result<Statement> rows =
+      database_.Prepare("SELECT name, state, pause, detail, since_ms, reopen_ms, failures FROM connections");
   if (!rows) return Failure(rows.error());
   std::map<std::string, GateSnapshot, std::less<>> gates;
   for (;;) {

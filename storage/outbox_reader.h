@@ -1,6 +1,7 @@
 // storage/outbox_reader.h — reads waiting jobs back for the dispatcher, on a read-only connection of its own.
 //
-// Threads: belongs to one thread. Each call is one short read transaction; it sees every Write() that returned before the call.
+// Threads: belongs to one thread. Each call is one short read transaction; it sees every Write() that
+// returned before the call.
 #pragma once
 
 #include <cstdint>
@@ -36,17 +37,18 @@ class OutboxReader {
     Sequence through{};   // every row up to here was looked at
     bool at_end = false;  // no row after `through` existed
   };
-  // Jobs of `connection` after `after` that are neither deferred nor parked, oldest first: until `count_max` jobs or `bytes_max` line bytes
-  // are collected or `examined_max` rows were looked at.
-  Result<Page> ReadAfter(std::string_view connection, Sequence after, std::size_t count_max, std::size_t bytes_max, std::size_t examined_max);
+  // Jobs of `connection` after `after` that are neither deferred nor parked, oldest first: until `count_max`
+  // jobs or `bytes_max` line bytes are collected or `examined_max` rows were looked at.
+  Result<Page> ReadAfter(std::string_view connection, Sequence after, std::size_t count_max,
+                         std::size_t bytes_max, std::size_t examined_max);
   // nullopt when the job is no longer there.
   Result<std::optional<StoredJob>> ReadOne(Sequence sequence);
   struct Parked {
     std::vector<StoredJob> jobs;
     std::optional<Sequence> next;  // the first that is not among them
   };
-  // Jobs parked under `lane` from `from` on that are not deferred, oldest first: until `count_max` jobs or `bytes_max` line bytes are
-  // collected, one at least.
+  // Jobs parked under `lane` from `from` on that are not deferred, oldest first: until `count_max` jobs or
+  // `bytes_max` line bytes are collected, one at least.
   Result<Parked> ReadParked(LaneKey lane, Sequence from, std::size_t count_max, std::size_t bytes_max);
   // Every deferred job of `connection` in turn, oldest first: together they may be larger than memory.
   Result<void> ReadDeferred(std::string_view connection, const std::function<void(StoredJob)>& each);
@@ -59,7 +61,8 @@ class OutboxReader {
   Result<std::vector<ParkedLane>> ReadParkedLanes();  // without lanes whose parked rows are all deferred
   Result<std::uint64_t> CountParked(std::string_view connection);
   Result<std::map<std::string, GateSnapshot, std::less<>>> ReadGates();
-  // Acceptance of the oldest waiting job of `connection` among the first 20,000 rows; nullopt when there is none.
+  // Acceptance of the oldest waiting job of `connection` among the first 20,000 rows; nullopt when there is
+  // none.
   Result<std::optional<Timestamp>> Oldest(std::string_view connection);
   Result<std::uint64_t> CountDead(const DeadFilter& filter);
 

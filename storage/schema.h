@@ -1,7 +1,8 @@
 // storage/schema.h — the disk format and its versions.
 //
-// Changing it: append one string to kMigrations (never edit an old one), let it bring version N to N+1 in place, describe the new
-// columns in docs/design.md, and keep a database of the old version under tests/storage/ as a test.
+// Changing it: append one string to kMigrations (never edit an old one), let it bring version N to N+1 in
+// place, describe the new columns in docs/design.md, and keep a database of the old version under
+// tests/storage/ as a test.
 #pragma once
 
 #include <array>
@@ -10,8 +11,8 @@
 namespace outboxd::schema {
 
 inline constexpr std::int32_t kApplicationId = 0x6f627864;  // "obxd"
-// Of a new file; a file keeps what it was made with. Under load a commit fills whole pages, so large ones need fewer system calls: a fifth
-// more jobs a second than with SQLite's 4096.
+// Of a new file; a file keeps what it was made with. Under load a commit fills whole pages, so large ones
+// need fewer system calls: a fifth more jobs a second than with SQLite's 4096.
 inline constexpr std::int32_t kPageBytes = 16'384;
 
 // Migration i brings user_version i to i + 1.

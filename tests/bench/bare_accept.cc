@@ -48,12 +48,14 @@ Table::Table(const std::string& file) {
   Run("PRAGMA journal_mode = WAL");
   Run("PRAGMA synchronous = FULL");
   Run("PRAGMA wal_autocheckpoint = 4000");
-  Run("CREATE TABLE outbox (seq INTEGER PRIMARY KEY, job TEXT NOT NULL, connection TEXT NOT NULL, type TEXT NOT NULL, customer TEXT,"
+  Run("CREATE TABLE outbox (seq INTEGER PRIMARY KEY, job TEXT NOT NULL, connection TEXT NOT NULL, type TEXT "
+      "NOT NULL, customer TEXT,"
       " accepted_ms INTEGER NOT NULL, line TEXT NOT NULL)");
   constexpr std::string_view kInsert =
       "INSERT INTO outbox (job, connection, type, customer, accepted_ms, line)"
       " VALUES ('01JDB3T0C5W7X8Y9Z0ABCDEFGH', 'default', 'track', 'c0000000042', 1700000000000, ?)";
-  Demand(sqlite3_prepare_v2(database_, kInsert.data(), static_cast<int>(kInsert.size()), &insert_, nullptr) == SQLITE_OK);
+  Demand(sqlite3_prepare_v2(database_, kInsert.data(), static_cast<int>(kInsert.size()), &insert_, nullptr) ==
+         SQLITE_OK);
 }
 
 Table::~Table() {
@@ -91,7 +93,8 @@ struct Client {
 
 class BareAccept {
  public:
-  explicit BareAccept(const BareAcceptOptions& options) : options_(options), table_(options.file), listener_(ListenUnix(options.socket)) {
+  explicit BareAccept(const BareAcceptOptions& options)
+      : options_(options), table_(options.file), listener_(ListenUnix(options.socket)) {
     Watch(epoll_, listener_.number(), EPOLLIN, kListenerTag);
   }
   std::string Run();
@@ -134,7 +137,11 @@ std::string BareAccept::Run() {
     each([this](Client& client) { Answer(client); });
   }
   JsonWriter json;
-  json.Object().Key("lines").Int(static_cast<std::int64_t>(lines_)).Key("commits").Int(static_cast<std::int64_t>(commits_));
+  json.Object()
+      .Key("lines")
+      .Int(static_cast<std::int64_t>(lines_))
+      .Key("commits")
+      .Int(static_cast<std::int64_t>(commits_));
   json.Key("cpu_seconds").Number(ProcessCpuSeconds() - cpu_before);
   json.Key("peak_bytes").Int(static_cast<std::int64_t>(PeakMemoryBytes())).EndObject();
   return json.Take();

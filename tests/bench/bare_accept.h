@@ -1,4 +1,5 @@
-// tests/bench/bare_accept.h — the least that accepting safely can cost: a Unix socket, lines, one SQLite insert each, group commit, fsync.
+// tests/bench/bare_accept.h — the least that accepting safely can cost: a Unix socket, lines, one SQLite
+// insert each, group commit, fsync.
 //
 // Nothing is parsed, checked, counted, indexed or delivered. Serves the same feeder as the daemon.
 #pragma once

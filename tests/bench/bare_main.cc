@@ -9,7 +9,8 @@
 int main(int argc, char** argv) {
   outboxd::bench::BareAcceptOptions accept;
   outboxd::bench::BarePostOptions post;
-  CLI::App app("The least that accepting and delivering can cost, as a measure for the daemon; reports as JSON");
+  CLI::App app(
+      "The least that accepting and delivering can cost, as a measure for the daemon; reports as JSON");
   app.require_subcommand(1);
   CLI::App* accepting = app.add_subcommand("accept", "Unix socket, lines, SQLite insert, group commit");
   accepting->add_option("--socket", accept.socket, "where to listen")->required();
@@ -18,8 +19,11 @@ int main(int argc, char** argv) {
   CLI::App* posting = app.add_subcommand("post", "libcurl alone");
   posting->add_option("--url", post.base_url, "where to post")->required();
   posting->add_option("--count", post.count, "events to post")->required();
-  posting->add_option("--items", post.items, "events in one v2 batch; 0: one v1 request each")->capture_default_str();
-  posting->add_option("--in-flight", post.in_flight, "requests at once")->capture_default_str()->check(CLI::Range(1, 10'000));
+  posting->add_option("--items", post.items, "events in one v2 batch; 0: one v1 request each")
+      ->capture_default_str();
+  posting->add_option("--in-flight", post.in_flight, "requests at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
   CLI11_PARSE(app, argc, argv);
   try {
     std::printf("%s\n", (accepting->parsed() ? RunBareAccept(accept) : RunBarePost(post)).c_str());

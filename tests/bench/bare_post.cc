@@ -97,8 +97,9 @@ std::string BarePost::MakeBody() const {
 }
 
 void BarePost::Start(CURL* handle) {
-  const std::string url = options_.items > 0 ? options_.base_url + "/api/v2/batch"
-                                             : options_.base_url + "/api/v1/customers/" + events_.Customer(started_) + "/events";
+  const std::string url =
+      options_.items > 0 ? options_.base_url + "/api/v2/batch"
+                         : options_.base_url + "/api/v1/customers/" + events_.Customer(started_) + "/events";
   Demand(curl_easy_setopt(handle, CURLOPT_URL, url.c_str()));
   Demand(curl_multi_add_handle(multi_.get(), handle));
   started_ += events_each_;
@@ -131,7 +132,10 @@ std::string BarePost::Run() {
   const double seconds = static_cast<double>(MonotonicNs() - start_ns) / 1e9;
   JsonWriter json;
   json.Object().Key("events").Int(static_cast<std::int64_t>(finished_)).Key("seconds").Number(seconds);
-  json.Key("rate").Number(static_cast<double>(finished_) / seconds).Key("cpu_seconds").Number(ProcessCpuSeconds() - cpu_before);
+  json.Key("rate")
+      .Number(static_cast<double>(finished_) / seconds)
+      .Key("cpu_seconds")
+      .Number(ProcessCpuSeconds() - cpu_before);
   json.Key("peak_bytes").Int(static_cast<std::int64_t>(PeakMemoryBytes())).EndObject();
   return json.Take();
 }

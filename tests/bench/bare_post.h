@@ -1,5 +1,5 @@
-// tests/bench/bare_post.h — the least that delivering can cost: libcurl's multi interface posting ready-made bodies, nothing read from
-// disk, nothing recorded.
+// tests/bench/bare_post.h — the least that delivering can cost: libcurl's multi interface posting ready-made
+// bodies, nothing read from disk, nothing recorded.
 #pragma once
 
 #include <cstddef>

@@ -30,14 +30,17 @@ std::vector<Seen> ReadInPieces(const std::string& bytes, std::size_t piece_bytes
   bool wants_continue = false;
   is_http = true;
   for (std::size_t at = 0; at < bytes.size() && is_http; at += piece_bytes) {
-    const auto take = [&](const SinkRequest& request) { seen.push_back({std::string(request.target), request.items, request.closes}); };
+    const auto take = [&](const SinkRequest& request) {
+      seen.push_back({std::string(request.target), request.items, request.closes});
+    };
     is_http = reader.Take(std::string_view(bytes).substr(at, piece_bytes), take, wants_continue);
   }
   return seen;
 }
 
 std::string Post(const std::string& target, const std::string& body, const std::string& more = "") {
-  return "POST " + target + " HTTP/1.1\r\nHost: x\r\n" + more + "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  return "POST " + target + " HTTP/1.1\r\nHost: x\r\n" + more +
+         "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 }  // namespace
@@ -47,8 +50,10 @@ TEST_CASE("bench sink: requests are found however the bytes are cut") {
   const std::string bytes = Post("/api/v1/customers/a/events", "{}") + "GET /_stats HTTP/1.1\r\n\r\n" +
                             Post("/api/v2/batch", R"({"batch":[{"a":{"b":[{}]}},{"t":"}]{\"[{"},{}]})") +
                             Post("/api/v1/events", filler, "Connection: close\r\n");
-  const std::vector<Seen> expected = {
-      {"/api/v1/customers/a/events", 0, false}, {"/_stats", 0, false}, {"/api/v2/batch", 3, false}, {"/api/v1/events", 0, true}};
+  const std::vector<Seen> expected = {{"/api/v1/customers/a/events", 0, false},
+                                      {"/_stats", 0, false},
+                                      {"/api/v2/batch", 3, false},
+                                      {"/api/v1/events", 0, true}};
   for (std::size_t piece_bytes = 1; piece_bytes <= bytes.size(); ++piece_bytes) {
     bool is_http = false;
     CHECK(ReadInPieces(bytes, piece_bytes, is_http) == expected);

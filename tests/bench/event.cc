@@ -28,16 +28,20 @@ std::uint64_t Scatter(std::uint64_t number) {
 EventMaker::EventMaker(const EventOptions& options) : options_(options) {
   const Template track = Make(R"({"type":"track","id":")", R"(","name":"order_placed","data":{"order":")",
                               R"(","total":123.45,"currency":"EUR","items":3,"new_customer":false,"note":")");
-  const Template identify = Make(R"({"type":"identify","id":")", R"(","attributes":{"last_order":")",
-                                 R"(","email":"someone@example.com","plan":"pro","age":30,"vip":true,"note":")");
-  const Template pageview = Make(R"({"type":"pageview","id":")", R"(","url":"https://www.example.com/pricing","data":{"visit":")",
-                                 R"(","referrer":"https://search.example.com/","width":1280,"note":")");
+  const Template identify =
+      Make(R"({"type":"identify","id":")", R"(","attributes":{"last_order":")",
+           R"(","email":"someone@example.com","plan":"pro","age":30,"vip":true,"note":")");
+  const Template pageview =
+      Make(R"({"type":"pageview","id":")", R"(","url":"https://www.example.com/pricing","data":{"visit":")",
+           R"(","referrer":"https://search.example.com/","width":1280,"note":")");
   templates_ = {track};
   if (!options.credentials.empty()) templates_ = {MakeRequest()};
-  if (options.is_mixed) templates_ = {track, track, identify, track, track, pageview, track, identify, track, track};
+  if (options.is_mixed)
+    templates_ = {track, track, identify, track, track, pageview, track, identify, track, track};
 }
 
-EventMaker::Template EventMaker::Make(const std::string& begin, const std::string& middle, const std::string& end) const {
+EventMaker::Template EventMaker::Make(const std::string& begin, const std::string& middle,
+                                      const std::string& end) const {
   Template made;
   made.line = begin + options_.prefix;
   made.customer_at = made.line.size();
@@ -45,7 +49,8 @@ EventMaker::Template EventMaker::Make(const std::string& begin, const std::strin
   made.number_at = made.line.size();
   made.line += std::string(kDigits, '0') + end;
   const std::string closing = "\"}}";
-  if (made.line.size() + closing.size() > options_.bytes) throw std::runtime_error("an event needs more bytes than that");
+  if (made.line.size() + closing.size() > options_.bytes)
+    throw std::runtime_error("an event needs more bytes than that");
   made.line.append(options_.bytes - made.line.size() - closing.size(), 'n');
   made.line += closing + '\n';
   return made;
@@ -54,16 +59,20 @@ EventMaker::Template EventMaker::Make(const std::string& begin, const std::strin
 EventMaker::Template EventMaker::MakeRequest() const {
   std::string body = R"({"name":"order_placed","data":{"order":")";
   const std::size_t number_at = body.size();
-  body += std::string(kDigits, '0') + R"(","total":123.45,"currency":"EUR","items":3,"new_customer":false,"note":")";
+  body += std::string(kDigits, '0') +
+          R"(","total":123.45,"currency":"EUR","items":3,"new_customer":false,"note":")";
   const std::string closing = "\"}}";
-  if (body.size() + closing.size() > options_.bytes) throw std::runtime_error("an event needs more bytes than that");
+  if (body.size() + closing.size() > options_.bytes)
+    throw std::runtime_error("an event needs more bytes than that");
   body.append(options_.bytes - body.size() - closing.size(), 'n');
   body += closing;
   Template made;
   made.line = "POST /api/v1/customers/" + options_.prefix;
   made.customer_at = made.line.size();
-  made.line += std::string(kDigits, '0') + "/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic " + Base64Encode(options_.credentials) +
-               "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+  made.line += std::string(kDigits, '0') + "/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic " +
+               Base64Encode(options_.credentials) +
+               "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+               "\r\n\r\n";
   made.number_at = made.line.size() + number_at;
   made.line += body;
   return made;

@@ -1,5 +1,5 @@
-// tests/bench/event.h — the jobs that the benchmark sends: lines of a fixed size, or requests as a Customer.io library sends them, different
-// only in digits.
+// tests/bench/event.h — the jobs that the benchmark sends: lines of a fixed size, or requests as a
+// Customer.io library sends them, different only in digits.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ namespace outboxd::bench {
 struct EventOptions {
   std::size_t bytes = 350;  // of a line without its newline
   std::uint64_t customers = 10'000;
-  std::string prefix = "c";  // of the customer's id
-  bool is_mixed = false;     // 7 of 10 track, 2 identify, 1 pageview instead of track alone
+  std::string prefix = "c";   // of the customer's id
+  bool is_mixed = false;      // 7 of 10 track, 2 identify, 1 pageview instead of track alone
   std::string credentials{};  // "site_id:api_key": requests with a body of `bytes` instead of lines
 };
 

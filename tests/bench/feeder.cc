@@ -1,5 +1,6 @@
-// bench_feeder: a producer that sends events as fast as they are acknowledged, and measures how long each acknowledgement took.
-// A window of 1 is a client that waits for each reply; a larger one is a pipelining producer. One thread serves all its connections.
+// bench_feeder: a producer that sends events as fast as they are acknowledged, and measures how long each
+// acknowledgement took. A window of 1 is a client that waits for each reply; a larger one is a pipelining
+// producer. One thread serves all its connections.
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -85,8 +86,10 @@ Feeder::Feeder(const Options& options)
       count_(options.count),
       events_(options.events),
       window_(std::max<std::uint64_t>(1, options.window / options.connections)) {
-  for (std::size_t i = 0; i < options.connections; ++i) clients_.emplace_back().socket = ConnectUnix(options.socket);
-  for (std::size_t i = 0; i < clients_.size(); ++i) Watch(epoll_, clients_[i].socket.number(), EPOLLIN | EPOLLOUT | EPOLLET, i);
+  for (std::size_t i = 0; i < options.connections; ++i)
+    clients_.emplace_back().socket = ConnectUnix(options.socket);
+  for (std::size_t i = 0; i < clients_.size(); ++i)
+    Watch(epoll_, clients_[i].socket.number(), EPOLLIN | EPOLLOUT | EPOLLET, i);
 }
 
 void Feeder::Run() {
@@ -105,13 +108,15 @@ void Feeder::Pump(Client& client) {
   Read(client);
   do {
     Fill(client);
-    if (!SendSome(client.socket.number(), client.out)) throw std::runtime_error("the daemon closed the connection");
+    if (!SendSome(client.socket.number(), client.out))
+      throw std::runtime_error("the daemon closed the connection");
   } while (client.out.empty() && client.unanswered < window_ && sent_ < count_);
 }
 
 void Feeder::Fill(Client& client) {
   Sent sent{MonotonicNs(), 0};
-  if (options_.seconds > 0 && static_cast<double>(sent.at_ns - start_ns_) > options_.seconds * 1e9) count_ = sent_;
+  if (options_.seconds > 0 && static_cast<double>(sent.at_ns - start_ns_) > options_.seconds * 1e9)
+    count_ = sent_;
   while (client.unanswered < window_ && sent_ < count_ && client.out.size() < kWriteBytes) {
     events_.Append(client.out, options_.first + sent_);
     ++sent_;
@@ -128,7 +133,8 @@ void Feeder::Read(Client& client) {
     if (count == 0 && ok_ + refused_ == count_) return;
     if (count <= 0) throw std::runtime_error("the daemon closed the connection");
     Credit(client, CountReplies(client, {buffer_.data(), static_cast<std::size_t>(count)}));
-    // The epoll is edge-triggered: a read that did not fill the buffer emptied the socket, and what comes later wakes again.
+    // The epoll is edge-triggered: a read that did not fill the buffer emptied the socket, and what comes
+    // later wakes again.
     if (static_cast<std::size_t>(count) < buffer_.size()) return;
   }
 }
@@ -143,7 +149,8 @@ std::uint64_t Feeder::CountAnswers(Client& client, std::string_view bytes) {
     answers.erase(0, end + kEnd.size());
     ++replies;
   }
-  if (!answers.empty() && !kHttpOk.starts_with(answers.substr(0, kHttpOk.size()))) throw std::runtime_error("refused: " + answers);
+  if (!answers.empty() && !kHttpOk.starts_with(answers.substr(0, kHttpOk.size())))
+    throw std::runtime_error("refused: " + answers);
   return replies;
 }
 
@@ -188,14 +195,28 @@ void Feeder::Credit(Client& client, std::uint64_t replies) {
 
 std::string Feeder::Report() const {
   const double seconds = static_cast<double>(end_ns_ - start_ns_) / 1e9;
-  const auto microseconds = [](std::int64_t nanoseconds) { return static_cast<double>(nanoseconds / 100) / 10; };
+  const auto microseconds = [](std::int64_t nanoseconds) {
+    return static_cast<double>(nanoseconds / 100) / 10;
+  };
   JsonWriter json;
-  json.Object().Key("ok").Int(static_cast<std::int64_t>(ok_)).Key("refused").Int(static_cast<std::int64_t>(refused_));
+  json.Object()
+      .Key("ok")
+      .Int(static_cast<std::int64_t>(ok_))
+      .Key("refused")
+      .Int(static_cast<std::int64_t>(refused_));
   if (refused_ > 0) json.Key("first_refusal").String(first_refusal_);
   json.Key("seconds").Number(seconds).Key("rate").Number(static_cast<double>(ok_) / seconds);
-  json.Key("start_ns").Int(start_ns_).Key("end_ns").Int(end_ns_).Key("cpu_seconds").Number(ProcessCpuSeconds());
+  json.Key("start_ns")
+      .Int(start_ns_)
+      .Key("end_ns")
+      .Int(end_ns_)
+      .Key("cpu_seconds")
+      .Number(ProcessCpuSeconds());
   json.Key("ack_us").Object().Key("p50").Number(microseconds(latency_.Percentile(0.5)));
-  json.Key("p99").Number(microseconds(latency_.Percentile(0.99))).Key("p999").Number(microseconds(latency_.Percentile(0.999)));
+  json.Key("p99")
+      .Number(microseconds(latency_.Percentile(0.99)))
+      .Key("p999")
+      .Number(microseconds(latency_.Percentile(0.999)));
   json.Key("max").Number(microseconds(latency_.Longest())).EndObject().EndObject();
   return json.Take();
 }
@@ -206,17 +227,25 @@ std::string Feeder::Report() const {
 int main(int argc, char** argv) {
   outboxd::bench::Options options;
   CLI::App app("Feeds events to a producer socket and prints rate and acknowledgement times as JSON");
-  app.add_option("--socket", options.socket, "the producer socket, or with --credentials that of a Track-compatible endpoint")->required();
+  app.add_option("--socket", options.socket,
+                 "the producer socket, or with --credentials that of a Track-compatible endpoint")
+      ->required();
   app.add_option("--count", options.count, "events to send")->capture_default_str();
-  app.add_option("--seconds", options.seconds, "send no more after these, even if --count is not reached; 0: no such end");
+  app.add_option("--seconds", options.seconds,
+                 "send no more after these, even if --count is not reached; 0: no such end");
   app.add_option("--first", options.first, "number of the first event")->capture_default_str();
-  app.add_option("--connections", options.connections, "connections to open")->capture_default_str()->check(CLI::Range(1, 10'000));
-  app.add_option("--window", options.window, "unanswered events over all connections; equal to the connections: one at a time each")
+  app.add_option("--connections", options.connections, "connections to open")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
+  app.add_option("--window", options.window,
+                 "unanswered events over all connections; equal to the connections: one at a time each")
       ->capture_default_str();
   app.add_option("--bytes", options.events.bytes, "size of an event's line")->capture_default_str();
-  app.add_option("--customers", options.events.customers, "customers the events are about")->capture_default_str();
+  app.add_option("--customers", options.events.customers, "customers the events are about")
+      ->capture_default_str();
   app.add_option("--prefix", options.events.prefix, "of the customers' ids")->capture_default_str();
-  app.add_option("--credentials", options.events.credentials, "SITE_ID:API_KEY: requests to a Track-compatible endpoint instead of lines");
+  app.add_option("--credentials", options.events.credentials,
+                 "SITE_ID:API_KEY: requests to a Track-compatible endpoint instead of lines");
   app.add_flag("--mixed", options.events.is_mixed, "track, identify and pageview instead of track alone");
   CLI11_PARSE(app, argc, argv);
   try {

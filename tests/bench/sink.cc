@@ -1,8 +1,9 @@
-// bench_sink: a Track API that only counts, at a few microseconds a request. One thread; keep-alive and pipelining.
+// bench_sink: a Track API that only counts, at a few microseconds a request. One thread; keep-alive and
+// pipelining.
 //
 //   GET  /_stats                                        the counts as JSON
-//   POST /_set?status=503&customer=stuck&delay_ms=20    what to answer from now on, all requests or those whose target holds the text;
-//   resets
+//   POST /_set?status=503&customer=stuck&delay_ms=20    what to answer from now on, all requests or those
+//   whose target holds the text; resets
 //                                                       nothing; a member left out is as at the start
 //   POST /_reset                                        counts from zero
 #include <sys/epoll.h>
@@ -61,7 +62,8 @@ struct Delayed {
 };
 
 std::string Answer(int status, std::string_view body, bool closes) {
-  std::string answer = "HTTP/1.1 " + std::to_string(status) + " Benchmark\r\nContent-Type: application/json\r\nContent-Length: ";
+  std::string answer = "HTTP/1.1 " + std::to_string(status) +
+                       " Benchmark\r\nContent-Type: application/json\r\nContent-Length: ";
   answer += std::to_string(body.size());
   answer += closes ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n";
   answer += body;
@@ -89,7 +91,8 @@ Behaviour ReadBehaviour(std::string_view target) {
 
 class Sink {
  public:
-  Sink(std::uint16_t port, Behaviour behaviour) : listener_(ListenLoopback(port)), behaviour_(std::move(behaviour)) {
+  Sink(std::uint16_t port, Behaviour behaviour)
+      : listener_(ListenLoopback(port)), behaviour_(std::move(behaviour)) {
     Watch(epoll_, listener_.number(), EPOLLIN, kListenerTag);
   }
   std::uint16_t Port() const { return PortOf(listener_); }
@@ -157,7 +160,8 @@ void Sink::Serve(Client& client, std::uint32_t events) {
   while (is_open && (events & EPOLLIN) != 0) {
     const ssize_t count = recv(client.socket.number(), buffer_.data(), buffer_.size(), 0);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) break;
-    is_open = count > 0 && client.reader.Take({buffer_.data(), static_cast<std::size_t>(count)}, on_request, client.wants_continue);
+    is_open = count > 0 && client.reader.Take({buffer_.data(), static_cast<std::size_t>(count)}, on_request,
+                                              client.wants_continue);
     // The epoll is edge-triggered: a read that did not fill the buffer emptied the socket.
     if (count < static_cast<ssize_t>(buffer_.size())) break;
   }
@@ -194,7 +198,8 @@ void Sink::OnRequest(Client& client, const SinkRequest& request) {
 }
 
 int Sink::Judge(const SinkRequest& request) {
-  const bool concerns = behaviour_.customer.empty() || request.target.find(behaviour_.customer) != std::string_view::npos;
+  const bool concerns =
+      behaviour_.customer.empty() || request.target.find(behaviour_.customer) != std::string_view::npos;
   return concerns ? behaviour_.status : 200;
 }
 
@@ -236,10 +241,19 @@ std::string Sink::Stats() const {
   const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
   JsonWriter json;
   json.Object().Key("requests").Int(number(counts_.requests)).Key("singles").Int(number(counts_.singles));
-  json.Key("batches").Int(number(counts_.batches)).Key("items").Int(number(counts_.items)).Key("failed").Int(number(counts_.failed));
+  json.Key("batches")
+      .Int(number(counts_.batches))
+      .Key("items")
+      .Int(number(counts_.items))
+      .Key("failed")
+      .Int(number(counts_.failed));
   json.Key("delivered").Int(number(counts_.singles + counts_.items));
   json.Key("first_ns").Int(counts_.first_ns).Key("last_ns").Int(counts_.last_ns);
-  json.Key("connections").Int(number(clients_.size())).Key("cpu_seconds").Number(ProcessCpuSeconds()).EndObject();
+  json.Key("connections")
+      .Int(number(clients_.size()))
+      .Key("cpu_seconds")
+      .Number(ProcessCpuSeconds())
+      .EndObject();
   return json.Take();
 }
 
@@ -251,9 +265,11 @@ int main(int argc, char** argv) {
   outboxd::bench::Behaviour behaviour;
   CLI::App app("A Track API that only counts; prints its port, ends with SIGTERM");
   app.add_option("--port", port, "on the loopback; 0 takes a free one");
-  app.add_option("--delay-ms", behaviour.delay_ms, "how long each answer waits")->check(CLI::Range(0, 60'000));
+  app.add_option("--delay-ms", behaviour.delay_ms, "how long each answer waits")
+      ->check(CLI::Range(0, 60'000));
   app.add_option("--status", behaviour.status, "what is answered")->check(CLI::Range(200, 599));
-  app.add_option("--fail-customer", behaviour.customer, "only requests whose target holds this text get --status, others 200");
+  app.add_option("--fail-customer", behaviour.customer,
+                 "only requests whose target holds this text get --status, others 200");
   CLI11_PARSE(app, argc, argv);
   try {
     outboxd::bench::Sink sink(port, behaviour);

@@ -10,8 +10,9 @@ namespace {
 
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
 constexpr std::size_t kHeadBytes = 64 * 1024;
-constexpr std::size_t kHeadStepBytes = 1024;  // copied at a time: a head is shorter, and a body behind it need not be copied
-constexpr unsigned kItemDepth = 3;            // object, array, object
+constexpr std::size_t kHeadStepBytes =
+    1024;  // copied at a time: a head is shorter, and a body behind it need not be copied
+constexpr unsigned kItemDepth = 3;  // object, array, object
 
 bool StartsWithIgnoringCase(std::string_view text, std::string_view beginning) {
   return text.size() >= beginning.size() && strncasecmp(text.data(), beginning.data(), beginning.size()) == 0;
@@ -87,7 +88,8 @@ bool SinkReader::ReadHead(std::string_view head) {
     const std::string_view header = head.substr(0, head.find("\r\n"));
     const std::string_view value = ValueOf(header);
     if (StartsWithIgnoringCase(header, "content-length:")) {
-      if (std::from_chars(value.data(), value.data() + value.size(), body_left_).ec != std::errc()) return false;
+      if (std::from_chars(value.data(), value.data() + value.size(), body_left_).ec != std::errc())
+        return false;
     } else if (StartsWithIgnoringCase(header, "connection:")) {
       request_.closes = StartsWithIgnoringCase(value, "close");
     } else if (StartsWithIgnoringCase(header, "expect:")) {

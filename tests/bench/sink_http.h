@@ -1,4 +1,5 @@
-// tests/bench/sink_http.h — reads HTTP/1.1 requests as far as a sink must: where each ends, and how many items a v2 batch carries.
+// tests/bench/sink_http.h — reads HTTP/1.1 requests as far as a sink must: where each ends, and how many
+// items a v2 batch carries.
 #pragma once
 
 #include <cstddef>
@@ -34,8 +35,8 @@ class SinkReader {
   // Called once a request has come in whole; what it is given dies with the call.
   using OnRequest = std::function<void(const SinkRequest&)>;
 
-  // Takes any number of bytes. False when they are not HTTP with a Content-Length: the connection is of no more use.
-  // `wants_continue` turns true when the client waits for "100 Continue".
+  // Takes any number of bytes. False when they are not HTTP with a Content-Length: the connection is of no
+  // more use. `wants_continue` turns true when the client waits for "100 Continue".
   bool Take(std::string_view bytes, const OnRequest& on_request, bool& wants_continue);
 
  private:

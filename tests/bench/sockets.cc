@@ -27,7 +27,8 @@ std::int64_t ReadClockNs(clockid_t clock) {
 sockaddr_un UnixAddress(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) throw std::runtime_error(path + ": too long for a Unix socket");
+  if (path.size() >= sizeof(address.sun_path))
+    throw std::runtime_error(path + ": too long for a Unix socket");
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
 }
@@ -51,7 +52,8 @@ Descriptor ConnectUnix(const std::string& path) {
   // Connects while blocking, so that a full backlog is waited for.
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_un address = UnixAddress(path);
-  if (socket.number() < 0 || connect(socket.number(), Generic(address), sizeof address) != 0) FailSystem(path);
+  if (socket.number() < 0 || connect(socket.number(), Generic(address), sizeof address) != 0)
+    FailSystem(path);
   if (fcntl(socket.number(), F_SETFL, O_NONBLOCK) != 0) FailSystem(path);
   return socket;
 }
@@ -82,14 +84,16 @@ Descriptor AcceptFrom(const Descriptor& listener) {
   Descriptor client(accept4(listener.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (client.number() < 0) return client;
   const int on = 1;
-  setsockopt(client.number(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on a Unix socket, which needs none
+  setsockopt(client.number(), IPPROTO_TCP, TCP_NODELAY, &on,
+             sizeof on);  // fails on a Unix socket, which needs none
   return client;
 }
 
 std::uint16_t PortOf(const Descriptor& listener) {
   sockaddr_in address{};
   socklen_t size = sizeof address;
-  if (getsockname(listener.number(), reinterpret_cast<sockaddr*>(&address), &size) != 0) FailSystem("getsockname");
+  if (getsockname(listener.number(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    FailSystem("getsockname");
   return ntohs(address.sin_port);
 }
 

@@ -1,4 +1,5 @@
-// tests/bench/sockets.h — the few socket calls that the benchmark's programs share. Errors are thrown: a benchmark that cannot go on ends.
+// tests/bench/sockets.h — the few socket calls that the benchmark's programs share. Errors are thrown: a
+// benchmark that cannot go on ends.
 #pragma once
 
 #include <cstdint>

@@ -25,7 +25,8 @@ std::vector<std::size_t> Indexes(const BatchVerdict& verdict) {
 }
 
 TEST_CASE("batch verdict: 200 delivers all, whatever it says besides errors") {
-  for (const char* body : {"{}", "{}\n", "", "no JSON", R"({"errors":[]})", R"({"errors":null})", R"({"errors)"}) {
+  for (const char* body :
+       {"{}", "{}\n", "", "no JSON", R"({"errors":[]})", R"({"errors":null})", R"({"errors)"}) {
     CAPTURE(body);
     const BatchVerdict verdict = JudgeIt(200, body);
     CHECK(verdict.rest.fate == Fate::kDelivered);
@@ -42,13 +43,16 @@ TEST_CASE("batch verdict: 207 rejects the items it names and delivers the others
   CHECK(Indexes(verdict) == std::vector<std::size_t>{0, 2});
   CHECK(verdict.refused[0].reason == "207 Multi-Status: action: required");
   CHECK(verdict.refused[1].reason == "207 Multi-Status: name: invalid: too long; and more");
-  CHECK(verdict.refused[1].answer ==
-        R"({"batch_index":2,"reason":"invalid","field":"name","message":"too long"}{"batch_index":2,"message":"and more"})");
+  CHECK(
+      verdict.refused[1].answer ==
+      R"({"batch_index":2,"reason":"invalid","field":"name","message":"too long"}{"batch_index":2,"message":"and more"})");
 }
 
 TEST_CASE("batch verdict: a reason is one line of bounded length, whatever the answer holds") {
   const std::string long_text(5000, 'x');
-  const BatchVerdict verdict = JudgeIt(207, R"({"errors":[{"batch_index":0,"message":"a\nb\u001b[31m"},{"batch_index":1,"message":")" + long_text + "é\"}]}");
+  const BatchVerdict verdict =
+      JudgeIt(207, R"({"errors":[{"batch_index":0,"message":"a\nb\u001b[31m"},{"batch_index":1,"message":")" +
+                       long_text + "é\"}]}");
   REQUIRE(verdict.refused.size() == 2);
   CHECK(verdict.refused[0].reason == "207 Multi-Status: a b [31m");
   CHECK(verdict.refused[1].reason.size() < 400);
@@ -58,12 +62,15 @@ TEST_CASE("batch verdict: errors on a 200 count as those of a 207") {
   CHECK(Indexes(JudgeIt(200, R"({"errors":[{"batch_index":1}]})")) == std::vector<std::size_t>{1});
 }
 
-TEST_CASE("batch verdict: a 207 without errors is all good") { CHECK(JudgeIt(207, R"({"errors":[]})").rest.fate == Fate::kDelivered); }
+TEST_CASE("batch verdict: a 207 without errors is all good") {
+  CHECK(JudgeIt(207, R"({"errors":[]})").rest.fate == Fate::kDelivered);
+}
 
 TEST_CASE("batch verdict: an error that names no item of the batch splits what is not rejected") {
   for (const char* index : {"3", "-1", "1.5", "\"1\"", "null", "1e99"}) {
     CAPTURE(index);
-    const BatchVerdict verdict = JudgeIt(207, std::string(R"({"errors":[{"batch_index":0},{"message":"odd","batch_index":)") + index + "}]}");
+    const BatchVerdict verdict = JudgeIt(
+        207, std::string(R"({"errors":[{"batch_index":0},{"message":"odd","batch_index":)") + index + "}]}");
     CHECK(verdict.rest.fate == Fate::kSplit);
     CHECK(verdict.rest.reason == "207 Multi-Status: odd");
     CHECK(Indexes(verdict) == std::vector<std::size_t>{0});

@@ -82,7 +82,8 @@ struct Bench {
   std::vector<Timestamp> out;
 };
 
-TEST_CASE("gate: the limit stays where answers take longer the more are in flight, and grows where they do not") {
+TEST_CASE(
+    "gate: the limit stays where answers take longer the more are in flight, and grows where they do not") {
   const auto limit_after = [](auto answer_time) {
     Bench bench(1024);
     for (int round = 0; round < 40; ++round) {
@@ -93,7 +94,8 @@ TEST_CASE("gate: the limit stays where answers take longer the more are in fligh
     return bench.gate.Limit();
   };
   CHECK(limit_after([](std::size_t) { return Milliseconds(50); }) == 1024);
-  CHECK(limit_after([](std::size_t in_flight) { return Milliseconds(in_flight * 5); }) < 128);  // served one after another
+  CHECK(limit_after([](std::size_t in_flight) { return Milliseconds(in_flight * 5); }) <
+        128);  // served one after another
 }
 
 TEST_CASE("gate: a service that became slower for good is used to the full again") {
@@ -112,10 +114,12 @@ TEST_CASE("gate: a service that became slower for good is used to the full again
 }
 
 TEST_CASE("gate: states and reasons have names that lead back to them") {
-  for (const GateState state : {GateState::kOpen, GateState::kThrottled, GateState::kProbing, GateState::kPaused}) {
+  for (const GateState state :
+       {GateState::kOpen, GateState::kThrottled, GateState::kProbing, GateState::kPaused}) {
     CHECK(GateStateFromName(GateStateName(state)) == state);
   }
-  for (const PauseReason reason : {PauseReason::kNone, PauseReason::kAuth, PauseReason::kRegion, PauseReason::kOperator}) {
+  for (const PauseReason reason :
+       {PauseReason::kNone, PauseReason::kAuth, PauseReason::kRegion, PauseReason::kOperator}) {
     CHECK(PauseReasonFromName(PauseReasonName(reason)) == reason);
   }
   CHECK(GateStateName(GateState::kThrottled) == "throttled");
@@ -158,7 +162,9 @@ TEST_CASE("gate: permission that was not used does not count as reaching the lim
   CHECK(bench.gate.Limit() == 16);
 }
 
-TEST_CASE("gate: trouble closes it, after the wait one probe opens it at limit 1, then it doubles up to where trouble began") {
+TEST_CASE(
+    "gate: trouble closes it, after the wait one probe opens it at limit 1, then it doubles up to where "
+    "trouble began") {
   Bench bench(64);
   bench.Round();
   bench.Round();
@@ -201,7 +207,8 @@ TEST_CASE("gate: a closed gate lets exactly one probe through when its time is o
   CHECK(bench.State() == GateState::kOpen);
 }
 
-TEST_CASE("gate: the wait doubles with each failed probe up to the cap and is never shorter than half the base") {
+TEST_CASE(
+    "gate: the wait doubles with each failed probe up to the cap and is never shorter than half the base") {
   for (const double random : {0.0, 0.5, 0.999}) {
     CAPTURE(random);
     Bench bench;
@@ -211,7 +218,8 @@ TEST_CASE("gate: the wait doubles with each failed probe up to the cap and is ne
     for (std::uint32_t failures = 1; failures < 40; ++failures) {
       CAPTURE(failures);
       REQUIRE(bench.gate.Snapshot().failures == failures);
-      const auto jittered = Milliseconds(static_cast<std::int64_t>(static_cast<double>(ceiling.count()) * random));
+      const auto jittered =
+          Milliseconds(static_cast<std::int64_t>(static_cast<double>(ceiling.count()) * random));
       REQUIRE(*bench.gate.ReopenAt() - bench.now == std::max(jittered, Milliseconds(500)));
       bench.now = *bench.gate.ReopenAt();
       REQUIRE(bench.Send());
@@ -239,7 +247,9 @@ TEST_CASE("gate: Retry-After is obeyed exactly, up to its cap; one of nothing is
   }
 }
 
-TEST_CASE("gate: trouble of attempts from before the closure counts once, only a longer Retry-After among it extends the wait") {
+TEST_CASE(
+    "gate: trouble of attempts from before the closure counts once, only a longer Retry-After among it "
+    "extends the wait") {
   Bench bench;
   for (int i = 0; i < 6; ++i) REQUIRE(bench.Send());
   bench.Trouble(seconds(10));
@@ -266,7 +276,9 @@ TEST_CASE("gate: trouble of attempts from before the closure counts once, only a
   CHECK(bench.State() == GateState::kOpen);
 }
 
-TEST_CASE("gate: a Retry-After from before the closure is obeyed while the probe is out, whose answer then opens nothing") {
+TEST_CASE(
+    "gate: a Retry-After from before the closure is obeyed while the probe is out, whose answer then opens "
+    "nothing") {
   Bench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
@@ -293,7 +305,9 @@ TEST_CASE("gate: a late success from before the closure does not open it") {
   CHECK(bench.State() == GateState::kThrottled);
 }
 
-TEST_CASE("gate: a late Retry-After sends a gate that has not probed yet back to waiting, without counting a failure") {
+TEST_CASE(
+    "gate: a late Retry-After sends a gate that has not probed yet back to waiting, without counting a "
+    "failure") {
   Bench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
@@ -307,7 +321,8 @@ TEST_CASE("gate: a late Retry-After sends a gate that has not probed yet back to
   CHECK(bench.gate.Snapshot().failures == 1);
 }
 
-TEST_CASE("gate: an old attempt's trouble does not close a gate that has opened since, but for a Retry-After") {
+TEST_CASE(
+    "gate: an old attempt's trouble does not close a gate that has opened since, but for a Retry-After") {
   Bench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
@@ -408,7 +423,9 @@ TEST_CASE("gate: an answer to an attempt from before the resume does not pause i
   CHECK(bench.State() == GateState::kPaused);
 }
 
-TEST_CASE("gate: an operator's pause leaves nothing behind in the reason once it is lifted, credentials do until they are accepted") {
+TEST_CASE(
+    "gate: an operator's pause leaves nothing behind in the reason once it is lifted, credentials do until "
+    "they are accepted") {
   Bench bench;
   bench.gate.Pause(PauseReason::kOperator, "paused by an operator", bench.now);
   bench.gate.Resume(bench.now + seconds(1));
@@ -419,7 +436,9 @@ TEST_CASE("gate: an operator's pause leaves nothing behind in the reason once it
   CHECK(other.gate.Snapshot().detail == "401");
 }
 
-TEST_CASE("gate: a success from before the pause opens nothing, even if pause and resume fall into the instant it left") {
+TEST_CASE(
+    "gate: a success from before the pause opens nothing, even if pause and resume fall into the instant it "
+    "left") {
   Bench bench;
   REQUIRE(bench.Send());
   const Timestamp old = bench.Take();
@@ -544,7 +563,10 @@ TEST_CASE("gate: a smaller maximum takes effect at once, a larger one by growth"
 class Walk {
  public:
   explicit Walk(unsigned seed)
-      : random_(seed), max_(static_cast<std::uint32_t>(1 + random_() % 40)), gate_(max_, Policy(), now_), since_state_(GateState::kOpen) {}
+      : random_(seed),
+        max_(static_cast<std::uint32_t>(1 + random_() % 40)),
+        gate_(max_, Policy(), now_),
+        since_state_(GateState::kOpen) {}
 
   void Step() {
     now_ += Milliseconds(random_() % 4 == 0 ? random_() % 3000 : random_() % 3);
@@ -643,7 +665,8 @@ class Walk {
     std::optional<Milliseconds> retry_after;
     if (random_() % 2 == 0) retry_after = Milliseconds(1 + random_() % 20'000);
     const std::optional<Timestamp> reopen_before = gate_.ReopenAt();
-    gate_.OnTrouble(attempt.sent, now_, retry_after, "trouble", std::uniform_real_distribution<double>(0, 1)(random_));
+    gate_.OnTrouble(attempt.sent, now_, retry_after, "trouble",
+                    std::uniform_real_distribution<double>(0, 1)(random_));
     const GateState after = gate_.Snapshot().state;
     if (before == GateState::kPaused) REQUIRE(after == before);
     if (before == GateState::kThrottled) {
@@ -658,14 +681,16 @@ class Walk {
   }
 
   std::size_t CountProbes() const {
-    return static_cast<std::size_t>(std::count_if(out_.begin(), out_.end(), [](const Attempt& attempt) { return attempt.is_probe; }));
+    return static_cast<std::size_t>(
+        std::count_if(out_.begin(), out_.end(), [](const Attempt& attempt) { return attempt.is_probe; }));
   }
 
   void CheckInvariants() {
     const GateSnapshot& snapshot = gate_.Snapshot();
     REQUIRE(gate_.Limit() >= 1);
     REQUIRE(gate_.Limit() <= max_);
-    if (snapshot.state != GateState::kPaused) REQUIRE(snapshot.reopen_at.has_value() == (snapshot.state == GateState::kThrottled));
+    if (snapshot.state != GateState::kPaused)
+      REQUIRE(snapshot.reopen_at.has_value() == (snapshot.state == GateState::kThrottled));
     REQUIRE((snapshot.pause != PauseReason::kNone) == (snapshot.state == GateState::kPaused));
     REQUIRE(CountProbes() <= 1);
     const bool has_changed = snapshot.state != since_state_;
@@ -685,7 +710,8 @@ class Walk {
   GateState since_state_;
 };
 
-TEST_CASE("gate: on any walk one probe at a time, nothing while closed, limits kept, no Retry-After cut short") {
+TEST_CASE(
+    "gate: on any walk one probe at a time, nothing while closed, limits kept, no Retry-After cut short") {
   const unsigned seed = std::random_device{}();
   CAPTURE(seed);
   for (unsigned walk = 0; walk < 300; ++walk) {

@@ -49,14 +49,16 @@ TEST_CASE("job line: what is not JSON is refused as such") {
 }
 
 TEST_CASE("job line: JSON that is not an object is no job") {
-  for (const char* line : {"[]", "[{}]", R"(["type","destroy"])", "\"destroy\"", "1", "-0", "1e400", "true", "false", "null"}) {
+  for (const char* line :
+       {"[]", "[{}]", R"(["type","destroy"])", "\"destroy\"", "1", "-0", "1e400", "true", "false", "null"}) {
     CheckRefused({{line, "", "a job is one JSON object"}});
   }
 }
 
 TEST_CASE("job line: white space around a line and a carriage return at its end do no harm") {
   const std::string line = R"({"type":"destroy","id":"1"})";
-  CheckAccepted({line, " " + line, line + "\r", "\t " + line + " \r", "{ \"type\" :\t\"destroy\" ,\r\"id\"\t: 1 }"});
+  CheckAccepted(
+      {line, " " + line, line + "\r", "\t " + line + " \r", "{ \"type\" :\t\"destroy\" ,\r\"id\"\t: 1 }"});
 }
 
 TEST_CASE("job line: the type is required and known") {
@@ -97,16 +99,26 @@ TEST_CASE("job line: nesting is bounded") {
   const auto nested = [](std::size_t depth) { return Repeat("[", depth) + Repeat("]", depth); };
   // The line, the data and its member are three levels.
   CheckAccepted({Track(R"({"a":)" + nested(limits::kJsonDepth - 2) + "}")});
-  CheckRefused({{Track(R"({"a":)" + nested(limits::kJsonDepth - 1) + "}"), "", "nested deeper than 64 levels", kJson}});
+  CheckRefused({{Track(R"({"a":)" + nested(limits::kJsonDepth - 1) + "}"), "", "nested deeper than 64 levels",
+                 kJson}});
   CheckRefused({{Repeat("[", 512 * 1024), "", "nested deeper", kJson}});
   CheckRefused({{Repeat("{\"a\":", 100'000), "", "nested deeper", kJson}});
   CheckRefused({{R"({"n":1e400,"a":)" + nested(limits::kJsonDepth), "", "nested deeper", kJson}});
 }
 
 TEST_CASE("job line: text must be UTF-8") {
-  const std::vector<std::string> good = {
-      "\x7f",         "\xc2\x80",         "\xdf\xbf",         "\xe0\xa0\x80",    "\xed\x9f\xbf",     "\xee\x80\x80",
-      "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", R"(\ud83d\ude00)", "\xf0\x9f\x98\x80", R"(\u00e9)"};
+  const std::vector<std::string> good = {"\x7f",
+                                         "\xc2\x80",
+                                         "\xdf\xbf",
+                                         "\xe0\xa0\x80",
+                                         "\xed\x9f\xbf",
+                                         "\xee\x80\x80",
+                                         "\xef\xbf\xbf",
+                                         "\xf0\x90\x80\x80",
+                                         "\xf4\x8f\xbf\xbf",
+                                         R"(\ud83d\ude00)",
+                                         "\xf0\x9f\x98\x80",
+                                         R"(\u00e9)"};
   const std::vector<std::string> bad = {
       "\x80",  // a continuation alone
       "\xbf",
@@ -130,7 +142,8 @@ TEST_CASE("job line: text must be UTF-8") {
       R"(\udc00\ud800)",
   };
   for (const std::string& text : good) {
-    CheckAccepted({R"({"type":"destroy","id":")" + text + "\"}", Track("{\"a\":[\"" + text + "\"]}"), Track("{\"" + text + "\":1}")});
+    CheckAccepted({R"({"type":"destroy","id":")" + text + "\"}", Track("{\"a\":[\"" + text + "\"]}"),
+                   Track("{\"" + text + "\":1}")});
   }
   for (const std::string& text : bad) {
     CheckRefused({
@@ -167,21 +180,23 @@ TEST_CASE("job line: values are carried as they were written") {
     const Job job = Read(Track(data));
     CHECK(job.Text(job.body) == data);
   }
-  const std::string digits = "{\"n\":-" + Repeat("1234567890", 40) + "." + Repeat("9", 400) + "e-" + Repeat("7", 40) + "}";
+  const std::string digits =
+      "{\"n\":-" + Repeat("1234567890", 40) + "." + Repeat("9", 400) + "e-" + Repeat("7", 40) + "}";
   const Job job = Read(Track(digits));
   CHECK(job.Text(job.body) == digits);
 }
 
 TEST_CASE("job line: what only looks like a number is refused") {
-  for (const char* number :
-       {"01", "-", "+1", "1.", ".5", "1e", "1e+", "0x10", "NaN", "Infinity", "-Infinity", "1.2.3", "1-2", "--1", "00"}) {
+  for (const char* number : {"01", "-", "+1", "1.", ".5", "1e", "1e+", "0x10", "NaN", "Infinity", "-Infinity",
+                             "1.2.3", "1-2", "--1", "00"}) {
     CheckRefused({{Track("{\"n\":" + std::string(number) + "}"), "", "", kJson},
                   {Track("{\"big\":1e400,\"n\":" + std::string(number) + "}"), "", "", kJson}});
   }
 }
 
 TEST_CASE("job line: the line itself is kept byte for byte") {
-  const std::string line = "{\"name\":\"n\", \"id\":\"1\" ,\"type\":\"track\",\"data\":{\"b\":1.50,\"a\":2}}\r";
+  const std::string line =
+      "{\"name\":\"n\", \"id\":\"1\" ,\"type\":\"track\",\"data\":{\"b\":1.50,\"a\":2}}\r";
   CHECK(Read(line).line == line);
 }
 
@@ -214,7 +229,8 @@ TEST_CASE("job line: an error echoes the ref where it can be read") {
   }
 }
 
-// --- any valid line -------------------------------------------------------------------------------------------------------------------
+// --- any valid line
+// -------------------------------------------------------------------------------------------------------------------
 
 class LineMaker {
  public:
@@ -222,7 +238,9 @@ class LineMaker {
 
   std::string Space() { return Pick<std::string>({"", "", "", " ", "\t", "\r", "  "}); }
   std::string Object(int depth) { return Container('{', '}', depth, true); }
-  std::size_t Below(std::size_t bound) { return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random_); }
+  std::size_t Below(std::size_t bound) {
+    return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random_);
+  }
 
  private:
   template <typename T>
@@ -238,18 +256,22 @@ class LineMaker {
 
   std::string Number() {
     std::string number = Pick<std::string>({"", "-"});
-    number += Below(3) == 0 ? "0" : std::string(1, static_cast<char>('1' + Below(9))) + Digits(Below(Below(10) == 0 ? 400 : 20));
+    number += Below(3) == 0 ? "0"
+                            : std::string(1, static_cast<char>('1' + Below(9))) +
+                                  Digits(Below(Below(10) == 0 ? 400 : 20));
     if (Below(2) == 0) number += "." + Digits(1 + Below(20));
-    if (Below(3) == 0) number += Pick<std::string>({"e", "E"}) + Pick<std::string>({"", "+", "-"}) + Digits(1 + Below(5));
+    if (Below(3) == 0)
+      number += Pick<std::string>({"e", "E"}) + Pick<std::string>({"", "+", "-"}) + Digits(1 + Below(5));
     return number;
   }
 
   std::string String() {
     std::string text = "\"";
     for (std::size_t count = Below(8); count > 0; --count) {
-      text += Pick<std::string>({"a",    "Z",    "0", "-",    " ",    "{",   "}",   "[",   "]",       ":",       ",",
-                                 "é",    "€",    "😀", "\\\"", "\\\\", "\\/", "\\b", "\\n", "\\u0000", "\\u00e9", "\\ud83d\\ude00",
-                                 "\x7f", "1e400"});
+      text += Pick<std::string>(
+          {"a",    "Z",    "0",  "-",    " ",    "{",   "}",   "[",   "]",       ":",       ",",
+           "é",    "€",    "😀", "\\\"", "\\\\", "\\/", "\\b", "\\n", "\\u0000", "\\u00e9", "\\ud83d\\ude00",
+           "\x7f", "1e400"});
     }
     return text + "\"";
   }
@@ -318,7 +340,8 @@ TEST_CASE("job line: a damaged line is read or refused, and never more") {
   LineMaker make(seed);
   for (int i = 0; i < 3000; ++i) {
     std::string line = Track(make.Object(4));
-    for (std::size_t count = 1 + make.Below(3); count > 0; --count) line[make.Below(line.size())] = static_cast<char>(make.Below(256));
+    for (std::size_t count = 1 + make.Below(3); count > 0; --count)
+      line[make.Below(line.size())] = static_cast<char>(make.Below(256));
     CAPTURE(line);
     const auto job = ParseJobLine(line);
     if (!job) REQUIRE(!job.error().message.empty());

@@ -28,7 +28,8 @@ inline void CheckRefused(const std::vector<Refused>& table) {
     if (job) continue;
     CHECK(job.error().code == row.code);
     CHECK(job.error().field == row.field);
-    CHECK_MESSAGE(job.error().message.find(row.message_part) != std::string::npos, "message: ", job.error().message);
+    CHECK_MESSAGE(job.error().message.find(row.message_part) != std::string::npos,
+                  "message: ", job.error().message);
   }
 }
 

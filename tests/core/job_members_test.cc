@@ -15,7 +15,8 @@ using testing::Refused;
 using testing::Repeat;
 
 std::string Line(std::string_view type, std::string_view members) {
-  return "{\"type\":\"" + std::string(type) + "\"" + (members.empty() ? "" : ",") + std::string(members) + "}";
+  return "{\"type\":\"" + std::string(type) + "\"" + (members.empty() ? "" : ",") + std::string(members) +
+         "}";
 }
 
 std::string Quoted(std::size_t bytes) {
@@ -66,7 +67,8 @@ TEST_CASE("job members: the least that each type needs is enough, and nothing el
 TEST_CASE("job members: every type takes connection, max_age, region and ref") {
   for (const Minimal& minimal : MinimalJobs()) {
     const Job job =
-        Read(Line(JobTypeName(minimal.type), minimal.members + R"(,"connection":"shop","max_age":3600,"region":"eu","ref":"r-1")"));
+        Read(Line(JobTypeName(minimal.type),
+                  minimal.members + R"(,"connection":"shop","max_age":3600,"region":"eu","ref":"r-1")"));
     CHECK(job.connection == "shop");
     CHECK(job.max_age == std::chrono::seconds(3600));
     CHECK(job.region == Region::kEu);
@@ -82,8 +84,8 @@ TEST_CASE("job members: a member is taken by the types it belongs to and refused
     for (const Minimal& minimal : MinimalJobs()) {
       if ((rule.types & members::Bit(minimal.type)) != 0) continue;
       const std::string type(JobTypeName(minimal.type));
-      CheckRefused(
-          {{Line(type, minimal.members + ",\"" + std::string(rule.text) + "\":1"), std::string(rule.text), "does not belong to " + type}});
+      CheckRefused({{Line(type, minimal.members + ",\"" + std::string(rule.text) + "\":1"),
+                     std::string(rule.text), "does not belong to " + type}});
     }
   }
 }
@@ -108,7 +110,8 @@ TEST_CASE("job members: what a type needs is named when it is missing") {
       {Line("form", R"("data":{"id":"1"})"), "form_id", "form needs \"form_id\""},
       {Line("form", R"("form_id":"f")"), "data", "form needs \"data\""},
       {Line("add_to_segment", R"("ids":[1])"), "segment_id", "add_to_segment needs \"segment_id\""},
-      {Line("add_to_segment", R"("ids":[1],"id_type":"id")"), "segment_id", "add_to_segment needs \"segment_id\""},
+      {Line("add_to_segment", R"("ids":[1],"id_type":"id")"), "segment_id",
+       "add_to_segment needs \"segment_id\""},
       {Line("remove_from_segment", R"("segment_id":1)"), "ids", "remove_from_segment needs \"ids\""},
       {Line("metric", R"("metric":"opened")"), "delivery_id", "metric needs \"delivery_id\""},
       {Line("metric", R"("delivery_id":"d")"), "metric", "metric needs \"metric\""},
@@ -116,7 +119,9 @@ TEST_CASE("job members: what a type needs is named when it is missing") {
 }
 
 TEST_CASE("job members: identifiers are text or integers of any size") {
-  const auto customer = [](std::string_view id) { return Read(Line("destroy", "\"id\":" + std::string(id))).customer; };
+  const auto customer = [](std::string_view id) {
+    return Read(Line("destroy", "\"id\":" + std::string(id))).customer;
+  };
   CHECK(customer("\"42\"") == "42");
   CHECK(customer("42") == "42");
   CHECK(customer("-7") == "-7");
@@ -139,7 +144,8 @@ TEST_CASE("job members: an anonymous customer stands in place of a known one") {
       {Line("track", R"("id":"1","anonymous_id":"2","name":"n")"), "anonymous_id", "not both"},
       {Line("track", R"("anonymous_id":"2","id":"1","name":"n")"), "anonymous_id", "not both"},
       {Line("track", R"("anonymous_id":"","name":"n")"), "anonymous_id", "must not be empty"},
-      {Line("pageview", R"("anonymous_id":null,"url":"/")"), "anonymous_id", "must be a string or an integer"},
+      {Line("pageview", R"("anonymous_id":null,"url":"/")"), "anonymous_id",
+       "must be a string or an integer"},
   });
 }
 
@@ -154,27 +160,56 @@ TEST_CASE("job members: limits hold to the byte") {
   const std::vector<Limit> table = {
       {"id", 150, [](std::size_t bytes) { return Line("destroy", "\"id\":" + Quoted(bytes)); }},
       {"id", 150, [](std::size_t bytes) { return Line("destroy", "\"id\":" + std::string(bytes, '1')); }},
-      {"anonymous_id", 150, [](std::size_t bytes) { return Line("track", "\"name\":\"n\",\"anonymous_id\":" + Quoted(bytes)); }},
+      {"anonymous_id", 150,
+       [](std::size_t bytes) { return Line("track", "\"name\":\"n\",\"anonymous_id\":" + Quoted(bytes)); }},
       {"name", 100, [](std::size_t bytes) { return Line("track", "\"id\":1,\"name\":" + Quoted(bytes)); }},
-      {"url", limits::kUrlBytes, [](std::size_t bytes) { return Line("pageview", "\"id\":1,\"url\":" + Quoted(bytes)); }},
-      {"connection", 64, [](std::size_t bytes) { return Line("destroy", "\"id\":1,\"connection\":" + Quoted(bytes)); }},
+      {"url", limits::kUrlBytes,
+       [](std::size_t bytes) { return Line("pageview", "\"id\":1,\"url\":" + Quoted(bytes)); }},
+      {"connection", 64,
+       [](std::size_t bytes) { return Line("destroy", "\"id\":1,\"connection\":" + Quoted(bytes)); }},
       {"ref", 200, [](std::size_t bytes) { return Line("destroy", "\"id\":1,\"ref\":" + Quoted(bytes)); }},
       {"data", 100'000,
-       [](std::size_t bytes) { return Line("track", "\"id\":1,\"name\":\"n\",\"data\":{\"a\":" + Quoted(bytes - 8) + "}"); }},
+       [](std::size_t bytes) {
+         return Line("track", "\"id\":1,\"name\":\"n\",\"data\":{\"a\":" + Quoted(bytes - 8) + "}");
+       }},
       {"data", 100'000,
-       [](std::size_t bytes) { return Line("pageview", "\"id\":1,\"url\":\"/\",\"data\":{\"a\":" + Quoted(bytes - 8) + "}"); }},
-      {"attributes.a", 1000, [](std::size_t bytes) { return Line("identify", "\"id\":1,\"attributes\":{\"a\":" + Quoted(bytes) + "}"); }},
-      {"device_id", 1000, [](std::size_t bytes) { return Line("delete_device", "\"id\":1,\"device_id\":" + Quoted(bytes)); }},
+       [](std::size_t bytes) {
+         return Line("pageview", "\"id\":1,\"url\":\"/\",\"data\":{\"a\":" + Quoted(bytes - 8) + "}");
+       }},
+      {"attributes.a", 1000,
+       [](std::size_t bytes) {
+         return Line("identify", "\"id\":1,\"attributes\":{\"a\":" + Quoted(bytes) + "}");
+       }},
+      {"device_id", 1000,
+       [](std::size_t bytes) { return Line("delete_device", "\"id\":1,\"device_id\":" + Quoted(bytes)); }},
       {"device.id", 1000,
-       [](std::size_t bytes) { return Line("add_device", "\"id\":1,\"device\":{\"platform\":\"ios\",\"id\":" + Quoted(bytes) + "}"); }},
-      {"form_id", 150, [](std::size_t bytes) { return Line("form", "\"data\":{\"id\":\"1\"},\"form_id\":" + Quoted(bytes)); }},
-      {"data.email", 150, [](std::size_t bytes) { return Line("form", "\"form_id\":1,\"data\":{\"email\":" + Quoted(bytes) + "}"); }},
+       [](std::size_t bytes) {
+         return Line("add_device", "\"id\":1,\"device\":{\"platform\":\"ios\",\"id\":" + Quoted(bytes) + "}");
+       }},
+      {"form_id", 150,
+       [](std::size_t bytes) {
+         return Line("form", "\"data\":{\"id\":\"1\"},\"form_id\":" + Quoted(bytes));
+       }},
+      {"data.email", 150,
+       [](std::size_t bytes) {
+         return Line("form", "\"form_id\":1,\"data\":{\"email\":" + Quoted(bytes) + "}");
+       }},
       {"primary.id", 150,
-       [](std::size_t bytes) { return Line("merge", "\"primary\":{\"id\":" + Quoted(bytes) + "},\"secondary\":{\"id\":1}"); }},
-      {"ids.1", 150, [](std::size_t bytes) { return Line("add_to_segment", "\"segment_id\":1,\"ids\":[1," + Quoted(bytes) + "]"); }},
-      {"delivery_id", 1000, [](std::size_t bytes) { return Line("metric", "\"metric\":\"opened\",\"delivery_id\":" + Quoted(bytes)); }},
+       [](std::size_t bytes) {
+         return Line("merge", "\"primary\":{\"id\":" + Quoted(bytes) + "},\"secondary\":{\"id\":1}");
+       }},
+      {"ids.1", 150,
+       [](std::size_t bytes) {
+         return Line("add_to_segment", "\"segment_id\":1,\"ids\":[1," + Quoted(bytes) + "]");
+       }},
+      {"delivery_id", 1000,
+       [](std::size_t bytes) {
+         return Line("metric", "\"metric\":\"opened\",\"delivery_id\":" + Quoted(bytes));
+       }},
       {"reason", 1000,
-       [](std::size_t bytes) { return Line("metric", "\"metric\":\"opened\",\"delivery_id\":\"d\",\"reason\":" + Quoted(bytes)); }},
+       [](std::size_t bytes) {
+         return Line("metric", "\"metric\":\"opened\",\"delivery_id\":\"d\",\"reason\":" + Quoted(bytes));
+       }},
   };
   for (const Limit& limit : table) {
     CheckAccepted({limit.line(limit.most)});
@@ -183,10 +218,13 @@ TEST_CASE("job members: limits hold to the byte") {
 }
 
 TEST_CASE("job members: limits count bytes, not characters or escapes") {
-  CheckAccepted({Line("destroy", "\"id\":\"" + Repeat("\xc3\xbc", 75) + "\""), Line("destroy", "\"id\":\"" + Repeat("\\u00fc", 75) + "\""),
+  CheckAccepted({Line("destroy", "\"id\":\"" + Repeat("\xc3\xbc", 75) + "\""),
+                 Line("destroy", "\"id\":\"" + Repeat("\\u00fc", 75) + "\""),
                  Line("destroy", "\"id\":\"" + Repeat("\\u0061", 150) + "\"")});
-  CheckRefused({{Line("destroy", "\"id\":\"" + Repeat("\xc3\xbc", 76) + "\""), "id", "is 152 bytes; at most 150 are allowed"},
-                {Line("destroy", "\"id\":\"" + Repeat("\\u00fc", 76) + "\""), "id", "is 152 bytes; at most 150 are allowed"}});
+  CheckRefused({{Line("destroy", "\"id\":\"" + Repeat("\xc3\xbc", 76) + "\""), "id",
+                 "is 152 bytes; at most 150 are allowed"},
+                {Line("destroy", "\"id\":\"" + Repeat("\\u00fc", 76) + "\""), "id",
+                 "is 152 bytes; at most 150 are allowed"}});
 }
 
 TEST_CASE("job members: empty text and NUL are refused") {
@@ -201,7 +239,8 @@ TEST_CASE("job members: empty text and NUL are refused") {
       {Line("delete_device", R"("id":"1","device_id":"")"), "device_id", "must not be empty"},
       {Line("form", R"("form_id":"","data":{"id":"1"})"), "form_id", "must not be empty"},
       {Line("metric", R"("delivery_id":"","metric":"opened")"), "delivery_id", "must not be empty"},
-      {Line("metric", R"("delivery_id":"d","metric":"opened","recipient":"")"), "recipient", "must not be empty"},
+      {Line("metric", R"("delivery_id":"d","metric":"opened","recipient":"")"), "recipient",
+       "must not be empty"},
   });
   CHECK(Read(Line("track", R"("id":"1","name":"n","data":{"a":"\u0000"})")).body.length == 14);
 }
@@ -209,15 +248,21 @@ TEST_CASE("job members: empty text and NUL are refused") {
 TEST_CASE("job members: max_age, region, event_id and ref take what they say") {
   CheckAccepted({Line("destroy", R"("id":1,"max_age":1)"), Line("destroy", R"("id":1,"max_age":315360000)"),
                  Line("destroy", R"("id":1,"region":"us")"), Line("destroy", R"("id":1,"ref":"")")});
-  CHECK(Read(Line("track", R"("id":1,"name":"n","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH")")).event_id == "01JDB3T0C5W7X8Y9Z0ABCDEFGH");
-  for (const char* age : {"0", "-1", "1.0", "1e3", "315360001", "99999999999999999999", "\"60\"", "null", "true"}) {
-    CheckRefused({{Line("destroy", "\"id\":1,\"max_age\":" + std::string(age)), "max_age", "must be whole seconds, 1 to 315360000"}});
+  CHECK(Read(Line("track", R"("id":1,"name":"n","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH")")).event_id ==
+        "01JDB3T0C5W7X8Y9Z0ABCDEFGH");
+  for (const char* age :
+       {"0", "-1", "1.0", "1e3", "315360001", "99999999999999999999", "\"60\"", "null", "true"}) {
+    CheckRefused({{Line("destroy", "\"id\":1,\"max_age\":" + std::string(age)), "max_age",
+                   "must be whole seconds, 1 to 315360000"}});
   }
   for (const char* region : {"\"US\"", "\"\"", "\"asia\"", "1", "null"}) {
-    CheckRefused({{Line("destroy", "\"id\":1,\"region\":" + std::string(region)), "region", "must be \"us\" or \"eu\""}});
+    CheckRefused({{Line("destroy", "\"id\":1,\"region\":" + std::string(region)), "region",
+                   "must be \"us\" or \"eu\""}});
   }
-  for (const char* id : {"\"\"", "1", "null", "\"order-9\"", "\"01JDB3T0C5W7X8Y9Z0ABCDEFGI\"", "\"81JDB3T0C5W7X8Y9Z0ABCDEFGH\""}) {
-    CheckRefused({{Line("track", "\"id\":1,\"name\":\"n\",\"event_id\":" + std::string(id)), "event_id", "must be a ULID"}});
+  for (const char* id : {"\"\"", "1", "null", "\"order-9\"", "\"01JDB3T0C5W7X8Y9Z0ABCDEFGI\"",
+                         "\"81JDB3T0C5W7X8Y9Z0ABCDEFGH\""}) {
+    CheckRefused({{Line("track", "\"id\":1,\"name\":\"n\",\"event_id\":" + std::string(id)), "event_id",
+                   "must be a ULID"}});
   }
   CheckRefused({{Line("destroy", R"("id":1,"ref":null)"), "ref", "must be a string"}});
 }
@@ -233,8 +278,8 @@ TEST_CASE("job members: a timestamp is Unix seconds, cut to whole ones, or RFC 3
   CHECK(carried("0.5") == "0");
   CHECK(carried("253402300799") == "253402300799");
   CHECK(carried("253402300799.9") == "253402300799");
-  for (const char* text :
-       {"\"2026-01-31T09:30:00Z\"", "\"1970-01-01T00:00:00Z\"", "\"2026-01-31T09:30:00.123+05:30\"", "\"9999-12-31T23:59:59Z\""}) {
+  for (const char* text : {"\"2026-01-31T09:30:00Z\"", "\"1970-01-01T00:00:00Z\"",
+                           "\"2026-01-31T09:30:00.123+05:30\"", "\"9999-12-31T23:59:59Z\""}) {
     CHECK(carried(text) == text);
   }
   for (const char* type : {"identify", "pageview"}) {
@@ -268,12 +313,15 @@ TEST_CASE("job members: what is no time is refused as timestamp") {
                                 "\"9999-12-31T23:59:59-00:01\"",
                                 "\"2026-01-31T09:30:00\\u005a\"",
                                 "\" 2026-01-31T09:30:00Z\""}) {
-    CheckRefused({{Line("track", "\"id\":1,\"name\":\"n\",\"timestamp\":" + std::string(timestamp)), "timestamp", "must be Unix seconds"}});
+    CheckRefused({{Line("track", "\"id\":1,\"name\":\"n\",\"timestamp\":" + std::string(timestamp)),
+                   "timestamp", "must be Unix seconds"}});
   }
 }
 
 TEST_CASE("job members: attributes are an object of bounded names, values and count") {
-  const auto attributes = [](std::string_view json) { return Line("identify", "\"id\":1,\"attributes\":" + std::string(json)); };
+  const auto attributes = [](std::string_view json) {
+    return Line("identify", "\"id\":1,\"attributes\":" + std::string(json));
+  };
   const auto many = [](std::size_t count) {
     std::string json = "{";
     for (std::size_t i = 0; i < count; ++i) json += (i > 0 ? ",\"a" : "\"a") + std::to_string(i) + "\":1";
@@ -286,16 +334,21 @@ TEST_CASE("job members: attributes are an object of bounded names, values and co
       {attributes("null"), "attributes", "must be an object"},
       {attributes("\"x\""), "attributes", "must be an object"},
       {attributes(many(301)), "attributes", "has 301 attributes; at most 300 are allowed"},
-      {attributes("{\"" + std::string(151, 'k') + "\":1}"), "attributes." + std::string(151, 'k'), "longer than 150 bytes"},
+      {attributes("{\"" + std::string(151, 'k') + "\":1}"), "attributes." + std::string(151, 'k'),
+       "longer than 150 bytes"},
   });
   CheckRefused({{Line("track", R"("id":1,"name":"n","data":[])"), "data", "must be an object"},
                 {Line("pageview", R"("id":1,"url":"/","data":null)"), "data", "must be an object"}});
 }
 
 TEST_CASE("job members: a device has an id and a platform, and its own attributes inside") {
-  const auto device = [](std::string_view json) { return Line("add_device", "\"id\":1,\"device\":" + std::string(json)); };
-  const Job job = Read(device(R"({"platform":"android","id":"t","last_used":1700000000,"attributes":{"v":1.50}})"));
-  CHECK(job.Text(job.body) == R"({"platform":"android","id":"t","last_used":1700000000,"attributes":{"v":1.50}})");
+  const auto device = [](std::string_view json) {
+    return Line("add_device", "\"id\":1,\"device\":" + std::string(json));
+  };
+  const Job job =
+      Read(device(R"({"platform":"android","id":"t","last_used":1700000000,"attributes":{"v":1.50}})"));
+  CHECK(job.Text(job.body) ==
+        R"({"platform":"android","id":"t","last_used":1700000000,"attributes":{"v":1.50}})");
   CheckRefused({
       {device("[]"), "device", "must be an object"},
       {device("{}"), "device.id", "a device needs \"id\""},
@@ -316,15 +369,20 @@ TEST_CASE("job members: merge keeps the order of both customers") {
   CHECK(job.Text(job.other->primary) == R"({"email":"a@b.c"})");
   CHECK(job.Text(job.other->secondary) == R"({"cio_id":"a1"})");
   CHECK(LanesOf(job).size() == 2);
-  CHECK(Read(Line("merge", R"("primary":{"id":1},"secondary":{"id":2})")).more_customers == std::vector<std::string>{"2"});
+  CHECK(Read(Line("merge", R"("primary":{"id":1},"secondary":{"id":2})")).more_customers ==
+        std::vector<std::string>{"2"});
   CheckRefused({
       {Line("merge", R"("primary":{},"secondary":{"id":2})"), "primary", "must hold exactly one of"},
-      {Line("merge", R"("primary":{"id":1,"email":"a@b.c"},"secondary":{"id":2})"), "primary", "must hold exactly one of"},
-      {Line("merge", R"("primary":{"id":1},"secondary":{"phone":"2"})"), "secondary", "must hold exactly one of"},
+      {Line("merge", R"("primary":{"id":1,"email":"a@b.c"},"secondary":{"id":2})"), "primary",
+       "must hold exactly one of"},
+      {Line("merge", R"("primary":{"id":1},"secondary":{"phone":"2"})"), "secondary",
+       "must hold exactly one of"},
       {Line("merge", R"("primary":"1","secondary":{"id":2})"), "primary", "must be an object"},
       {Line("merge", R"("primary":{"id":1},"secondary":{"id":""})"), "secondary.id", "must not be empty"},
-      {Line("merge", R"("primary":{"id":1.5},"secondary":{"id":"1"})"), "primary.id", "must be a string or an integer"},
-      {Line("merge", R"("id":"1","primary":{"id":1},"secondary":{"id":"1"})"), "id", "does not belong to merge"},
+      {Line("merge", R"("primary":{"id":1.5},"secondary":{"id":"1"})"), "primary.id",
+       "must be a string or an integer"},
+      {Line("merge", R"("id":"1","primary":{"id":1},"secondary":{"id":"1"})"), "id",
+       "does not belong to merge"},
   });
 }
 
@@ -360,18 +418,22 @@ TEST_CASE("job members: a segment change is in the lane of each of its people") 
       {Line("add_to_segment", R"("segment_id":1,"ids":[1],"id_type":"phone")"), "id_type", "must be \"id\""},
       {Line("add_to_segment", R"("segment_id":1,"ids":[1],"id_type":1)"), "id_type", "must be \"id\""},
   });
-  for (const char* segment : {"\"x\"", "\"\"", "-1", "1.0", "1e3", "null", "true", "[1]", "1234567890123456789"}) {
-    CheckRefused(
-        {{Line("add_to_segment", "\"ids\":[1],\"segment_id\":" + std::string(segment)), "segment_id", "must be a segment's number"}});
+  for (const char* segment :
+       {"\"x\"", "\"\"", "-1", "1.0", "1e3", "null", "true", "[1]", "1234567890123456789"}) {
+    CheckRefused({{Line("add_to_segment", "\"ids\":[1],\"segment_id\":" + std::string(segment)), "segment_id",
+                   "must be a segment's number"}});
   }
 }
 
 TEST_CASE("job members: a metric is one that the Track API knows") {
-  for (const char* metric : {"bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed"}) {
-    CHECK(Read(Line("metric", "\"delivery_id\":\"d\",\"metric\":\"" + std::string(metric) + "\"")).other->metric == metric);
+  for (const char* metric :
+       {"bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed"}) {
+    CHECK(Read(Line("metric", "\"delivery_id\":\"d\",\"metric\":\"" + std::string(metric) + "\""))
+              .other->metric == metric);
   }
-  const Job job =
-      Read(Line("metric", R"("delivery_id":"d","metric":"clicked","recipient":"r","reason":"why","href":"https://x","timestamp":1)"));
+  const Job job = Read(Line(
+      "metric",
+      R"("delivery_id":"d","metric":"clicked","recipient":"r","reason":"why","href":"https://x","timestamp":1)"));
   CHECK(job.other->recipient == "r");
   CHECK(job.other->reason == "why");
   CHECK(job.other->href == "https://x");

@@ -23,7 +23,8 @@ std::string Nested(std::size_t depth) {
 }
 
 TEST_CASE("json: members, items and scalars are read with their types") {
-  const JsonValue value = MustParse(R"( {"s":"a\u00e9\n","i":-5,"d":1.5,"t":true,"f":false,"n":null,"a":[1,"x",{"y":[]}],"o":{"k":"v"}} )");
+  const JsonValue value = MustParse(
+      R"( {"s":"a\u00e9\n","i":-5,"d":1.5,"t":true,"f":false,"n":null,"a":[1,"x",{"y":[]}],"o":{"k":"v"}} )");
   CHECK(value.IsObject());
   CHECK(value["s"].String() == "a\xc3\xa9\n");
   CHECK(value["i"].Int() == -5);
@@ -70,14 +71,16 @@ TEST_CASE("json: lone scalars are values too, and only one of them") {
   CHECK(MustParse("null").IsNull());
   CHECK(MustParse("true").Bool());
   CHECK(MustParse(" 5 ").ToText() == "5");
-  for (const char* text : {"", " ", "1,2", "1],[2", "5 x", "tru", "'x'", "nan", "01", "+1", "1.", ".5", "\"x"}) {
+  for (const char* text :
+       {"", " ", "1,2", "1],[2", "5 x", "tru", "'x'", "nan", "01", "+1", "1.", ".5", "\"x"}) {
     CHECK_MESSAGE(!JsonValue::Parse(text), std::string(text));
   }
 }
 
 TEST_CASE("json: malformed texts are refused") {
-  for (const char* text : {"{", "}", "{\"a\"}", "{\"a\":1,}", "[1,]", "[1 2]", "{a:1}", "[1]x", "{\"a\":1}{}", "\"\\x\"", "[\"\\ud800\"]",
-                           "[01]", "[\"a\nb\"]", "[\"\xff\"]", "[\"\xc0\x80\"]", "[\"\xed\xa0\x80\"]", "// c\n1"}) {
+  for (const char* text : {"{", "}", "{\"a\"}", "{\"a\":1,}", "[1,]", "[1 2]", "{a:1}", "[1]x", "{\"a\":1}{}",
+                           "\"\\x\"", "[\"\\ud800\"]", "[01]", "[\"a\nb\"]", "[\"\xff\"]", "[\"\xc0\x80\"]",
+                           "[\"\xed\xa0\x80\"]", "// c\n1"}) {
     CHECK_MESSAGE(!JsonValue::Parse(text), std::string(text));
   }
   CHECK_FALSE(JsonValue::Parse(std::string_view("[1]\0", 4)));
@@ -85,9 +88,10 @@ TEST_CASE("json: malformed texts are refused") {
 }
 
 TEST_CASE("json: numbers of any size are kept as written") {
-  const JsonValue value =
-      MustParse(R"([1e400, -0, 1.0, 9223372036854775807, 9223372036854775808, 123456789012345678901234567890, 0.1, 5.0, 1E3])");
-  CHECK(value.ToText() == "[1e400,-0,1.0,9223372036854775807,9223372036854775808,123456789012345678901234567890,0.1,5.0,1E3]");
+  const JsonValue value = MustParse(
+      R"([1e400, -0, 1.0, 9223372036854775807, 9223372036854775808, 123456789012345678901234567890, 0.1, 5.0, 1E3])");
+  CHECK(value.ToText() ==
+        "[1e400,-0,1.0,9223372036854775807,9223372036854775808,123456789012345678901234567890,0.1,5.0,1E3]");
   const std::vector<JsonValue> items = value.Items();
   CHECK(items[0].IsNumber());
   CHECK(items[0].Number(-1) == -1);
@@ -100,7 +104,8 @@ TEST_CASE("json: numbers of any size are kept as written") {
 }
 
 TEST_CASE("json: ToText drops the white space between tokens and nothing else") {
-  CHECK(MustParse(" { \"b\" : [ 1 , \" x \\\" y \" ] ,\n\t\"a\\u0062\" : { } } ").ToText() == R"({"b":[1," x \" y "],"a\u0062":{}})");
+  CHECK(MustParse(" { \"b\" : [ 1 , \" x \\\" y \" ] ,\n\t\"a\\u0062\" : { } } ").ToText() ==
+        R"({"b":[1," x \" y "],"a\u0062":{}})");
   CHECK(MustParse(R"({"a": {"c" : 1e5}})")["a"].ToText() == R"({"c":1e5})");
 }
 
@@ -118,22 +123,41 @@ TEST_CASE("json: the first of equal names counts") {
 
 TEST_CASE("json writer: commas, quoting and nesting are right") {
   JsonWriter writer;
-  writer.Object().Key("s").String("a\"\\\n\x01/\xc3\xa9").Key("n").Int(-5).Key("a").Array().Int(1).Bool(true).Null().Object().EndObject();
+  writer.Object()
+      .Key("s")
+      .String("a\"\\\n\x01/\xc3\xa9")
+      .Key("n")
+      .Int(-5)
+      .Key("a")
+      .Array()
+      .Int(1)
+      .Bool(true)
+      .Null()
+      .Object()
+      .EndObject();
   writer.EndArray().Key("d").Number(0.1).Key("r").Raw("[1e400]").Key("e").Array().EndArray().EndObject();
-  CHECK(writer.Text() == "{\"s\":\"a\\\"\\\\\\n\\u0001/\xc3\xa9\",\"n\":-5,\"a\":[1,true,null,{}],\"d\":0.1,\"r\":[1e400],\"e\":[]}");
+  CHECK(writer.Text() ==
+        "{\"s\":\"a\\\"\\\\\\n\\u0001/"
+        "\xc3\xa9\",\"n\":-5,\"a\":[1,true,null,{}],\"d\":0.1,\"r\":[1e400],\"e\":[]}");
   CHECK(JsonValue::Parse(writer.Take()).has_value());
 }
 
 TEST_CASE("json writer: numbers that JSON has no word for become null") {
   JsonWriter writer;
-  writer.Array().Number(std::nan("")).Number(std::numeric_limits<double>::infinity()).Number(1e300).Number(3).EndArray();
+  writer.Array()
+      .Number(std::nan(""))
+      .Number(std::numeric_limits<double>::infinity())
+      .Number(1e300)
+      .Number(3)
+      .EndArray();
   CHECK(writer.Text() == "[null,null,1e+300,3]");
 }
 
 TEST_CASE("json writer: invalid UTF-8 becomes the replacement character") {
   JsonWriter writer;
   writer.Array().String("a\xff").String("\xc3").String("\xed\xa0\x80").String("\xf0\x9f\x98\x80").EndArray();
-  CHECK(writer.Text() == "[\"a\xef\xbf\xbd\",\"\xef\xbf\xbd\",\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\",\"\xf0\x9f\x98\x80\"]");
+  CHECK(writer.Text() ==
+        "[\"a\xef\xbf\xbd\",\"\xef\xbf\xbd\",\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\",\"\xf0\x9f\x98\x80\"]");
 }
 
 TEST_CASE("json: any bytes written as a string are read back as valid text") {

@@ -42,7 +42,8 @@ struct Short {
     lanes.Release(Sequence{number}, keys, opened);
     return opened;
   }
-  LanesOpened Refilled(LaneKey key, std::initializer_list<std::uint64_t> loaded, std::optional<std::uint64_t> next) {
+  LanesOpened Refilled(LaneKey key, std::initializer_list<std::uint64_t> loaded,
+                       std::optional<std::uint64_t> next) {
     LanesOpened opened;
     const std::optional<Sequence> from = next ? std::optional(Sequence{*next}) : std::nullopt;
     lanes.Refilled(key, Numbers(loaded), from, opened);
@@ -146,7 +147,8 @@ TEST_CASE("lanes: a million jobs behind a failing head are not held") {
   lanes.Start(1, {kA});
   lanes.Hold(1, {kA});
   std::size_t parked = 0;
-  for (std::uint64_t number = 2; number < 1'000'002; ++number) parked += lanes.Admit(number, {kA}) == Admission::kPark ? 1U : 0U;
+  for (std::uint64_t number = 2; number < 1'000'002; ++number)
+    parked += lanes.Admit(number, {kA}) == Admission::kPark ? 1U : 0U;
   CHECK(parked == 1'000'000);
 }
 
@@ -162,7 +164,9 @@ TEST_CASE("lanes: rows parked in an earlier life are read back") {
   CHECK(lanes.Refilled(kA, {5, 7, 9}, std::nullopt).ready == Numbers({5}));
 }
 
-TEST_CASE("lanes: parked rows that turn out to be gone are passed over, those still on their way to the disk are not asked for again") {
+TEST_CASE(
+    "lanes: parked rows that turn out to be gone are passed over, those still on their way to the disk are "
+    "not asked for again") {
   Short lanes(2);
   lanes.lanes.MarkParked(kA, Sequence{5});
   CHECK(lanes.Refilled(kA, {}, 7).refill == Keys{kA});
@@ -233,10 +237,12 @@ TEST_CASE("lanes: a wave of redriven jobs is parked past the limit as any other"
   Short lanes(4);
   for (std::uint64_t number = 1001; number <= 1004; ++number) lanes.Admit(number, {kA});
   std::size_t held = 0;
-  for (std::uint64_t number = 1; number <= 1000; ++number) held += lanes.Admit(number, {kA}) == Admission::kPark ? 0U : 1U;
+  for (std::uint64_t number = 1; number <= 1000; ++number)
+    held += lanes.Admit(number, {kA}) == Admission::kPark ? 0U : 1U;
   CHECK(held == 4);
   CHECK(lanes.Release(1001, {kA}).ready == Numbers({1}));
-  for (std::uint64_t number = 1; number <= 3; ++number) CHECK(lanes.Release(number, {kA}).ready == Numbers({number + 1}));
+  for (std::uint64_t number = 1; number <= 3; ++number)
+    CHECK(lanes.Release(number, {kA}).ready == Numbers({number + 1}));
   CHECK(lanes.Release(4, {kA}).refill == Keys{kA});
   CHECK(lanes.lanes.RefillFrom(kA) == Sequence{5});
 }
@@ -277,7 +283,8 @@ TEST_CASE("lanes: a ready job that is cancelled hands its turn on") {
   CHECK(lanes.Release(1, {kA}).ready == Numbers({2}));
 }
 
-// --- against a naive reference --------------------------------------------------------------------------------------------------------
+// --- against a naive reference
+// --------------------------------------------------------------------------------------------------------
 
 enum class State : std::uint8_t { kSettled, kWaiting, kReady, kActive, kDeferred, kParking, kParked };
 
@@ -288,11 +295,16 @@ struct ModelJob {
   std::optional<std::uint64_t> turn;  // tick at which it was named ready
 };
 
-// Plays the queue around the lanes and the disk below it, keeps everything in the simplest form, and checks each promise.
+// Plays the queue around the lanes and the disk below it, keeps everything in the simplest form, and checks
+// each promise.
 class Model {
  public:
   Model(std::uint64_t seed, std::size_t lane_jobs_max, std::size_t lane_count, bool redrives)
-      : random_(seed), lane_jobs_max_(lane_jobs_max), lanes_(lane_jobs_max), lane_count_(lane_count), redrives_(redrives) {}
+      : random_(seed),
+        lane_jobs_max_(lane_jobs_max),
+        lanes_(lane_jobs_max),
+        lane_count_(lane_count),
+        redrives_(redrives) {}
 
   void Step() {
     ++tick_;
@@ -345,12 +357,15 @@ class Model {
   std::size_t HeldOf(LaneKey key) const {
     return static_cast<std::size_t>(std::count_if(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
       const ModelJob& job = entry.second;
-      return job.lanes == Keys{key} && job.state != State::kSettled && job.state != State::kParking && job.state != State::kParked;
+      return job.lanes == Keys{key} && job.state != State::kSettled && job.state != State::kParking &&
+             job.state != State::kParked;
     }));
   }
 
  private:
-  std::size_t Below(std::size_t bound) { return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random_); }
+  std::size_t Below(std::size_t bound) {
+    return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random_);
+  }
 
   Sequences All(State state) const {
     Sequences all;
@@ -418,7 +433,8 @@ class Model {
   void CheckOrder(Sequence sequence, const ModelJob& job) const {
     REQUIRE(job.turn.has_value());
     for (const auto& [other_sequence, other] : jobs_) {
-      if (other.state == State::kSettled || other_sequence == sequence || !Meet(job.lanes, other.lanes)) continue;
+      if (other.state == State::kSettled || other_sequence == sequence || !Meet(job.lanes, other.lanes))
+        continue;
       CAPTURE(ToNumber(sequence));
       CAPTURE(ToNumber(other_sequence));
       REQUIRE(other.state != State::kActive);
@@ -427,7 +443,9 @@ class Model {
   }
 
   static bool Meet(const Keys& left, const Keys& right) {
-    return std::any_of(left.begin(), left.end(), [&](LaneKey key) { return std::find(right.begin(), right.end(), key) != right.end(); });
+    return std::any_of(left.begin(), left.end(), [&](LaneKey key) {
+      return std::find(right.begin(), right.end(), key) != right.end();
+    });
   }
 
   void Finish(Sequence sequence) {

@@ -31,14 +31,16 @@ void CheckMembers(const std::string& json, ValueKind root, const std::vector<Exp
 }
 
 TEST_CASE("object scan: each kind of value is found where it stands") {
-  CheckMembers(R"( { "n" : null , "t":true,"f": false ,"i":-12, "s" : "a\"}\u00e9" ,"a": [1,{"x":2}] ,"o":{ } } )", ValueKind::kObject,
-               {{"n", ValueKind::kNull, "null", ""},
-                {"t", ValueKind::kTrue, "true", ""},
-                {"f", ValueKind::kFalse, "false", ""},
-                {"i", ValueKind::kNumber, "-12", ""},
-                {"s", ValueKind::kString, R"("a\"}\u00e9")", "a\"}\xc3\xa9"},
-                {"a", ValueKind::kArray, R"([1,{"x":2}])", ""},
-                {"o", ValueKind::kObject, "{ }", ""}});
+  CheckMembers(
+      R"( { "n" : null , "t":true,"f": false ,"i":-12, "s" : "a\"}\u00e9" ,"a": [1,{"x":2}] ,"o":{ } } )",
+      ValueKind::kObject,
+      {{"n", ValueKind::kNull, "null", ""},
+       {"t", ValueKind::kTrue, "true", ""},
+       {"f", ValueKind::kFalse, "false", ""},
+       {"i", ValueKind::kNumber, "-12", ""},
+       {"s", ValueKind::kString, R"("a\"}\u00e9")", "a\"}\xc3\xa9"},
+       {"a", ValueKind::kArray, R"([1,{"x":2}])", ""},
+       {"o", ValueKind::kObject, "{ }", ""}});
 }
 
 TEST_CASE("object scan: the elements of an array have no keys") {
@@ -62,7 +64,8 @@ TEST_CASE("object scan: empty containers, equal keys and escaped keys") {
 
 TEST_CASE("object scan: numbers that no double holds are stretches like any other") {
   const std::string digits(400, '9');
-  CheckMembers("{\"a\":1e400,\"b\":" + digits + ",\"c\":[-1e999],\"d\":\"1e400\",\"e\":-0.0}", ValueKind::kObject,
+  CheckMembers("{\"a\":1e400,\"b\":" + digits + ",\"c\":[-1e999],\"d\":\"1e400\",\"e\":-0.0}",
+               ValueKind::kObject,
                {{"a", ValueKind::kNumber, "1e400", ""},
                 {"b", ValueKind::kNumber, digits, ""},
                 {"c", ValueKind::kArray, "[-1e999]", ""},

@@ -18,7 +18,8 @@ int TakeAll(RateLimiter& limiter, Timestamp now) {
 }
 
 TEST_CASE("rate limiter: the bucket starts full with a tenth of a second's worth, at least one") {
-  for (const auto& [per_second, burst] : {std::pair{1000.0, 100}, {100.0, 10}, {10.0, 1}, {3.0, 1}, {0.5, 1}, {1005.0, 100}}) {
+  for (const auto& [per_second, burst] :
+       {std::pair{1000.0, 100}, {100.0, 10}, {10.0, 1}, {3.0, 1}, {0.5, 1}, {1005.0, 100}}) {
     CAPTURE(per_second);
     RateLimiter limiter(per_second, kStart);
     CHECK(TakeAll(limiter, kStart) == burst);
@@ -56,7 +57,8 @@ TEST_CASE("rate limiter: the wait for a rate near nothing stays bounded") {
   CHECK(limiter.Wait(kStart) == std::chrono::hours(24));
 }
 
-TEST_CASE("rate limiter: a clock that steps back adds nothing, takes nothing away and does not stop the filling") {
+TEST_CASE(
+    "rate limiter: a clock that steps back adds nothing, takes nothing away and does not stop the filling") {
   RateLimiter limiter(1000, kStart);
   for (int i = 0; i < 90; ++i) REQUIRE(limiter.TryTake(kStart));
   const Timestamp earlier = kStart - std::chrono::hours(1);
@@ -65,7 +67,8 @@ TEST_CASE("rate limiter: a clock that steps back adds nothing, takes nothing awa
   CHECK(TakeAll(limiter, earlier + Milliseconds(20)) == 20);
 }
 
-TEST_CASE("rate limiter: who only asks whether there is a token is not kept waiting by a clock that stepped back") {
+TEST_CASE(
+    "rate limiter: who only asks whether there is a token is not kept waiting by a clock that stepped back") {
   RateLimiter limiter(20, kStart);
   while (limiter.TryTake(kStart)) {
   }
@@ -87,7 +90,9 @@ TEST_CASE("rate limiter: a new rate holds at once") {
   CHECK(TakeAll(limiter, kStart + Milliseconds(10)) == 2);
 }
 
-TEST_CASE("rate limiter: over any stretch of time no more leave than burst and rate allow, and waiting is always enough") {
+TEST_CASE(
+    "rate limiter: over any stretch of time no more leave than burst and rate allow, and waiting is always "
+    "enough") {
   const unsigned seed = std::random_device{}();
   CAPTURE(seed);
   std::mt19937 random(seed);

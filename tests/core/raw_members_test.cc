@@ -21,9 +21,10 @@ std::string WithPath(std::string_view path) {
 }
 
 TEST_CASE("raw: all members are read") {
-  const Job job = Read(R"({"type":"raw","id":"7","method":"PATCH","path":"/v2/entity?x=1","query":{"a":"1","b":"x y"},)"
-                       R"("headers":{"X-One":"1"},"body":{"n":1.0},"response_type":"text","timeout_ms":2500,)"
-                       R"("retry":{"max_retries":3,"delay_ms":200,"exponential":true,"all_errors":true},"debug":true})");
+  const Job job =
+      Read(R"({"type":"raw","id":"7","method":"PATCH","path":"/v2/entity?x=1","query":{"a":"1","b":"x y"},)"
+           R"("headers":{"X-One":"1"},"body":{"n":1.0},"response_type":"text","timeout_ms":2500,)"
+           R"("retry":{"max_retries":3,"delay_ms":200,"exponential":true,"all_errors":true},"debug":true})");
   const RawCall& call = *job.raw;
   CHECK(job.customer == "7");
   CHECK(call.method == "PATCH");
@@ -67,31 +68,35 @@ TEST_CASE("raw: method and path are required") {
 
 TEST_CASE("raw: the method is any token") {
   for (const char* method : {"GET", "PURGE", "LINK", "get", "X-1", "abcdefghijklmnopqrstuvwxyzabcdef"}) {
-    CHECK(Read(R"({"type":"raw","path":"/v1/x","method":")" + std::string(method) + "\"}").raw->method == method);
+    CHECK(Read(R"({"type":"raw","path":"/v1/x","method":")" + std::string(method) + "\"}").raw->method ==
+          method);
   }
-  for (const char* method : {"\"\"", "\"GET \"", "\"G T\"", R"("GET\r\nX: 1")", "\"GET/\"", "5", "null", "\"G\xc3\xa9T\"",
-                             "\"abcdefghijklmnopqrstuvwxyzabcdefg\""}) {
-    CheckRefused({{R"({"type":"raw","path":"/v1/x","method":)" + std::string(method) + "}", "method", "must be an HTTP method"}});
+  for (const char* method : {"\"\"", "\"GET \"", "\"G T\"", R"("GET\r\nX: 1")", "\"GET/\"", "5", "null",
+                             "\"G\xc3\xa9T\"", "\"abcdefghijklmnopqrstuvwxyzabcdefg\""}) {
+    CheckRefused({{R"({"type":"raw","path":"/v1/x","method":)" + std::string(method) + "}", "method",
+                   "must be an HTTP method"}});
   }
 }
 
 TEST_CASE("raw: the path stays below /v1 or /v2") {
-  CheckAccepted({WithPath("/v1/"), WithPath("/v1/x?y=/../z"), WithPath("/v2/batch"), WithPath("/v1/a..b/...c/.d"), WithPath("/v1/x/%2F/y"),
-                 WithPath("/v1/\xc3\xbc nicht"), WithPath("/v1/" + std::string(limits::kRawPathBytes - 4, 'x'))});
-  for (const char* path :
-       {"", "/", "/v1", "v1/x", "/v3/x", "/api/v1/x", "https://host/v1/x", "//v1/x", "/V1/x", "/unsubscribe/1", " /v1/x"}) {
+  CheckAccepted({WithPath("/v1/"), WithPath("/v1/x?y=/../z"), WithPath("/v2/batch"),
+                 WithPath("/v1/a..b/...c/.d"), WithPath("/v1/x/%2F/y"), WithPath("/v1/\xc3\xbc nicht"),
+                 WithPath("/v1/" + std::string(limits::kRawPathBytes - 4, 'x'))});
+  for (const char* path : {"", "/", "/v1", "v1/x", "/v3/x", "/api/v1/x", "https://host/v1/x", "//v1/x",
+                           "/V1/x", "/unsubscribe/1", " /v1/x"}) {
     CheckRefused({{WithPath(path), "path", "must start with /v1/ or /v2/"}});
   }
-  for (const char* path : {"/v1/..", "/v1/../x", "/v1/x/..", "/v1/x/../y", "/v1/.", "/v1/./x", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/%2e/x",
-                           "/v1/x/%2E%2e", "/v1/x/..?y=1"}) {
+  for (const char* path : {"/v1/..", "/v1/../x", "/v1/x/..", "/v1/x/../y", "/v1/.", "/v1/./x", "/v1/%2e%2e/x",
+                           "/v1/.%2E/x", "/v1/%2e/x", "/v1/x/%2E%2e", "/v1/x/..?y=1"}) {
     CheckRefused({{WithPath(path), "path", "must not hold . or .. segments"}});
   }
   for (const char* path : {R"(/v1/x\r\nHost: y)", R"(/v1/x\u0000)", "/v1/x#y", "/v1/x\x7f", R"(/v1/\t)"}) {
     CheckRefused({{WithPath(path), "path", "must not hold control characters or #"}});
   }
-  CheckRefused({{WithPath("/v1/" + std::string(limits::kRawPathBytes - 3, 'x')), "path", "longer than 8192 bytes"},
-                {R"({"type":"raw","method":"GET","path":5})", "path", "must start with"},
-                {R"({"type":"raw","method":"GET","path":["/v1/x"]})", "path", "must start with"}});
+  CheckRefused(
+      {{WithPath("/v1/" + std::string(limits::kRawPathBytes - 3, 'x')), "path", "longer than 8192 bytes"},
+       {R"({"type":"raw","method":"GET","path":5})", "path", "must start with"},
+       {R"({"type":"raw","method":"GET","path":["/v1/x"]})", "path", "must start with"}});
 }
 
 TEST_CASE("raw: a request about one customer is in that customer's lane unless the job names another") {
@@ -113,12 +118,14 @@ TEST_CASE("raw: headers cannot smuggle lines and are bounded") {
   const auto header = [](std::string_view name, std::string_view value) {
     return Raw("\"headers\":{\"" + std::string(name) + "\":\"" + std::string(value) + "\"}");
   };
-  CheckAccepted({header("X-One", ""), header("x!#$%&'*+-.^_`|~9", "v"), header("X", "\xc3\xbc"), Raw(R"("headers":{})")});
+  CheckAccepted({header("X-One", ""), header("x!#$%&'*+-.^_`|~9", "v"), header("X", "\xc3\xbc"),
+                 Raw(R"("headers":{})")});
   for (const char* value : {R"(a\r\nX: 1)", R"(a\nb)", R"(\r)", R"(a\u0000)", R"(\u007f)", R"(\t)"}) {
     CheckRefused({{header("X-One", value), "headers.X-One", "must not hold control characters"}});
   }
   for (const char* name : {"", "X One", "X:", "X\xc3\xbc", "X(1)"})
-    CheckRefused({{header(name, "v"), std::string("headers") + (*name != 0 ? "." : "") + name, "is not a header name"}});
+    CheckRefused({{header(name, "v"), std::string("headers") + (*name != 0 ? "." : "") + name,
+                   "is not a header name"}});
   CheckRefused({{header(R"(X\r\nY)", "v"), "headers.X\r\nY", "is not a header name"}});
   const auto many = [](std::size_t count) {
     std::string json = "\"headers\":{";
@@ -133,7 +140,8 @@ TEST_CASE("raw: headers cannot smuggle lines and are bounded") {
 }
 
 TEST_CASE("raw: query and form are objects of strings") {
-  CheckAccepted({Raw(R"("query":{})"), Raw(R"("query":{"a":"1","a":"2","":""})"), Raw(R"("form":{"a":"\n"})")});
+  CheckAccepted(
+      {Raw(R"("query":{})"), Raw(R"("query":{"a":"1","a":"2","":""})"), Raw(R"("form":{"a":"\n"})")});
   CheckRefused({{Raw(R"("query":[])"), "query", "must be an object of strings"},
                 {Raw(R"("query":{"a":1})"), "query.a", "must be a string"},
                 {Raw(R"("form":"a=b")"), "form", "must be an object of strings"},
@@ -164,8 +172,9 @@ TEST_CASE("raw: body excludes form and files") {
 }
 
 TEST_CASE("raw: files are decoded and named") {
-  const Job job = Read(Raw(R"("files":[{"name":"a","content":"x\ny"},{"filename":"b.bin","name":"b","content_base64":"AP8="},)"
-                           R"({"name":"c","content_base64":"_-8"},{"name":"d","content":""}])"));
+  const Job job = Read(
+      Raw(R"("files":[{"name":"a","content":"x\ny"},{"filename":"b.bin","name":"b","content_base64":"AP8="},)"
+          R"({"name":"c","content_base64":"_-8"},{"name":"d","content":""}])"));
   const std::vector<RawFile>& files = job.raw->files;
   REQUIRE(files.size() == 4);
   CHECK(files[0].filename == "a");
@@ -174,7 +183,9 @@ TEST_CASE("raw: files are decoded and named") {
   CHECK(files[1].content == std::string("\x00\xff", 2));
   CHECK(files[2].content == "\xff\xef");
   CHECK(files[3].content.empty());
-  const auto file = [](std::string_view json) { return Raw(R"("files":[{"name":"ok","content":""},)" + std::string(json) + "]"); };
+  const auto file = [](std::string_view json) {
+    return Raw(R"("files":[{"name":"ok","content":""},)" + std::string(json) + "]");
+  };
   CheckRefused({
       {Raw(R"("files":{})"), "files", "must be an array of objects"},
       {file("1"), "files.1", "must be an object"},
@@ -188,15 +199,16 @@ TEST_CASE("raw: files are decoded and named") {
       {file(R"({"name":"a","content_base64":"A"})"), "files.1.content_base64", "is not base64"},
       {file(R"({"name":"a","content":1})"), "files.1.content", "must be a string"},
       {file(R"({"name":"a","content":"x","type":"text/plain"})"), "files.1.type", "unknown member"},
-      {Raw("\"files\":[" + Repeat(R"({"name":"a","content":""},)", 32) + R"({"name":"a","content":""}])"), "files", "more than 32 files"},
+      {Raw("\"files\":[" + Repeat(R"({"name":"a","content":""},)", 32) + R"({"name":"a","content":""}])"),
+       "files", "more than 32 files"},
   });
 }
 
 TEST_CASE("raw: retry, timeout, response type and debug take what they say") {
   CheckAccepted({Raw(R"("retry":{"max_retries":100,"delay_ms":86400000})"),
-                 Raw(R"("retry":{"max_retries":0,"delay_ms":0,"all_errors":false})"), Raw(R"("timeout_ms":1)"),
-                 Raw(R"("timeout_ms":600000)"), Raw(R"("response_type":"binary")"), Raw(R"("response_type":"json")"),
-                 Raw(R"("debug":false)")});
+                 Raw(R"("retry":{"max_retries":0,"delay_ms":0,"all_errors":false})"),
+                 Raw(R"("timeout_ms":1)"), Raw(R"("timeout_ms":600000)"), Raw(R"("response_type":"binary")"),
+                 Raw(R"("response_type":"json")"), Raw(R"("debug":false)")});
   CheckRefused({
       {Raw(R"("retry":[])"), "retry", "must be an object"},
       {Raw(R"("retry":{"max_retries":101})"), "retry.max_retries", "must be 0 to 100"},

@@ -42,7 +42,8 @@ TEST_CASE("region probe: refused credentials, redirects, other answers and none 
   for (const int status : {401, 403}) {
     const ProbeVerdict verdict = JudgeProbe(Answered(status), std::nullopt);
     CHECK(!verdict.ok);
-    CHECK(verdict.message == "HTTP " + std::to_string(status) + ": the site id or the API key is not accepted");
+    CHECK(verdict.message ==
+          "HTTP " + std::to_string(status) + ": the site id or the API key is not accepted");
   }
   Answer redirect = Answered(301);
   redirect.location = "https://track-eu.customer.io/api/v1/accounts/region";

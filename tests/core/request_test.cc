@@ -75,13 +75,17 @@ void CheckRequest(const Job& job, std::string_view method, std::string_view targ
 TEST_CASE("request: identify puts the attributes with the time of acceptance in front, bytes untouched") {
   CheckRequest(Identify(R"({"plan":"pro","n":1e400,"z":-0,"e":"\u00e9"})"), "PUT", "/api/v1/customers/42",
                R"({"_timestamp":1700000000,"plan":"pro","n":1e400,"z":-0,"e":"\u00e9"})");
-  CheckRequest(Identify(R"({ "a" : 1 })"), "PUT", "/api/v1/customers/42", R"({"_timestamp":1700000000, "a" : 1 })");
+  CheckRequest(Identify(R"({ "a" : 1 })"), "PUT", "/api/v1/customers/42",
+               R"({"_timestamp":1700000000, "a" : 1 })");
   CheckRequest(Identify("{}"), "PUT", "/api/v1/customers/42", R"({"_timestamp":1700000000})");
   CheckRequest(Identify("{ \t\n }"), "PUT", "/api/v1/customers/42", R"({"_timestamp":1700000000})");
-  CheckRequest(MakeJob(JobType::kIdentify, "42"), "PUT", "/api/v1/customers/42", R"({"_timestamp":1700000000})");
+  CheckRequest(MakeJob(JobType::kIdentify, "42"), "PUT", "/api/v1/customers/42",
+               R"({"_timestamp":1700000000})");
 }
 
-TEST_CASE("request: identify keeps a _timestamp of the producer's, however its key is written, and only at the top") {
+TEST_CASE(
+    "request: identify keeps a _timestamp of the producer's, however its key is written, and only at the "
+    "top") {
   struct Case {
     std::string_view attributes;
     bool own;
@@ -108,7 +112,8 @@ TEST_CASE("request: identify keeps a _timestamp of the producer's, however its k
   };
   for (const Case& one : cases) {
     CAPTURE(one.attributes);
-    const auto job = ParseJobLine(R"({"type":"identify","id":"42","attributes":)" + std::string(one.attributes) + "}");
+    const auto job =
+        ParseJobLine(R"({"type":"identify","id":"42","attributes":)" + std::string(one.attributes) + "}");
     REQUIRE(job);
     const std::string body = BuildRequest(*job, TestStamp()).body;
     if (one.own) {
@@ -119,7 +124,9 @@ TEST_CASE("request: identify keeps a _timestamp of the producer's, however its k
   }
 }
 
-TEST_CASE("request: the producer's time is sent instead of the acceptance: numbers as written, texts as whole seconds") {
+TEST_CASE(
+    "request: the producer's time is sent instead of the acceptance: numbers as written, texts as whole "
+    "seconds") {
   struct Case {
     std::string_view given;
     std::string_view sent;
@@ -167,8 +174,9 @@ TEST_CASE("request: track sends name, job id and time, and the data's bytes") {
 TEST_CASE("request: a page view is an event of type page with the url as its name") {
   Job job = MakeJob(JobType::kPageview, "42");
   job.name = "https://www.example.com/a?b=\"c\"";
-  CheckRequest(job, "POST", "/api/v1/customers/42/events",
-               R"({"type":"page","name":"https://www.example.com/a?b=\"c\"","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000000})");
+  CheckRequest(
+      job, "POST", "/api/v1/customers/42/events",
+      R"({"type":"page","name":"https://www.example.com/a?b=\"c\"","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000000})");
 }
 
 TEST_CASE("request: anonymous events go to the events path with their anonymous_id") {
@@ -176,8 +184,9 @@ TEST_CASE("request: anonymous events go to the events path with their anonymous_
   job.anonymous = true;
   job.name = "seen";
   job.body = Put(job, "{}");
-  CheckRequest(job, "POST", "/api/v1/events",
-               R"({"anonymous_id":"anon/1\\2","name":"seen","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000000,"data":{}})");
+  CheckRequest(
+      job, "POST", "/api/v1/events",
+      R"({"anonymous_id":"anon/1\\2","name":"seen","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000000,"data":{}})");
   job.type = JobType::kPageview;
   CheckRequest(
       job, "POST", "/api/v1/events",
@@ -193,7 +202,8 @@ TEST_CASE("request: destroy, suppress and unsuppress have no body") {
 TEST_CASE("request: the other jobs have the Track API's own paths and members") {
   Job add_device = MakeJob(JobType::kAddDevice, "42");
   add_device.body = Put(add_device, R"({"id":"d","platform":"ios"})");
-  CheckRequest(add_device, "PUT", "/api/v1/customers/42/devices", R"({"device":{"id":"d","platform":"ios"}})");
+  CheckRequest(add_device, "PUT", "/api/v1/customers/42/devices",
+               R"({"device":{"id":"d","platform":"ios"}})");
 
   Job delete_device = WithOther(JobType::kDeleteDevice, "42");
   delete_device.other->device_id = "a/b c";
@@ -202,7 +212,8 @@ TEST_CASE("request: the other jobs have the Track API's own paths and members") 
   Job merge = WithOther(JobType::kMerge);
   merge.other->primary = Put(merge, R"({"id":"1"})");
   merge.other->secondary = Put(merge, R"({"email":"a@example.com"})");
-  CheckRequest(merge, "POST", "/api/v1/merge_customers", R"({"primary":{"id":"1"},"secondary":{"email":"a@example.com"}})");
+  CheckRequest(merge, "POST", "/api/v1/merge_customers",
+               R"({"primary":{"id":"1"},"secondary":{"email":"a@example.com"}})");
 
   Job form = WithOther(JobType::kForm);
   form.other->form_id = "f&1";
@@ -222,7 +233,8 @@ TEST_CASE("request: the other jobs have the Track API's own paths and members") 
   Job metric = WithOther(JobType::kMetric);
   metric.other->delivery_id = "RPILAgU\"";
   metric.other->metric = "clicked";
-  CheckRequest(metric, "POST", "/api/v1/metrics", R"({"delivery_id":"RPILAgU\"","metric":"clicked","timestamp":1700000000})");
+  CheckRequest(metric, "POST", "/api/v1/metrics",
+               R"({"delivery_id":"RPILAgU\"","metric":"clicked","timestamp":1700000000})");
   metric.other->recipient = "a@example.com";
   metric.other->reason = "r";
   metric.other->href = "https://example.com/";
@@ -234,19 +246,27 @@ TEST_CASE("request: the other jobs have the Track API's own paths and members") 
 
 TEST_CASE("request: a customer cannot leave its place in the path") {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"a b/c+@%~", "a%20b%2Fc%2B%40%25~"}, {"..", "%2E%2E"},       {".", "%2E"},           {"...", "..."},
-      {"../../v1/x", "..%2F..%2Fv1%2Fx"},   {"a?b#c", "a%3Fb%23c"}, {"\xc3\xbc", "%C3%BC"}, {"a\r\nHost: x", "a%0D%0AHost%3A%20x"},
+      {"a b/c+@%~", "a%20b%2Fc%2B%40%25~"},
+      {"..", "%2E%2E"},
+      {".", "%2E"},
+      {"...", "..."},
+      {"../../v1/x", "..%2F..%2Fv1%2Fx"},
+      {"a?b#c", "a%3Fb%23c"},
+      {"\xc3\xbc", "%C3%BC"},
+      {"a\r\nHost: x", "a%0D%0AHost%3A%20x"},
       {std::string("\0", 1), "%00"},
   };
   for (const auto& [customer, segment] : cases) {
     CAPTURE(customer);
-    CHECK(BuildRequest(MakeJob(JobType::kDestroy, customer), TestStamp()).target == "/api/v1/customers/" + segment);
+    CHECK(BuildRequest(MakeJob(JobType::kDestroy, customer), TestStamp()).target ==
+          "/api/v1/customers/" + segment);
   }
 }
 
 TEST_CASE("request: strings of ours are escaped as RFC 8259 asks and no further") {
   Job job = MakeJob(JobType::kTrack, "42");
-  job.name = std::string("a\"b\\c/d\b\f\n\r\t\x01\x1f\x7f\xc3\xa9\xf0\x9f\x92\xa5", 21) + std::string("\0z", 2);
+  job.name =
+      std::string("a\"b\\c/d\b\f\n\r\t\x01\x1f\x7f\xc3\xa9\xf0\x9f\x92\xa5", 21) + std::string("\0z", 2);
   const std::string body = BuildRequest(job, TestStamp()).body;
   CHECK(body.substr(0, body.find(",\"id\"")) ==
         "{\"name\":\"a\\\"b\\\\c/d\\b\\f\\n\\r\\t\\u0001\\u001F\x7f\xc3\xa9\xf0\x9f\x92\xa5\\u0000z\"");
@@ -372,9 +392,15 @@ TEST_CASE("request: the region probe asks for the account's region") {
 TEST_CASE("percent: everything but unreserved bytes is encoded, and decoding leaves the rest alone") {
   CHECK(PercentEncode("AZaz09-._~") == "AZaz09-._~");
   CHECK(PercentEncode("a b/\xc3\xbc+@%") == "a%20b%2F%C3%BC%2B%40%25");
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {"a%20b%2f%C3%bc", "a b/\xc3\xbc"}, {"a+b", "a+b"}, {"%", "%"},      {"%4", "%4"}, {"%4g", "%4g"}, {"%%41", "%A"},
-      {"%00", std::string("\0", 1)},      {"%25", "%"},   {"%2541", "%41"}};
+  const std::vector<std::pair<std::string, std::string>> cases = {{"a%20b%2f%C3%bc", "a b/\xc3\xbc"},
+                                                                  {"a+b", "a+b"},
+                                                                  {"%", "%"},
+                                                                  {"%4", "%4"},
+                                                                  {"%4g", "%4g"},
+                                                                  {"%%41", "%A"},
+                                                                  {"%00", std::string("\0", 1)},
+                                                                  {"%25", "%"},
+                                                                  {"%2541", "%41"}};
   for (const auto& [text, decoded] : cases) {
     CAPTURE(text);
     CHECK(PercentDecode(text) == decoded);
@@ -382,8 +408,13 @@ TEST_CASE("percent: everything but unreserved bytes is encoded, and decoding lea
 }
 
 TEST_CASE("base64: the test vectors of RFC 4648, both alphabets, with or without padding") {
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  const std::vector<std::pair<std::string, std::string>> cases = {{"", ""},
+                                                                  {"f", "Zg=="},
+                                                                  {"fo", "Zm8="},
+                                                                  {"foo", "Zm9v"},
+                                                                  {"foob", "Zm9vYg=="},
+                                                                  {"fooba", "Zm9vYmE="},
+                                                                  {"foobar", "Zm9vYmFy"}};
   for (const auto& [bytes, text] : cases) {
     CAPTURE(text);
     CHECK(Base64Encode(bytes) == text);
@@ -396,8 +427,9 @@ TEST_CASE("base64: the test vectors of RFC 4648, both alphabets, with or without
 }
 
 TEST_CASE("base64: anything else is refused") {
-  for (const std::string_view text : {"Z", "Zg=", "Zg===", "=", "==", "====", "Z===", "Zm9v=", "Zm9v====", "Zm=v", "Zg==Zg==", "Zm9v ",
-                                      " Zm9v", "Zm9v\n", "Zm9*", "Zh==", "Zm9=", "Z\xc3\xbcg="}) {
+  for (const std::string_view text :
+       {"Z", "Zg=", "Zg===", "=", "==", "====", "Z===", "Zm9v=", "Zm9v====", "Zm=v", "Zg==Zg==", "Zm9v ",
+        " Zm9v", "Zm9v\n", "Zm9*", "Zh==", "Zm9=", "Z\xc3\xbcg="}) {
     CAPTURE(text);
     CHECK_FALSE(Base64Decode(text));
   }
@@ -440,7 +472,8 @@ TEST_CASE("request: whatever the strings of a job hold, target and headers stay 
     job.other->id_type = text();
     const HttpRequest request = BuildRequest(job, TestStamp());
     REQUIRE(std::all_of(request.target.begin(), request.target.end(), is_visible));
-    for (const auto& [name, value] : request.headers) REQUIRE((name + value).find_first_of(std::string("\r\n\0", 3)) == std::string::npos);
+    for (const auto& [name, value] : request.headers)
+      REQUIRE((name + value).find_first_of(std::string("\r\n\0", 3)) == std::string::npos);
   }
 }
 

@@ -42,15 +42,20 @@ struct Sent {
   std::string_view leaves;  // the body that goes out
 };
 
-TEST_CASE("track call: each request of the API becomes the job of its type, and leaves as it came but for its stamps") {
+TEST_CASE(
+    "track call: each request of the API becomes the job of its type, and leaves as it came but for its "
+    "stamps") {
   constexpr std::string_view kId = R"("id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH")";
   const std::string stamps = std::string(kId) + R"(,"timestamp":1732000000,)";
   const std::string event = "{" + stamps + R"("name":"n","data":null})";
   const std::string page = "{" + stamps + R"("type":"page","name":"/p"})";
-  const std::string empty_id = "{" + std::string(R"("timestamp":1732000000,"data":{},)") + std::string(kId) + R"(,"name":"n"})";
-  const std::string entity = "{" + stamps + R"("type":"person","action":"page","name":"p","identifiers":{"cio_id":"x"}})";
+  const std::string empty_id =
+      "{" + std::string(R"("timestamp":1732000000,"data":{},)") + std::string(kId) + R"(,"name":"n"})";
+  const std::string entity =
+      "{" + stamps + R"("type":"person","action":"page","name":"p","identifiers":{"cio_id":"x"}})";
   const std::vector<Sent> all = {
-      {"PUT", "/api/v1/customers/a%20b%2F%C3%BC+@~", R"({"plan" : 1e400})", JobType::kIdentify, "a b/ü+@~", R"({"_timestamp":1732000000,"plan" : 1e400})"},
+      {"PUT", "/api/v1/customers/a%20b%2F%C3%BC+@~", R"({"plan" : 1e400})", JobType::kIdentify, "a b/ü+@~",
+       R"({"_timestamp":1732000000,"plan" : 1e400})"},
       {"PUT", "/api/v1/customers/1", "null", JobType::kIdentify, "1", R"({"_timestamp":1732000000})"},
       {"PUT", "/api/v1/customers/1", "", JobType::kIdentify, "1", R"({"_timestamp":1732000000})"},
       {"PUT", "/api/v1/customers/1", " { }\n", JobType::kIdentify, "1", " {\"_timestamp\":1732000000 }\n"},
@@ -59,21 +64,32 @@ TEST_CASE("track call: each request of the API becomes the job of its type, and 
       {"POST", "/api/v1/customers/1/suppress", "", JobType::kSuppress, "1", ""},
       {"POST", "/api/v1/customers/1/events", R"({"name":"n","data":null})", JobType::kTrack, "1", event},
       {"POST", "/api/v1/customers/1/events", R"({"type":"page","name":"/p"})", JobType::kPageview, "1", page},
-      {"POST", "/api/v1/customers/1/events", R"({"data":{},"id":"","name":"n"})", JobType::kTrack, "1", empty_id},
-      {"POST", "/api/v1/customers/1/events", R"({"id":"x","name":"n","timestamp":7})", JobType::kTrack, "1", R"({"id":"x","name":"n","timestamp":7})"},
-      {"PUT", "/api/v1/customers/1/devices", R"({"device":{"last_used":"5","a":1,"id":"d","platform":"ios"}})", JobType::kAddDevice, "1",
+      {"POST", "/api/v1/customers/1/events", R"({"data":{},"id":"","name":"n"})", JobType::kTrack, "1",
+       empty_id},
+      {"POST", "/api/v1/customers/1/events", R"({"id":"x","name":"n","timestamp":7})", JobType::kTrack, "1",
+       R"({"id":"x","name":"n","timestamp":7})"},
+      {"PUT", "/api/v1/customers/1/devices",
+       R"({"device":{"last_used":"5","a":1,"id":"d","platform":"ios"}})", JobType::kAddDevice, "1",
        R"({"device":{"last_used":"5","a":1,"id":"d","platform":"ios"}})"},
       {"DELETE", "/api/v1/customers/1/devices/d%2F1", "", JobType::kDeleteDevice, "1", ""},
-      {"POST", "/api/v1/merge_customers", R"({"primary":{"email":"a@b"},"secondary":{"cio_id":"9"}})", JobType::kMerge, "a@b",
-       R"({"primary":{"email":"a@b"},"secondary":{"cio_id":"9"}})"},
-      {"POST", "/api/v1/forms/f/submit", R"({"data":{"email":"a@b","x":1}})", JobType::kForm, "a@b", R"({"data":{"email":"a@b","x":1}})"},
-      {"POST", "/api/v1/segments/7/add_customers?id_type=cio_id", R"({"ids":["1"]})", JobType::kAddToSegment, "", R"({"ids":["1"]})"},
-      {"POST", "/api/v1/metrics", R"({"delivery_id":"d","metric":"opened"})", JobType::kMetric, "", R"({"delivery_id":"d","metric":"opened"})"},
-      {"POST", "/push/events", R"({"delivery_id":"d","event":"opened"})", JobType::kMetric, "", R"({"delivery_id":"d","event":"opened"})"},
+      {"POST", "/api/v1/merge_customers", R"({"primary":{"email":"a@b"},"secondary":{"cio_id":"9"}})",
+       JobType::kMerge, "a@b", R"({"primary":{"email":"a@b"},"secondary":{"cio_id":"9"}})"},
+      {"POST", "/api/v1/forms/f/submit", R"({"data":{"email":"a@b","x":1}})", JobType::kForm, "a@b",
+       R"({"data":{"email":"a@b","x":1}})"},
+      {"POST", "/api/v1/segments/7/add_customers?id_type=cio_id", R"({"ids":["1"]})", JobType::kAddToSegment,
+       "", R"({"ids":["1"]})"},
+      {"POST", "/api/v1/metrics", R"({"delivery_id":"d","metric":"opened"})", JobType::kMetric, "",
+       R"({"delivery_id":"d","metric":"opened"})"},
+      {"POST", "/push/events", R"({"delivery_id":"d","event":"opened"})", JobType::kMetric, "",
+       R"({"delivery_id":"d","event":"opened"})"},
       {"POST", "/unsubscribe/abc", R"({"unsubscribe":true})", JobType::kRaw, "", R"({"unsubscribe":true})"},
-      {"POST", "/api/v2/entity", R"({"type":"person","action":"page","name":"p","identifiers":{"cio_id":"x"}})", JobType::kPageview, "cio_x", entity},
-      {"POST", "/api/v2/entity", R"({"type":"object","action":"delete","identifiers":{"object_type_id":"1","object_id":"acme"}})", JobType::kRaw,
-       "object/1/acme", R"({"type":"object","action":"delete","identifiers":{"object_type_id":"1","object_id":"acme"}})"},
+      {"POST", "/api/v2/entity",
+       R"({"type":"person","action":"page","name":"p","identifiers":{"cio_id":"x"}})", JobType::kPageview,
+       "cio_x", entity},
+      {"POST", "/api/v2/entity",
+       R"({"type":"object","action":"delete","identifiers":{"object_type_id":"1","object_id":"acme"}})",
+       JobType::kRaw, "object/1/acme",
+       R"({"type":"object","action":"delete","identifiers":{"object_type_id":"1","object_id":"acme"}})"},
   };
   for (const Sent& sent : all) {
     CAPTURE(sent.target);
@@ -101,7 +117,8 @@ TEST_CASE("track call: an event without a person belongs to no lane, one with an
 
 TEST_CASE("track call: one person has one lane, whichever request and version names it") {
   const auto v1 = Take("PUT", "/api/v1/customers/cio_9", "{}");
-  const auto v2 = Take("POST", "/api/v2/entity", R"({"type":"person","action":"delete","identifiers":{"cio_id":"9"}})");
+  const auto v2 =
+      Take("POST", "/api/v2/entity", R"({"type":"person","action":"delete","identifiers":{"cio_id":"9"}})");
   const auto line = ParseJobLine(R"({"type":"destroy","id":"cio_9"})");
   REQUIRE((v1 && v2 && line));
   CHECK(LanesOf(*v1).front() == LanesOf(*v2).front());
@@ -115,7 +132,8 @@ TEST_CASE("track call: what the API would refuse is refused, and the member name
       {"PUT", "/api/v1/customers/%FF", "{}", "id"},
       {"PUT", "/api/v1/customers/1", "[]", ""},
       {"PUT", "/api/v1/customers/1/devices", R"({"device":{"id":"d"}})", "device.platform"},
-      {"POST", "/api/v1/merge_customers", R"({"primary":{"id":"1","email":"a@b"},"secondary":{"id":"2"}})", "primary"},
+      {"POST", "/api/v1/merge_customers", R"({"primary":{"id":"1","email":"a@b"},"secondary":{"id":"2"}})",
+       "primary"},
       {"POST", "/api/v1/forms/f/submit", R"({"data":{}})", "data"},
       {"POST", "/api/v1/segments/7/add_customers", R"({"ids":[]})", "ids"},
       {"POST", "/api/v1/metrics", R"({"metric":"opened"})", "delivery_id"},
@@ -137,10 +155,15 @@ TEST_CASE("track call: a cio_id is as long as a path takes it with its prefix") 
   for (const std::string& cio_id : {longest, longest + "a"}) {
     const bool fits = cio_id == longest;
     const std::string person = R"({"cio_id":")" + cio_id + "\"}";
-    CHECK(Take("POST", "/api/v1/merge_customers", R"({"secondary":{"id":"1"},"primary":)" + person + "}").has_value() == fits);
-    CHECK(Take("POST", "/api/v1/segments/7/add_customers?id_type=cio_id", R"({"ids":[")" + cio_id + "\"]}").has_value() == fits);
-    CHECK(ParseJobLine(R"({"type":"merge","secondary":{"id":"1"},"primary":)" + person + "}").has_value() == fits);
-    CHECK(ParseJobLine(R"({"type":"add_to_segment","segment_id":7,"id_type":"cio_id","ids":[")" + cio_id + "\"]}").has_value() == fits);
+    CHECK(Take("POST", "/api/v1/merge_customers", R"({"secondary":{"id":"1"},"primary":)" + person + "}")
+              .has_value() == fits);
+    CHECK(Take("POST", "/api/v1/segments/7/add_customers?id_type=cio_id", R"({"ids":[")" + cio_id + "\"]}")
+              .has_value() == fits);
+    CHECK(ParseJobLine(R"({"type":"merge","secondary":{"id":"1"},"primary":)" + person + "}").has_value() ==
+          fits);
+    CHECK(ParseJobLine(R"({"type":"add_to_segment","segment_id":7,"id_type":"cio_id","ids":[")" + cio_id +
+                       "\"]}")
+              .has_value() == fits);
   }
 }
 
@@ -149,32 +172,47 @@ TEST_CASE("track call: what is too long is refused, and the member named; a deli
   CHECK(Take("PUT", "/api/v1/customers/" + long_id, "{}").error().field == "id");
   const std::string data = R"({"name":"n","data":{"x":")" + std::string(100'000, 'x') + R"("}})";
   CHECK(Take("POST", "/api/v1/customers/1/events", data).error().field == "data");
-  const auto metric = Take("POST", "/api/v2/entity", R"({"type":"delivery","action":"event","identifiers":{"id":"d"}})");
+  const auto metric =
+      Take("POST", "/api/v2/entity", R"({"type":"delivery","action":"event","identifiers":{"id":"d"}})");
   REQUIRE(metric.has_value());
   CHECK(metric->type == JobType::kMetric);
-  const auto stranger = ParseJobLine(R"({"type":"destroy","request":{"method":"DELETE","target":"/api/v1/customers/1","headers":{}}})");
+  const auto stranger = ParseJobLine(
+      R"({"type":"destroy","request":{"method":"DELETE","target":"/api/v1/customers/1","headers":{}}})");
   CHECK(stranger.error().field == "request.headers");
 }
 
 TEST_CASE("track call: a line says the type that its request has, and nothing beside it") {
-  const auto nameless = ParseJobLine(R"({"type":"track","request":{"method":"POST","target":"/api/v1/customers/1/events","body":{}}})");
+  const auto nameless = ParseJobLine(
+      R"({"type":"track","request":{"method":"POST","target":"/api/v1/customers/1/events","body":{}}})");
   CHECK(nameless.error().field == "request.body.name");
-  CHECK_FALSE(ParseJobLine(R"({"type":"track","request":{"method":"DELETE","target":"/api/v1/customers/1"}})").has_value());
-  CHECK_FALSE(ParseJobLine(R"({"type":"destroy","id":"2","request":{"method":"DELETE","target":"/api/v1/customers/1"}})").has_value());
-  CHECK_FALSE(ParseJobLine(R"({"type":"destroy","request":{"method":"DELETE","target":"/api/v1/customers/1 HTTP/1.1"}})").has_value());
-  CHECK(ParseJobLine(R"({"type":"destroy","ref":"r","max_age":9,"request":{"method":"DELETE","target":"/api/v1/customers/1"}})").has_value());
+  CHECK_FALSE(ParseJobLine(R"({"type":"track","request":{"method":"DELETE","target":"/api/v1/customers/1"}})")
+                  .has_value());
+  CHECK_FALSE(
+      ParseJobLine(
+          R"({"type":"destroy","id":"2","request":{"method":"DELETE","target":"/api/v1/customers/1"}})")
+          .has_value());
+  CHECK_FALSE(
+      ParseJobLine(
+          R"({"type":"destroy","request":{"method":"DELETE","target":"/api/v1/customers/1 HTTP/1.1"}})")
+          .has_value());
+  CHECK(
+      ParseJobLine(
+          R"({"type":"destroy","ref":"r","max_age":9,"request":{"method":"DELETE","target":"/api/v1/customers/1"}})")
+          .has_value());
 }
 
 TEST_CASE("track call: entities ride in batches as they are, requests of the first version never") {
-  auto entity = Take("POST", "/api/v2/entity", R"({"type":"person","action":"event","name":"n","identifiers":{"email":"a@b"}})");
+  auto entity = Take("POST", "/api/v2/entity",
+                     R"({"type":"person","action":"event","name":"n","identifiers":{"email":"a@b"}})");
   REQUIRE(entity.has_value());
   CHECK(FitsBatch(*entity));
   std::vector<std::unique_ptr<QueuedJob>> jobs;
   jobs.push_back(std::make_unique<QueuedJob>());
   jobs.back()->stamp = kStamp;
   jobs.back()->job = std::move(*entity);
-  CHECK(BuildBatchRequest(jobs).body ==
-        R"({"batch":[{"id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1732000000,"type":"person","action":"event","name":"n","identifiers":{"email":"a@b"}}]})");
+  CHECK(
+      BuildBatchRequest(jobs).body ==
+      R"({"batch":[{"id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1732000000,"type":"person","action":"event","name":"n","identifiers":{"email":"a@b"}}]})");
   const auto v1 = Take("PUT", "/api/v1/customers/1", "{}");
   REQUIRE(v1.has_value());
   CHECK_FALSE(FitsBatch(*v1));
@@ -184,7 +222,8 @@ TEST_CASE("track route: what a request of each version is, and who may send it w
   CHECK(IsSecondVersion(Route("POST", "/api/v2/batch").operation));
   CHECK(IsSecondVersion(Route("POST", "/api/v2/entity").operation));
   CHECK_FALSE(IsSecondVersion(Route("POST", "/api/v1/events").operation));
-  for (const char* open : {"/api/v1/metrics", "/push/events", "/unsubscribe/abc"}) CHECK(IsOpenToAll(Route("POST", open).operation));
+  for (const char* open : {"/api/v1/metrics", "/push/events", "/unsubscribe/abc"})
+    CHECK(IsOpenToAll(Route("POST", open).operation));
   CHECK_FALSE(IsOpenToAll(Route("POST", "/api/v1/events").operation));
 }
 

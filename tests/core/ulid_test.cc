@@ -65,9 +65,10 @@ TEST_CASE("ulid: what is none is refused") {
 }
 
 TEST_CASE("ulid: the smallest and the largest parts come back") {
-  for (const std::int64_t unix_ms : {std::int64_t{0}, std::int64_t{1}, std::int64_t{1'795'489'827'123}, kUnixMsMax}) {
-    for (const std::uint64_t sequence :
-         {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 24, (std::uint64_t{1} << 24) - 1, kSequenceMax}) {
+  for (const std::int64_t unix_ms :
+       {std::int64_t{0}, std::int64_t{1}, std::int64_t{1'795'489'827'123}, kUnixMsMax}) {
+    for (const std::uint64_t sequence : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 24,
+                                         (std::uint64_t{1} << 24) - 1, kSequenceMax}) {
       for (const std::uint64_t random : {std::uint64_t{0}, ~std::uint64_t{0}}) {
         const Ulid id = Ulid::Make(FromUnixMs(unix_ms), Sequence{sequence}, random);
         CHECK(ToUnixMs(id.Time()) == unix_ms);
@@ -112,7 +113,8 @@ TEST_CASE("ulid: text sorts by time, then by sequence, whatever the random part"
     const Sequence higher{ToNumber(lower) + 1 + random() % (kSequenceMax - ToNumber(lower))};
     const std::string first = Ulid::Make(FromUnixMs(earlier_ms), lower, random()).ToText();
     REQUIRE(first < Ulid::Make(FromUnixMs(earlier_ms), higher, random()).ToText());
-    REQUIRE(first < Ulid::Make(FromUnixMs(earlier_ms + 1), Sequence{random() % kSequenceMax}, random()).ToText());
+    REQUIRE(first <
+            Ulid::Make(FromUnixMs(earlier_ms + 1), Sequence{random() % kSequenceMax}, random()).ToText());
   }
 }
 

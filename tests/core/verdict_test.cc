@@ -104,7 +104,8 @@ TEST_CASE("verdict: no answer defers the job, closes the gate and says why") {
 TEST_CASE("verdict: a redirect names where it points to, within limits") {
   Answer answer = StatusAnswer(301);
   answer.location = "https://track-eu.customer.io/api/v1/customers/42";
-  CHECK(Judge(answer, Job{}, RetryPolicy{}, kNow).reason == "301 Moved Permanently to https://track-eu.customer.io/api/v1/customers/42");
+  CHECK(Judge(answer, Job{}, RetryPolicy{}, kNow).reason ==
+        "301 Moved Permanently to https://track-eu.customer.io/api/v1/customers/42");
   answer.location.assign(100'000, 'x');
   CHECK(Judge(answer, Job{}, RetryPolicy{}, kNow).reason.size() < 300);
 }
@@ -183,7 +184,8 @@ TEST_CASE("verdict: Retry-After is seconds or an HTTP date and never negative") 
   }
 }
 
-TEST_CASE("retry: the delay doubles with each charged attempt up to the cap, jittered over its whole length") {
+TEST_CASE(
+    "retry: the delay doubles with each charged attempt up to the cap, jittered over its whole length") {
   RetryPolicy policy;
   policy.base = seconds(1);
   policy.cap = seconds(100);
@@ -238,7 +240,8 @@ TEST_CASE("retry: a job is expired only when it is too old now, and exhausted be
   CHECK(last.next == AfterDeferral::kRetry);
   CHECK(last.due == end + minutes(10));
   CHECK(PlanRetry(job, 1, policy, std::nullopt, end + Milliseconds(1), 0.5).next == AfterDeferral::kExpired);
-  CHECK(PlanRetry(job, 3, policy, std::nullopt, end + Milliseconds(1), 0.5).next == AfterDeferral::kExhausted);
+  CHECK(PlanRetry(job, 3, policy, std::nullopt, end + Milliseconds(1), 0.5).next ==
+        AfterDeferral::kExhausted);
 }
 
 TEST_CASE("retry: age counts from acceptance or the last redrive, against the job's own limit first") {
@@ -297,7 +300,8 @@ TEST_CASE("retry: whatever the policy, no plan lies in the past or beyond the ca
     policy.retry_after_cap = Milliseconds(random() % 1'000'000);
     QueuedJob job = Queued(kNow);
     if (random() % 2 == 0) {
-      job = QueuedRaw({.max_retries = 1000, .delay = Milliseconds(random() % 100'000), .exponential = random() % 2 == 0});
+      job = QueuedRaw(
+          {.max_retries = 1000, .delay = Milliseconds(random() % 100'000), .exponential = random() % 2 == 0});
     }
     const auto charged = static_cast<std::uint32_t>(1 + random() % 19);
     const Milliseconds retry_after(random() % 2'000'000);
@@ -322,7 +326,8 @@ TEST_CASE("cause: equal causes become equal texts") {
       {"", "too bad", "too bad"},
       {"4000 bad things", "", "# bad things"},
       {"connect to 127.0.0.1 port 9000 after 12 ms", "", "connect to #.#.#.# port # after # ms"},
-      {"400 Bad Request", R"({"meta":{"error":"id 4711 is too long"}})", R"(400 Bad Request: {"meta":{"error":"id # is too long"}})"},
+      {"400 Bad Request", R"({"meta":{"error":"id 4711 is too long"}})",
+       R"(400 Bad Request: {"meta":{"error":"id # is too long"}})"},
       {"400 Bad Request", R"({"meta":{"error":"no such plan \"pro 7\""}})",
        R"(400 Bad Request: {"meta":{"error":"no such plan <value>"}})"},
       {"404 Not Found", "no customer \"a b c\" here", "404 Not Found: no customer <value> here"},

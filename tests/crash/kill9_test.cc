@@ -1,5 +1,5 @@
-// SIGKILL at random moments under load, with an API that fails in every way it can and an operator who redrives: what was acknowledged
-// arrives, in order, once.
+// SIGKILL at random moments under load, with an API that fails in every way it can and an operator who
+// redrives: what was acknowledged arrives, in order, once.
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 
@@ -20,14 +20,16 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kProducers = 4;
-// Another producer's events are rejected half of the time; a redriven one keeps no place, so each has a customer of its own.
+// Another producer's events are rejected half of the time; a redriven one keeps no place, so each has a
+// customer of its own.
 const Numbering kDoomed{"doomed", std::numeric_limits<std::size_t>::max()};
 constexpr std::uint64_t kBacklog = 4000;  // events accepted and not yet arrived; then the producers wait
 constexpr std::chrono::milliseconds kPatience = std::chrono::minutes(5);
 
 // In turn: one job a request, batches, batches that hold several jobs of a customer.
-constexpr std::array<const char*, 3> kBatch = {"{enabled: false}", "{enabled: true, max_items: 50, linger: 2ms}",
-                                               "{enabled: true, max_items: 50, linger: 2ms, same_lane: true}"};
+constexpr std::array<const char*, 3> kBatch = {
+    "{enabled: false}", "{enabled: true, max_items: 50, linger: 2ms}",
+    "{enabled: true, max_items: 50, linger: 2ms, same_lane: true}"};
 
 constexpr std::string_view kFlaky = R"([
   {"match":{"event":"doomed","probability":0.5},"action":{"status":400}},
@@ -92,14 +94,16 @@ class Redriver {
 
 class Battle {
  public:
-  explicit Battle(std::uint64_t seed) : random_(seed), sim_({.seed = seed}), daemon_(sim_, Config()), redriver_(daemon_.AdminSocket()) {
+  explicit Battle(std::uint64_t seed)
+      : random_(seed), sim_({.seed = seed}), daemon_(sim_, Config()), redriver_(daemon_.AdminSocket()) {
     sim_.Script(kFlaky);
     const auto may_send = [this] { return acknowledged_ < arrived_ + kBacklog; };
     for (std::size_t i = 0; i < kProducers; ++i) {
-      producers_.push_back(std::make_unique<NumberedProducer>(daemon_.ProducerSocket(), i, seed, acknowledged_, may_send));
+      producers_.push_back(
+          std::make_unique<NumberedProducer>(daemon_.ProducerSocket(), i, seed, acknowledged_, may_send));
     }
-    producers_.push_back(std::make_unique<NumberedProducer>(
-        daemon_.ProducerSocket(), kProducers, seed, acknowledged_, may_send, kDoomed));
+    producers_.push_back(std::make_unique<NumberedProducer>(daemon_.ProducerSocket(), kProducers, seed,
+                                                            acknowledged_, may_send, kDoomed));
   }
 
   // Lets them work for a while, then kills. Every moment counts: start-up, full load, recovery.
@@ -154,15 +158,18 @@ class Battle {
 
  private:
   static ConfigValues Config() {
-    return {
-        {"retry.max_attempts", "100000"}, {"connections.default.timeout", "2s"}, {"limits.window_jobs", "500"}, {"limits.lane_jobs", "20"}};
+    return {{"retry.max_attempts", "100000"},
+            {"connections.default.timeout", "2s"},
+            {"limits.window_jobs", "500"},
+            {"limits.lane_jobs", "20"}};
   }
 
   void CheckCustomer(const std::string& customer, std::int64_t last) {
     INFO("customer ", customer);
     const std::vector<SimEffect> effects = sim_.Effects(customer);
     REQUIRE(effects.size() == static_cast<std::size_t>(last));
-    for (std::int64_t n = 1; n <= last; ++n) REQUIRE(effects[static_cast<std::size_t>(n - 1)].n.value_or(0) == n);
+    for (std::int64_t n = 1; n <= last; ++n)
+      REQUIRE(effects[static_cast<std::size_t>(n - 1)].n.value_or(0) == n);
   }
 
   std::mt19937_64 random_;
@@ -182,13 +189,15 @@ TEST_CASE("crash: killed under load again and again, nothing acknowledged is los
   Battle battle(seed);
   for (std::uint64_t kill = 1; kill <= kills; ++kill) {
     battle.KillOnce();
-    if (kill % 50 == 0) std::cout << kill << " kills, " << battle.Acknowledged() << " acknowledged" << std::endl;
+    if (kill % 50 == 0)
+      std::cout << kill << " kills, " << battle.Acknowledged() << " acknowledged" << std::endl;
   }
   battle.Finish();
   battle.CheckEverythingArrived();
   const SimReport report = battle.Report();
-  std::cout << battle.Acknowledged() << " acknowledged and arrived, " << battle.SentAgain() << " handed over again, " << report.requests
-            << " requests, " << report.repeated_ulids << " repeated event ids, " << battle.Redriven() << " redriven" << std::endl;
+  std::cout << battle.Acknowledged() << " acknowledged and arrived, " << battle.SentAgain()
+            << " handed over again, " << report.requests << " requests, " << report.repeated_ulids
+            << " repeated event ids, " << battle.Redriven() << " redriven" << std::endl;
   CHECK(battle.Acknowledged() > kills);
   CHECK(battle.Redriven() > 0);
 }

@@ -55,15 +55,30 @@ std::vector<std::pair<std::string, std::int64_t>> NumberedProducer::LastNumbers(
 void NumberedProducer::Compose() {
   for (std::size_t i = 0; i < kBatch; ++i) {
     const std::size_t customer = composed_ % numbering_.customers;
-    const Ulid id = Ulid::Make(FromUnixMs(1'700'000'000'000 + static_cast<std::int64_t>(number_)), Sequence{++composed_}, seed_);
+    const Ulid id = Ulid::Make(FromUnixMs(1'700'000'000'000 + static_cast<std::int64_t>(number_)),
+                               Sequence{++composed_}, seed_);
     JsonWriter line;
-    line.Object().Key("type").String("track").Key("id").String(CustomerName(customer)).Key("name").String(numbering_.event);
-    line.Key("event_id").String(id.ToText()).Key("data").Object().Key("n").Int(++last_[customer]).EndObject().EndObject();
+    line.Object()
+        .Key("type")
+        .String("track")
+        .Key("id")
+        .String(CustomerName(customer))
+        .Key("name")
+        .String(numbering_.event);
+    line.Key("event_id")
+        .String(id.ToText())
+        .Key("data")
+        .Object()
+        .Key("n")
+        .Int(++last_[customer])
+        .EndObject()
+        .EndObject();
     unacknowledged_.push_back(line.Take());
   }
 }
 
-// Until everything is acknowledged. Replies come in the order of the lines, so what is answered is a beginning of what was sent.
+// Until everything is acknowledged. Replies come in the order of the lines, so what is answered is a
+// beginning of what was sent.
 bool NumberedProducer::Exchange() {
   LineClient client(socket_);
   while (true) {

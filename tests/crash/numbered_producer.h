@@ -1,5 +1,6 @@
-// tests/crash/numbered_producer.h — a producer that numbers the events of its own customers and sends again, with the same event_id,
-// whatever was not acknowledged: the official way to make a repeated hand-over harmless.
+// tests/crash/numbered_producer.h — a producer that numbers the events of its own customers and sends again,
+// with the same event_id, whatever was not acknowledged: the official way to make a repeated hand-over
+// harmless.
 #pragma once
 
 #include <atomic>
@@ -21,18 +22,22 @@ struct Numbering {
 
 class NumberedProducer {
  public:
-  // Counts in `acknowledged`, which all producers share. `may_send` is asked before each new batch: false while enough is on its way.
-  NumberedProducer(std::filesystem::path socket, std::size_t number, std::uint64_t seed, std::atomic<std::uint64_t>& acknowledged,
-                   std::function<bool()> may_send, Numbering numbering = {});
+  // Counts in `acknowledged`, which all producers share. `may_send` is asked before each new batch: false
+  // while enough is on its way.
+  NumberedProducer(std::filesystem::path socket, std::size_t number, std::uint64_t seed,
+                   std::atomic<std::uint64_t>& acknowledged, std::function<bool()> may_send,
+                   Numbering numbering = {});
   ~NumberedProducer();
   NumberedProducer(const NumberedProducer&) = delete;
   NumberedProducer& operator=(const NumberedProducer&) = delete;
 
-  // No new events; what is unacknowledged is still sent until it is. Ends the thread. False when it did not succeed in time.
+  // No new events; what is unacknowledged is still sent until it is. Ends the thread. False when it did not
+  // succeed in time.
   bool Finish();
 
   std::uint64_t sent_again() const { return sent_again_; }
-  // Only after Finish(): customer and the number of its last event, and what went wrong other than lost connections.
+  // Only after Finish(): customer and the number of its last event, and what went wrong other than lost
+  // connections.
   std::vector<std::pair<std::string, std::int64_t>> LastNumbers() const;
   const std::vector<std::string>& problems() const { return problems_; }
 

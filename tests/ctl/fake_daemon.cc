@@ -87,7 +87,8 @@ void SocketServer::Talk(int client) {
 }
 
 FakeAdmin::FakeAdmin(std::filesystem::path path, Handler handler)
-    : handler_(std::move(handler)), server_(std::move(path), [this](std::string& received) { return Serve(received); }) {}
+    : handler_(std::move(handler)),
+      server_(std::move(path), [this](std::string& received) { return Serve(received); }) {}
 
 std::vector<AdminRequest> FakeAdmin::Requests() {
   const std::lock_guard lock(mutex_);
@@ -98,7 +99,8 @@ SocketServer::Step FakeAdmin::Serve(std::string& received) {
   const std::size_t head = received.find("\r\n\r\n");
   if (head == std::string::npos) return {};
   std::size_t length = 0;
-  if (const std::size_t at = received.find("Content-Length: "); at < head) length = std::strtoul(received.c_str() + at + 16, nullptr, 10);
+  if (const std::size_t at = received.find("Content-Length: "); at < head)
+    length = std::strtoul(received.c_str() + at + 16, nullptr, 10);
   if (received.size() < head + 4 + length) return {};
   AdminRequest request;
   std::istringstream(received) >> request.method >> request.target;
@@ -109,12 +111,13 @@ SocketServer::Step FakeAdmin::Serve(std::string& received) {
     requests_.push_back(request);
   }
   const AdminAnswer answer = handler_(request);
-  return {"HTTP/1.1 " + std::to_string(answer.status) + " x\r\nContent-Length: " + std::to_string(answer.body.size()) + "\r\n\r\n" +
-          answer.body};
+  return {"HTTP/1.1 " + std::to_string(answer.status) +
+          " x\r\nContent-Length: " + std::to_string(answer.body.size()) + "\r\n\r\n" + answer.body};
 }
 
 FakeProducer::FakeProducer(std::filesystem::path path, Handler handler)
-    : handler_(std::move(handler)), server_(std::move(path), [this](std::string& received) { return Serve(received); }) {}
+    : handler_(std::move(handler)),
+      server_(std::move(path), [this](std::string& received) { return Serve(received); }) {}
 
 std::vector<std::string> FakeProducer::Lines() {
   const std::lock_guard lock(mutex_);
@@ -123,7 +126,8 @@ std::vector<std::string> FakeProducer::Lines() {
 
 SocketServer::Step FakeProducer::Serve(std::string& received) {
   SocketServer::Step step;
-  for (std::size_t end = received.find('\n'); end != std::string::npos && !step.close; end = received.find('\n')) {
+  for (std::size_t end = received.find('\n'); end != std::string::npos && !step.close;
+       end = received.find('\n')) {
     const std::string line = received.substr(0, end);
     received.erase(0, end + 1);
     {

@@ -1,4 +1,5 @@
-// tests/ctl/fake_daemon.h — the daemon's two sockets with scripted answers, and a way to run outboxctl in this process.
+// tests/ctl/fake_daemon.h — the daemon's two sockets with scripted answers, and a way to run outboxctl in
+// this process.
 #pragma once
 
 #include <atomic>
@@ -31,8 +32,8 @@ class TempFolder {
 // Serves one client after the other on a Unix socket, in a thread of its own.
 class SocketServer {
  public:
-  // Gets what the client has sent so far; takes what it understood from the front and gives the answer. nullopt: close the connection
-  // (after `answer`).
+  // Gets what the client has sent so far; takes what it understood from the front and gives the answer.
+  // nullopt: close the connection (after `answer`).
   struct Step {
     std::string answer;
     bool close = false;
@@ -77,7 +78,8 @@ class FakeAdmin {
 
 class FakeProducer {
  public:
-  // The reply to one line, without its newline; empty: close without an answer; ending in '!': close after it.
+  // The reply to one line, without its newline; empty: close without an answer; ending in '!': close after
+  // it.
   using Handler = std::function<std::string(const std::string& line)>;
   FakeProducer(std::filesystem::path path, Handler handler);
   std::vector<std::string> Lines();

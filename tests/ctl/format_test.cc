@@ -62,7 +62,8 @@ TEST_CASE("progress: the bar shows the part that is done, the rate and the time 
   view.lines_per_s = 51'000;
   view.left = Milliseconds(12'000);
   CHECK(FormatProgress(view, 68) == "[======>      ] 50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
-  CHECK(FormatProgress(view, 200) == "[============>           ] 50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
+  CHECK(FormatProgress(view, 200) ==
+        "[============>           ] 50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
   CHECK(FormatProgress(view, 40) == "50.0%, 1,234 accepted, 7 refused, 51,00…");
   CHECK(FormatProgress(view, 0) == "50.0%, 1,234 accepted, 7 refused, 51,000/s, 12s left");
   view.bytes = 100;

@@ -17,9 +17,12 @@ namespace {
 constexpr const char* kOk = R"({"ok":true,"job":"J"})";
 constexpr const char* kBusy = R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
 constexpr const char* kFull = R"({"ok":false,"error":{"code":"spool_full","message":"no room"}})";
-constexpr const char* kInternal = R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
-constexpr const char* kForbidden = R"({"ok":false,"error":{"code":"forbidden","message":"user 7 may not produce here"}})";
-constexpr const char* kBad = R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"needs \"id\""}})";
+constexpr const char* kInternal =
+    R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
+constexpr const char* kForbidden =
+    R"({"ok":false,"error":{"code":"forbidden","message":"user 7 may not produce here"}})";
+constexpr const char* kBad =
+    R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"needs \"id\""}})";
 constexpr const char* kTooLarge = R"({"ok":false,"error":{"code":"too_large","message":"line too long"}})";
 
 bool Contains(const std::string& text, const std::string& part) {
@@ -33,7 +36,10 @@ std::string Lines(int count) {
 }
 
 struct ImportFixture {
-  explicit ImportFixture(FakeProducer::Handler handler) : producer(folder / "producer.sock", std::move(handler)) { SetInterrupted(false); }
+  explicit ImportFixture(FakeProducer::Handler handler)
+      : producer(folder / "producer.sock", std::move(handler)) {
+    SetInterrupted(false);
+  }
   ~ImportFixture() { SetInterrupted(false); }
 
   Ran Run(std::vector<std::string> arguments, const RunOptions& options = {}) {
@@ -57,7 +63,8 @@ TEST_CASE("import: every line arrives in order, the state file is gone at the en
   CHECK(ran.code == 0);
   const std::vector<std::string> lines = daemon.producer.Lines();
   REQUIRE(lines.size() == 5001);
-  for (int i = 1; i <= 5000; ++i) CHECK(lines[static_cast<std::size_t>(i - 1)] == "{\"n\":" + std::to_string(i) + "}");
+  for (int i = 1; i <= 5000; ++i)
+    CHECK(lines[static_cast<std::size_t>(i - 1)] == "{\"n\":" + std::to_string(i) + "}");
   CHECK(lines.back() == "{\"n\":\"last\"}");
   const JsonValue summary = *JsonValue::Parse(ran.out);
   CHECK(summary["done"].Bool());
@@ -78,7 +85,8 @@ TEST_CASE("import: reads standard input") {
 
 TEST_CASE("import: refused lines are named with number and error and kept as they were") {
   ImportFixture daemon([](const std::string& line) { return Contains(line, "bad") ? kBad : kOk; });
-  const std::string file = daemon.folder.Write("in.ndjson", "{\"a\":1}\n{\"bad\" :\x1b 1}\n{\"b\":1}\n{\"bad\":2}\n");
+  const std::string file =
+      daemon.folder.Write("in.ndjson", "{\"a\":1}\n{\"bad\" :\x1b 1}\n{\"b\":1}\n{\"bad\":2}\n");
   const std::string rejects = (daemon.folder / "rejects").string();
   const Ran ran = daemon.Run({file, "--rejects", rejects});
   CHECK(ran.code == 1);
@@ -123,7 +131,8 @@ TEST_CASE("import: once a line was busy, it is sent again before any new line") 
 
 TEST_CASE("import: when nothing moves for too long it gives up with 75 and can be resumed") {
   bool open = false;
-  ImportFixture daemon([&](const std::string& line) -> std::string { return open || !Contains(line, ":3}") ? kOk : kBusy; });
+  ImportFixture daemon(
+      [&](const std::string& line) -> std::string { return open || !Contains(line, ":3}") ? kOk : kBusy; });
   const std::string file = daemon.folder.Write("in.ndjson", Lines(5));
   const Ran stuck = daemon.Run({file, "--wait", "0s", "--window", "1"});
   CHECK(stuck.code == 75);
@@ -137,13 +146,17 @@ TEST_CASE("import: when nothing moves for too long it gives up with 75 and can b
   CHECK(resumed.code == 0);
   CHECK(JsonValue::Parse(resumed.out)->operator[]("accepted").Int() == 5);
   const std::vector<std::string> lines = daemon.producer.Lines();
-  CHECK(std::vector<std::string>(lines.end() - 3, lines.end()) == std::vector<std::string>{"{\"n\":3}", "{\"n\":4}", "{\"n\":5}"});
+  CHECK(std::vector<std::string>(lines.end() - 3, lines.end()) ==
+        std::vector<std::string>{"{\"n\":3}", "{\"n\":4}", "{\"n\":5}"});
   CHECK_FALSE(daemon.HasState());
 }
 
-TEST_CASE("import: a user who may not produce ends it with 1, no line counts as refused and all are sent by a resumed import") {
+TEST_CASE(
+    "import: a user who may not produce ends it with 1, no line counts as refused and all are sent by a "
+    "resumed import") {
   int allowed = 3;
-  ImportFixture daemon([&](const std::string&) -> std::string { return allowed-- > 0 ? kOk : std::string(kForbidden) + "!"; });
+  ImportFixture daemon(
+      [&](const std::string&) -> std::string { return allowed-- > 0 ? kOk : std::string(kForbidden) + "!"; });
   const std::string file = daemon.folder.Write("in.ndjson", Lines(100));
   const std::string rejects = (daemon.folder / "rejects").string();
   const Ran denied = daemon.Run({file, "--rejects", rejects, "--window", "20"});
@@ -174,12 +187,17 @@ TEST_CASE("import: lines that the daemon could not write are sent again in their
   CHECK(ran.code == 0);
   CHECK(Contains(ran.err, "waiting: the outbox cannot be written"));
   REQUIRE(accepted.size() == 100);
-  for (std::size_t i = 0; i < accepted.size(); ++i) CHECK(accepted[i] == "{\"n\":" + std::to_string(i + 1) + "}");
+  for (std::size_t i = 0; i < accepted.size(); ++i)
+    CHECK(accepted[i] == "{\"n\":" + std::to_string(i + 1) + "}");
 }
 
-TEST_CASE("import: an outbox that cannot be written for too long ends it with 75, and no line is left out by a resumed import") {
+TEST_CASE(
+    "import: an outbox that cannot be written for too long ends it with 75, and no line is left out by a "
+    "resumed import") {
   bool broken = true;
-  ImportFixture daemon([&](const std::string& line) -> std::string { return broken && Contains(line, ":3}") ? kInternal : kOk; });
+  ImportFixture daemon([&](const std::string& line) -> std::string {
+    return broken && Contains(line, ":3}") ? kInternal : kOk;
+  });
   const std::string file = daemon.folder.Write("in.ndjson", Lines(5));
   const Ran stuck = daemon.Run({file, "--wait", "0s", "--window", "1"});
   CHECK(stuck.code == 75);
@@ -207,7 +225,8 @@ TEST_CASE("import: an interrupt stops it with 130 at a place from which it goes 
 }
 
 TEST_CASE("import: a file that was changed is not resumed") {
-  ImportFixture daemon([](const std::string& line) -> std::string { return Contains(line, ":3}") ? kBusy : kOk; });
+  ImportFixture daemon(
+      [](const std::string& line) -> std::string { return Contains(line, ":3}") ? kBusy : kOk; });
   const std::string file = daemon.folder.Write("in.ndjson", Lines(5));
   CHECK(daemon.Run({file, "--wait", "0s", "--window", "1"}).code == 75);
   daemon.folder.Write("in.ndjson", "{\"other\":1}\n" + Lines(5));
@@ -223,7 +242,8 @@ TEST_CASE("import: told to resume where nothing was interrupted, it says that it
   CHECK(Contains(ran.err, "no interrupted import of this file is on record"));
 }
 
-TEST_CASE("import: a broken connection is opened again, the unanswered lines are sent again and that is said") {
+TEST_CASE(
+    "import: a broken connection is opened again, the unanswered lines are sent again and that is said") {
   int count = 0;
   ImportFixture daemon([&](const std::string&) -> std::string { return ++count == 20 ? "" : kOk; });
   const std::string file = daemon.folder.Write("in.ndjson", Lines(100));
@@ -233,8 +253,11 @@ TEST_CASE("import: a broken connection is opened again, the unanswered lines are
   CHECK(Contains(ran.err, "sent again"));
 }
 
-TEST_CASE("import: after a line that is too large the connection is opened again and nothing counts as doubtful") {
-  ImportFixture daemon([](const std::string& line) -> std::string { return Contains(line, ":20}") ? std::string(kTooLarge) + "!" : kOk; });
+TEST_CASE(
+    "import: after a line that is too large the connection is opened again and nothing counts as doubtful") {
+  ImportFixture daemon([](const std::string& line) -> std::string {
+    return Contains(line, ":20}") ? std::string(kTooLarge) + "!" : kOk;
+  });
   const std::string file = daemon.folder.Write("in.ndjson", Lines(100));
   const Ran ran = daemon.Run({file});
   CHECK(ran.code == 1);
@@ -252,7 +275,8 @@ TEST_CASE("import: a daemon that is gone for good ends with 69") {
     std::filesystem::remove(folder / "producer.sock");
     return "";
   });
-  const Ran ran = RunCtl({"--producer", (folder / "producer.sock").string(), "import", file, "--wait", "100ms"});
+  const Ran ran =
+      RunCtl({"--producer", (folder / "producer.sock").string(), "import", file, "--wait", "100ms"});
   CHECK(ran.code == 69);
   CHECK(std::filesystem::exists(folder / "in.ndjson.outboxd-import"));
 }
@@ -282,8 +306,8 @@ TEST_CASE("line reader: lines, their numbers and offsets, whatever the pieces th
 
 TEST_CASE("line reader: an endless line is passed over in bounded memory") {
   const TempFolder folder;
-  const std::string file =
-      folder.Write("long", std::string(3 * kReaderLineBytesMax, 'x') + "\nshort\n" + std::string(kReaderLineBytesMax + 1, 'y'));
+  const std::string file = folder.Write("long", std::string(3 * kReaderLineBytesMax, 'x') + "\nshort\n" +
+                                                    std::string(kReaderLineBytesMax + 1, 'y'));
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   LineReader reader(fd);
   InputLine line;

@@ -57,7 +57,8 @@ TEST_CASE("job text: the members every job may have") {
   flags.connection = "eu-shop";
   flags.max_age = "2h";
   flags.region = "eu";
-  CHECK(Built(flags) == R"({"type":"destroy","connection":"eu-shop","id":"4 2","max_age":7200,"region":"eu"})");
+  CHECK(Built(flags) ==
+        R"({"type":"destroy","connection":"eu-shop","id":"4 2","max_age":7200,"region":"eu"})");
 }
 
 TEST_CASE("job text: an anonymous page view with its own event id") {
@@ -65,8 +66,9 @@ TEST_CASE("job text: an anonymous page view with its own event id") {
   flags.anonymous_id = "a-1";
   flags.url = "https://www.example.com/pricing";
   flags.event_id = "01JDB3T0C5W7X8Y9Z0ABCDEFGH";
-  CHECK(Built(flags) ==
-        R"({"type":"pageview","anonymous_id":"a-1","url":"https://www.example.com/pricing","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})");
+  CHECK(
+      Built(flags) ==
+      R"({"type":"pageview","anonymous_id":"a-1","url":"https://www.example.com/pricing","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})");
 }
 
 TEST_CASE("job text: a raw request with everything") {
@@ -109,8 +111,9 @@ TEST_CASE("job text: the other types") {
   device.platform = "ios";
   device.last_used = "1700000000";
   device.fields = {"model=x"};
-  CHECK(Built(device) ==
-        R"({"type":"add_device","id":"42","device":{"id":"token","platform":"ios","last_used":1700000000,"attributes":{"model":"x"}}})");
+  CHECK(
+      Built(device) ==
+      R"({"type":"add_device","id":"42","device":{"id":"token","platform":"ios","last_used":1700000000,"attributes":{"model":"x"}}})");
   JobFlags gone = Flags("delete_device");
   gone.id = "42";
   gone.device_id = "token";
@@ -118,7 +121,8 @@ TEST_CASE("job text: the other types") {
   JobFlags merge = Flags("merge");
   merge.primary = "email=a=b@example.com";
   merge.secondary = "cio_id=03000001";
-  CHECK(Built(merge) == R"({"type":"merge","primary":{"email":"a=b@example.com"},"secondary":{"cio_id":"03000001"}})");
+  CHECK(Built(merge) ==
+        R"({"type":"merge","primary":{"email":"a=b@example.com"},"secondary":{"cio_id":"03000001"}})");
   JobFlags form = Flags("form");
   form.form_id = "f1";
   form.fields = {"email=a@example.com"};
@@ -133,7 +137,9 @@ TEST_CASE("job text: the other types") {
   metric.metric = "opened";
   metric.recipient = "a@example.com";
   metric.timestamp = "1700000000";
-  CHECK(Built(metric) == R"({"type":"metric","delivery_id":"d","metric":"opened","recipient":"a@example.com","timestamp":1700000000})");
+  CHECK(
+      Built(metric) ==
+      R"({"type":"metric","delivery_id":"d","metric":"opened","recipient":"a@example.com","timestamp":1700000000})");
   JobFlags suppress = Flags("suppress");
   suppress.id = "42";
   CHECK(Built(suppress) == R"({"type":"suppress","id":"42"})");

@@ -14,7 +14,8 @@ constexpr const char* kJob = "01JDB3T0C5W7X8Y9Z0ABCDEFGH";
 
 // A daemon that gives one answer to everything.
 struct AdminFixture {
-  explicit AdminFixture(AdminAnswer answer) : AdminFixture([answer](const AdminRequest&) { return answer; }) {}
+  explicit AdminFixture(AdminAnswer answer)
+      : AdminFixture([answer](const AdminRequest&) { return answer; }) {}
   explicit AdminFixture(FakeAdmin::Handler handler) : admin(folder / "admin.sock", std::move(handler)) {}
 
   Ran Run(std::vector<std::string> arguments, const RunOptions& options = {}) {
@@ -71,8 +72,10 @@ TEST_CASE("outboxctl: usage errors end with 2 and say what is wrong") {
 }
 
 TEST_CASE("outboxctl: a usage error names the program and the verb whose help tells more") {
-  CHECK(RunCtl({"send", "destroy"}).err == "outboxctl: --id is required\nTry outboxctl send destroy --help\n");
-  CHECK(RunCtl({"lsit"}).err == "outboxctl: The following argument was not expected: lsit\nTry outboxctl --help\n");
+  CHECK(RunCtl({"send", "destroy"}).err ==
+        "outboxctl: --id is required\nTry outboxctl send destroy --help\n");
+  CHECK(RunCtl({"lsit"}).err ==
+        "outboxctl: The following argument was not expected: lsit\nTry outboxctl --help\n");
 }
 
 TEST_CASE("outboxctl: a verb's help shows no examples of other verbs") {
@@ -101,14 +104,16 @@ TEST_CASE("outboxctl: a daemon that is not there ends with 69 and says which soc
   CHECK(RunCtl({"import", folder.Write("f", "{}\n"), "--producer", nowhere}).code == 69);
 }
 
-TEST_CASE("outboxctl: the daemon's refusals end with 1, busy and full with 75, the message on the error stream") {
+TEST_CASE(
+    "outboxctl: the daemon's refusals end with 1, busy and full with 75, the message on the error stream") {
   struct Case {
     int status;
     const char* kind;
     int code;
   };
-  for (const Case& one : {Case{404, "not_found", 1}, Case{409, "conflict", 1}, Case{400, "invalid", 1}, Case{502, "unavailable", 1},
-                          Case{500, "internal", 1}, Case{503, "busy", 75}, Case{507, "full", 75}}) {
+  for (const Case& one : {Case{404, "not_found", 1}, Case{409, "conflict", 1}, Case{400, "invalid", 1},
+                          Case{502, "unavailable", 1}, Case{500, "internal", 1}, Case{503, "busy", 75},
+                          Case{507, "full", 75}}) {
     AdminFixture daemon(Refusal(one.status, one.kind, "no such\\u001b[31m thing"));
     const Ran ran = daemon.Run({"show", kJob});
     CHECK(ran.code == one.code);
@@ -136,11 +141,13 @@ TEST_CASE("status: people see the queue, rates, disk, and each connection with r
   AdminFixture daemon(AdminAnswer{200, kStatus});
   const Ran ran = daemon.Run({"status"});
   CHECK(ran.code == 0);
-  for (const char* part :
-       {"outboxd 0.1.0, pid 7, up 16m 40s, accepting jobs", "12,345 of at most 10,000,000, the oldest for 10s",
-        "12,000 ready, 256 in flight, 80 deferred, 9 blocked", "1,200/s accepted, 1,191/s attempted, 1,180/s delivered, 0.1/s dead",
-        "1.2 GiB of at most 20.0 GiB; 1.0 KiB free on the disk", "throttled", "3m 12s",
-        "503 Service Unavailable; 4 failures in a row; next try in 12s", "paused (auth)", "401 Unauthorized", "e\\x1bu"}) {
+  for (const char* part : {"outboxd 0.1.0, pid 7, up 16m 40s, accepting jobs",
+                           "12,345 of at most 10,000,000, the oldest for 10s",
+                           "12,000 ready, 256 in flight, 80 deferred, 9 blocked",
+                           "1,200/s accepted, 1,191/s attempted, 1,180/s delivered, 0.1/s dead",
+                           "1.2 GiB of at most 20.0 GiB; 1.0 KiB free on the disk", "throttled", "3m 12s",
+                           "503 Service Unavailable; 4 failures in a row; next try in 12s", "paused (auth)",
+                           "401 Unauthorized", "e\\x1bu"}) {
     CHECK_MESSAGE(Contains(ran.out, part), (std::string(part) + "\n" + ran.out));
   }
   CHECK_FALSE(Contains(ran.out, "\x1b"));
@@ -156,15 +163,17 @@ TEST_CASE("status: --json is the daemon's object on one line") {
 
 TEST_CASE("status: --watch goes on until the daemon is gone") {
   int left = 3;
-  AdminFixture daemon([&](const AdminRequest&) { return left-- > 0 ? AdminAnswer{200, kStatus} : Refusal(503, "busy", "stopping"); });
+  AdminFixture daemon([&](const AdminRequest&) {
+    return left-- > 0 ? AdminAnswer{200, kStatus} : Refusal(503, "busy", "stopping");
+  });
   const Ran ran = daemon.Run({"status", "--json", "--watch", "0.1"});
   CHECK(ran.code == 75);
   CHECK(ran.out == std::string(kStatus) + "\n" + kStatus + "\n" + kStatus + "\n");
 }
 
 std::string JobRow(int seq) {
-  return R"({"seq":)" + std::to_string(seq) + R"(,"job":")" + kJob + R"(","connection":"default","type":"track","customer":"c\u001b[1m)" +
-         std::to_string(seq) +
+  return R"({"seq":)" + std::to_string(seq) + R"(,"job":")" + kJob +
+         R"(","connection":"default","type":"track","customer":"c\u001b[1m)" + std::to_string(seq) +
          R"(","state":"deferred","accepted_ms":999808000,"attempts":3,"due_ms":1000005000,"reason":"503","bytes":99})";
 }
 
@@ -182,7 +191,8 @@ AdminAnswer Paged(const AdminRequest& request, int total) {
     ++last;
     rows += (rows.empty() ? "" : ",") + JobRow(last);
   }
-  return {200, R"({"rows":[)" + rows + "]" + (last < total ? R"(,"next":)" + std::to_string(last) : "") + "}"};
+  return {200,
+          R"({"rows":[)" + rows + "]" + (last < total ? R"(,"next":)" + std::to_string(last) : "") + "}"};
 }
 
 std::size_t LineCount(const std::string& text) {
@@ -202,7 +212,8 @@ TEST_CASE("list: follows pages up to the limit, to the end with --all, and says 
   CHECK(LineCount(daemon.Run({"list", "--limit", "1500", "--json"}).out) == 1500);
 }
 
-TEST_CASE("list: a row shows state, age and next attempt, with foreign bytes escaped; --json keeps it as it is") {
+TEST_CASE(
+    "list: a row shows state, age and next attempt, with foreign bytes escaped; --json keeps it as it is") {
   AdminFixture daemon([](const AdminRequest& request) { return Paged(request, 1); });
   const Ran ran = daemon.Run({"list"});
   for (const char* part : {"JOB", kJob, "deferred", "c\\x1b[1m1", "3m 12s", "in 5s"})
@@ -223,10 +234,12 @@ TEST_CASE("list: pages that do not advance are an error, not a loop") {
 
 TEST_CASE("list: filters become query parameters, percent-encoded") {
   AdminFixture daemon(AdminAnswer{200, R"({"rows":[]})"});
-  daemon.Run({"list", "--state", "blocked", "--connection", "eu", "--type", "track", "--customer", "a b&c=1", "--older-than", "2h",
-              "--newer-than", "7d"});
+  daemon.Run({"list", "--state", "blocked", "--connection", "eu", "--type", "track", "--customer", "a b&c=1",
+              "--older-than", "2h", "--newer-than", "7d"});
   CHECK(daemon.Last().target ==
-        "/v1/jobs?connection=eu&type=track&customer=a%20b%26c%3D1&state=blocked&older_than_s=7200&newer_than_s=604800&limit=100");
+        "/v1/"
+        "jobs?connection=eu&type=track&customer=a%20b%26c%3D1&state=blocked&older_than_s=7200&newer_than_s="
+        "604800&limit=100");
 }
 
 const char* kShown =
@@ -239,7 +252,8 @@ TEST_CASE("show: a waiting job with its line and attempts, everything escaped") 
   AdminFixture daemon(AdminAnswer{200, kShown});
   const Ran ran = daemon.Run({"show", kJob});
   CHECK(ran.code == 0);
-  for (const char* part : {"deferred", R"({"type":"track","big":1e400})", "12ms", "503", "\\x1b]0;title\\x07", "in 5s"}) {
+  for (const char* part :
+       {"deferred", R"({"type":"track","big":1e400})", "12ms", "503", "\\x1b]0;title\\x07", "in 5s"}) {
     CHECK_MESSAGE(Contains(ran.out, part), (std::string(part) + "\n" + ran.out));
   }
   CHECK(daemon.Last().target == std::string("/v1/jobs/") + kJob);
@@ -254,11 +268,13 @@ TEST_CASE("show: a job id cannot reach into another path") {
 
 TEST_CASE("explain: the sentence first, then the facts") {
   AdminFixture daemon(AdminAnswer{
-      200, R"({"job":"J","state":"blocked","explanation":"Blocked by K.","blocked_by":"K","due_ms":1000005000,)"
-           R"("gate":{"name":"default","state":"paused","pause":"auth","detail":"401","since_ms":999808000},"last_reason":"503"})"});
+      200,
+      R"({"job":"J","state":"blocked","explanation":"Blocked by K.","blocked_by":"K","due_ms":1000005000,)"
+      R"("gate":{"name":"default","state":"paused","pause":"auth","detail":"401","since_ms":999808000},"last_reason":"503"})"});
   const Ran ran = daemon.Run({"explain", kJob});
   CHECK(ran.out.starts_with("Blocked by K.\n"));
-  for (const char* part : {"blocked by", "in 5s", "paused", "auth", "401", "503"}) CHECK(Contains(ran.out, part));
+  for (const char* part : {"blocked by", "in 5s", "paused", "auth", "401", "503"})
+    CHECK(Contains(ran.out, part));
   CHECK(daemon.Last().target == std::string("/v1/jobs/") + kJob + "/explain");
 }
 
@@ -296,7 +312,8 @@ TEST_CASE("dead: list, groups and show") {
     if (Contains(request.target, "/v1/dead/")) return AdminAnswer{200, kDeadRow};
     return AdminAnswer{200, std::string(R"({"rows":[)") + kDeadRow + "]}"};
   });
-  const Ran list = daemon.Run({"dead", "list", "--death", "rejected", "--status", "400", "--cause", "400 bad"});
+  const Ran list =
+      daemon.Run({"dead", "list", "--death", "rejected", "--status", "400", "--cause", "400 bad"});
   CHECK(Contains(list.out, "400 Bad Request"));
   CHECK(Contains(list.out, "3m 12s ago"));
   CHECK(daemon.Last().target == "/v1/dead?death=rejected&cause=400%20bad&status=400&limit=100");
@@ -311,9 +328,11 @@ TEST_CASE("dead: list, groups and show") {
 
 TEST_CASE("dead redrive: sends the filter, all of them only when asked, and counts in a dry run") {
   AdminFixture daemon(AdminAnswer{200, R"({"matched":2,"redriven":2})"});
-  const Ran ran = daemon.Run({"dead", "redrive", "--status", "400", "--newer-than", "1h", "--connection", "eu"});
+  const Ran ran =
+      daemon.Run({"dead", "redrive", "--status", "400", "--newer-than", "1h", "--connection", "eu"});
   CHECK(ran.out == "2 dead letters went back into the queue, with id and timestamp as they were.\n");
-  CHECK(daemon.Last().body == R"({"filter":{"connection":"eu","status":400,"newer_than_s":3600},"dry_run":false})");
+  CHECK(daemon.Last().body ==
+        R"({"filter":{"connection":"eu","status":400,"newer_than_s":3600},"dry_run":false})");
   daemon.Run({"dead", "redrive", kJob, "--dry-run"});
   CHECK(daemon.Last().body == std::string(R"({"filter":{"job":")") + kJob + R"("},"dry_run":true})");
   CHECK(daemon.Run({"dead", "redrive", "--all", "--json"}).out == "{\"matched\":2,\"redriven\":2}\n");
@@ -322,11 +341,13 @@ TEST_CASE("dead redrive: sends the filter, all of them only when asked, and coun
 
 TEST_CASE("dead drop: asks on a terminal, needs --yes without one, and a no changes nothing") {
   AdminFixture daemon([](const AdminRequest& request) {
-    return AdminAnswer{200, Contains(request.body, "\"dry_run\":true") ? R"({"matched":1,"dropped":0})" : R"({"matched":1,"dropped":1})"};
+    return AdminAnswer{200, Contains(request.body, "\"dry_run\":true") ? R"({"matched":1,"dropped":0})"
+                                                                       : R"({"matched":1,"dropped":1})"};
   });
   const auto dropped = [&] {
     const auto requests = daemon.admin.Requests();
-    return std::any_of(requests.begin(), requests.end(), [](const AdminRequest& one) { return Contains(one.body, "\"dry_run\":false"); });
+    return std::any_of(requests.begin(), requests.end(),
+                       [](const AdminRequest& one) { return Contains(one.body, "\"dry_run\":false"); });
   };
   CHECK(daemon.Run({"dead", "drop", "--all"}).code == 2);
   CHECK(daemon.Run({"dead", "drop", "--all", "--dry-run"}).out == "1 dead letter would be dropped.\n");
@@ -358,18 +379,23 @@ TEST_CASE("connections: pause, resume and probe") {
     if (request.target == "/v1/status") return AdminAnswer{200, kStatus};
     if (Contains(request.target, "probe")) {
       return Contains(request.target, "default")
-                 ? AdminAnswer{200, R"({"connection":"default","ok":true,"status":200,"region":"us","environment_id":3,"duration_ms":12})"}
-                 : AdminAnswer{200, R"({"connection":"eu","ok":false,"status":401,"duration_ms":3,"message":"401 Unauthorized"})"};
+                 ? AdminAnswer{200,
+                               R"({"connection":"default","ok":true,"status":200,"region":"us","environment_id":3,"duration_ms":12})"}
+                 : AdminAnswer{
+                       200,
+                       R"({"connection":"eu","ok":false,"status":401,"duration_ms":3,"message":"401 Unauthorized"})"};
     }
     if (Contains(request.target, "waiting")) {
-      return AdminAnswer{200, R"({"connection":{"name":"waiting","state":"throttled","reopen_ms":1000090000}})"};
+      return AdminAnswer{200,
+                         R"({"connection":{"name":"waiting","state":"throttled","reopen_ms":1000090000}})"};
     }
     return AdminAnswer{200, R"({"connection":{"name":"default","state":"probing"}})"};
   });
   CHECK(Contains(daemon.Run({"pause", "a/b"}).out, "is paused"));
   CHECK(daemon.Last().target == "/v1/connections/a%2Fb/pause");
   CHECK(Contains(daemon.Run({"resume", "default"}).out, "is probing: one attempt has to succeed"));
-  CHECK(Contains(daemon.Run({"resume", "waiting"}).out, "is throttled: one attempt, in 1m 30s, has to succeed before the others follow."));
+  CHECK(Contains(daemon.Run({"resume", "waiting"}).out,
+                 "is throttled: one attempt, in 1m 30s, has to succeed before the others follow."));
   CHECK(daemon.Run({"probe", "default"}).out == "default: ok, region us, environment 3 (12ms)\n");
   const Ran all = daemon.Run({"probe"});
   CHECK(all.code == 1);
@@ -384,20 +410,24 @@ TEST_CASE("maintenance: forget needs --yes, reload and metrics") {
     return AdminAnswer{200, R"({"reloaded":true})"};
   });
   CHECK(daemon.Run({"forget", "42"}).code == 2);
-  CHECK(daemon.Run({"forget", "42", "--connection", "eu", "--yes"}).out == "Forgotten: 1 waiting jobs, 2 dead letters, 3 attempts\n");
+  CHECK(daemon.Run({"forget", "42", "--connection", "eu", "--yes"}).out ==
+        "Forgotten: 1 waiting jobs, 2 dead letters, 3 attempts\n");
   CHECK(daemon.Last().body == R"({"customer":"42","connection":"eu"})");
   CHECK(daemon.Run({"reload"}).code == 0);
   CHECK(daemon.Run({"metrics"}).out == "outboxd_jobs 1\n");
 }
 
 TEST_CASE("backup: names an absolute path to the daemon") {
-  AdminFixture daemon([](const AdminRequest&) { return AdminAnswer{200, R"({"path":"/x/copy.db","bytes":2048})"}; });
+  AdminFixture daemon(
+      [](const AdminRequest&) { return AdminAnswer{200, R"({"path":"/x/copy.db","bytes":2048})"}; });
   CHECK(daemon.Run({"backup", "copy.db"}).out == "2.0 KiB written to /x/copy.db\n");
-  CHECK(daemon.Last().body == R"({"path":")" + (std::filesystem::current_path() / "copy.db").string() + R"("})");
+  CHECK(daemon.Last().body ==
+        R"({"path":")" + (std::filesystem::current_path() / "copy.db").string() + R"("})");
 }
 
 TEST_CASE("backup: a file that only the daemon sees, in a /tmp of its own, is no backup") {
-  AdminFixture daemon([](const AdminRequest&) { return AdminAnswer{200, R"({"path":"copy.db","bytes":2048})"}; });
+  AdminFixture daemon(
+      [](const AdminRequest&) { return AdminAnswer{200, R"({"path":"copy.db","bytes":2048})"}; });
   const TempFolder folder;
   const Ran unseen = daemon.Run({"backup", (folder / "copy.db").string()});
   CHECK(unseen.code == 1);
@@ -405,7 +435,8 @@ TEST_CASE("backup: a file that only the daemon sees, in a /tmp of its own, is no
   CHECK(daemon.Run({"backup", folder.Write("copy.db", "written")}).code == 0);
 }
 
-const char* kConfig = "listen:\n  producer: {path: P}\n  admin: {path: A}\nconnections:\n  default: {site_id: s, api_key: k}\n";
+const char* kConfig =
+    "listen:\n  producer: {path: P}\n  admin: {path: A}\nconnections:\n  default: {site_id: s, api_key: k}\n";
 
 std::string ConfigText(const TempFolder& folder) {
   std::string text = kConfig;
@@ -414,7 +445,9 @@ std::string ConfigText(const TempFolder& folder) {
   return text;
 }
 
-std::string ConfigFor(const TempFolder& folder) { return folder.Write("outboxd.yaml", ConfigText(folder)); }
+std::string ConfigFor(const TempFolder& folder) {
+  return folder.Write("outboxd.yaml", ConfigText(folder));
+}
 
 TEST_CASE("check: a good config and its credentials end with 0, a bad one with 1 and what is wrong") {
   const TempFolder folder;
@@ -424,22 +457,28 @@ TEST_CASE("check: a good config and its credentials end with 0, a bad one with 1
   CHECK(Contains(ran.out, "ok, 1 connection"));
   CHECK_FALSE(Contains(ran.out, "s:k"));
   const Ran json = RunCtl({"check", "--config", good, "--json"});
-  CHECK(json.out == R"({"ok":true,"file":")" + good + R"(","connections":["default"],"errors":[],"unchecked":[]})" + "\n");
+  CHECK(json.out == R"({"ok":true,"file":")" + good +
+                        R"(","connections":["default"],"errors":[],"unchecked":[]})" + "\n");
   const Ran bad = RunCtl({"check", folder.Write("bad.yaml", "nonsense: 1\n")});
   CHECK(bad.code == 1);
   CHECK(Contains(bad.err, "nonsense"));
-  const std::string secret =
-      folder.Write("secret.yaml", "connections:\n  default: {site_id: s, api_key_file: " + (folder / "none").string() + "}\n");
+  const std::string secret = folder.Write(
+      "secret.yaml",
+      "connections:\n  default: {site_id: s, api_key_file: " + (folder / "none").string() + "}\n");
   CHECK(RunCtl({"check", secret}).code == 1);
   CHECK(RunCtl({"check", (folder / "absent.yaml").string()}).code == 1);
 }
 
-TEST_CASE("check: credentials that the service manager hands to the daemon alone are told apart from missing ones") {
-  if (::access(kAssumedCredentialsDirectory, X_OK) == 0) return;  // outboxd runs on this host, and we may look
+TEST_CASE(
+    "check: credentials that the service manager hands to the daemon alone are told apart from missing "
+    "ones") {
+  if (::access(kAssumedCredentialsDirectory, X_OK) == 0)
+    return;  // outboxd runs on this host, and we may look
   const TempFolder folder;
   const std::string place = "\"${CREDENTIALS_DIRECTORY}/";
   const std::string config =
-      folder.Write("unit.yaml", "connections:\n  default: {site_id_file: " + place + "site_id\", api_key_file: " + place + "api_key\"}\n");
+      folder.Write("unit.yaml", "connections:\n  default: {site_id_file: " + place +
+                                    "site_id\", api_key_file: " + place + "api_key\"}\n");
   const Ran ran = RunCtl({"check", config});
   CHECK(ran.code == 0);
   CHECK(Contains(ran.out, "ok, 1 connection"));
@@ -456,7 +495,8 @@ TEST_CASE("check: certificates of listen.track that are missing or do not fit th
   const auto check = [&](const std::string& track) {
     std::string text = ConfigText(folder);
     text.replace(text.find("  admin:"), 0, "  track: [{tcp: 127.0.0.1:1, tls: true" + track + "}]\n");
-    return RunCtl({"check", folder.Write("track.yaml", text + "outbox: {path: " + (folder / "outbox.db").string() + "}\n")});
+    return RunCtl({"check", folder.Write("track.yaml", text + "outbox: {path: " +
+                                                           (folder / "outbox.db").string() + "}\n")});
   };
   const auto own = [&](const std::string& certificate, const std::string& key) {
     return check(", certificate: " + (folder / certificate).string() + ", key: " + (folder / key).string());
@@ -471,7 +511,8 @@ TEST_CASE("check: certificates of listen.track that are missing or do not fit th
   CHECK(Contains(not_made.err, "run outboxctl tls-init"));
 }
 
-TEST_CASE("check: made certificates in a folder that only the daemon looks into are told apart from missing ones") {
+TEST_CASE(
+    "check: made certificates in a folder that only the daemon looks into are told apart from missing ones") {
   if (::geteuid() == 0) return;  // root looks into every folder
   const TempFolder folder;
   std::filesystem::create_directory(folder / "state");
@@ -488,8 +529,10 @@ TEST_CASE("check: made certificates in a folder that only the daemon looks into 
 
 TEST_CASE("outboxctl: --config tells where the sockets are") {
   const TempFolder folder;
-  FakeAdmin admin(folder / "admin.sock", [](const AdminRequest&) { return AdminAnswer{200, R"({"reloaded":true})"}; });
-  FakeProducer producer(folder / "producer.sock", [](const std::string&) { return R"({"ok":true,"job":"J"})"; });
+  FakeAdmin admin(folder / "admin.sock",
+                  [](const AdminRequest&) { return AdminAnswer{200, R"({"reloaded":true})"}; });
+  FakeProducer producer(folder / "producer.sock",
+                        [](const std::string&) { return R"({"ok":true,"job":"J"})"; });
   const std::string config = ConfigFor(folder);
   CHECK(RunCtl({"reload", "--config", config}).code == 0);
   CHECK(RunCtl({"--config", config, "send", "destroy", "--id", "1"}).out == "J\n");
@@ -498,7 +541,8 @@ TEST_CASE("outboxctl: --config tells where the sockets are") {
 
 TEST_CASE("outboxctl: the sockets are found in a config that only the daemon can read as a whole") {
   const TempFolder folder;
-  FakeAdmin admin(folder / "admin.sock", [](const AdminRequest&) { return AdminAnswer{200, R"({"reloaded":true})"}; });
+  FakeAdmin admin(folder / "admin.sock",
+                  [](const AdminRequest&) { return AdminAnswer{200, R"({"reloaded":true})"}; });
   std::string text = ConfigText(folder);
   text.replace(text.find("api_key: k"), 10, "api_key: \"${OUTBOXD_TEST_UNSET}\"");
   const std::string of_the_daemons_environment = folder.Write("environment.yaml", text);
@@ -509,7 +553,8 @@ TEST_CASE("outboxctl: the sockets are found in a config that only the daemon can
 }
 
 struct ProducerFixture {
-  explicit ProducerFixture(FakeProducer::Handler handler) : producer(folder / "producer.sock", std::move(handler)) {}
+  explicit ProducerFixture(FakeProducer::Handler handler)
+      : producer(folder / "producer.sock", std::move(handler)) {}
   Ran Run(std::vector<std::string> arguments, const RunOptions& options = {}) {
     arguments.insert(arguments.begin(), {"--producer", (folder / "producer.sock").string()});
     return RunCtl(arguments, options);
@@ -519,24 +564,33 @@ struct ProducerFixture {
 };
 
 std::string Reply(const std::string& line) {
-  if (Contains(line, "huge")) return R"({"ok":false,"error":{"code":"too_large","message":"line too long"}}!)";
-  if (Contains(line, "crowd")) return R"({"ok":false,"error":{"code":"busy","message":"too many producers are connected"}}!)";
-  if (Contains(line, "disk")) return R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
-  if (Contains(line, "busy")) return R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
-  if (Contains(line, "bad")) return R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"track needs \"id\""},"ref":"r"})";
+  if (Contains(line, "huge"))
+    return R"({"ok":false,"error":{"code":"too_large","message":"line too long"}}!)";
+  if (Contains(line, "crowd"))
+    return R"({"ok":false,"error":{"code":"busy","message":"too many producers are connected"}}!)";
+  if (Contains(line, "disk"))
+    return R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
+  if (Contains(line, "busy"))
+    return R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
+  if (Contains(line, "bad"))
+    return R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"track needs \"id\""},"ref":"r"})";
   return R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})";
 }
 
 TEST_CASE("send: prints the job id, or the reply with --json") {
   ProducerFixture daemon(Reply);
-  const Ran ran = daemon.Run({"send", "track", "--id", "42", "--name", "purchase", "--data", R"({"price":23.45})", "--ref", "x"});
+  const Ran ran = daemon.Run(
+      {"send", "track", "--id", "42", "--name", "purchase", "--data", R"({"price":23.45})", "--ref", "x"});
   CHECK(ran.code == 0);
   CHECK(ran.out == std::string(kJob) + "\n");
-  CHECK(daemon.producer.Lines().back() == R"({"type":"track","id":"42","name":"purchase","data":{"price":23.45},"ref":"x"})");
-  CHECK(daemon.Run({"send", "destroy", "--id", "42", "--json"}).out == R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})"
-                                                                       "\n");
-  CHECK(daemon.Run({"--json", "send", "destroy", "--id", "42"}).out == R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})"
-                                                                       "\n");
+  CHECK(daemon.producer.Lines().back() ==
+        R"({"type":"track","id":"42","name":"purchase","data":{"price":23.45},"ref":"x"})");
+  CHECK(daemon.Run({"send", "destroy", "--id", "42", "--json"}).out ==
+        R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})"
+        "\n");
+  CHECK(daemon.Run({"--json", "send", "destroy", "--id", "42"}).out ==
+        R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})"
+        "\n");
 }
 
 TEST_CASE("send: a finished line goes out as it is") {
@@ -569,10 +623,12 @@ TEST_CASE("send: --json - sends each line of the input and tells the worst in it
 
 TEST_CASE("send: --json - sends the lines behind an answer that ends the connection by a new one") {
   ProducerFixture daemon(Reply);
-  const Ran huge = daemon.Run({"send", "--json", "-"}, {"{\"a\":1}\n{\"huge\":1}\n{\"busy\":1}\n{\"c\":1}\n"});
+  const Ran huge =
+      daemon.Run({"send", "--json", "-"}, {"{\"a\":1}\n{\"huge\":1}\n{\"busy\":1}\n{\"c\":1}\n"});
   CHECK(huge.code == 1);
   CHECK(LineCount(huge.out) == 4);
-  CHECK(daemon.producer.Lines() == std::vector<std::string>{"{\"a\":1}", "{\"huge\":1}", "{\"busy\":1}", "{\"c\":1}"});
+  CHECK(daemon.producer.Lines() ==
+        std::vector<std::string>{"{\"a\":1}", "{\"huge\":1}", "{\"busy\":1}", "{\"c\":1}"});
   const Ran crowd = daemon.Run({"send", "--json", "-"}, {"{\"crowd\":1}\n{\"c\":1}\n"});
   CHECK(crowd.code == 75);
   CHECK(LineCount(crowd.out) == 2);
@@ -584,19 +640,26 @@ TEST_CASE("send: every type has its flags") {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"identify", "--id", "1", "--attribute", "plan=pro", "--attribute", "tags:=[1,2]"},
        R"({"type":"identify","id":"1","attributes":{"plan":"pro","tags":[1,2]}})"},
-      {{"identify", "--id", "1", "--attributes", "@" + file}, R"({"type":"identify","id":"1","attributes":{"a":1}})"},
-      {{"pageview", "--anonymous-id", "1", "--url", "/x"}, R"({"type":"pageview","anonymous_id":"1","url":"/x"})"},
+      {{"identify", "--id", "1", "--attributes", "@" + file},
+       R"({"type":"identify","id":"1","attributes":{"a":1}})"},
+      {{"pageview", "--anonymous-id", "1", "--url", "/x"},
+       R"({"type":"pageview","anonymous_id":"1","url":"/x"})"},
       {{"suppress", "--id", "1"}, R"({"type":"suppress","id":"1"})"},
       {{"unsuppress", "--id", "1"}, R"({"type":"unsuppress","id":"1"})"},
       {{"add_device", "--id", "1", "--device-id", "t", "--platform", "ios"},
        R"({"type":"add_device","id":"1","device":{"id":"t","platform":"ios"}})"},
-      {{"delete_device", "--id", "1", "--device-id", "t"}, R"({"type":"delete_device","id":"1","device_id":"t"})"},
-      {{"merge", "--primary", "id=1", "--secondary", "email=x@y"}, R"({"type":"merge","primary":{"id":"1"},"secondary":{"email":"x@y"}})"},
-      {{"form", "--form-id", "f", "--data-field", "email=x@y"}, R"({"type":"form","form_id":"f","data":{"email":"x@y"}})"},
+      {{"delete_device", "--id", "1", "--device-id", "t"},
+       R"({"type":"delete_device","id":"1","device_id":"t"})"},
+      {{"merge", "--primary", "id=1", "--secondary", "email=x@y"},
+       R"({"type":"merge","primary":{"id":"1"},"secondary":{"email":"x@y"}})"},
+      {{"form", "--form-id", "f", "--data-field", "email=x@y"},
+       R"({"type":"form","form_id":"f","data":{"email":"x@y"}})"},
       {{"add_to_segment", "--segment-id", "7", "--id", "[1]", "--id", "2"},
        R"({"type":"add_to_segment","segment_id":"7","ids":["[1]","2"]})"},
-      {{"remove_from_segment", "--segment-id", "7", "--ids", "1"}, R"({"type":"remove_from_segment","segment_id":"7","ids":["1"]})"},
-      {{"metric", "--delivery-id", "d", "--metric", "opened"}, R"({"type":"metric","delivery_id":"d","metric":"opened"})"},
+      {{"remove_from_segment", "--segment-id", "7", "--ids", "1"},
+       R"({"type":"remove_from_segment","segment_id":"7","ids":["1"]})"},
+      {{"metric", "--delivery-id", "d", "--metric", "opened"},
+       R"({"type":"metric","delivery_id":"d","metric":"opened"})"},
       {{"raw", "--method", "POST", "--path", "/v2/batch", "--body-json", "@" + file, "--max-retries", "2"},
        R"({"type":"raw","method":"POST","path":"/v2/batch","body":{"a":1},"retry":{"max_retries":2}})"},
       {{"raw", "--method", "POST", "--path", "/v1/x", "--file", "up=" + file},

@@ -71,13 +71,14 @@ ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp 
 }
 
 void ThreadlessDaemon::Redrive(const DeadFilter& filter, Redriven done) {
-  clerk_->Add([this, filter, done = std::move(done), walk = Outbox::Walk()](Outbox& outbox, Timestamp at) mutable {
-    const auto step = outbox.Redrive(filter, walk, at, kRowsAStep);
-    if (!step || step->sequences.empty()) return step && step->more;
-    done(step->sequences);
-    Tell([first = step->sequences.front()](Dispatcher& dispatcher) { dispatcher.Rewind(first); });
-    return step->more;
-  });
+  clerk_->Add(
+      [this, filter, done = std::move(done), walk = Outbox::Walk()](Outbox& outbox, Timestamp at) mutable {
+        const auto step = outbox.Redrive(filter, walk, at, kRowsAStep);
+        if (!step || step->sequences.empty()) return step && step->more;
+        done(step->sequences);
+        Tell([first = step->sequences.front()](Dispatcher& dispatcher) { dispatcher.Rewind(first); });
+        return step->more;
+      });
 }
 
 void ThreadlessDaemon::Cancel(Sequence sequence, std::function<void()> done) {
@@ -90,14 +91,15 @@ void ThreadlessDaemon::Cancel(Sequence sequence, std::function<void()> done) {
 }
 
 void ThreadlessDaemon::Forget(const std::string& customer, std::function<void(Sequence last)> done) {
-  clerk_->Add([this, customer, done = std::move(done), walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable {
-    Counts counts;
-    const auto step = outbox.Forget(customer, std::nullopt, walk, kRowsAStep, counts);
-    if (!step) return false;
-    done(outbox.LastSequence());
-    Tell([gone = step->sequences](Dispatcher& dispatcher) { dispatcher.Remove(gone); });
-    return step->more;
-  });
+  clerk_->Add(
+      [this, customer, done = std::move(done), walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable {
+        Counts counts;
+        const auto step = outbox.Forget(customer, std::nullopt, walk, kRowsAStep, counts);
+        if (!step) return false;
+        done(outbox.LastSequence());
+        Tell([gone = step->sequences](Dispatcher& dispatcher) { dispatcher.Remove(gone); });
+        return step->more;
+      });
 }
 
 }  // namespace outboxd::test

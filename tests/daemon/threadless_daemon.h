@@ -1,8 +1,8 @@
-// tests/daemon/threadless_daemon.h — clerk and dispatcher over a real outbox, without threads: their owner moves clock, messages and
-// answers.
+// tests/daemon/threadless_daemon.h — clerk and dispatcher over a real outbox, without threads: their owner
+// moves clock, messages and answers.
 //
-// What travels between the two waits in order, as in the daemon, until WorkClerk() or Dispatch() takes it. Requests that leave are handed
-// to the owner, who brings each back with Finish().
+// What travels between the two waits in order, as in the daemon, until WorkClerk() or Dispatch() takes it.
+// Requests that leave are handed to the owner, who brings each back with Finish().
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 #include <variant>
 #include <vector>
 
-#include "daemon/clerk.h"
-#include "daemon/dispatcher.h"
+#include "daemon/clerk/clerk.h"
+#include "daemon/delivery/dispatcher.h"
 
 namespace outboxd::test {
 
@@ -53,7 +53,8 @@ class ThreadlessDaemon : public SubmissionOrigin {
   Round Dispatch(std::size_t count, Timestamp now);
   void Finish(Finished finished) { messages_.emplace_back(std::move(finished)); }
 
-  // What Service does for an operator: the step runs on the clerk, its news go to the dispatcher. `done` hears of each step.
+  // What Service does for an operator: the step runs on the clerk, its news go to the dispatcher. `done`
+  // hears of each step.
   using Redriven = std::function<void(const std::vector<Sequence>&)>;
   void Redrive(const DeadFilter& filter, Redriven done = [](const auto&) {});
   void Cancel(Sequence sequence, std::function<void()> done = [] {});

@@ -1,5 +1,5 @@
-// Any request to the admin API over an outbox with a job, a dead letter and attempts: an answer in its format.
-// First line: method, a space, path and query; second: nothing; rest: body.
+// Any request to the admin API over an outbox with a job, a dead letter and attempts: an answer in its
+// format. First line: method, a space, path and query; second: nothing; rest: body.
 #include <unistd.h>
 
 #include <filesystem>
@@ -8,7 +8,7 @@
 
 #include "core/job_line.h"
 #include "core/json.h"
-#include "daemon/admin_api.h"
+#include "daemon/admin/api.h"
 #include "storage/outbox.h"
 #include "tests/fuzz/demand.h"
 #include "tests/support/fake_control.h"
@@ -25,7 +25,8 @@ std::unique_ptr<QueuedJob> JobOf(const char* line) {
 }
 
 std::filesystem::path MakeOutbox() {
-  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("admin_fuzz." + std::to_string(getpid()) + ".db");
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("admin_fuzz." + std::to_string(getpid()) + ".db");
   std::filesystem::remove(file);
   Result<Outbox> outbox = Outbox::Open(file, 1);
   Demand(outbox.has_value(), "the outbox opens");
@@ -73,8 +74,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const HttpResponse answer = surroundings.api.Handle(request);
   surroundings.control.calls.clear();
   Demand(answer.status >= 200 && answer.status < 600, "an answer has a status");
-  if (std::string_view(answer.content_type) == "application/json") Demand(JsonValue::Parse(answer.body).has_value(), "an answer is JSON");
+  if (std::string_view(answer.content_type) == "application/json")
+    Demand(JsonValue::Parse(answer.body).has_value(), "an answer is JSON");
   if (answer.status >= 400) Demand(!answer.body.empty(), "an error says what is wrong");
-  for (const auto& [name, value] : answer.headers) Demand(value.find_first_of("\r\n") == std::string::npos, "a header is one line");
+  for (const auto& [name, value] : answer.headers)
+    Demand(value.find_first_of("\r\n") == std::string::npos, "a header is one line");
   return 0;
 }

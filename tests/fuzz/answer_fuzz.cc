@@ -1,4 +1,5 @@
-// Any answer of a server: a verdict within the policy's bounds. First line: status; second: Retry-After; third: Location; rest: body.
+// Any answer of a server: a verdict within the policy's bounds. First line: status; second: Retry-After;
+// third: Location; rest: body.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -24,7 +25,8 @@ std::string_view TakeLine(std::string_view& text) {
 
 Answer ReadAnswer(std::string_view text) {
   Answer answer;
-  for (const char c : TakeLine(text).substr(0, 3)) answer.status = answer.status * 10 + (c >= '0' && c <= '9' ? c - '0' : 0);
+  for (const char c : TakeLine(text).substr(0, 3))
+    answer.status = answer.status * 10 + (c >= '0' && c <= '9' ? c - '0' : 0);
   answer.retry_after = TakeLine(text);
   if (answer.retry_after->empty()) answer.retry_after.reset();
   answer.location = TakeLine(text);
@@ -37,7 +39,8 @@ bool OneLine(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return c == '\n' || c == '\r'; });
 }
 
-void CheckPlan(const QueuedJob& job, const Verdict& verdict, const RetryPolicy& policy, std::uint32_t charged) {
+void CheckPlan(const QueuedJob& job, const Verdict& verdict, const RetryPolicy& policy,
+               std::uint32_t charged) {
   const RetryPlan plan = PlanRetry(job, charged, policy, verdict.retry_after, kNow, 0.5);
   if (plan.next != AfterDeferral::kRetry) return;
   Demand(plan.due >= kNow, "a retry is not due in the past");
@@ -48,10 +51,12 @@ void CheckPlan(const QueuedJob& job, const Verdict& verdict, const RetryPolicy& 
 void Check(const Answer& answer, const QueuedJob& job) {
   const RetryPolicy policy;
   const Verdict verdict = Judge(answer, job.job, policy, kNow);
-  Demand((verdict.fate == Fate::kDelivered) == (answer.status >= 200 && answer.status < 300), "2xx and nothing else is delivered");
+  Demand((verdict.fate == Fate::kDelivered) == (answer.status >= 200 && answer.status < 300),
+         "2xx and nothing else is delivered");
   Demand(!verdict.retry_after || verdict.fate == Fate::kDeferred, "Retry-After belongs to a deferral");
   if (verdict.retry_after) {
-    Demand(*verdict.retry_after >= Milliseconds(0) && *verdict.retry_after <= policy.retry_after_cap, "Retry-After keeps to its cap");
+    Demand(*verdict.retry_after >= Milliseconds(0) && *verdict.retry_after <= policy.retry_after_cap,
+           "Retry-After keeps to its cap");
   }
   Demand(verdict.fate == Fate::kDelivered || OneLine(verdict.reason), "a reason is one line");
   for (const std::uint32_t charged : {1U, 5U, 64U, 4'000'000'000U}) CheckPlan(job, verdict, policy, charged);
@@ -63,7 +68,8 @@ void CheckBatch(const Answer& answer, std::size_t count) {
   const BatchVerdict verdict = JudgeBatch(answer, count, RetryPolicy{}, kNow);
   std::size_t next = 0;
   for (const ItemRefusal& refusal : verdict.refused) {
-    Demand(refusal.index >= next && refusal.index < count, "each refused item is one of the batch, named once and in order");
+    Demand(refusal.index >= next && refusal.index < count,
+           "each refused item is one of the batch, named once and in order");
     Demand(OneLine(refusal.reason) && refusal.reason.size() < 1000, "a reason is one short line");
     next = refusal.index + 1;
   }
@@ -82,7 +88,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Check(answer, job);
   job.job.type = JobType::kRaw;
   job.job.raw = std::make_unique<RawCall>();
-  job.job.raw->retry = RawRetry{.max_retries = 100, .delay = Milliseconds(1000), .exponential = true, .all_errors = true};
+  job.job.raw->retry =
+      RawRetry{.max_retries = 100, .delay = Milliseconds(1000), .exponential = true, .all_errors = true};
   Check(answer, job);
   for (const std::size_t count : {1U, 2U, 1000U}) CheckBatch(answer, count);
   const ProbeVerdict probe = JudgeProbe(answer, Region::kEu);

@@ -1,7 +1,8 @@
-// Any text as a config: read, or refused with lines that name the file and hold no secret and no control bytes.
+// Any text as a config: read, or refused with lines that name the file and hold no secret and no control
+// bytes.
 #include <string>
 
-#include "daemon/config.h"
+#include "config/config.h"
 #include "tests/fuzz/demand.h"
 
 namespace outboxd {

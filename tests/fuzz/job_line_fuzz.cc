@@ -23,7 +23,8 @@ bool WithoutLineBreaks(std::string_view text) {
 }
 
 void CheckSlice(const Job& job, Slice slice) {
-  Demand(slice.offset <= job.line.size() && slice.length <= job.line.size() - slice.offset, "a slice lies within its line");
+  Demand(slice.offset <= job.line.size() && slice.length <= job.line.size() - slice.offset,
+         "a slice lies within its line");
   if (!slice.empty()) Demand(JsonValue::Parse(job.Text(slice)).has_value(), "a slice is one JSON value");
 }
 
@@ -42,9 +43,11 @@ void CheckJob(const Job& job, std::string_view line) {
 }
 
 void CheckCallBody(const TrackCall& call, const std::string& sent) {
-  if (sent.find_first_not_of(" \t\r\n") == std::string::npos) return Demand(call.stamps == TrackCall::Stamps::kNone, "stamps need a body");
+  if (sent.find_first_not_of(" \t\r\n") == std::string::npos)
+    return Demand(call.stamps == TrackCall::Stamps::kNone, "stamps need a body");
   const Result<JsonValue> body = JsonValue::Parse(sent);
-  Demand(body.has_value() && (body->IsObject() || body->IsNull()), "the body of a request is one JSON object, or null");
+  Demand(body.has_value() && (body->IsObject() || body->IsNull()),
+         "the body of a request is one JSON object, or null");
   if (call.stamps == TrackCall::Stamps::kNone) return;
   Demand(!(*body)[call.time_member].IsNull(), "what is stamped carries its time");
   if (call.stamps == TrackCall::Stamps::kIdAndTime) Demand(!(*body)["id"].IsNull(), "an event carries an id");
@@ -63,16 +66,21 @@ void CheckBody(const Job& job, const HttpRequest& request) {
 }
 
 void CheckRequest(const Job& job) {
-  const Stamp stamp{.id = Ulid::Make(FromUnixMs(kAcceptedMs), Sequence{7}, 42), .accepted = FromUnixMs(kAcceptedMs)};
+  const Stamp stamp{.id = Ulid::Make(FromUnixMs(kAcceptedMs), Sequence{7}, 42),
+                    .accepted = FromUnixMs(kAcceptedMs)};
   const HttpRequest request = BuildRequest(job, stamp);
   Demand(!request.method.empty() && Printable(request.method), "a method is a token");
-  Demand((job.call ? request.target.starts_with('/') : request.target.starts_with("/api/v")) && Printable(request.target), "a target is a printable path of the Track API");
+  Demand((job.call ? request.target.starts_with('/') : request.target.starts_with("/api/v")) &&
+             Printable(request.target),
+         "a target is a printable path of the Track API");
   for (const auto& [name, value] : request.headers) {
     Demand(!name.empty() && Printable(name) && WithoutLineBreaks(value), "a header is one line");
     std::string lower = name;
-    std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::ranges::transform(lower, lower.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     Demand(lower != "authorization", "a producer never sets Authorization");
-    Demand(lower != "content-length" && lower != "transfer-encoding" && lower != "host", "framing is the transport's business");
+    Demand(lower != "content-length" && lower != "transfer-encoding" && lower != "host",
+           "framing is the transport's business");
   }
   CheckBody(job, request);
 }

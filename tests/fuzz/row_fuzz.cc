@@ -22,13 +22,14 @@ struct Table {
 
 constexpr std::array<Table, 4> kTables = {{
     {"outbox",
-     {"seq", "job", "connection", "type", "customer", "accepted_ms", "redriven_ms", "attempts", "charged", "due_ms", "parked", "reason",
-      "line", "uid"}},
+     {"seq", "job", "connection", "type", "customer", "accepted_ms", "redriven_ms", "attempts", "charged",
+      "due_ms", "parked", "reason", "line", "uid"}},
     {"attempts",
-     {"seq", "attempt", "job", "connection", "type", "customer", "sent_ms", "duration_ms", "result", "status", "error", "answer"}},
+     {"seq", "attempt", "job", "connection", "type", "customer", "sent_ms", "duration_ms", "result", "status",
+      "error", "answer"}},
     {"dead_letters",
-     {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason", "cause", "attempts", "line",
-      "uid"}},
+     {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason",
+      "cause", "attempts", "line", "uid"}},
     {"connections", {"name", "state", "pause", "detail", "since_ms", "reopen_ms", "failures"}},
 }};
 
@@ -45,12 +46,15 @@ class Surroundings {
   }
 
   void Fill(FuzzedDataProvider& input) {
-    Execute("PRAGMA synchronous = OFF; DELETE FROM outbox; DELETE FROM attempts; DELETE FROM dead_letters; DELETE FROM connections");
+    Execute(
+        "PRAGMA synchronous = OFF; DELETE FROM outbox; DELETE FROM attempts; DELETE FROM dead_letters; "
+        "DELETE FROM connections");
     for (int left = input.ConsumeIntegralInRange(1, 4); left > 0; --left)
       Insert(input, kTables[input.ConsumeIntegralInRange<std::size_t>(0, 3)]);
   }
 
-  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("row_fuzz." + std::to_string(getpid()) + ".db");
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("row_fuzz." + std::to_string(getpid()) + ".db");
 
  private:
   void Execute(const char* sql) { sqlite3_exec(writer_, sql, nullptr, nullptr, nullptr); }
@@ -64,18 +68,25 @@ class Surroundings {
       columns.append(count == 0 ? "" : ",").append(column);
       marks += count++ == 0 ? "?" : ",?";
     }
-    const std::string sql = std::string("INSERT OR IGNORE INTO ") + table.name + " (" + columns + ") VALUES (" + marks + ")";
+    const std::string sql =
+        std::string("INSERT OR IGNORE INTO ") + table.name + " (" + columns + ") VALUES (" + marks + ")";
     sqlite3_stmt* statement = nullptr;
-    Demand(sqlite3_prepare_v2(writer_, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK, "the row's statement is right");
+    Demand(sqlite3_prepare_v2(writer_, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK,
+           "the row's statement is right");
     for (int column = 1; column <= count; ++column) Bind(input, statement, column);
     sqlite3_step(statement);
     sqlite3_finalize(statement);
   }
 
   static void Bind(FuzzedDataProvider& input, sqlite3_stmt* statement, int column) {
-    constexpr std::array<const char*, 8> kTexts = {
-        "default",   "track",   "01JDB3T0C5W7X8Y9Z0ABCDEFGH", R"({"type":"track","id":"1","name":"n"})", "open", "auth",
-        "delivered", "rejected"};
+    constexpr std::array<const char*, 8> kTexts = {"default",
+                                                   "track",
+                                                   "01JDB3T0C5W7X8Y9Z0ABCDEFGH",
+                                                   R"({"type":"track","id":"1","name":"n"})",
+                                                   "open",
+                                                   "auth",
+                                                   "delivered",
+                                                   "rejected"};
     switch (input.ConsumeIntegralInRange(0, 6)) {
       case 0:
         sqlite3_bind_null(statement, column);
@@ -125,7 +136,8 @@ void ReadAll(OutboxReader& reader) {
 
 void LookAtAll(Inspection& inspection) {
   const auto jobs = inspection.Jobs({}, {});
-  for (std::size_t index = 0; jobs && index < jobs->rows.size(); ++index) static_cast<void>(inspection.Job(jobs->rows[index].sequence));
+  for (std::size_t index = 0; jobs && index < jobs->rows.size(); ++index)
+    static_cast<void>(inspection.Job(jobs->rows[index].sequence));
   static_cast<void>(inspection.DeadRows({}, {}, Detail::kFull));
   static_cast<void>(inspection.DeadGroups());
   static_cast<void>(inspection.Attempts(Sequence{1}));

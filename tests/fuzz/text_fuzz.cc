@@ -40,8 +40,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text = AsText(data, size);
   CheckJson(text);
   const std::string shown = EscapeForTerminal(text);
-  Demand(std::ranges::none_of(shown, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }),
-         "nothing reaches the terminal");
+  Demand(
+      std::ranges::none_of(shown, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }),
+      "nothing reaches the terminal");
   Demand(EscapeForTerminal(shown).find('\n') == std::string::npos, "escaping twice is harmless");
   JsonWriter writer;
   writer.Object().Key(text).String(text).EndObject();

@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace outboxd;
   const std::string_view text = AsText(data, size);
   const Timestamp now = FromUnixMs(1'790'000'000'000);
-  if (const auto wait = ParseRetryAfter(text, now)) Demand(*wait >= Milliseconds(0), "Retry-After is never negative");
+  if (const auto wait = ParseRetryAfter(text, now))
+    Demand(*wait >= Milliseconds(0), "Retry-After is never negative");
   if (const auto at = ParseRfc3339(text)) {
     const auto again = ParseRfc3339(FormatRfc3339(*at));
     // A year past 9999 or before 0 has no RFC 3339 form; an offset can lead there from the edge.
@@ -20,9 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto at = ParseHttpDate(text)) {
     const auto wait = ParseRetryAfter(text, now);
-    const Milliseconds left = std::clamp(*at - now, Milliseconds(0), Milliseconds(std::chrono::seconds(limits::kMaxAgeSeconds)));
+    const Milliseconds left =
+        std::clamp(*at - now, Milliseconds(0), Milliseconds(std::chrono::seconds(limits::kMaxAgeSeconds)));
     Demand(wait == left, "Retry-After takes every HTTP date");
   }
-  if (const auto ulid = Ulid::Parse(text)) Demand(Ulid::Parse(ulid->ToText()) == ulid, "a ULID survives being written");
+  if (const auto ulid = Ulid::Parse(text))
+    Demand(Ulid::Parse(ulid->ToText()) == ulid, "a ULID survives being written");
   return 0;
 }

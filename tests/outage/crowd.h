@@ -1,4 +1,5 @@
-// tests/outage/crowd.h — who asks for what: everything about a job follows from its number, so that millions need not be remembered.
+// tests/outage/crowd.h — who asks for what: everything about a job follows from its number, so that millions
+// need not be remembered.
 #pragma once
 
 #include <chrono>
@@ -10,7 +11,8 @@ namespace outboxd::outage {
 
 class Crowd {
  public:
-  // Jobs up to `backlog` are accepted during the outage. Half of those behind it are of customers who had none before.
+  // Jobs up to `backlog` are accepted during the outage. Half of those behind it are of customers who had
+  // none before.
   Crowd(std::uint32_t customers, std::uint64_t backlog) : customers_(customers), backlog_(backlog) {}
 
   std::uint32_t CustomerOf(std::uint64_t number) const;

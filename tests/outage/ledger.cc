@@ -17,7 +17,8 @@ constexpr double kUnhurried = 1.1;
 constexpr double kBulk = 0.95;
 // What may be in memory beyond window_jobs: retries that are due.
 constexpr std::uint64_t kRetriesBesideWindow = 256;
-// Jobs of one customer in memory, at the most: each waits for those that were ready when the one before it was settled.
+// Jobs of one customer in memory, at the most: each waits for those that were ready when the one before it
+// was settled.
 constexpr std::uint64_t kTurnsInMemory = 6;
 
 std::string Job(std::uint64_t number) {
@@ -38,7 +39,11 @@ Milliseconds LongestWait(const RetryPolicy& retry, std::uint32_t attempts) {
 }  // namespace
 
 Ledger::Ledger(const Crowd& crowd, ConnectionConfig config, LimitsConfig limits, std::uint64_t backlog)
-    : crowd_(crowd), config_(std::move(config)), limits_(limits), backlog_(backlog), customers_(crowd.CustomerCount()) {
+    : crowd_(crowd),
+      config_(std::move(config)),
+      limits_(limits),
+      backlog_(backlog),
+      customers_(crowd.CustomerCount()) {
   fates_.resize(2 * backlog);  // touched now, so that none of it counts as the daemon's growth
   fates_.clear();
 }
@@ -68,8 +73,10 @@ void Ledger::OnSent(const QueuedJob& job, std::uint64_t number, Timestamp now) {
   Demand(number >= 1 && number <= figures_.accepted, Job(number) + " was never accepted");
   Fate& fate = fates_[number - 1];
   Customer& customer = customers_[crowd_.CustomerOf(number)];
-  Demand(fate == Fate::kWaits || fate == Fate::kTried, Job(number) + " leaves again, though it is out or delivered");
-  Demand(job.job.customer == std::to_string(crowd_.CustomerOf(number)), Job(number) + " is of another customer than its line said");
+  Demand(fate == Fate::kWaits || fate == Fate::kTried,
+         Job(number) + " leaves again, though it is out or delivered");
+  Demand(job.job.customer == std::to_string(crowd_.CustomerOf(number)),
+         Job(number) + " is of another customer than its line said");
   Demand(!customer.is_out, Job(number) + " leaves beside another of its customer");
   Demand(number > customer.last, Job(number) + " leaves after a later one of its customer was delivered");
   Demand(now - job.stamp.accepted <= MaxAgeOf(number), Job(number) + " is sent beyond its max age");
@@ -87,12 +94,14 @@ void Ledger::OnSent(const QueuedJob& job, std::uint64_t number, Timestamp now) {
   fate = Fate::kOut;
 }
 
-// The config's promise for every stretch of time, short or long: rate_limit times its length, and a tenth of a second's worth.
+// The config's promise for every stretch of time, short or long: rate_limit times its length, and a tenth of
+// a second's worth.
 void Ledger::CheckRate(Timestamp now) {
   const double since = std::chrono::duration<double>(now - last_sent_).count();
   bucket_ = std::max(0.0, bucket_ - since * config_.rate_limit) + 1;
   last_sent_ = now;
-  Demand(bucket_ <= std::max(1.0, config_.rate_limit / 10) + 0.001, "more requests leave than rate_limit allows");
+  Demand(bucket_ <= std::max(1.0, config_.rate_limit / 10) + 0.001,
+         "more requests leave than rate_limit allows");
 }
 
 // From the first success on one request, and then one more at most for each that was answered well.
@@ -100,7 +109,8 @@ void Ledger::CheckRamp(Timestamp now) {
   Demand(out_ <= config_.max_in_flight, "more requests are out than max_in_flight allows");
   figures_.most_out = std::max(figures_.most_out, out_);
   if (!opened_) return;
-  Demand(out_ <= successes_ + 1, std::to_string(out_) + " requests are out after " + std::to_string(successes_) + " successes");
+  Demand(out_ <= successes_ + 1,
+         std::to_string(out_) + " requests are out after " + std::to_string(successes_) + " successes");
   if (now < *opened_ + std::chrono::minutes(1)) ++figures_.first_minute;
   if (now >= *opened_ + std::chrono::seconds(1)) return;
   ++figures_.first_second;
@@ -118,13 +128,16 @@ void Ledger::CheckTurn(std::uint64_t number, const Customer& customer) {
   if (customer.was_tried) return;
   const std::uint64_t behind = settled_ - std::min(settled_, before);
   figures_.most_behind = std::max(figures_.most_behind, behind);
-  Demand(behind <= kTurnsInMemory * most, Job(number) + " leaves after " + std::to_string(behind) + " that were accepted after it");
+  Demand(behind <= kTurnsInMemory * most,
+         Job(number) + " leaves after " + std::to_string(behind) + " that were accepted after it");
 }
 
 // A backlog does not starve what was tried before.
 void Ledger::CheckRetry(std::uint64_t number, Timestamp now) {
   const Timestamp due = due_.extract(number).mapped();
-  if (opened_) Demand(now <= std::max(due, *opened_) + kPatience, Job(number) + ", tried during the outage, was not tried again in time");
+  if (opened_)
+    Demand(now <= std::max(due, *opened_) + kPatience,
+           Job(number) + ", tried during the outage, was not tried again in time");
 }
 
 void Ledger::OnAnswered(const QueuedJob& job, std::uint64_t number, bool well, Timestamp now) {
@@ -153,7 +166,8 @@ void Ledger::OnAnswered(const QueuedJob& job, std::uint64_t number, bool well, T
 // Waits double up to retry.cap and are drawn evenly below that: half of it on average.
 void Ledger::CheckProbes(Timestamp now) const {
   const double expected = std::chrono::duration<double>(now - down_since_) / (config_.retry.cap / 2.0);
-  Demand(static_cast<double>(figures_.probes) <= 30 + 1.5 * expected, "the closed gate lets more than its share of probes out");
+  Demand(static_cast<double>(figures_.probes) <= 30 + 1.5 * expected,
+         "the closed gate lets more than its share of probes out");
 }
 
 void Ledger::OnDelivered(std::uint64_t number, const Customer& customer, Timestamp now) {
@@ -177,18 +191,21 @@ void Ledger::OnDelivered(std::uint64_t number, const Customer& customer, Timesta
 void Ledger::CheckWait(std::uint64_t number, const Customer& customer, Timestamp now) {
   const Fresh& fresh = fresh_[number - backlog_ - 1];
   const Timestamp since = std::max(fresh.accepted, *opened_);
-  Milliseconds longest = TimeFor(static_cast<double>(fresh.ahead) * kUnhurried, config_.rate_limit) + kPatience;
+  Milliseconds longest =
+      TimeFor(static_cast<double>(fresh.ahead) * kUnhurried, config_.rate_limit) + kPatience;
   if (customer.was_tried) longest += config_.retry.cap;
   Demand(now - since <= longest, Job(number) + " waited for longer than those before it need");
   figures_.waits.push_back(now - since);
-  if (crowd_.IsNew(crowd_.CustomerOf(number))) figures_.longest_wait_of_new = std::max(figures_.longest_wait_of_new, now - since);
+  if (crowd_.IsNew(crowd_.CustomerOf(number)))
+    figures_.longest_wait_of_new = std::max(figures_.longest_wait_of_new, now - since);
 }
 
 void Ledger::CheckEnd(Database& tables, std::uint64_t first) {
   Demand(out_ == 0, "a request was never answered");
   const Result<std::int64_t> left = tables.Scalar("SELECT count(*) FROM outbox");
   Demand(left && *left == 0, "the outbox is not empty");
-  Result<Statement> dead = tables.Prepare("SELECT seq, death, reason, dead_ms - accepted_ms FROM dead_letters");
+  Result<Statement> dead =
+      tables.Prepare("SELECT seq, death, reason, dead_ms - accepted_ms FROM dead_letters");
   Demand(dead.has_value(), "the dead letters cannot be read");
   for (;;) {
     const Result<bool> row = dead->Step();
@@ -196,15 +213,19 @@ void Ledger::CheckEnd(Database& tables, std::uint64_t first) {
     if (!*row) break;
     const std::uint64_t number = static_cast<std::uint64_t>(dead->Int(0)) - first + 1;
     Demand(number >= 1 && number <= figures_.accepted, "a dead letter that was never accepted");
-    Demand(dead->Text(1) == "expired", Job(number) + " died otherwise than of its age: " + std::string(dead->Text(1)));
+    Demand(dead->Text(1) == "expired",
+           Job(number) + " died otherwise than of its age: " + std::string(dead->Text(1)));
     Demand(!dead->Text(2).empty(), Job(number) + " died without a reason");
     Demand(Milliseconds(dead->Int(3)) > MaxAgeOf(number), Job(number) + " expired before its time");
-    Demand(std::exchange(fates_[number - 1], Fate::kExpired) != Fate::kDelivered, Job(number) + " was delivered and died");
+    Demand(std::exchange(fates_[number - 1], Fate::kExpired) != Fate::kDelivered,
+           Job(number) + " was delivered and died");
     ++figures_.expired;
   }
-  const auto lost =
-      std::find_if(fates_.begin(), fates_.end(), [](Fate fate) { return fate != Fate::kDelivered && fate != Fate::kExpired; });
-  Demand(lost == fates_.end(), Job(static_cast<std::uint64_t>(lost - fates_.begin()) + 1) + " was neither delivered nor buried");
+  const auto lost = std::find_if(fates_.begin(), fates_.end(), [](Fate fate) {
+    return fate != Fate::kDelivered && fate != Fate::kExpired;
+  });
+  Demand(lost == fates_.end(),
+         Job(static_cast<std::uint64_t>(lost - fates_.begin()) + 1) + " was neither delivered nor buried");
 }
 
 }  // namespace outboxd::outage

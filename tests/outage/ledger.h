@@ -1,6 +1,8 @@
-// tests/outage/ledger.h — what can be seen of an outage from outside: what was accepted, what left when, what was answered. Judges each.
+// tests/outage/ledger.h — what can be seen of an outage from outside: what was accepted, what left when, what
+// was answered. Judges each.
 //
-// What it demands follows from the config and docs/design.md alone. A broken demand is a simulation::Violation.
+// What it demands follows from the config and docs/design.md alone. A broken demand is a
+// simulation::Violation.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +10,8 @@
 #include <optional>
 #include <vector>
 
+#include "config/config.h"
 #include "core/job.h"
-#include "daemon/config.h"
 #include "storage/database.h"
 #include "tests/outage/crowd.h"
 
@@ -22,13 +24,15 @@ struct Figures {
   std::uint64_t most_attempts = 0;                   // at one job, until it was delivered
   std::uint64_t first_second = 0, first_minute = 0;  // requests since the gate opened
   std::uint64_t most_out_first_second = 0, most_out = 0;
-  std::uint64_t most_ahead_of = 0;      // jobs not settled that were accepted before one that left
-  std::uint64_t most_behind = 0;        // jobs settled that were accepted after one that left, of a customer without a failure
-  Milliseconds noticed{0};              // from the API's return to the open gate
-  Milliseconds drained{0};              // from there to the last delivery of the backlog
-  Milliseconds bulk_drained{0};         // the same for the first 95 % of it, which no retry holds up
-  std::uint64_t bulk = 0;               // deliveries in that time
-  std::vector<Milliseconds> waits;      // of jobs accepted since the API's return, for the open gate and for their turn
+  std::uint64_t most_ahead_of = 0;  // jobs not settled that were accepted before one that left
+  std::uint64_t most_behind =
+      0;  // jobs settled that were accepted after one that left, of a customer without a failure
+  Milliseconds noticed{0};       // from the API's return to the open gate
+  Milliseconds drained{0};       // from there to the last delivery of the backlog
+  Milliseconds bulk_drained{0};  // the same for the first 95 % of it, which no retry holds up
+  std::uint64_t bulk = 0;        // deliveries in that time
+  std::vector<Milliseconds>
+      waits;  // of jobs accepted since the API's return, for the open gate and for their turn
   Milliseconds longest_wait_of_new{0};  // of those, the customers' who had no backlog
 };
 
@@ -43,7 +47,8 @@ class Ledger {
   void OnSettled(std::uint64_t waiting) { settled_ = figures_.accepted - waiting; }
   void OnSent(const QueuedJob& job, std::uint64_t number, Timestamp now);
   void OnAnswered(const QueuedJob& job, std::uint64_t number, bool well, Timestamp now);
-  // Nothing waits any more: each job was delivered, or is a dead letter for its age. `first`: the first job's sequence.
+  // Nothing waits any more: each job was delivered, or is a dead letter for its age. `first`: the first job's
+  // sequence.
   void CheckEnd(Database& tables, std::uint64_t first);
 
   const Figures& figures() const { return figures_; }

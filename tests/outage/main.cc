@@ -1,4 +1,5 @@
-// outboxd_outage — an outage of days in virtual time, and the table of what it cost. script/outage runs it with five million jobs.
+// outboxd_outage — an outage of days in virtual time, and the table of what it cost. script/outage runs it
+// with five million jobs.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -47,7 +48,8 @@ std::optional<CommandLine> ReadCommandLine(int count, char** arguments) {
                             : name == "--max-age-hours" ? &line.options.max_age_hours
                                                         : nullptr;
     if (number != nullptr) {
-      const std::optional<std::uint64_t> value = index + 1 < count ? ToNumber(arguments[++index]) : std::nullopt;
+      const std::optional<std::uint64_t> value =
+          index + 1 < count ? ToNumber(arguments[++index]) : std::nullopt;
       if (!value) return std::nullopt;
       *number = *value;
     } else if (name == "--progress") {
@@ -77,7 +79,8 @@ double Megabytes(std::uint64_t bytes) {
 
 // Of sorted ones.
 Milliseconds Share(const std::vector<Milliseconds>& times, double share) {
-  return times.empty() ? Milliseconds(0) : times[static_cast<std::size_t>(static_cast<double>(times.size() - 1) * share)];
+  return times.empty() ? Milliseconds(0)
+                       : times[static_cast<std::size_t>(static_cast<double>(times.size() - 1) * share)];
 }
 
 void Print(const Outage& outage) {
@@ -96,7 +99,8 @@ void Print(const Outage& outage) {
   PrintCount("largest in flight", figures.most_out);
   PrintFraction("from the open gate to the backlog's end, s", Seconds(figures.drained));
   PrintFraction("  to 95 % of the backlog, s", Seconds(figures.bulk_drained));
-  PrintFraction("  deliveries a second until then", static_cast<double>(figures.bulk) / Seconds(figures.bulk_drained));
+  PrintFraction("  deliveries a second until then",
+                static_cast<double>(figures.bulk) / Seconds(figures.bulk_drained));
   PrintFraction("  rate_limit", outage.config().rate_limit);
   PrintCount("most older jobs that one left ahead of", figures.most_ahead_of);
   PrintCount("most younger jobs that one left behind", figures.most_behind);

@@ -54,8 +54,8 @@ Outage::Outage(const Options& options, Progress progress)
       ledger_(crowd_, config_, setup_.limits, options.jobs) {
   setup_.file = folder_ / "outbox.db";
   setup_.disk_free = [] { return std::uint64_t{1} << 40; };
-  setup_.endpoints[config_.name] =
-      std::make_shared<const Endpoint>(Endpoint{config_, Credentials{config_.site_id.value, config_.api_key.value}});
+  setup_.endpoints[config_.name] = std::make_shared<const Endpoint>(
+      Endpoint{config_, Credentials{config_.site_id.value, config_.api_key.value}});
 }
 
 void Outage::Run() {
@@ -82,13 +82,15 @@ void Outage::GoDown() {
   ledger_.OnApiDown(begin, back_);
   for (std::uint64_t group = 1; group <= groups; ++group) {
     Accept(options_.jobs * group / groups - options_.jobs * (group - 1) / groups);
-    const Timestamp next = begin + length * static_cast<std::int64_t>(group) / static_cast<std::int64_t>(groups);
+    const Timestamp next =
+        begin + length * static_cast<std::int64_t>(group) / static_cast<std::int64_t>(groups);
     while (now_ < next) Step(next);
     memory_.at_end_of_outage = ResidentBytes();
     memory_.peak_of_outage = std::max(memory_.peak_of_outage, memory_.at_end_of_outage);
     if (group == groups / 10) memory_.at_tenth = memory_.peak_of_outage;
     if (group > groups / 10) CheckGrowth(memory_.at_end_of_outage);
-    if (group % kGroupsAReport == 0) Report("down for " + std::to_string((now_ - begin) / std::chrono::hours(1)) + " h");
+    if (group % kGroupsAReport == 0)
+      Report("down for " + std::to_string((now_ - begin) / std::chrono::hours(1)) + " h");
   }
 }
 
@@ -116,7 +118,8 @@ void Outage::Drain() {
 
 void Outage::Accept(std::uint64_t count) {
   std::vector<std::string> lines;
-  for (std::uint64_t next = ledger_.figures().accepted + 1; lines.size() < count; ++next) lines.push_back(crowd_.LineOf(next));
+  for (std::uint64_t next = ledger_.figures().accepted + 1; lines.size() < count; ++next)
+    lines.push_back(crowd_.LineOf(next));
   const Result<void> submitted = daemon_.Submit(lines);
   Demand(submitted.has_value(), submitted ? "" : submitted.error().message);
   WorkClerk();
@@ -159,7 +162,8 @@ void Outage::WorkClerk() {
 
 void Outage::Dispatch() {
   test::ThreadlessDaemon::Round round = daemon_.Dispatch(kAll, now_);
-  Demand(round.pumped.has_value(), round.pumped ? "" : "the outbox cannot be read: " + round.pumped.error().message);
+  Demand(round.pumped.has_value(),
+         round.pumped ? "" : "the outbox cannot be read: " + round.pumped.error().message);
   for (Transfer& transfer : round.transfers) Send(std::move(transfer));
 }
 
@@ -208,8 +212,9 @@ std::uint64_t Outage::Waiting() {
 
 void Outage::Report(const std::string& what) {
   const Figures& figures = ledger_.figures();
-  progress_(what + ": " + std::to_string(figures.accepted) + " accepted, " + std::to_string(figures.delivered) + " delivered, " +
-            std::to_string(Waiting()) + " wait, " + std::to_string(figures.probes) + " probes, " + std::to_string(ResidentBytes() >> 20) +
+  progress_(what + ": " + std::to_string(figures.accepted) + " accepted, " +
+            std::to_string(figures.delivered) + " delivered, " + std::to_string(Waiting()) + " wait, " +
+            std::to_string(figures.probes) + " probes, " + std::to_string(ResidentBytes() >> 20) +
             " MB resident");
 }
 

@@ -1,5 +1,5 @@
-// tests/outage/outage.h — the API is down for days, is back, and what was accepted meanwhile drains: the real core, storage, clerk and
-// dispatcher over a real outbox, in virtual time.
+// tests/outage/outage.h — the API is down for days, is back, and what was accepted meanwhile drains: the real
+// core, storage, clerk and dispatcher over a real outbox, in virtual time.
 //
 // The Ledger judges what leaves; here it is judged that memory stays flat.
 #pragma once

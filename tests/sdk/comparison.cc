@@ -38,7 +38,9 @@ std::string Without(const std::string& body, const Member& member) {
 std::string WithoutStamps(std::string body, const std::set<std::string>& own) {
   for (;;) {
     const std::vector<Member> members = MembersOf(body);
-    const auto is_foreign = [&](const Member& member) { return IsStampName(member.key) && !own.contains(TextOf(body, member)); };
+    const auto is_foreign = [&](const Member& member) {
+      return IsStampName(member.key) && !own.contains(TextOf(body, member));
+    };
     const auto stamp = std::find_if(members.begin(), members.end(), is_foreign);
     if (stamp == members.end()) return body;
     body = Without(body, *stamp);
@@ -60,7 +62,8 @@ std::vector<std::string> ItemsOf(const SimRequestSeen& request) {
 std::string ContentTypeOf(const SimRequestSeen& request) {
   for (const auto& [name, value] : request.headers) {
     std::string lower = name;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char byte) { return static_cast<char>(std::tolower(byte)); });
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char byte) { return static_cast<char>(std::tolower(byte)); });
     if (lower == "content-type") return value;
   }
   return {};
@@ -68,7 +71,8 @@ std::string ContentTypeOf(const SimRequestSeen& request) {
 
 // Where the API reads no body, and where it may be left out.
 bool MayBeBare(const SimRequestSeen& request) {
-  const bool is_suppression = request.target.ends_with("/suppress") || request.target.ends_with("/unsuppress");
+  const bool is_suppression =
+      request.target.ends_with("/suppress") || request.target.ends_with("/unsuppress");
   return request.method == "DELETE" || request.method == "PUT" || is_suppression;
 }
 
@@ -80,7 +84,9 @@ Essence EssenceOf(const SimRequestSeen& request, const std::set<std::string>& ow
 }
 
 std::vector<SimRequestSeen> Succeeded(std::vector<SimRequestSeen> requests) {
-  const auto is_no_job = [](const SimRequestSeen& request) { return request.method == "GET" || request.status / 100 != 2; };
+  const auto is_no_job = [](const SimRequestSeen& request) {
+    return request.method == "GET" || request.status / 100 != 2;
+  };
   std::erase_if(requests, is_no_job);
   return requests;
 }
@@ -90,7 +96,8 @@ std::vector<SimRequestSeen> Succeeded(std::vector<SimRequestSeen> requests) {
 std::set<std::string> OwnStamps(const std::vector<SimRequestSeen>& direct) {
   std::set<std::string> own;
   for (const SimRequestSeen& request : direct) {
-    for (const std::string& body : IsV2(request) ? ItemsOf(request) : std::vector<std::string>{request.body}) {
+    for (const std::string& body :
+         IsV2(request) ? ItemsOf(request) : std::vector<std::string>{request.body}) {
       for (const Member& member : MembersOf(body)) {
         if (IsStampName(member.key)) own.insert(TextOf(body, member));
       }
@@ -99,7 +106,8 @@ std::set<std::string> OwnStamps(const std::vector<SimRequestSeen>& direct) {
   return own;
 }
 
-std::vector<Essence> EssencesOf(const std::vector<SimRequestSeen>& requests, const std::set<std::string>& own) {
+std::vector<Essence> EssencesOf(const std::vector<SimRequestSeen>& requests,
+                                const std::set<std::string>& own) {
   std::vector<Essence> essences;
   for (const SimRequestSeen& request : Succeeded(requests)) {
     if (!IsV2(request)) {
@@ -117,18 +125,24 @@ std::vector<std::string> WithoutTime(const std::vector<SimRequestSeen>& requests
   constexpr std::string_view kCustomers = "/api/v1/customers/";
   std::vector<std::string> without;
   for (const SimRequestSeen& request : Succeeded(requests)) {
-    const bool is_identify = request.method == "PUT" && request.target.find('/', kCustomers.size()) == std::string::npos;
-    const bool is_event = request.target.ends_with("/events") && request.target.find("/push/") == std::string::npos;
+    const bool is_identify =
+        request.method == "PUT" && request.target.find('/', kCustomers.size()) == std::string::npos;
+    const bool is_event =
+        request.target.ends_with("/events") && request.target.find("/push/") == std::string::npos;
     if (!is_identify && !is_event) continue;
     const std::string name = is_identify ? "_timestamp" : "timestamp";
     const std::vector<Member> members = MembersOf(request.body);
-    const auto is_time = [&name](const Member& member) { return member.key == name && member.kind == ValueKind::kNumber; };
-    if (std::none_of(members.begin(), members.end(), is_time)) without.push_back("without time: " + EssenceOf(request, {}).ToText());
+    const auto is_time = [&name](const Member& member) {
+      return member.key == name && member.kind == ValueKind::kNumber;
+    };
+    if (std::none_of(members.begin(), members.end(), is_time))
+      without.push_back("without time: " + EssenceOf(request, {}).ToText());
   }
   return without;
 }
 
-std::vector<std::string> Differences(const std::vector<SimRequestSeen>& direct, const std::vector<SimRequestSeen>& through) {
+std::vector<std::string> Differences(const std::vector<SimRequestSeen>& direct,
+                                     const std::vector<SimRequestSeen>& through) {
   const std::set<std::string> own = OwnStamps(direct);
   const std::vector<Essence> sent = EssencesOf(direct, own), arrived = EssencesOf(through, own);
   std::vector<Essence> missing, foreign;
@@ -136,7 +150,8 @@ std::vector<std::string> Differences(const std::vector<SimRequestSeen>& direct, 
   std::set_difference(arrived.begin(), arrived.end(), sent.begin(), sent.end(), std::back_inserter(foreign));
   std::vector<std::string> differences;
   for (const Essence& essence : missing) differences.push_back("did not arrive: " + essence.ToText());
-  for (const Essence& essence : foreign) differences.push_back("arrived and was not sent: " + essence.ToText());
+  for (const Essence& essence : foreign)
+    differences.push_back("arrived and was not sent: " + essence.ToText());
   return differences;
 }
 

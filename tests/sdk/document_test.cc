@@ -1,4 +1,5 @@
-// docs/libraries.md keeps its word: its Node programs run as they stand there, but for port, paths and credentials.
+// docs/libraries.md keeps its word: its Node programs run as they stand there, but for port, paths and
+// credentials.
 #include <doctest/doctest.h>
 
 #include "tests/sdk/library.h"
@@ -32,8 +33,10 @@ std::string Replaced(std::string text, const std::string& old, const std::string
 // The snippet makes `cio` out of `siteId` and `apiKey`; around it stands what a program has anyway.
 std::string ProgramOf(const std::string& snippet) {
   const SimOptions account = SdkAccount();
-  return "const siteId = " + Quoted(account.site_id) + ", apiKey = " + Quoted(account.api_key) + ";\n" + snippet +
-         "await cio.identify('42', { plan: 'pro' });\nawait cio.track('42', { name: 'purchase', data: { n: 1 } });\nprocess.exit();\n";
+  return "const siteId = " + Quoted(account.site_id) + ", apiKey = " + Quoted(account.api_key) + ";\n" +
+         snippet +
+         "await cio.identify('42', { plan: 'pro' });\nawait cio.track('42', { name: 'purchase', data: { n: 1 "
+         "} });\nprocess.exit();\n";
 }
 
 void CheckProgram(const Library& library, const std::string& source, SimUnderTest& api) {

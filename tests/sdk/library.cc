@@ -12,7 +12,8 @@ constexpr std::chrono::seconds kPatience{60};
 Workbench::Workbench(const Library& library) : library_(library) {
   namespace fs = std::filesystem;
   for (const fs::directory_entry& entry : fs::directory_iterator(SDK_SOURCE_DIR)) {
-    if (entry.path().extension() == ".mjs" || entry.path().extension() == ".py") fs::copy(entry.path(), dir_.Path());
+    if (entry.path().extension() == ".mjs" || entry.path().extension() == ".py")
+      fs::copy(entry.path(), dir_.Path());
   }
   if (library_.package.empty()) return;
   const fs::path package = fs::path(SDK_NODE_MODULES) / library_.package;
@@ -21,10 +22,12 @@ Workbench::Workbench(const Library& library) : library_(library) {
   fs::create_directory_symlink(package, dir_ / "node_modules/customerio-node");
 }
 
-ProcessOptions Workbench::Driver(const std::string& base_url, const std::vector<std::string>& arguments) const {
+ProcessOptions Workbench::Driver(const std::string& base_url,
+                                 const std::vector<std::string>& arguments) const {
   const SimOptions account = SdkAccount();
   ProcessOptions run;
-  run.command = {std::string(library_.interpreter), dir_ / library_.driver, base_url, account.site_id, account.api_key};
+  run.command = {std::string(library_.interpreter), dir_ / library_.driver, base_url, account.site_id,
+                 account.api_key};
   run.command.insert(run.command.end(), arguments.begin(), arguments.end());
   return run;
 }
@@ -42,12 +45,14 @@ std::vector<CallMade> ReadCalls(const std::string& out) {
     Result<JsonValue> line = JsonValue::Parse(std::string_view(out).substr(start, end - start));
     if (!line) GiveUp("the driver wrote " + out.substr(start, end - start));
     if (line->Has("replay")) continue;
-    calls.push_back({(*line)["call"].String(), (*line)["error"].String(), (*line)["ok"].Bool(), (*line)["answer"]});
+    calls.push_back(
+        {(*line)["call"].String(), (*line)["error"].String(), (*line)["ok"].Bool(), (*line)["answer"]});
   }
   return calls;
 }
 
-std::vector<CallMade> MakeCalls(const Library& library, const std::string& base_url, const std::vector<std::string>& arguments) {
+std::vector<CallMade> MakeCalls(const Library& library, const std::string& base_url,
+                                const std::vector<std::string>& arguments) {
   const Workbench workbench(library);
   const Finished finished = Run(workbench.Driver(base_url, arguments), kPatience);
   if (finished.status.code != 0) GiveUp(std::string(library.name) + " ends with " + finished.err);
@@ -70,7 +75,8 @@ std::string LocalUrl(std::uint16_t port, Wire wire) {
 
 ConfigValues Endpoint(std::uint16_t port, Wire wire) {
   const std::string options = wire == Wire::kTls ? ", tls: true}]" : "}]";
-  return {{"listen.track", "[{tcp: 127.0.0.1:" + std::to_string(port) + options}, {"retry.max_attempts", "1000"}};
+  return {{"listen.track", "[{tcp: 127.0.0.1:" + std::to_string(port) + options},
+          {"retry.max_attempts", "1000"}};
 }
 
 std::string MakeCertificates(const DaemonUnderTest& daemon) {

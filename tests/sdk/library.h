@@ -1,4 +1,5 @@
-// tests/sdk/library.h — Customer.io's libraries as programs: each makes every call it has and says of each whether it succeeded.
+// tests/sdk/library.h — Customer.io's libraries as programs: each makes every call it has and says of each
+// whether it succeeded.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +52,8 @@ class Workbench {
 // Whole lines only, so that a driver may still be writing.
 std::vector<CallMade> ReadCalls(const std::string& out);
 // Runs the driver to its end; gives up when it fails.
-std::vector<CallMade> MakeCalls(const Library& library, const std::string& base_url, const std::vector<std::string>& arguments);
+std::vector<CallMade> MakeCalls(const Library& library, const std::string& base_url,
+                                const std::vector<std::string>& arguments);
 
 // Site id and key whose base64 differs between the two alphabets.
 SimOptions SdkAccount();

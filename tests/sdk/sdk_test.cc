@@ -1,5 +1,5 @@
-// Customer.io's libraries with their base URL pointed at outboxd. What arrives at the API is held against what the same calls bring to it
-// directly.
+// Customer.io's libraries with their base URL pointed at outboxd. What arrives at the API is held against
+// what the same calls bring to it directly.
 #include <doctest/doctest.h>
 
 #include <csignal>
@@ -32,7 +32,8 @@ void CheckSameEffects(SimUnderTest& direct, SimUnderTest& through) {
     INFO("customer ", customer);
     if (!customer.empty()) CHECK(HistoryOf(direct, customer) == HistoryOf(through, customer));
   }
-  for (const std::string& difference : Differences(direct.Requests(), through.Requests())) FAIL_CHECK(difference);
+  for (const std::string& difference : Differences(direct.Requests(), through.Requests()))
+    FAIL_CHECK(difference);
   for (const std::string& request : WithoutTime(through.Requests())) FAIL_CHECK(request);
   CheckFlawless(through.Report());
   CHECK(through.Report().events_without_id == 0);
@@ -71,29 +72,40 @@ void CheckLibrary(const Library& library, Wire wire = Wire::kPlain) {
   CheckSameAnswers(direct_calls, MakeCalls(library, LocalUrl(port, wire), arguments));
   CHECK(daemon.Status()["totals"]["delivered"].Int() == 0);
   api.Start();
-  api.Script(R"([{"match":{"count":6},"action":{"status":503}},{"match":{"count":2},"action":{"reset":true}}])");
+  api.Script(
+      R"([{"match":{"count":6},"action":{"status":503}},{"match":{"count":2},"action":{"reset":true}}])");
   const JsonValue status = daemon.AwaitDrained();
   CHECK(status["states"]["dead"].Int() == 0);
   CheckSameEffects(direct, api);
 }
 
-TEST_CASE("sdk: calls of customerio-node 5 succeed while the API is away and arrive once, in order, as it sends them") {
+TEST_CASE(
+    "sdk: calls of customerio-node 5 succeed while the API is away and arrive once, in order, as it sends "
+    "them") {
   CheckLibrary(kNode5);
 }
 
-TEST_CASE("sdk: calls of customerio-node 4.4 succeed while the API is away and arrive once, in order, as it sends them") {
+TEST_CASE(
+    "sdk: calls of customerio-node 4.4 succeed while the API is away and arrive once, in order, as it sends "
+    "them") {
   CheckLibrary(kNode4);
 }
 
-TEST_CASE("sdk: requests as of customerio-python succeed while the API is away and arrive once, in order, as it sends them") {
+TEST_CASE(
+    "sdk: requests as of customerio-python succeed while the API is away and arrive once, in order, as it "
+    "sends them") {
   CheckLibrary(kPython);
 }
 
-TEST_CASE("sdk: requests as of customerio-ruby succeed while the API is away and arrive once, in order, as it sends them") {
+TEST_CASE(
+    "sdk: requests as of customerio-ruby succeed while the API is away and arrive once, in order, as it "
+    "sends them") {
   CheckLibrary(kRuby);
 }
 
-TEST_CASE("sdk: requests as of go-customerio succeed while the API is away and arrive once, in order, as it sends them") {
+TEST_CASE(
+    "sdk: requests as of go-customerio succeed while the API is away and arrive once, in order, as it sends "
+    "them") {
   CheckLibrary(kGo);
 }
 
@@ -114,7 +126,9 @@ void AwaitEnd(Process& program) {
   if (!status || status->code != 0) GiveUp("the program did not end well: " + program.Err());
 }
 
-TEST_CASE("sdk: outboxd killed between the calls of a customerio-node program loses none of them, with the API away") {
+TEST_CASE(
+    "sdk: outboxd killed between the calls of a customerio-node program loses none of them, with the API "
+    "away") {
   constexpr std::size_t kKills = 3;
   constexpr std::int64_t kStepsPerCustomer = 8;
   SimUnderTest api(SdkAccount());
@@ -131,18 +145,20 @@ TEST_CASE("sdk: outboxd killed between the calls of a customerio-node program lo
     daemon.Start();
     program.Signal(SIGCONT);
   }
-  REQUIRE(Await([&] { return IsStopped(program) && ReadCalls(program.Out()).size() == 3 * kStepsPerCustomer; }));
+  REQUIRE(
+      Await([&] { return IsStopped(program) && ReadCalls(program.Out()).size() == 3 * kStepsPerCustomer; }));
   program.Signal(SIGCONT);
   AwaitEnd(program);
-  for (const CallMade& call : ReadCalls(program.Out())) CHECK_MESSAGE(call.ok, call.call << ": " << call.error);
+  for (const CallMade& call : ReadCalls(program.Out()))
+    CHECK_MESSAGE(call.ok, call.call << ": " << call.error);
   api.Start();
   daemon.AwaitDrained();
   for (const char* customer : {"c0", "c1", "c2"}) CheckNumbered(api, customer, kStepsPerCustomer);
   CheckFlawless(api.Report());
 }
 
-// A call that was under way is repeated by the library; the event's own id makes that harmless. What failed for good may have arrived or
-// not.
+// A call that was under way is repeated by the library; the event's own id makes that harmless. What failed
+// for good may have arrived or not.
 TEST_CASE("sdk: outboxd killed at any moment loses no acknowledged call of a customerio-node program") {
   constexpr std::size_t kKills = kSanitized ? 2 : 3;
   constexpr std::size_t kSteps = 200;
@@ -162,7 +178,8 @@ TEST_CASE("sdk: outboxd killed at any moment loses no acknowledged call of a cus
   api.Start();
   daemon.AwaitDrained();
   std::map<std::string, std::size_t> arrived;
-  for (const SimEffect& effect : api.AllEffects()) ++arrived[effect.customer + " " + std::to_string(effect.n.value_or(0))];
+  for (const SimEffect& effect : api.AllEffects())
+    ++arrived[effect.customer + " " + std::to_string(effect.n.value_or(0))];
   std::size_t acknowledged = 0;
   for (const CallMade& call : ReadCalls(program.Out())) {
     if (!call.ok) continue;

@@ -40,7 +40,8 @@ void Ledger::Place(Record& record, Sequence sequence) {
   record.sequence = sequence;
   if (redriven_unseen_.contains(sequence)) record.redriven = true;
   if (!fresh) return;
-  for (const std::string& customer : record.job.customers) LaneOf(record.job.connection, customer).waiting.insert(sequence);
+  for (const std::string& customer : record.job.customers)
+    LaneOf(record.job.connection, customer).waiting.insert(sequence);
 }
 
 void Ledger::OnAccepted(int number, const Ulid& id) {
@@ -70,7 +71,8 @@ void Ledger::CheckContent(const std::string& connection, const SeenJob& seen, Re
   Demand(record.job.connection == connection, name + " left on another connection");
   Demand(record.job.type == seen.type, name + " became a " + seen.type);
   Demand(record.job.note == seen.note, name + " lost its values");
-  Demand(seen.customer.empty() || seen.customer == record.job.customers.front(), name + " is about another customer");
+  Demand(seen.customer.empty() || seen.customer == record.job.customers.front(),
+         name + " is about another customer");
   if (!record.job.IsEvent()) return;
   if (record.id.empty()) record.id = seen.event_id;
   Demand(record.id == seen.event_id, name + " was sent under two ids");
@@ -78,8 +80,8 @@ void Ledger::CheckContent(const std::string& connection, const SeenJob& seen, Re
          "the event id " + seen.event_id + " is that of two jobs");
 }
 
-void Ledger::CheckOrder(const std::string& connection, const SeenJob& seen, const Record& record, const std::set<Sequence>& before,
-                        const Waits& waits) {
+void Ledger::CheckOrder(const std::string& connection, const SeenJob& seen, const Record& record,
+                        const std::set<Sequence>& before, const Waits& waits) {
   for (const std::string& customer : record.job.customers) {
     Lane& lane = LaneOf(connection, customer);
     for (auto earlier = lane.waiting.begin(); earlier != lane.waiting.end() && *earlier < seen.sequence;) {
@@ -87,13 +89,15 @@ void Ledger::CheckOrder(const std::string& connection, const SeenJob& seen, cons
         ++earlier;
         continue;
       }
-      Demand(!waits(*earlier), Name(seen.number) + " left while " + Name(by_sequence_[*earlier]) + " of its lane waits");
+      Demand(!waits(*earlier),
+             Name(seen.number) + " left while " + Name(by_sequence_[*earlier]) + " of its lane waits");
       earlier = lane.waiting.erase(earlier);
     }
     if (record.redriven) continue;
     for (auto later = lane.sent.upper_bound(seen.sequence); later != lane.sent.end(); ++later) {
       Demand(record.companions.contains(*later) || records_[by_sequence_[*later]].redriven,
-             Name(seen.number) + " was sent after " + Name(by_sequence_[*later]) + ", which is later in its lane");
+             Name(seen.number) + " was sent after " + Name(by_sequence_[*later]) +
+                 ", which is later in its lane");
     }
   }
 }
@@ -111,7 +115,8 @@ void Ledger::OnSent(const std::string& connection, std::span<const SeenJob> jobs
   }
   for (const auto& [customer, riders] : of_lane) {
     Lane& lane = LaneOf(connection, customer);
-    Demand(lane.busy.empty(), "two requests of customer " + customer + " at once: " + Name(riders.front()->number));
+    Demand(lane.busy.empty(),
+           "two requests of customer " + customer + " at once: " + Name(riders.front()->number));
     for (const SeenJob* rider : riders) {
       Demand(riders.size() == 1 || (rules_.may_share_batch && rider->type != "destroy"),
              Name(rider->number) + " shares a batch with its lane");
@@ -132,7 +137,8 @@ void Ledger::OnAnswered(const std::string& connection, std::span<const SeenJob> 
     record.last = meaning;
     if (meaning == Meaning::kDelivered) record.delivered = true;
     if (meaning == Meaning::kDeferred) ++record.deferrals;
-    for (const std::string& customer : record.job.customers) LaneOf(connection, customer).busy.erase(jobs[index].sequence);
+    for (const std::string& customer : record.job.customers)
+      LaneOf(connection, customer).busy.erase(jobs[index].sequence);
   }
 }
 
@@ -151,12 +157,14 @@ void Ledger::OnAllRedriven() {
 }
 
 void Ledger::OnCancelled(Sequence job) {
-  if (const auto found = by_sequence_.find(job); found != by_sequence_.end()) Find(found->second).cancelled = true;
+  if (const auto found = by_sequence_.find(job); found != by_sequence_.end())
+    Find(found->second).cancelled = true;
 }
 
 void Ledger::OnForgotten(const std::string& customer, std::optional<Sequence> last) {
   for (auto& [number, record] : records_) {
-    if (record.job.customers.front() == customer && (!last || !record.sequence || *record.sequence <= *last)) record.forgotten = true;
+    if (record.job.customers.front() == customer && (!last || !record.sequence || *record.sequence <= *last))
+      record.forgotten = true;
   }
 }
 
@@ -168,29 +176,33 @@ std::optional<Sequence> Ledger::AnyAccepted(Random& random) const {
 }
 
 std::size_t Ledger::Delivered() const {
-  return static_cast<std::size_t>(
-      std::count_if(records_.begin(), records_.end(), [](const auto& entry) { return entry.second.delivered; }));
+  return static_cast<std::size_t>(std::count_if(records_.begin(), records_.end(),
+                                                [](const auto& entry) { return entry.second.delivered; }));
 }
 
 // The rows are a part of the answers, in order; what is missing may have been lost in a crash, one for each.
 void Ledger::CheckHistory(Database& database, const Record& record) const {
-  Result<Statement> rows = database.Prepare("SELECT status, result FROM attempts WHERE seq = ? ORDER BY attempt");
+  Result<Statement> rows =
+      database.Prepare("SELECT status, result FROM attempts WHERE seq = ? ORDER BY attempt");
   Demand(rows.has_value(), "the history cannot be read");
   rows->Bind(1, static_cast<std::int64_t>(ToNumber(*record.sequence)));
   std::size_t next = 0, recorded = 0;
   for (Result<bool> row = rows->Step(); row && *row; row = rows->Step(), ++recorded) {
     const std::string said = std::to_string(rows->Int(0)) + " " + std::string(rows->Text(1));
     while (next < record.answers.size() && record.answers[next] != said) ++next;
-    Demand(next < record.answers.size(), Name(record.job.number) + " has a recorded attempt that never was: " + said);
+    Demand(next < record.answers.size(),
+           Name(record.job.number) + " has a recorded attempt that never was: " + said);
     ++next;
   }
   Demand(recorded + record.maybe_unrecorded >= record.answers.size(),
-         Name(record.job.number) + " has " + std::to_string(recorded) + " attempts recorded of " + std::to_string(record.answers.size()));
+         Name(record.job.number) + " has " + std::to_string(recorded) + " attempts recorded of " +
+             std::to_string(record.answers.size()));
 }
 
 void Ledger::CheckFate(Database& database, const Record& record) const {
   const std::string name = Name(record.job.number);
-  Result<Statement> row = database.Prepare("SELECT death, dead_ms - accepted_ms FROM dead_letters WHERE seq = ?");
+  Result<Statement> row =
+      database.Prepare("SELECT death, dead_ms - accepted_ms FROM dead_letters WHERE seq = ?");
   Demand(row.has_value(), "the dead letters cannot be read");
   row->Bind(1, static_cast<std::int64_t>(ToNumber(*record.sequence)));
   const Result<bool> dead = row->Step();
@@ -216,7 +228,8 @@ void Ledger::CheckEnd(Database& database) const {
   Demand(Ask(database, "SELECT count(*) FROM outbox") == 0, "jobs are left");
   Demand(Ask(database, "SELECT coalesce(sum(jobs), 0) FROM counters") == 0, "the count of jobs is wrong");
   for (const auto& [column, table] : {std::pair("dead", "dead_letters"), std::pair("attempts", "attempts")}) {
-    Demand(Ask(database, std::string("SELECT coalesce(sum(") + column + "), 0) - (SELECT count(*) FROM " + table + ") FROM counters") == 0,
+    Demand(Ask(database, std::string("SELECT coalesce(sum(") + column + "), 0) - (SELECT count(*) FROM " +
+                             table + ") FROM counters") == 0,
            std::string("the count of ") + table + " is wrong");
   }
   for (const auto& [number, record] : records_) {

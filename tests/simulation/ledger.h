@@ -1,13 +1,16 @@
-// tests/simulation/ledger.h — the oracle: knows what producers were told and what the Track API saw, and judges outboxd's promises by that.
+// tests/simulation/ledger.h — the oracle: knows what producers were told and what the Track API saw, and
+// judges outboxd's promises by that.
 //
-// It knows nothing of the code under test but the tables an operator may read. Every promise broken is a Violation.
+// It knows nothing of the code under test but the tables an operator may read. Every promise broken is a
+// Violation.
 //
 //   acceptance  a job told `ok` is never lost; one refused is never sent; an id belongs to one job
 //   payload     what arrives is what was produced
 //   effects     every request of an event carries the job's id: it takes effect once
-//   order       of a lane one request at a time; nothing of it leaves while an earlier job waits; nothing comes back behind a later one
-//   history     recorded attempts are requests that were answered, in order, with their results; none is missing but for a crash
-//   fates       every job ends once: delivered, or dead with a reason that is true
+//   order       of a lane one request at a time; nothing of it leaves while an earlier job waits; nothing
+//   comes back behind a later one history     recorded attempts are requests that were answered, in order,
+//   with their results; none is missing but for a crash fates       every job ends once: delivered, or dead
+//   with a reason that is true
 #pragma once
 
 #include <cstdint>
@@ -40,13 +43,15 @@ class Ledger {
   void OnAccepted(int number, const Ulid& id);
   enum class Refusal : std::uint8_t { kNoRoom, kFailedWrite };
   void OnRefused(int number, Refusal refusal);
-  // Whoever was not answered does not know; what was not committed may be gone, but for what `accepted` and an answer say.
+  // Whoever was not answered does not know; what was not committed may be gone, but for what `accepted` and
+  // an answer say.
   void OnCrash();
 
   // A request left. `waits` tells whether a job is in the outbox for its first time, not redriven.
   using Waits = std::function<bool(Sequence)>;
   void OnSent(const std::string& connection, std::span<const SeenJob> jobs, const Waits& waits);
-  void OnAnswered(const std::string& connection, std::span<const SeenJob> jobs, const Answer& answer, std::span<const Meaning> meanings);
+  void OnAnswered(const std::string& connection, std::span<const SeenJob> jobs, const Answer& answer,
+                  std::span<const Meaning> meanings);
 
   // An operator's work; one that a crash interrupted may have been done or not.
   void OnRedriven(std::span<const Sequence> jobs);
@@ -82,10 +87,12 @@ class Ledger {
 
   Record& Find(int number);
   void Place(Record& record, Sequence sequence);
-  Lane& LaneOf(const std::string& connection, const std::string& customer) { return lanes_[connection + " " + customer]; }
+  Lane& LaneOf(const std::string& connection, const std::string& customer) {
+    return lanes_[connection + " " + customer];
+  }
   void CheckContent(const std::string& connection, const SeenJob& seen, Record& record);
-  void CheckOrder(const std::string& connection, const SeenJob& seen, const Record& record, const std::set<Sequence>& before,
-                  const Waits& waits);
+  void CheckOrder(const std::string& connection, const SeenJob& seen, const Record& record,
+                  const std::set<Sequence>& before, const Waits& waits);
   void CheckHistory(Database& database, const Record& record) const;
   void CheckFate(Database& database, const Record& record) const;
 
@@ -93,7 +100,8 @@ class Ledger {
   std::map<int, Record> records_;
   std::map<Sequence, int> by_sequence_;
   std::map<std::string, int> by_event_;
-  std::set<Sequence> redriven_unseen_;  // jobs nobody was told of, by a crash, that died before they were ever sent
+  std::set<Sequence>
+      redriven_unseen_;  // jobs nobody was told of, by a crash, that died before they were ever sent
   std::map<std::string, Lane> lanes_;
 };
 

@@ -1,4 +1,5 @@
-// outboxd_simulate — runs simulated worlds, one for each seed, and tells of the first whose promises broke. script/simulate runs it.
+// outboxd_simulate — runs simulated worlds, one for each seed, and tells of the first whose promises broke.
+// script/simulate runs it.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -49,7 +50,8 @@ std::optional<Options> ReadOptions(int count, char** arguments) {
                             : name == "--step" ? &options.step
                                                : nullptr;
     if (number != nullptr) {
-      const std::optional<std::uint64_t> value = index + 1 < count ? ToNumber(arguments[++index]) : std::nullopt;
+      const std::optional<std::uint64_t> value =
+          index + 1 < count ? ToNumber(arguments[++index]) : std::nullopt;
       if (!value) return std::nullopt;
       *number = *value;
     } else if (name == "--trace") {
@@ -75,16 +77,16 @@ void SilenceDaemon() {
 
 int Fail(std::uint64_t seed, const std::string& why) {
   std::cout << std::flush;
-  dprintf(own_stderr, "seed %llu: %s\nagain with: script/simulate --seed %llu --trace\n", static_cast<unsigned long long>(seed),
-          why.c_str(), static_cast<unsigned long long>(seed));
+  dprintf(own_stderr, "seed %llu: %s\nagain with: script/simulate --seed %llu --trace\n",
+          static_cast<unsigned long long>(seed), why.c_str(), static_cast<unsigned long long>(seed));
   return 1;
 }
 
 // A bug that aborts, or worse, names its seed as well.
 void OnFatalSignal(int signal_number) {
   char text[80];
-  const int length =
-      std::snprintf(text, sizeof text, "seed %llu: ended by signal %d\n", static_cast<unsigned long long>(running_seed), signal_number);
+  const int length = std::snprintf(text, sizeof text, "seed %llu: ended by signal %d\n",
+                                   static_cast<unsigned long long>(running_seed), signal_number);
   static_cast<void>(!write(own_stderr, text, static_cast<std::size_t>(length)));
   signal(signal_number, SIG_DFL);
   raise(signal_number);
@@ -132,8 +134,8 @@ int main(int count, char** arguments) {
     reported = std::chrono::steady_clock::now();
     std::cerr << run + 1 << " of " << options->runs << " seeds, up to " << seed << '\n';
   }
-  std::cout << options->runs << " seeds, " << total.jobs << " jobs, " << total.delivered << " delivered, " << total.requests
-            << " requests, " << total.crashes << " crashes, " << total.disk_faults << " disk faults, " << total.restarts
-            << " restarts: every promise held\n";
+  std::cout << options->runs << " seeds, " << total.jobs << " jobs, " << total.delivered << " delivered, "
+            << total.requests << " requests, " << total.crashes << " crashes, " << total.disk_faults
+            << " disk faults, " << total.restarts << " restarts: every promise held\n";
   return 0;
 }

@@ -13,11 +13,16 @@ ProducedJob Producer::Next() {
   job.connection = random_.Pick(connections_);
   job.customers = {"c" + std::to_string(random_.Below(customers_))};
   const std::uint32_t dice = random_.Below(100);
-  job.type = dice < 60 ? "track" : dice < 80 ? "identify" : dice < 86 ? "pageview" : dice < 93 ? "destroy" : "merge";
+  job.type = dice < 60   ? "track"
+             : dice < 80 ? "identify"
+             : dice < 86 ? "pageview"
+             : dice < 93 ? "destroy"
+                         : "merge";
   const std::string quoted = "\"" + job.customers.front() + "\"";
   if (job.type != "destroy" && job.type != "merge") {
     // Long ones spread over sectors and pages, so that a torn write can tear them.
-    const std::size_t length = random_.Chance(10) ? random_.Below(job.type == "identify" ? 900 : 9'000) : random_.Below(80);
+    const std::size_t length =
+        random_.Chance(10) ? random_.Below(job.type == "identify" ? 900 : 9'000) : random_.Below(80);
     job.note = std::string(length, static_cast<char>('a' + random_.Below(26)));
   }
   if (random_.Chance(7)) job.max_age_s = 1 + random_.Below(3);
@@ -36,7 +41,8 @@ ProducedJob Producer::Next() {
     if (other != job.customers.front()) job.customers.push_back(other);
   }
   if (job.max_age_s > 0) job.line += ",\"max_age\":" + std::to_string(job.max_age_s);
-  const std::string head = R"({"type":")" + job.type + R"(","connection":")" + job.connection + R"(","ref":")";
+  const std::string head =
+      R"({"type":")" + job.type + R"(","connection":")" + job.connection + R"(","ref":")";
   job.line = head + std::to_string(job.number) + "\"" + job.line + "}";
   return job;
 }

@@ -1,4 +1,5 @@
-// tests/simulation/producer.h — jobs as a program would write them, each with a number and a note that its requests must carry.
+// tests/simulation/producer.h — jobs as a program would write them, each with a number and a note that its
+// requests must carry.
 #pragma once
 
 #include <cstdint>

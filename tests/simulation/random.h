@@ -1,4 +1,5 @@
-// tests/simulation/random.h — everything that happens by chance in a simulated run comes from here, and so from its seed.
+// tests/simulation/random.h — everything that happens by chance in a simulated run comes from here, and so
+// from its seed.
 #pragma once
 
 #include <cstdint>

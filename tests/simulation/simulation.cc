@@ -33,8 +33,9 @@ Simulation::Simulation(std::uint64_t seed, std::ostream* trace) : random_(seed),
 }
 
 void Simulation::Configure() {
-  for (bool Troubles::* trouble : {&Troubles::api, &Troubles::disk, &Troubles::power, &Troubles::kill, &Troubles::restarts,
-                                   &Troubles::operators, &Troubles::clock, &Troubles::room}) {
+  for (bool Troubles::* trouble :
+       {&Troubles::api, &Troubles::disk, &Troubles::power, &Troubles::kill, &Troubles::restarts,
+        &Troubles::operators, &Troubles::clock, &Troubles::room}) {
     troubles_.*trouble = random_.Chance(50);
   }
   config_.site_id.value = "site";
@@ -55,7 +56,8 @@ void Simulation::Configure() {
   setup_.clerk_limits.history.keep = std::chrono::hours(24 * 365);
   if (troubles_.room) setup_.clerk_limits.outbox.max_jobs = 10 + random_.Below(200);
   setup_.disk_free = [this] { return disk_free_; };
-  connections_ = random_.Chance(25) ? std::vector<std::string>{"default", "second"} : std::vector<std::string>{"default"};
+  connections_ = random_.Chance(25) ? std::vector<std::string>{"default", "second"}
+                                    : std::vector<std::string>{"default"};
   for (const std::string& name : connections_) {
     ConnectionConfig config = config_;
     config.name = name;
@@ -64,7 +66,8 @@ void Simulation::Configure() {
   }
   api_.emplace(random_, troubles_.api);
   producer_.emplace(random_, connections_);
-  ledger_.emplace(Rules{config_.retry.max_attempts, config_.retry.max_age.count(), !troubles_.clock, batch.enabled && batch.same_lane});
+  ledger_.emplace(Rules{config_.retry.max_attempts, config_.retry.max_age.count(), !troubles_.clock,
+                        batch.enabled && batch.same_lane});
 }
 
 Summary Simulation::Run() {
@@ -157,12 +160,14 @@ void Simulation::WorkClerk() {
   for (const auto& submission : done.submissions) {
     const std::vector<int> numbers = std::move(submitted_.front());
     submitted_.pop_front();
-    Demand(submission->ids.size() == numbers.size() || submission->refused, "a job was neither stored nor refused");
+    Demand(submission->ids.size() == numbers.size() || submission->refused,
+           "a job was neither stored nor refused");
     for (std::size_t index = 0; index < numbers.size(); ++index) {
       if (index < submission->ids.size()) {
         ledger_->OnAccepted(numbers[index], submission->ids[index]);
       } else {
-        ledger_->OnRefused(numbers[index], index < submission->admitted ? Ledger::Refusal::kFailedWrite : Ledger::Refusal::kNoRoom);
+        ledger_->OnRefused(numbers[index], index < submission->admitted ? Ledger::Refusal::kFailedWrite
+                                                                        : Ledger::Refusal::kNoRoom);
       }
     }
     Note("stored " + std::to_string(submission->ids.size()) + " of " + std::to_string(numbers.size()));
@@ -171,7 +176,8 @@ void Simulation::WorkClerk() {
 
 void Simulation::Dispatch(std::size_t count) {
   test::ThreadlessDaemon::Round round = daemon_.Dispatch(count, Now());
-  Demand(round.pumped.has_value(), round.pumped ? "" : "the outbox cannot be read: " + round.pumped.error().message);
+  Demand(round.pumped.has_value(),
+         round.pumped ? "" : "the outbox cannot be read: " + round.pumped.error().message);
   for (Transfer& transfer : round.transfers) {
     const GateSnapshot& gate_before = round.gates[transfer.connection];
     Send(std::move(transfer), gate_before);
@@ -180,14 +186,17 @@ void Simulation::Dispatch(std::size_t count) {
 
 void Simulation::CheckMaySend(Link& link, const GateSnapshot& gate_before) {
   Demand(link.out <= config_.max_in_flight, "more requests are out than max_in_flight allows");
-  Demand(!link.closed_until || Now() >= *link.closed_until, "a request left before the time that Retry-After gave");
+  Demand(!link.closed_until || Now() >= *link.closed_until,
+         "a request left before the time that Retry-After gave");
   Demand(gate_before.state != GateState::kPaused, "a request left while the connection is paused");
-  Demand(!link.gate_probe_out || gate_before.state == GateState::kOpen, "more than one request probes a closed gate");
+  Demand(!link.gate_probe_out || gate_before.state == GateState::kOpen,
+         "more than one request probes a closed gate");
   if (config_.rate_limit <= 0) return;
   link.sent.push_back(Now());
   while (link.sent.front() <= Now() - std::chrono::seconds(1)) link.sent.pop_front();
   const double most = config_.rate_limit + std::max(1.0, config_.rate_limit / 10);
-  Demand(static_cast<double>(link.sent.size()) <= most + 0.5, "more requests left within a second than rate_limit allows");
+  Demand(static_cast<double>(link.sent.size()) <= most + 0.5,
+         "more requests left within a second than rate_limit allows");
 }
 
 void Simulation::Send(Transfer transfer, const GateSnapshot& gate_before) {
@@ -204,8 +213,9 @@ void Simulation::Send(Transfer transfer, const GateSnapshot& gate_before) {
   flight.duration = flight.reply.latency;
   flight.ends = world_ + flight.duration;
   ++summary_.requests;
-  Note((transfer.kind == TransferKind::kProbe ? "probe on " : "request on ") + transfer.connection + Numbers(flight.reply.seen) + ": " +
-       std::to_string(flight.reply.answer.status) + " in " + std::to_string(flight.duration.count()) + " ms");
+  Note((transfer.kind == TransferKind::kProbe ? "probe on " : "request on ") + transfer.connection +
+       Numbers(flight.reply.seen) + ": " + std::to_string(flight.reply.answer.status) + " in " +
+       std::to_string(flight.duration.count()) + " ms");
   ledger_->OnSent(transfer.connection, flight.reply.seen, [this](Sequence job) { return Waits(job); });
   flight.transfer = std::move(transfer);
   flights_.push_back(std::move(flight));
@@ -219,7 +229,8 @@ bool Simulation::Waits(Sequence job) {
   return *row;
 }
 
-// Of the answers that are due any, as they come over different sockets; when none is, the world's clock moves to the next.
+// Of the answers that are due any, as they come over different sockets; when none is, the world's clock moves
+// to the next.
 void Simulation::FinishOne() {
   if (flights_.empty()) return;
   std::vector<std::size_t> due;
@@ -237,11 +248,14 @@ void Simulation::Finish(std::size_t index) {
   flights_.erase(flights_.begin() + static_cast<std::ptrdiff_t>(index));
   const std::string connection = flight.transfer.connection;
   const bool is_probe = flight.transfer.kind == TransferKind::kProbe;
-  Note("answer " + std::to_string(flight.reply.answer.status) + (is_probe ? " to the probe" : " to") + Numbers(flight.reply.seen));
-  if (!is_probe) ledger_->OnAnswered(connection, flight.reply.seen, flight.reply.answer, flight.reply.meanings);
+  Note("answer " + std::to_string(flight.reply.answer.status) + (is_probe ? " to the probe" : " to") +
+       Numbers(flight.reply.seen));
+  if (!is_probe)
+    ledger_->OnAnswered(connection, flight.reply.seen, flight.reply.answer, flight.reply.meanings);
   std::optional<Milliseconds> wait;
   if (const Answer& answer = flight.reply.answer; answer.retry_after && !is_probe) {
-    wait = std::min<Milliseconds>(std::chrono::seconds(std::atoi(answer.retry_after->c_str())), config_.retry.retry_after_cap);
+    wait = std::min<Milliseconds>(std::chrono::seconds(std::atoi(answer.retry_after->c_str())),
+                                  config_.retry.retry_after_cap);
   }
   daemon_.Finish({std::move(flight.transfer), std::move(flight.reply.answer), flight.sent, flight.duration});
   // What comes behind it in the same queue is known to have been heard no earlier.
@@ -282,7 +296,9 @@ void Simulation::ActAsOperator() {
       return;
     case 3:
       Note("pause");
-      daemon_.Tell([this](Dispatcher& dispatcher) { dispatcher.Find("default")->Pause(PauseReason::kOperator, "lunch", Now()); });
+      daemon_.Tell([this](Dispatcher& dispatcher) {
+        dispatcher.Find("default")->Pause(PauseReason::kOperator, "lunch", Now());
+      });
       [[fallthrough]];
     default:
       Resume();
@@ -306,7 +322,8 @@ void Simulation::Start() {
     const bool fault = !cut && troubles_.disk && attempt < 3 && random_.Chance(20);
     if (cut) disk_.CutPowerAt(1 + random_.Below(40));
     if (fault)
-      disk_.Arm(1 + random_.Below(40), random_.Chance(50) ? test::FaultKind::kFull : test::FaultKind::kIo, test::FaultSpan::kFromThenOn);
+      disk_.Arm(1 + random_.Below(40), random_.Chance(50) ? test::FaultKind::kFull : test::FaultKind::kIo,
+                test::FaultSpan::kFromThenOn);
     setup_.seed = random_.Next();
     setup_.limits.window_jobs = 1 + random_.Below(random_.Chance(50) ? 20 : 400);
     setup_.limits.lane_jobs = 1 + random_.Below(10);
@@ -322,7 +339,8 @@ void Simulation::Start() {
     disk_.Heal();
     if (started) break;
     Demand(failed, "cannot start: " + started.error().message);
-    Demand(started.error().kind != ErrorKind::kCorrupt, "takes a failing disk for a damaged file: " + started.error().message);
+    Demand(started.error().kind != ErrorKind::kCorrupt,
+           "takes a failing disk for a damaged file: " + started.error().message);
     daemon_.Stop();
   }
   auto tables = Database::Open(setup_.file, OpenMode::kReadOnly);
@@ -400,13 +418,16 @@ void Simulation::JumpClock() {
 
 std::string Simulation::WhyStuck() {
   std::string why = std::to_string(daemon_.clerk().outbox().Total().jobs) + " jobs never leave";
-  why += "; now " + FormatRfc3339(Now()) + ", next wake " + FormatRfc3339(daemon_.dispatcher().NextWake(Now()));
-  if (const std::string unhealthy = daemon_.clerk().State().not_healthy; !unhealthy.empty()) why += "; the clerk says " + unhealthy;
+  why +=
+      "; now " + FormatRfc3339(Now()) + ", next wake " + FormatRfc3339(daemon_.dispatcher().NextWake(Now()));
+  if (const std::string unhealthy = daemon_.clerk().State().not_healthy; !unhealthy.empty())
+    why += "; the clerk says " + unhealthy;
   for (const ConnectionStatus& status : daemon_.dispatcher().Status()) {
     why += "; " + status.name + " is " + std::string(GateStateName(status.gate.state)) +
-           (status.gate.reopen_at ? " until " + FormatRfc3339(*status.gate.reopen_at) : "") + " with " + std::to_string(status.in_flight) +
-           " in flight, " + std::to_string(status.deferred) + " deferred, " + std::to_string(status.blocked) + " blocked, " +
-           std::to_string(status.jobs) + " jobs";
+           (status.gate.reopen_at ? " until " + FormatRfc3339(*status.gate.reopen_at) : "") + " with " +
+           std::to_string(status.in_flight) + " in flight, " + std::to_string(status.deferred) +
+           " deferred, " + std::to_string(status.blocked) + " blocked, " + std::to_string(status.jobs) +
+           " jobs";
   }
   return why;
 }
@@ -427,7 +448,9 @@ void Simulation::Drain() {
   for (int round = 0;; ++round) {
     WorkClerk();
     Dispatch(kAll);
-    if (daemon_.clerk().outbox().Total().jobs == 0 && flights_.empty() && submitted_.empty() && !daemon_.clerk().HasTasks()) return;
+    if (daemon_.clerk().outbox().Total().jobs == 0 && flights_.empty() && submitted_.empty() &&
+        !daemon_.clerk().HasTasks())
+      return;
     Demand(round < kDrainRounds && world_ < calm_since + kLongestDrain, WhyStuck());
     if (!flights_.empty()) {
       FinishOne();

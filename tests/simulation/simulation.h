@@ -1,8 +1,9 @@
-// tests/simulation/simulation.h — one run: the real core, storage, clerk and dispatcher in a world made of one seed.
+// tests/simulation/simulation.h — one run: the real core, storage, clerk and dispatcher in a world made of
+// one seed.
 //
-// Replaced at their seams are the network (TrackApi), the clock and the disk (FaultVfs). Which troubles a run has is drawn by its seed as
-// well, so that some runs are calm enough to go far and others are nothing but trouble. In the end all trouble stops and everything must
-// drain. The Ledger judges.
+// Replaced at their seams are the network (TrackApi), the clock and the disk (FaultVfs). Which troubles a run
+// has is drawn by its seed as well, so that some runs are calm enough to go far and others are nothing but
+// trouble. In the end all trouble stops and everything must drain. The Ledger judges.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +51,8 @@ class Simulation {
 
  private:
   struct Troubles {
-    bool api = false, disk = false, power = false, kill = false, restarts = false, operators = false, clock = false, room = false;
+    bool api = false, disk = false, power = false, kill = false, restarts = false, operators = false,
+         clock = false, room = false;
   };
   struct Flight {
     Transfer transfer;
@@ -111,8 +113,9 @@ class Simulation {
   Milliseconds clock_error_{0};
   std::vector<Flight> flights_;
   std::map<std::string, Link> links_;
-  std::deque<std::vector<int>> submitted_;         // numbers of each submission not yet answered
-  std::vector<std::function<void()>> unfinished_;  // for the ledger, should a crash interrupt an operator's work
+  std::deque<std::vector<int>> submitted_;  // numbers of each submission not yet answered
+  std::vector<std::function<void()>>
+      unfinished_;  // for the ledger, should a crash interrupt an operator's work
   std::uint64_t disk_free_ = 1ULL << 40;
   bool crash_armed_ = false;
   Summary summary_;

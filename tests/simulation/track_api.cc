@@ -30,7 +30,8 @@ SeenJob ReadEvent(const JsonValue& body, std::string_view page, std::string_view
   SeenJob seen;
   seen.type = body[page == "page" ? "action" : "type"].String() == "page" ? "pageview" : "track";
   seen.event_id = body["id"].String();
-  Demand(body["name"].String() == (seen.type == "track" ? "purchase" : "https://example.com/"), "an event lost its name");
+  Demand(body["name"].String() == (seen.type == "track" ? "purchase" : "https://example.com/"),
+         "an event lost its name");
   Demand(body["timestamp"].IsNumber(), "an event has no time");
   ReadValues(seen, body[values]);
   return seen;
@@ -90,12 +91,15 @@ std::vector<SeenJob> ReadRequest(const Transfer& transfer) {
     const HttpRequest request = BuildBatchRequest(transfer.batch);
     const BatchConfig& limits = transfer.endpoint->config.batch;
     Demand(request.method == "POST" && request.target == "/api/v2/batch", "a batch goes to another place");
-    Demand(request.body.size() <= limits.max_bytes && transfer.batch.size() <= limits.max_items, "a batch is over its limits");
+    Demand(request.body.size() <= limits.max_bytes && transfer.batch.size() <= limits.max_items,
+           "a batch is over its limits");
     const std::vector<JsonValue> items = ParseBody(request.body)["batch"].Items();
     Demand(items.size() == transfer.batch.size(), "a batch lost an item");
-    for (std::size_t index = 0; index < items.size(); ++index) seen.push_back(ReadItem(items[index], NumberOf(*transfer.batch[index])));
+    for (std::size_t index = 0; index < items.size(); ++index)
+      seen.push_back(ReadItem(items[index], NumberOf(*transfer.batch[index])));
   }
-  for (std::size_t index = 0; index < seen.size(); ++index) seen[index].sequence = transfer.Jobs()[index]->sequence;
+  for (std::size_t index = 0; index < seen.size(); ++index)
+    seen[index].sequence = transfer.Jobs()[index]->sequence;
   return seen;
 }
 
@@ -115,12 +119,14 @@ std::vector<Meaning> MeaningsOf(const Transfer& transfer, const Answer& answer) 
   if (answer.status != 207) return meanings;
   bool astray = false;
   for (const JsonValue& error : ParseBody(answer.body)["errors"].Items()) {
-    astray = astray || error["batch_index"].Int(-1) < 0 || error["batch_index"].Int() >= static_cast<std::int64_t>(count);
+    astray = astray || error["batch_index"].Int(-1) < 0 ||
+             error["batch_index"].Int() >= static_cast<std::int64_t>(count);
   }
   if (astray) meanings.assign(count, Meaning::kSplit);
   for (const JsonValue& error : ParseBody(answer.body)["errors"].Items()) {
     const std::int64_t index = error["batch_index"].Int(-1);
-    if (index >= 0 && index < static_cast<std::int64_t>(count)) meanings[static_cast<std::size_t>(index)] = Meaning::kRejected;
+    if (index >= 0 && index < static_cast<std::int64_t>(count))
+      meanings[static_cast<std::size_t>(index)] = Meaning::kRejected;
   }
   return meanings;
 }
@@ -143,12 +149,14 @@ Answer Lost(std::string error) {
 }  // namespace
 
 std::string MeaningName(Meaning meaning) {
-  constexpr std::array<const char*, 6> kNames = {"delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"};
+  constexpr std::array<const char*, 6> kNames = {"delivered",   "deferred",      "rejected",
+                                                 "paused_auth", "paused_region", "split"};
   return kNames[static_cast<std::size_t>(meaning)];
 }
 
 std::string TrackApi::WeatherName() const {
-  constexpr std::array<const char*, 8> kNames = {"calm", "down", "flaky", "unauthorized", "overloaded", "moved", "picky", "slow"};
+  constexpr std::array<const char*, 8> kNames = {"calm",       "down",  "flaky", "unauthorized",
+                                                 "overloaded", "moved", "picky", "slow"};
   return kNames[static_cast<std::size_t>(weather_)];
 }
 
@@ -200,7 +208,8 @@ Answer TrackApi::AnswerTo(const Transfer& transfer) {
     case Weather::kOverloaded: {
       if (random_.Chance(40)) return well;
       Answer answer = Status(random_.Chance(70) ? 429 : 503);
-      if (random_.Chance(70)) answer.retry_after = std::to_string(random_.Below(random_.Chance(10) ? 2'000 : 20));
+      if (random_.Chance(70))
+        answer.retry_after = std::to_string(random_.Below(random_.Chance(10) ? 2'000 : 20));
       return answer;
     }
     case Weather::kMoved:
@@ -214,13 +223,16 @@ Answer TrackApi::AnswerTo(const Transfer& transfer) {
 Answer TrackApi::PickyAnswer(const Transfer& transfer) {
   constexpr std::array<int, 5> kRefusals = {400, 404, 410, 413, 422};
   if (random_.Chance(40)) return Status(200);
-  if (transfer.kind == TransferKind::kJob || random_.Chance(30)) return Status(kRefusals[random_.Below(kRefusals.size())]);
+  if (transfer.kind == TransferKind::kJob || random_.Chance(30))
+    return Status(kRefusals[random_.Below(kRefusals.size())]);
   Answer answer = Status(207);
   answer.body = "{\"errors\":[";
   for (std::uint32_t left = 1 + random_.Below(3); left > 0; --left) {
-    const std::uint32_t index = random_.Below(static_cast<std::uint32_t>(transfer.batch.size()) + (random_.Chance(15) ? 2 : 0));
+    const std::uint32_t index =
+        random_.Below(static_cast<std::uint32_t>(transfer.batch.size()) + (random_.Chance(15) ? 2 : 0));
     if (answer.body.back() == '}') answer.body += ',';
-    answer.body += "{\"batch_index\":" + std::to_string(index) + R"(,"reason":"invalid","field":"name","message":"no"})";
+    answer.body +=
+        "{\"batch_index\":" + std::to_string(index) + R"(,"reason":"invalid","field":"name","message":"no"})";
   }
   answer.body += "]}";
   return answer;

@@ -1,7 +1,9 @@
-// tests/simulation/track_api.h — the Track API as outboxd meets it on good and bad days: reads each request and decides the answer.
+// tests/simulation/track_api.h — the Track API as outboxd meets it on good and bad days: reads each request
+// and decides the answer.
 //
-// Requests are built as a worker builds them and read back from their bytes alone, so that what the oracle judges is what would have
-// travelled. Weather changes from calm to every trouble the API and the way to it are known for.
+// Requests are built as a worker builds them and read back from their bytes alone, so that what the oracle
+// judges is what would have travelled. Weather changes from calm to every trouble the API and the way to it
+// are known for.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +12,7 @@
 
 #include "core/policy.h"
 #include "core/verdict.h"
-#include "daemon/worker.h"
+#include "daemon/delivery/worker.h"
 #include "tests/simulation/random.h"
 
 namespace outboxd::simulation {
@@ -48,7 +50,16 @@ class TrackApi {
   std::string WeatherName() const;
 
  private:
-  enum class Weather : std::uint8_t { kCalm, kDown, kFlaky, kUnauthorized, kOverloaded, kMoved, kPicky, kSlow };
+  enum class Weather : std::uint8_t {
+    kCalm,
+    kDown,
+    kFlaky,
+    kUnauthorized,
+    kOverloaded,
+    kMoved,
+    kPicky,
+    kSlow
+  };
 
   Answer AnswerTo(const Transfer& transfer);
   Answer PickyAnswer(const Transfer& transfer);

@@ -75,7 +75,8 @@ TEST_CASE("database: an outbox can be backed up while it is open and written to"
   REQUIRE_MESSAGE(bytes, (bytes ? "" : bytes.error().message));
   CHECK(*bytes == std::filesystem::file_size(folder / "copy.db"));
   REQUIRE(test::Accept(*outbox, {test::TrackLine("3")}, FromUnixMs(1)));
-  CHECK((std::filesystem::status(folder / "copy.db").permissions() & std::filesystem::perms::others_all) == std::filesystem::perms::none);
+  CHECK((std::filesystem::status(folder / "copy.db").permissions() & std::filesystem::perms::others_all) ==
+        std::filesystem::perms::none);
 
   auto copy = Outbox::Open(folder / "copy.db", 7);
   REQUIRE_MESSAGE(copy, (copy ? "" : copy.error().message));
@@ -103,8 +104,8 @@ constexpr std::size_t kManyBytes = 16UL * 1024 * 1024;
 
 // An outbox whose backup takes several steps; how many jobs it has.
 std::int64_t Fill(Outbox& outbox) {
-  const std::string line =
-      R"({"type":"track","id":"1","name":"x","data":{"a":")" + std::string(limits::kEventDataBytes - 100, 'x') + R"("}})";
+  const std::string line = R"({"type":"track","id":"1","name":"x","data":{"a":")" +
+                           std::string(limits::kEventDataBytes - 100, 'x') + R"("}})";
   const std::vector<std::string> lines(kManyBytes / line.size(), line);
   REQUIRE(test::Accept(outbox, lines, FromUnixMs(1)));
   return static_cast<std::int64_t>(lines.size());

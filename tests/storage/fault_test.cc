@@ -1,8 +1,9 @@
 // Every call to the disk fails once, at its turn, alone or from then on, as an I/O error or as a full disk.
 //
-// What holds: a step that returned a value is there with all its content. A step that returned an Error left nothing behind: SQLite rolls
-// back in the running process even when only the last sync of COMMIT failed. (After a crash right then the log may hold that commit whole,
-// and it comes back as one: powerloss_test.cc allows for it. A producer that was refused and repeats has then two jobs, never none.)
+// What holds: a step that returned a value is there with all its content. A step that returned an Error left
+// nothing behind: SQLite rolls back in the running process even when only the last sync of COMMIT failed.
+// (After a crash right then the log may hold that commit whole, and it comes back as one: powerloss_test.cc
+// allows for it. A producer that was refused and repeats has then two jobs, never none.)
 #include <doctest/doctest.h>
 
 #include "tests/storage/outbox_script.h"
@@ -32,7 +33,8 @@ bool RunWithFault(std::uint64_t call, FaultKind kind, FaultSpan span) {
     if (!done) {
       CHECK(vfs.HasFired());
       const ErrorKind expected = kind == FaultKind::kFull ? ErrorKind::kFull : ErrorKind::kIo;
-      CHECK_MESSAGE((done.error().kind == expected || done.error().kind == ErrorKind::kIo), done.error().message);
+      CHECK_MESSAGE((done.error().kind == expected || done.error().kind == ErrorKind::kIo),
+                    done.error().message);
       if (span == FaultSpan::kFromThenOn && script.outbox() != nullptr) CHECK_FALSE(script.Do(step));
       vfs.Heal();
       if (script.outbox() != nullptr) {
@@ -42,7 +44,8 @@ bool RunWithFault(std::uint64_t call, FaultKind kind, FaultSpan span) {
       done = script.Do(step);  // the same Outbox goes on
       REQUIRE_MESSAGE(done, (done ? "" : done.error().message));
     }
-    if (script.outbox() != nullptr && vfs.HasFired()) CHECK((ReadTables(folder / "outbox.db") == script.expected));
+    if (script.outbox() != nullptr && vfs.HasFired())
+      CHECK((ReadTables(folder / "outbox.db") == script.expected));
   }
   const bool fired = vfs.HasFired();
   vfs.Heal();
@@ -55,7 +58,8 @@ bool RunWithFault(std::uint64_t call, FaultKind kind, FaultSpan span) {
 
 }  // namespace
 
-TEST_CASE("faults: whichever call to the disk fails, what was accepted is there and what was refused is not") {
+TEST_CASE(
+    "faults: whichever call to the disk fails, what was accepted is there and what was refused is not") {
   FaultKind kind = FaultKind::kIo;
   FaultSpan span = FaultSpan::kOnce;
   SUBCASE("an I/O error, once") {}
@@ -80,7 +84,8 @@ TEST_CASE("faults: whichever call to the disk fails, what was accepted is there 
   CHECK(call > 50);  // the sweep has seen the script's work
 }
 
-TEST_CASE("faults: a backup that is cut short leaves no file behind, and is made whole once the disk takes it") {
+TEST_CASE(
+    "faults: a backup that is cut short leaves no file behind, and is made whole once the disk takes it") {
   TempDir folder;
   FaultVfs vfs;
   auto outbox = Outbox::Open(folder / "outbox.db", 7);
@@ -99,7 +104,8 @@ TEST_CASE("faults: a backup that is cut short leaves no file behind, and is made
       CHECK(call > 5);
       break;
     }
-    CHECK_MESSAGE((copied.error().kind == ErrorKind::kFull || copied.error().kind == ErrorKind::kIo), copied.error().message);
+    CHECK_MESSAGE((copied.error().kind == ErrorKind::kFull || copied.error().kind == ErrorKind::kIo),
+                  copied.error().message);
     CHECK_FALSE(std::filesystem::exists(copy));
   }
   CHECK(test::Ask(copy, "SELECT count(*) FROM outbox") == 2);

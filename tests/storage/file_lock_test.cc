@@ -17,7 +17,8 @@ TEST_CASE("file lock: a second owner is turned away with the first one's pid, un
   const auto second = FileLock::Take(folder / "x");
   REQUIRE_FALSE(second);
   CHECK(second.error().kind == ErrorKind::kConflict);
-  CHECK_MESSAGE(second.error().message.find("pid " + std::to_string(getpid())) != std::string::npos, second.error().message);
+  CHECK_MESSAGE(second.error().message.find("pid " + std::to_string(getpid())) != std::string::npos,
+                second.error().message);
   FileLock moved = std::move(*first);
   CHECK_FALSE(FileLock::Take(folder / "x"));
   {

@@ -34,7 +34,9 @@ using Numbers = std::vector<std::uint64_t>;
 
 }  // namespace
 
-TEST_CASE("inspection: a job row carries every column, its ref and the size of its line, and the line only when asked for alone") {
+TEST_CASE(
+    "inspection: a job row carries every column, its ref and the size of its line, and the line only when "
+    "asked for alone") {
   OutboxRows rows;
   OutboxLine line;
   line.sequence = 9;
@@ -130,7 +132,8 @@ TEST_CASE("inspection: dead filters name exactly what they say") {
     DeadLine dead;
     dead.sequence = sequence;
     dead.death = sequence == 1 ? "cancelled" : "rejected";
-    dead.status = sequence == 1 ? std::nullopt : std::optional<std::int64_t>(399 + static_cast<std::int64_t>(sequence));
+    dead.status =
+        sequence == 1 ? std::nullopt : std::optional<std::int64_t>(399 + static_cast<std::int64_t>(sequence));
     dead.cause = sequence >= 3 ? "a" : "b";
     dead.dead_ms = static_cast<std::int64_t>(sequence) * 1'000;
     rows.Add(dead);
@@ -311,7 +314,9 @@ TEST_CASE("inspection: a customer's history keeps all attempts of a job on one p
   CHECK(alone->at(2).duration == Milliseconds(12));
 }
 
-TEST_CASE("inspection: what a parked job waits for is the earliest deferred job of its customer, or the earliest parked before it") {
+TEST_CASE(
+    "inspection: what a parked job waits for is the earliest deferred job of its customer, or the earliest "
+    "parked before it") {
   OutboxRows rows;
   OutboxLine line;
   line.sequence = 1;

@@ -51,7 +51,8 @@ struct Fixture {
     REQUIRE(Settle(*outbox, outcome, kNow));
   }
 
-  OutboxReader::Page Read(Sequence after, std::size_t count_max = 100, std::size_t bytes_max = 1 << 20, std::size_t examined_max = 100) {
+  OutboxReader::Page Read(Sequence after, std::size_t count_max = 100, std::size_t bytes_max = 1 << 20,
+                          std::size_t examined_max = 100) {
     auto page = reader->ReadAfter("default", after, count_max, bytes_max, examined_max);
     REQUIRE(page);
     return std::move(*page);
@@ -60,7 +61,8 @@ struct Fixture {
 
 std::vector<std::string> Lines(std::size_t count, const std::string& connection = "default") {
   std::vector<std::string> lines;
-  for (std::size_t index = 0; index < count; ++index) lines.push_back(TrackLine(std::to_string(index), "n", connection));
+  for (std::size_t index = 0; index < count; ++index)
+    lines.push_back(TrackLine(std::to_string(index), "n", connection));
   return lines;
 }
 
@@ -113,7 +115,9 @@ TEST_CASE("reader: pages follow one another without gap or repeat, whatever limi
   walk(20, 1 << 20, 20);
 }
 
-TEST_CASE("reader: a page leaves out deferred and parked rows and those of other connections, and says how far it looked") {
+TEST_CASE(
+    "reader: a page leaves out deferred and parked rows and those of other connections, and says how far it "
+    "looked") {
   auto lines = Lines(6);
   lines[5] = TrackLine("5", "n", "other");
   Fixture fixture(lines);
@@ -158,13 +162,17 @@ TEST_CASE("reader: parked jobs are found by lane; a deferred one is not waiting 
     return std::pair(Sequences(parked->jobs), parked->next);
   };
   const std::size_t line_bytes = fixture.jobs[1]->job.line.size();
-  CHECK(read(LaneKey{5}, Sequence{}, 10) == std::pair(std::vector{fixture.At(1), fixture.At(3)}, std::optional<Sequence>()));
-  CHECK(read(LaneKey{5}, fixture.At(2), 10) == std::pair(std::vector{fixture.At(3)}, std::optional<Sequence>()));
+  CHECK(read(LaneKey{5}, Sequence{}, 10) ==
+        std::pair(std::vector{fixture.At(1), fixture.At(3)}, std::optional<Sequence>()));
+  CHECK(read(LaneKey{5}, fixture.At(2), 10) ==
+        std::pair(std::vector{fixture.At(3)}, std::optional<Sequence>()));
   for (const std::size_t bytes_max : {std::size_t{0}, line_bytes}) {
-    CHECK(read(LaneKey{5}, Sequence{}, 10, bytes_max) == std::pair(std::vector{fixture.At(1)}, std::optional(fixture.At(3))));
+    CHECK(read(LaneKey{5}, Sequence{}, 10, bytes_max) ==
+          std::pair(std::vector{fixture.At(1)}, std::optional(fixture.At(3))));
   }
   CHECK(read(LaneKey{5}, Sequence{}, 10, line_bytes + 1).first.size() == 2);
-  CHECK(read(LaneKey{5}, Sequence{}, 1) == std::pair(std::vector{fixture.At(1)}, std::optional(fixture.At(3))));
+  CHECK(read(LaneKey{5}, Sequence{}, 1) ==
+        std::pair(std::vector{fixture.At(1)}, std::optional(fixture.At(3))));
   CHECK(read(LaneKey{6}, Sequence{}, 10).first.empty());
   CHECK(fixture.reader->CountParked("default") == 4);
 }
@@ -175,7 +183,8 @@ TEST_CASE("reader: a lane key that is no integer is damage, not an endless walk"
     fixture.Park(0, LaneKey{3});
     auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
     REQUIRE(database);
-    REQUIRE(database->Execute(std::string("UPDATE outbox SET parked = ") + key + " WHERE seq = " + std::to_string(ToNumber(fixture.At(1)))));
+    REQUIRE(database->Execute(std::string("UPDATE outbox SET parked = ") + key +
+                              " WHERE seq = " + std::to_string(ToNumber(fixture.At(1)))));
     const auto lanes = fixture.reader->ReadParkedLanes();
     REQUIRE_FALSE(lanes);
     CHECK(lanes.error().kind == ErrorKind::kCorrupt);
@@ -187,7 +196,9 @@ TEST_CASE("reader: a damaged row comes back as unreadable, with its columns, and
   {
     auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
     REQUIRE(database);
-    const auto where = [&](std::size_t index) { return " WHERE seq = " + std::to_string(ToNumber(fixture.At(index))); };
+    const auto where = [&](std::size_t index) {
+      return " WHERE seq = " + std::to_string(ToNumber(fixture.At(index)));
+    };
     REQUIRE(database->Execute("UPDATE outbox SET line = 'x'" + where(0)));
     REQUIRE(database->Execute("UPDATE outbox SET job = 'x'" + where(1)));
     REQUIRE(database->Execute("UPDATE outbox SET line = x'ff00fe'" + where(2)));

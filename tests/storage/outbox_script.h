@@ -1,4 +1,5 @@
-// tests/storage/outbox_script.h — a fixed run of work on an outbox, step by step, and what must be in its tables after each.
+// tests/storage/outbox_script.h — a fixed run of work on an outbox, step by step, and what must be in its
+// tables after each.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -70,7 +71,8 @@ class OutboxScript {
   }
 
   std::size_t Count() const { return steps_.size(); }
-  // On success `expected` has moved on; on failure it is as before, and `intended` is what it would have become.
+  // On success `expected` has moved on; on failure it is as before, and `intended` is what it would have
+  // become.
   Result<void> Do(std::size_t step) {
     intended = expected;
     Result<void> done = steps_[step]();
@@ -95,8 +97,8 @@ class OutboxScript {
     Jobs jobs;
     WriteBatch batch;
     for (int number = 0; number < count; ++number) {
-      jobs.push_back(NewJob(R"({"type":"track","id":"1","name":"n","data":{"n":)" + std::to_string(++made_) + R"(,"x":")" +
-                            std::string(bytes, 'x') + R"("}})"));
+      jobs.push_back(NewJob(R"({"type":"track","id":"1","name":"n","data":{"n":)" + std::to_string(++made_) +
+                            R"(,"x":")" + std::string(bytes, 'x') + R"("}})"));
       batch.accepted.push_back(jobs.back().get());
       intended.jobs.insert(jobs.back()->job.line);
     }
@@ -117,7 +119,8 @@ class OutboxScript {
     if (kind == OutcomeKind::kDelivered || kind == OutcomeKind::kDead) intended.jobs.erase(job.job.line);
     if (kind == OutcomeKind::kDead) intended.dead.insert(job.job.line);
     Result<void> written = test::Settle(*outbox_, outcome, kNow);
-    if (written && kind != OutcomeKind::kDeferred) held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(index));
+    if (written && kind != OutcomeKind::kDeferred)
+      held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(index));
     if (written && kind == OutcomeKind::kDeferred) ++held_[index]->attempts;
     return written;
   }

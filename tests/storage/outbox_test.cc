@@ -69,9 +69,13 @@ TEST_CASE("outbox: a new file has our identity, a write-ahead log and the format
   CHECK(fixture.outbox->Total().jobs == 0);
 }
 
-TEST_CASE("outbox: an accepted job is stored with its line and an id that carries its sequence, in the order given") {
+TEST_CASE(
+    "outbox: an accepted job is stored with its line and an id that carries its sequence, in the order "
+    "given") {
   Fixture fixture;
-  auto jobs = Accept(*fixture.outbox, {TrackLine("1"), TrackLine("2"), R"({"type":"raw","method":"GET","path":"/v1/x"})"}, kNow);
+  auto jobs =
+      Accept(*fixture.outbox,
+             {TrackLine("1"), TrackLine("2"), R"({"type":"raw","method":"GET","path":"/v1/x"})"}, kNow);
   REQUIRE(jobs);
   std::uint64_t last = 0;
   for (const auto& job : *jobs) {
@@ -90,7 +94,9 @@ TEST_CASE("outbox: an accepted job is stored with its line and an id that carrie
   CheckCounts(*fixture.outbox, fixture.file);
 }
 
-TEST_CASE("outbox: sequences are never used twice, also not after the queue ran empty or the file was opened anew") {
+TEST_CASE(
+    "outbox: sequences are never used twice, also not after the queue ran empty or the file was opened "
+    "anew") {
   Fixture fixture;
   std::uint64_t last = 0;
   for (int round = 0; round < 4; ++round) {
@@ -109,7 +115,9 @@ TEST_CASE("outbox: sequences are never used twice, also not after the queue ran 
 
 TEST_CASE("outbox: each kind of outcome leaves what it should") {
   Fixture fixture;
-  const auto where = [](const QueuedJob& job) { return " WHERE seq = " + std::to_string(ToNumber(job.sequence)); };
+  const auto where = [](const QueuedJob& job) {
+    return " WHERE seq = " + std::to_string(ToNumber(job.sequence));
+  };
 
   SUBCASE("delivered: the row goes, the attempt stays") {
     Outcome outcome = OutcomeOf(fixture.AcceptOne(), OutcomeKind::kDelivered, 200);
@@ -123,7 +131,8 @@ TEST_CASE("outbox: each kind of outcome leaves what it should") {
     Outcome outcome = OutcomeOf(fixture.AcceptOne(), OutcomeKind::kDeferred, 503);
     outcome.job->charged = 1;
     REQUIRE(Settle(*fixture.outbox, outcome, kNow));
-    CHECK(Ask(fixture.file, "SELECT due_ms FROM outbox" + where(*outcome.job)) == ToUnixMs(*outcome.job->due));
+    CHECK(Ask(fixture.file, "SELECT due_ms FROM outbox" + where(*outcome.job)) ==
+          ToUnixMs(*outcome.job->due));
     CHECK(Ask(fixture.file, "SELECT attempts * 10 + charged FROM outbox" + where(*outcome.job)) == 11);
     CHECK(AskText(fixture.file, "SELECT reason FROM outbox" + where(*outcome.job)) == outcome.reason);
     CHECK(fixture.outbox->Total().jobs == 1);
@@ -131,16 +140,18 @@ TEST_CASE("outbox: each kind of outcome leaves what it should") {
   SUBCASE("returned: ready again, recorded, not charged") {
     Outcome outcome = OutcomeOf(fixture.AcceptOne(), OutcomeKind::kReturned, 401);
     REQUIRE(Settle(*fixture.outbox, outcome, kNow));
-    CHECK(Ask(fixture.file, "SELECT due_ms IS NULL AND charged = 0 AND attempts = 1 FROM outbox" + where(*outcome.job)) == 1);
+    CHECK(Ask(fixture.file, "SELECT due_ms IS NULL AND charged = 0 AND attempts = 1 FROM outbox" +
+                                where(*outcome.job)) == 1);
     CHECK(fixture.outbox->Total().attempts == 1);
   }
   SUBCASE("dead: moved to the dead letters with everything") {
     Outcome outcome = OutcomeOf(fixture.AcceptOne(), OutcomeKind::kDead, 400);
     REQUIRE(Settle(*fixture.outbox, outcome, kNow));
     CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 0);
-    CHECK(AskText(fixture.file, "SELECT death || ' ' || status || ' ' || attempts FROM dead_letters" + where(*outcome.job)) ==
-          "rejected 400 1");
-    CHECK(AskText(fixture.file, "SELECT line FROM dead_letters" + where(*outcome.job)) == outcome.job->job.line);
+    CHECK(AskText(fixture.file, "SELECT death || ' ' || status || ' ' || attempts FROM dead_letters" +
+                                    where(*outcome.job)) == "rejected 400 1");
+    CHECK(AskText(fixture.file, "SELECT line FROM dead_letters" + where(*outcome.job)) ==
+          outcome.job->job.line);
     CHECK(AskText(fixture.file, "SELECT cause FROM dead_letters" + where(*outcome.job)) == outcome.cause);
     CHECK(fixture.outbox->Total().dead == 1);
   }
@@ -155,7 +166,8 @@ TEST_CASE("outbox: each kind of outcome leaves what it should") {
   SUBCASE("of a job that is gone: only the attempt is added") {
     auto job = fixture.AcceptOne();
     REQUIRE(fixture.outbox->Cancel(job->sequence, kNow));
-    for (const OutcomeKind kind : {OutcomeKind::kDelivered, OutcomeKind::kDeferred, OutcomeKind::kReturned, OutcomeKind::kDead}) {
+    for (const OutcomeKind kind :
+         {OutcomeKind::kDelivered, OutcomeKind::kDeferred, OutcomeKind::kReturned, OutcomeKind::kDead}) {
       Outcome outcome = OutcomeOf(std::move(job), kind, 500);
       REQUIRE(Settle(*fixture.outbox, outcome, kNow));
       job = std::move(outcome.job);
@@ -163,33 +175,40 @@ TEST_CASE("outbox: each kind of outcome leaves what it should") {
     CHECK(fixture.outbox->Total().jobs == 0);
     CHECK(fixture.outbox->Total().dead == 1);
     CHECK(fixture.outbox->Total().attempts == 4);
-    CHECK(AskText(fixture.file, "SELECT death || attempts FROM dead_letters") == "cancelled4");  // a redrive counts on from there
+    CHECK(AskText(fixture.file, "SELECT death || attempts FROM dead_letters") ==
+          "cancelled4");  // a redrive counts on from there
   }
   CheckCounts(*fixture.outbox, fixture.file);
   fixture.Reopen();
   CheckCounts(*fixture.outbox, fixture.file);
 }
 
-TEST_CASE("outbox: neighbours that were delivered leave together, and one that was cancelled meanwhile keeps its attempt") {
+TEST_CASE(
+    "outbox: neighbours that were delivered leave together, and one that was cancelled meanwhile keeps its "
+    "attempt") {
   Fixture fixture;
-  auto jobs = Accept(*fixture.outbox, {TrackLine("1"), TrackLine("2"), TrackLine("3"), TrackLine("4"), TrackLine("5")}, kNow);
+  auto jobs = Accept(*fixture.outbox,
+                     {TrackLine("1"), TrackLine("2"), TrackLine("3"), TrackLine("4"), TrackLine("5")}, kNow);
   REQUIRE(jobs);
   const Sequence cancelled = (*jobs)[2]->sequence;
   REQUIRE(fixture.outbox->Cancel(cancelled, kNow));
   std::vector<Outcome> outcomes;
-  for (std::size_t index : {3U, 1U, 0U, 2U}) outcomes.push_back(OutcomeOf(std::move((*jobs)[index]), OutcomeKind::kDelivered, 200));
+  for (std::size_t index : {3U, 1U, 0U, 2U})
+    outcomes.push_back(OutcomeOf(std::move((*jobs)[index]), OutcomeKind::kDelivered, 200));
   WriteBatch batch;
   for (const Outcome& outcome : outcomes) batch.outcomes.push_back(&outcome);
   REQUIRE(fixture.outbox->Write(batch, kNow));
   CHECK(fixture.outbox->Total().jobs == 1);
   CHECK(fixture.outbox->Total().attempts == 4);
-  CHECK(Ask(fixture.file, "SELECT attempts FROM dead_letters WHERE seq = " + std::to_string(ToNumber(cancelled))) == 1);
+  CHECK(Ask(fixture.file,
+            "SELECT attempts FROM dead_letters WHERE seq = " + std::to_string(ToNumber(cancelled))) == 1);
   CheckCounts(*fixture.outbox, fixture.file);
 }
 
 TEST_CASE("outbox: counts are kept by connection") {
   Fixture fixture;
-  REQUIRE(Accept(*fixture.outbox, {TrackLine("1", "a", "one"), TrackLine("1", "a", "two"), TrackLine("2", "a", "two")}, kNow));
+  REQUIRE(Accept(*fixture.outbox,
+                 {TrackLine("1", "a", "one"), TrackLine("1", "a", "two"), TrackLine("2", "a", "two")}, kNow));
   CHECK(fixture.outbox->CountsByConnection().at("one").jobs == 1);
   CHECK(fixture.outbox->CountsByConnection().at("two").jobs == 2);
   CheckCounts(*fixture.outbox, fixture.file);
@@ -295,15 +314,20 @@ TEST_CASE("outbox: a redrive meets no dead letter twice, though it die again mea
   CHECK(fixture.outbox->Total().dead == 3);
 }
 
-TEST_CASE("outbox: a step looks at a bounded number of rows, also where nothing matches; one job is found at once") {
+TEST_CASE(
+    "outbox: a step looks at a bounded number of rows, also where nothing matches; one job is found at "
+    "once") {
   Fixture fixture;
   fixture.BuryOne();
   {
     auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
     REQUIRE(database);
-    REQUIRE(database->Execute("WITH RECURSIVE n(x) AS (SELECT 100 UNION ALL SELECT x + 1 FROM n WHERE x < 6000) INSERT INTO dead_letters "
-                              "SELECT x, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer, attempts, "
-                              "line, uid FROM dead_letters, n"));
+    REQUIRE(
+        database->Execute("WITH RECURSIVE n(x) AS (SELECT 100 UNION ALL SELECT x + 1 FROM n WHERE x < 6000) "
+                          "INSERT INTO dead_letters "
+                          "SELECT x, job, connection, type, customer, accepted_ms, dead_ms, death, status, "
+                          "reason, cause, answer, attempts, "
+                          "line, uid FROM dead_letters, n"));
   }
   DeadFilter none;
   none.customer = "nobody";
@@ -326,7 +350,8 @@ TEST_CASE("outbox: a cancelled job is a dead letter; one that is not waiting can
   Fixture fixture;
   const auto job = fixture.AcceptOne();
   REQUIRE(fixture.outbox->Cancel(job->sequence, kNow));
-  CHECK(AskText(fixture.file, "SELECT death || ' ' || job FROM dead_letters") == "cancelled " + job->stamp.id.ToText());
+  CHECK(AskText(fixture.file, "SELECT death || ' ' || job FROM dead_letters") ==
+        "cancelled " + job->stamp.id.ToText());
   CheckCounts(*fixture.outbox, fixture.file);
   const auto again = fixture.outbox->Cancel(job->sequence, kNow);
   REQUIRE_FALSE(again);
@@ -342,12 +367,13 @@ TEST_CASE("outbox: after forget no byte of the customer is left in the file or i
   const std::string long_name = secret + "-" + std::string(60, 'x');
   for (int count = 0; count < 20; ++count) {
     fixture.BuryOne(TrackLine(secret, long_name));
-    Outcome deferred = OutcomeOf(fixture.AcceptOne(TrackLine(secret, long_name)), OutcomeKind::kDeferred, 503);
+    Outcome deferred =
+        OutcomeOf(fixture.AcceptOne(TrackLine(secret, long_name)), OutcomeKind::kDeferred, 503);
     deferred.attempt->answer = secret;
     REQUIRE(Settle(*fixture.outbox, deferred, kNow));
     fixture.AcceptOne(TrackLine("neighbour-of-" + std::to_string(count)));
-    fixture.AcceptOne(R"({"type":"track","id":")" + secret + R"(","name":"big","data":{"x":")" + std::string(20'000, 'y') + secret +
-                      R"("}})");
+    fixture.AcceptOne(R"({"type":"track","id":")" + secret + R"(","name":"big","data":{"x":")" +
+                      std::string(20'000, 'y') + secret + R"("}})");
   }
   CHECK(fixture.Bytes().find(secret) != std::string::npos);
 
@@ -372,7 +398,8 @@ TEST_CASE("outbox: after forget no byte of the customer is left in the file or i
 
 TEST_CASE("outbox: what comes back of a job that was forgotten meanwhile leaves no trace") {
   Fixture fixture;
-  for (const OutcomeKind kind : {OutcomeKind::kDelivered, OutcomeKind::kDeferred, OutcomeKind::kReturned, OutcomeKind::kDead}) {
+  for (const OutcomeKind kind :
+       {OutcomeKind::kDelivered, OutcomeKind::kDeferred, OutcomeKind::kReturned, OutcomeKind::kDead}) {
     Outcome outcome = OutcomeOf(fixture.AcceptOne(TrackLine("forget-me@example.com")), kind, 400);
     REQUIRE(test::Forget(*fixture.outbox, "forget-me@example.com"));
     REQUIRE(Settle(*fixture.outbox, outcome, kNow));
@@ -382,7 +409,9 @@ TEST_CASE("outbox: what comes back of a job that was forgotten meanwhile leaves 
   CHECK(fixture.Bytes().find("forget-me@example.com") == std::string::npos);
 }
 
-TEST_CASE("outbox: while somebody reads the log a forget waits for nobody, and what it erased leaves the log afterwards") {
+TEST_CASE(
+    "outbox: while somebody reads the log a forget waits for nobody, and what it erased leaves the log "
+    "afterwards") {
   Fixture fixture;
   fixture.AcceptOne(TrackLine("forget-me@example.com"));
   auto reader = Database::Open(fixture.file, OpenMode::kReadOnly);
@@ -452,9 +481,11 @@ TEST_CASE("outbox: history is pruned by age and by number of rows, in steps") {
 
 TEST_CASE("outbox: free pages go back to the file system, but for those to be kept") {
   Fixture fixture;
-  const std::string big = R"({"type":"track","id":"1","name":"n","data":{"x":")" + std::string(50'000, 'x') + R"("}})";
+  const std::string big =
+      R"({"type":"track","id":"1","name":"n","data":{"x":")" + std::string(50'000, 'x') + R"("}})";
   std::vector<Outcome> outcomes;
-  for (int count = 0; count < 100; ++count) outcomes.push_back(OutcomeOf(fixture.AcceptOne(big), OutcomeKind::kDelivered, 200));
+  for (int count = 0; count < 100; ++count)
+    outcomes.push_back(OutcomeOf(fixture.AcceptOne(big), OutcomeKind::kDelivered, 200));
   REQUIRE(fixture.outbox->EmptyLog() == true);
   const auto size_full = std::filesystem::file_size(fixture.file);
   const auto used_full = fixture.outbox->UsedBytes();
@@ -487,15 +518,19 @@ TEST_CASE("outbox: random work keeps counts and rows together") {
   for (int round = 0; round < 300; ++round) {
     const auto action = random() % 12;
     if (action < 5) {
-      auto jobs = Accept(*fixture.outbox, {TrackLine(customer(), "a", connection()), TrackLine(customer(), "b", connection())}, kNow);
+      auto jobs =
+          Accept(*fixture.outbox,
+                 {TrackLine(customer(), "a", connection()), TrackLine(customer(), "b", connection())}, kNow);
       REQUIRE(jobs);
       std::move(jobs->begin(), jobs->end(), std::back_inserter(held));
     } else if (action < 9 && !held.empty()) {
       std::swap(held.back(), held[random() % held.size()]);
-      Outcome outcome = OutcomeOf(std::move(held.back()), static_cast<OutcomeKind>(random() % 4), random() % 3 == 0 ? 0 : 400);
+      Outcome outcome = OutcomeOf(std::move(held.back()), static_cast<OutcomeKind>(random() % 4),
+                                  random() % 3 == 0 ? 0 : 400);
       held.pop_back();
       REQUIRE(Settle(*fixture.outbox, outcome, kNow));
-      if (random() % 2 == 0) held.push_back(std::move(outcome.job));  // an outcome of a job that may be gone comes later
+      if (random() % 2 == 0)
+        held.push_back(std::move(outcome.job));  // an outcome of a job that may be gone comes later
     } else if (action == 9) {
       Outbox::Walk walk;
       REQUIRE(fixture.outbox->Redrive(DeadFilter{}, walk, kNow, 1 + random() % 5));
@@ -510,9 +545,11 @@ TEST_CASE("outbox: random work keeps counts and rows together") {
   CheckCounts(*fixture.outbox, fixture.file);
 }
 
-// --- opening what is not ours ------------------------------------------------------------------------------------------------------------
+// --- opening what is not ours
+// ------------------------------------------------------------------------------------------------------------
 
-TEST_CASE("outbox: a file that is no outbox of ours is refused with a word on what to do, and left as it is") {
+TEST_CASE(
+    "outbox: a file that is no outbox of ours is refused with a word on what to do, and left as it is") {
   TempDir folder;
   const auto file = folder / "outbox.db";
   const auto refuse = [&](const std::string& hint) {
@@ -601,8 +638,10 @@ TEST_CASE("outbox: a file that would use a sequence twice is refused as damaged"
 
 TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; it never crashes us") {
   Fixture fixture;
-  for (int count = 0; count < 60; ++count) fixture.BuryOne(TrackLine(std::to_string(count), std::string(90, 'n')));
-  for (int count = 0; count < 60; ++count) fixture.AcceptOne(TrackLine(std::to_string(count), std::string(90, 'n')));
+  for (int count = 0; count < 60; ++count)
+    fixture.BuryOne(TrackLine(std::to_string(count), std::string(90, 'n')));
+  for (int count = 0; count < 60; ++count)
+    fixture.AcceptOne(TrackLine(std::to_string(count), std::string(90, 'n')));
   REQUIRE(fixture.outbox->EmptyLog() == true);
   fixture.outbox.reset();
   const std::string whole = ReadFile(fixture.file);
@@ -613,7 +652,8 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
     auto opened = Outbox::Open(fixture.file, 7);
     if (!opened) {
       CHECK_MESSAGE(opened.error().kind == ErrorKind::kCorrupt, opened.error().message);
-      CHECK_MESSAGE(opened.error().message.find(fixture.file.string()) != std::string::npos, opened.error().message);
+      CHECK_MESSAGE(opened.error().message.find(fixture.file.string()) != std::string::npos,
+                    opened.error().message);
       return false;
     }
     static_cast<void>(Accept(*opened, {TrackLine("1")}, kNow));

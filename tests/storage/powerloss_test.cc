@@ -1,4 +1,5 @@
-// The power goes at every call to the disk, and the disk forgets what was not synced, wholly or sector by sector.
+// The power goes at every call to the disk, and the disk forgets what was not synced, wholly or sector by
+// sector.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -54,7 +55,8 @@ bool RunWithCut(std::uint64_t call, std::uint64_t seed) {
   return fired;
 }
 
-// How many of the commits acknowledged before a cut at `call` are missing after it; nullopt when there was no cut.
+// How many of the commits acknowledged before a cut at `call` are missing after it; nullopt when there was no
+// cut.
 std::optional<std::int64_t> LostCommits(const std::string& synchronous, std::uint64_t call) {
   TempDir folder;
   TempDir disk;
@@ -64,7 +66,8 @@ std::optional<std::int64_t> LostCommits(const std::string& synchronous, std::uin
     {
       auto database = Database::Open(folder / "x.db", OpenMode::kReadWrite);
       REQUIRE(database);
-      REQUIRE(database->Execute("PRAGMA journal_mode = WAL; CREATE TABLE t (x); PRAGMA wal_checkpoint(TRUNCATE)"));
+      REQUIRE(database->Execute(
+          "PRAGMA journal_mode = WAL; CREATE TABLE t (x); PRAGMA wal_checkpoint(TRUNCATE)"));
       REQUIRE(database->Execute("PRAGMA synchronous = " + synchronous));
       vfs.CutPowerAt(call);
       while (acknowledged < 30 && database->Execute("INSERT INTO t VALUES (1)")) ++acknowledged;

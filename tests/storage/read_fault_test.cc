@@ -1,4 +1,5 @@
-// Every read from the disk fails once, at its turn. Who asked is told so, nothing has changed, and the same question is then answered.
+// Every read from the disk fails once, at its turn. Who asked is told so, nothing has changed, and the same
+// question is then answered.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -35,8 +36,8 @@ struct Fixture {
     REQUIRE(outbox);
     std::vector<std::string> lines;
     for (std::size_t index = 0; index < 4 * kEach; ++index) {
-      lines.push_back(R"({"type":"track","id":")" + std::to_string(index % 2) + R"(","name":"n)" + std::to_string(index) +
-                      R"(","data":{"x":")" + std::string(3'000, 'x') + R"("}})");
+      lines.push_back(R"({"type":"track","id":")" + std::to_string(index % 2) + R"(","name":"n)" +
+                      std::to_string(index) + R"(","data":{"x":")" + std::string(3'000, 'x') + R"("}})");
     }
     auto accepted = test::Accept(*outbox, lines, kNow);
     REQUIRE(accepted);
@@ -69,7 +70,8 @@ void CheckTold(const Result<T>& result) {
 }
 
 template <typename Reader>
-void OpenWithFaults(const std::filesystem::path& file, FaultVfs& vfs, const std::function<Result<Reader>()>& open) {
+void OpenWithFaults(const std::filesystem::path& file, FaultVfs& vfs,
+                    const std::function<Result<Reader>()>& open) {
   CAPTURE(file);
   for (std::uint64_t read = 1;; ++read) {
     CAPTURE(read);
@@ -224,13 +226,15 @@ void DoWithFaults(Fixture& fixture, const Deed& deed) {
 
 }  // namespace
 
-TEST_CASE("read faults: an outbox is opened or not, and a disk that fails to read is not called a damaged file") {
+TEST_CASE(
+    "read faults: an outbox is opened or not, and a disk that fails to read is not called a damaged file") {
   Fixture fixture;
   OpenWithFaults<Outbox>(fixture.file, fixture.vfs, [&] { return Outbox::Open(fixture.file, 7); });
   OpenWithFaults<OutboxReader>(fixture.file, fixture.vfs, [&] { return OutboxReader::Open(fixture.file); });
 }
 
-TEST_CASE("read faults: the dispatcher's questions fail as a whole, and the same reader answers the next time") {
+TEST_CASE(
+    "read faults: the dispatcher's questions fail as a whole, and the same reader answers the next time") {
   Fixture fixture;
   const std::vector<Question<OutboxReader>> questions = {
       {"after",
@@ -242,7 +246,10 @@ TEST_CASE("read faults: the dispatcher's questions fail as a whole, and the same
          return text + std::to_string(ToNumber(page->through));
        }},
       {"one", [&](OutboxReader& reader) { return SayOne(reader.ReadOne(fixture.jobs.back()->sequence)); }},
-      {"parked", [](OutboxReader& reader) { return SayParked(reader.ReadParked(LaneKey{1}, Sequence{0}, 100, 1 << 20)); }},
+      {"parked",
+       [](OutboxReader& reader) {
+         return SayParked(reader.ReadParked(LaneKey{1}, Sequence{0}, 100, 1 << 20));
+       }},
       {"deferred", [](OutboxReader& reader) { return SayAll(test::ReadDeferred(reader, "default")); }},
       {"parked lanes", [](OutboxReader& reader) { return SayAll(reader.ReadParkedLanes()); }},
       {"count of parked", [](OutboxReader& reader) { return SayCount(reader.CountParked("default")); }},
@@ -263,14 +270,19 @@ TEST_CASE("read faults: the dispatcher's questions fail as a whole, and the same
   for (const auto& question : questions) AskWithFaults(fixture, fixture.vfs, question);
 }
 
-TEST_CASE("read faults: an operator's questions fail as a whole, and the same inspection answers the next time") {
+TEST_CASE(
+    "read faults: an operator's questions fail as a whole, and the same inspection answers the next time") {
   Fixture fixture;
   const auto at = [&](std::size_t index) { return fixture.jobs[index]->sequence; };
   const std::vector<Question<Inspection>> questions = {
       {"jobs", [](Inspection& inspection) { return SayAll(inspection.Jobs({}, {})); }},
       {"job", [&](Inspection& inspection) { return SayOne(inspection.Job(at(kEach))); }},
-      {"deferred before", [&](Inspection& inspection) { return SayOne(inspection.DeferredBefore("default", "0", at(3 * kEach))); }},
-      {"parked before", [&](Inspection& inspection) { return SayOne(inspection.ParkedBefore(1, at(3 * kEach))); }},
+      {"deferred before",
+       [&](Inspection& inspection) {
+         return SayOne(inspection.DeferredBefore("default", "0", at(3 * kEach)));
+       }},
+      {"parked before",
+       [&](Inspection& inspection) { return SayOne(inspection.ParkedBefore(1, at(3 * kEach))); }},
       {"dead", [](Inspection& inspection) { return SayAll(inspection.DeadRows({}, {}, Detail::kFull)); }},
       {"one dead", [&](Inspection& inspection) { return SayOne(inspection.Dead(at(0))); }},
       {"dead groups", [](Inspection& inspection) { return SayAll(inspection.DeadGroups()); }},
@@ -305,7 +317,8 @@ TEST_CASE("read faults: a deed is done or not, and done the next time it is aske
          return Plain(outbox.Drop(DeadFilter{}, walk, 100));
        }},
       {"cancel", [&](Outbox& outbox) { return Plain(outbox.Cancel(fixture.jobs[kEach]->sequence, kNow)); }},
-      {"forget waiting jobs", [](Outbox& outbox) { return ForgetIn(outbox, 0, Counts{.jobs = 3 * kEach / 2}); }},
+      {"forget waiting jobs",
+       [](Outbox& outbox) { return ForgetIn(outbox, 0, Counts{.jobs = 3 * kEach / 2}); }},
       {"forget dead letters", [](Outbox& outbox) { return ForgetIn(outbox, 1, Counts{.dead = kEach / 2}); }},
       {"forget history", [](Outbox& outbox) { return ForgetIn(outbox, 2, Counts{.attempts = kEach}); }},
       {"prune", [](Outbox& outbox) { return Plain(outbox.PruneHistory(FromUnixMs(0), 2, 100)); }},

@@ -13,12 +13,14 @@ namespace {
 
 constexpr Timestamp kNow = FromUnixMs(1'800'000'000'000);
 
-// Format 1: a deferred job (1), four parked behind it (2, 3, 5, 6), a ready one (4), a dead letter (7), an attempt.
+// Format 1: a deferred job (1), four parked behind it (2, 3, 5, 6), a ready one (4), a dead letter (7), an
+// attempt.
 void MakeFormat1(const std::filesystem::path& file) {
   auto database = Database::Open(file, OpenMode::kReadWrite);
   REQUIRE(database);
   REQUIRE(database->Execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL"));
-  REQUIRE(database->Execute(ReadFile(std::filesystem::path(OUTBOXD_SOURCE_DIR) / "tests/storage/outbox_v1.sql")));
+  REQUIRE(
+      database->Execute(ReadFile(std::filesystem::path(OUTBOXD_SOURCE_DIR) / "tests/storage/outbox_v1.sql")));
 }
 
 TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter and attempt") {
@@ -53,7 +55,9 @@ TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter an
   CHECK(test::Ask(file, "SELECT count(*) FROM dead_letters") == 0);
 }
 
-TEST_CASE("upgrade: new jobs are numbered after the old ones, and keep the user who handed them over through death and redrive") {
+TEST_CASE(
+    "upgrade: new jobs are numbered after the old ones, and keep the user who handed them over through death "
+    "and redrive") {
   TempDir folder;
   const auto file = folder / "outbox.db";
   MakeFormat1(file);

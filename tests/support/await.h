@@ -1,5 +1,5 @@
-// tests/support/await.h — waiting for a condition that another process brings about. Never to make a race go away: the deadline only
-// decides when a test has failed.
+// tests/support/await.h — waiting for a condition that another process brings about. Never to make a race go
+// away: the deadline only decides when a test has failed.
 #pragma once
 
 #include <chrono>

@@ -50,7 +50,8 @@ std::string RenderYaml(const ConfigValues& values) {
   return yaml;
 }
 
-ConfigValues TestConfig(const std::filesystem::path& dir, const std::string& base_url, const SimOptions& sim) {
+ConfigValues TestConfig(const std::filesystem::path& dir, const std::string& base_url,
+                        const SimOptions& sim) {
   return {
       {"outbox.path", Quoted(dir / "outbox.db")},
       {"listen.producer.path", Quoted(dir / "p.sock")},
@@ -66,14 +67,16 @@ ConfigValues TestConfig(const std::filesystem::path& dir, const std::string& bas
 }
 
 DaemonUnderTest::DaemonUnderTest(const SimUnderTest& sim, const ConfigValues& overrides, Launch launch)
-    : values_(TestConfig(dir_.Path(), sim.BaseUrl(), sim.Options())), admin_(std::make_unique<HttpClient>(AdminSocket())) {
+    : values_(TestConfig(dir_.Path(), sim.BaseUrl(), sim.Options())),
+      admin_(std::make_unique<HttpClient>(AdminSocket())) {
   for (const auto& [key, value] : overrides) values_[key] = value;
   Save();
   if (launch == Launch::kNow) Start();
 }
 
 DaemonUnderTest::DaemonUnderTest(const std::string& base_url, const ConfigValues& overrides, Launch launch)
-    : values_(TestConfig(dir_.Path(), base_url, SimOptions{})), admin_(std::make_unique<HttpClient>(AdminSocket())) {
+    : values_(TestConfig(dir_.Path(), base_url, SimOptions{})),
+      admin_(std::make_unique<HttpClient>(AdminSocket())) {
   for (const auto& [key, value] : overrides) values_[key] = value;
   Save();
   if (launch == Launch::kNow) Start();
@@ -102,10 +105,12 @@ void DaemonUnderTest::Start() {
   process_.reset();  // the old one, if any, is gone before the new one starts
   process_ = std::make_unique<Process>(std::move(run));
   const bool is_settled = Await([this] { return !process_->Running() || IsUp(); });
-  if (!is_settled || !process_->Running()) GiveUp("outboxd does not start; its log ends with:\n" + Tail(Log()));
+  if (!is_settled || !process_->Running())
+    GiveUp("outboxd does not start; its log ends with:\n" + Tail(Log()));
 }
 
-Finished DaemonUnderTest::RunToEnd(const std::vector<std::string>& arguments, std::chrono::milliseconds timeout) {
+Finished DaemonUnderTest::RunToEnd(const std::vector<std::string>& arguments,
+                                   std::chrono::milliseconds timeout) {
   ProcessOptions run;
   run.command = Command();
   run.command.insert(run.command.end(), arguments.begin(), arguments.end());
@@ -140,14 +145,19 @@ std::string DaemonUnderTest::Accept(std::string_view line) const {
 
 JsonValue DaemonUnderTest::Status() {
   const HttpAnswer answer = admin_->Get("/v1/status");
-  if (answer.status != 200) GiveUp("no status: " + std::to_string(answer.status) + " " + answer.body + answer.error + "\n" + Tail(Log()));
+  if (answer.status != 200)
+    GiveUp("no status: " + std::to_string(answer.status) + " " + answer.body + answer.error + "\n" +
+           Tail(Log()));
   return answer.Json();
 }
 
-JsonValue DaemonUnderTest::AwaitStatus(const std::function<bool(const JsonValue&)>& condition, std::chrono::milliseconds timeout) {
+JsonValue DaemonUnderTest::AwaitStatus(const std::function<bool(const JsonValue&)>& condition,
+                                       std::chrono::milliseconds timeout) {
   JsonValue status;
   const bool holds = Await([&] { return condition(status = Status()); }, timeout);
-  if (!holds) GiveUp("the expected status did not come; the last was " + status.ToText() + "\nthe log ends with:\n" + Tail(Log()));
+  if (!holds)
+    GiveUp("the expected status did not come; the last was " + status.ToText() + "\nthe log ends with:\n" +
+           Tail(Log()));
   return status;
 }
 
@@ -155,8 +165,11 @@ JsonValue DaemonUnderTest::AwaitDrained(std::chrono::milliseconds timeout) {
   return AwaitStatus([](const JsonValue& status) { return status["outbox"]["jobs"].Int(-1) == 0; }, timeout);
 }
 
-JsonValue DaemonUnderTest::AwaitConnection(std::string_view name, std::string_view state, std::chrono::milliseconds timeout) {
-  const auto is_there = [name, state](const JsonValue& status) { return ConnectionOf(status, name)["state"].String() == state; };
+JsonValue DaemonUnderTest::AwaitConnection(std::string_view name, std::string_view state,
+                                           std::chrono::milliseconds timeout) {
+  const auto is_there = [name, state](const JsonValue& status) {
+    return ConnectionOf(status, name)["state"].String() == state;
+  };
   return ConnectionOf(AwaitStatus(is_there, timeout), name);
 }
 

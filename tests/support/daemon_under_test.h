@@ -1,4 +1,5 @@
-// tests/support/daemon_under_test.h — the real outboxd with a config, an outbox and sockets of its own, and outboxctl to talk to it.
+// tests/support/daemon_under_test.h — the real outboxd with a config, an outbox and sockets of its own, and
+// outboxctl to talk to it.
 #pragma once
 
 #include <chrono>
@@ -19,8 +20,8 @@
 
 namespace outboxd {
 
-// Config keys as dotted paths, values as YAML: {"retry.max_attempts", "3"}, {"connections.default.batch", "{enabled: true}"}.
-// An empty value takes a key out.
+// Config keys as dotted paths, values as YAML: {"retry.max_attempts", "3"}, {"connections.default.batch",
+// "{enabled: true}"}. An empty value takes a key out.
 using ConfigValues = std::map<std::string, std::string>;
 
 // Test connections to the simulated API, short waits, paths inside `dir`.
@@ -32,9 +33,11 @@ enum class Launch { kNow, kLater };
 class DaemonUnderTest {
  public:
   // Delivers to `sim`.
-  explicit DaemonUnderTest(const SimUnderTest& sim, const ConfigValues& overrides = {}, Launch launch = Launch::kNow);
+  explicit DaemonUnderTest(const SimUnderTest& sim, const ConfigValues& overrides = {},
+                           Launch launch = Launch::kNow);
   // Delivers to another base URL; with the credentials of a SimOptions{}.
-  explicit DaemonUnderTest(const std::string& base_url, const ConfigValues& overrides = {}, Launch launch = Launch::kNow);
+  explicit DaemonUnderTest(const std::string& base_url, const ConfigValues& overrides = {},
+                           Launch launch = Launch::kNow);
 
   const std::filesystem::path& Dir() const { return dir_.Path(); }
   std::filesystem::path ConfigFile() const { return dir_ / "outboxd.yaml"; }
@@ -48,13 +51,16 @@ class DaemonUnderTest {
   void WriteConfigText(std::string_view yaml) { WriteFile(ConfigFile(), yaml); }
 
   // Before Start(): variables and wrappers ("strace", …) to run it with.
-  void SetEnvironment(const std::string& name, const std::string& value) { environment_.emplace_back(name, value); }
+  void SetEnvironment(const std::string& name, const std::string& value) {
+    environment_.emplace_back(name, value);
+  }
   void SetWrapper(std::vector<std::string> command) { wrapper_ = std::move(command); }
 
   // Waits until both sockets answer; gives up, showing the log, when the daemon ends instead.
   void Start();
   // Runs it to its end, for starts that have to fail and for --check, --version: {"--check"}.
-  Finished RunToEnd(const std::vector<std::string>& arguments = {}, std::chrono::milliseconds timeout = std::chrono::seconds(20));
+  Finished RunToEnd(const std::vector<std::string>& arguments = {},
+                    std::chrono::milliseconds timeout = std::chrono::seconds(20));
   // SIGTERM and wait; gives up when it does not end.
   ExitStatus Terminate(std::chrono::milliseconds timeout = std::chrono::seconds(30));
   void Kill9();
@@ -74,11 +80,13 @@ class DaemonUnderTest {
   HttpClient& Admin() { return *admin_; }
   JsonValue Status();
   // Gives up, showing the last status and the log's end, when it does not come to hold.
-  JsonValue AwaitStatus(const std::function<bool(const JsonValue&)>& condition, std::chrono::milliseconds timeout = kAwaitPatience);
+  JsonValue AwaitStatus(const std::function<bool(const JsonValue&)>& condition,
+                        std::chrono::milliseconds timeout = kAwaitPatience);
   // No job is waiting or in flight any more.
   JsonValue AwaitDrained(std::chrono::milliseconds timeout = kAwaitPatience);
   // The connection's state ("open", "throttled", "probing", "paused").
-  JsonValue AwaitConnection(std::string_view name, std::string_view state, std::chrono::milliseconds timeout = kAwaitPatience);
+  JsonValue AwaitConnection(std::string_view name, std::string_view state,
+                            std::chrono::milliseconds timeout = kAwaitPatience);
 
   // outboxctl with this daemon's sockets.
   Finished Ctl(const std::vector<std::string>& arguments, const std::string& input = {},

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/control.h"
+#include "daemon/admin/control.h"
 
 namespace outboxd::test {
 
@@ -32,16 +32,31 @@ class FakeControl final : public Control {
   }
   std::vector<Sequence> InFlight() override { return in_flight; }
 
-  Result<ConnectionStatus> Pause(const std::string& connection) override { return OfConnection("pause", connection); }
-  Result<ConnectionStatus> Resume(const std::string& connection) override { return OfConnection("resume", connection); }
-  Result<ProbeReport> Probe(const std::string& connection) override { return Done("probe " + connection, probe); }
-  Result<ChangeCount> Redrive(const DeadFilter& which, bool dry_run) override { return Change("redrive", which, dry_run); }
-  Result<ChangeCount> Drop(const DeadFilter& which, bool dry_run) override { return Change("drop", which, dry_run); }
-  Result<void> Cancel(Sequence sequence) override { return DoneWithout("cancel " + std::to_string(ToNumber(sequence))); }
-  Result<ForgetCount> Forget(const std::string& customer, const std::optional<std::string>& connection) override {
+  Result<ConnectionStatus> Pause(const std::string& connection) override {
+    return OfConnection("pause", connection);
+  }
+  Result<ConnectionStatus> Resume(const std::string& connection) override {
+    return OfConnection("resume", connection);
+  }
+  Result<ProbeReport> Probe(const std::string& connection) override {
+    return Done("probe " + connection, probe);
+  }
+  Result<ChangeCount> Redrive(const DeadFilter& which, bool dry_run) override {
+    return Change("redrive", which, dry_run);
+  }
+  Result<ChangeCount> Drop(const DeadFilter& which, bool dry_run) override {
+    return Change("drop", which, dry_run);
+  }
+  Result<void> Cancel(Sequence sequence) override {
+    return DoneWithout("cancel " + std::to_string(ToNumber(sequence)));
+  }
+  Result<ForgetCount> Forget(const std::string& customer,
+                             const std::optional<std::string>& connection) override {
     return Done("forget " + customer + " " + connection.value_or("everywhere"), ForgetCount{1, 2, 3});
   }
-  Result<std::uint64_t> Backup(const std::filesystem::path& file) override { return Done<std::uint64_t>("backup " + file.string(), 4'096); }
+  Result<std::uint64_t> Backup(const std::filesystem::path& file) override {
+    return Done<std::uint64_t>("backup " + file.string(), 4'096);
+  }
   Result<void> Reload() override { return DoneWithout("reload"); }
 
  private:

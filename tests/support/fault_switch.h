@@ -1,7 +1,9 @@
-// tests/support/fault_switch.h — faults of the machine, switched on and off from a test while the real outboxd runs.
+// tests/support/fault_switch.h — faults of the machine, switched on and off from a test while the real
+// outboxd runs.
 //
-// The program is started with the fault shim preloaded (LD_PRELOAD), and both map the same small file. The shim lets calls on the outbox's
-// files fail with the errno that stands there, moves the wall clock, and keeps lookups of names waiting. Programs built with sanitizers have these calls taken already.
+// The program is started with the fault shim preloaded (LD_PRELOAD), and both map the same small file. The
+// shim lets calls on the outbox's files fail with the errno that stands there, moves the wall clock, and
+// keeps lookups of names waiting. Programs built with sanitizers have these calls taken already.
 #pragma once
 
 #include <atomic>
@@ -17,6 +19,7 @@ struct FaultSwitch {
   std::atomic<std::uint64_t> failed_calls{0};
   std::atomic<int> names_hang{0};  // not 0: a lookup of a name waits until it is 0 again, and then fails
 };
-static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<int>::is_always_lock_free, "two processes share them");
+static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<int>::is_always_lock_free,
+              "two processes share them");
 
 }  // namespace outboxd

@@ -54,7 +54,8 @@ void ApplyTorn(std::string& content, const FaultVfs::Change& change, std::mt1993
   }
   for (std::uint64_t done = 0; done < change.bytes.size();) {
     const std::uint64_t offset = change.offset + done;
-    const std::uint64_t length = std::min<std::uint64_t>(kSectorBytes - offset % kSectorBytes, change.bytes.size() - done);
+    const std::uint64_t length =
+        std::min<std::uint64_t>(kSectorBytes - offset % kSectorBytes, change.bytes.size() - done);
     if (random() % 2 == 0) Apply(content, {offset, change.bytes.substr(done, length), std::nullopt});
     done += length;
   }
@@ -84,7 +85,8 @@ int Write(sqlite3_file* file, const void* bytes, int length, sqlite3_int64 offse
   const int failed = open.owner->Count(SQLITE_IOERR_WRITE);
   if (open.owner->IsPowerCut()) return SQLITE_IOERR_WRITE;
   if (failed != SQLITE_OK) length /= 2;
-  const int code = length == 0 ? SQLITE_OK : open.Real()->pMethods->xWrite(open.Real(), bytes, length, offset);
+  const int code =
+      length == 0 ? SQLITE_OK : open.Real()->pMethods->xWrite(open.Real(), bytes, length, offset);
   if (open.record != nullptr && code == SQLITE_OK) {
     const std::string written(static_cast<const char*>(bytes), static_cast<std::size_t>(length));
     open.record->changes.push_back({static_cast<std::uint64_t>(offset), written, std::nullopt});
@@ -299,11 +301,13 @@ std::optional<std::string> FaultVfs::Held(const File& file, Unsynced unsynced, s
   return content;
 }
 
-void FaultVfs::Rebuild(const std::filesystem::path& from, const std::filesystem::path& to, Unsynced unsynced, std::uint64_t seed) const {
+void FaultVfs::Rebuild(const std::filesystem::path& from, const std::filesystem::path& to, Unsynced unsynced,
+                       std::uint64_t seed) const {
   std::mt19937_64 random(seed);
   for (const auto& [path, file] : files_) {
     if (std::filesystem::path(path).parent_path() != from) continue;
-    if (const std::optional<std::string> content = Held(file, unsynced, random)) Overwrite(to / std::filesystem::path(path).filename(), *content);
+    if (const std::optional<std::string> content = Held(file, unsynced, random))
+      Overwrite(to / std::filesystem::path(path).filename(), *content);
   }
 }
 

@@ -1,4 +1,5 @@
-// tests/support/give_up.h — how test support fails: the surroundings of a test are broken, so the test ends here.
+// tests/support/give_up.h — how test support fails: the surroundings of a test are broken, so the test ends
+// here.
 #pragma once
 
 #include <stdexcept>

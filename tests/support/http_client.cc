@@ -21,7 +21,8 @@ std::size_t TakeHeader(char* data, std::size_t size, std::size_t count, void* ou
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return size * count;
   std::string name(line.substr(0, colon));
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char byte) { return static_cast<char>(std::tolower(byte)); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char byte) { return static_cast<char>(std::tolower(byte)); });
   std::string_view value = line.substr(colon + 1);
   while (value.starts_with(' ')) value.remove_prefix(1);
   static_cast<HttpAnswer*>(out)->headers[name] = value;
@@ -39,12 +40,15 @@ void* NewHandle() {
 
 JsonValue HttpAnswer::Json() const {
   Result<JsonValue> value = JsonValue::Parse(body);
-  if (!value) GiveUp("not JSON (status " + std::to_string(status) + ", " + error + "): " + body.substr(0, 500));
+  if (!value)
+    GiveUp("not JSON (status " + std::to_string(status) + ", " + error + "): " + body.substr(0, 500));
   return *value;
 }
 
-HttpClient::HttpClient(const std::filesystem::path& socket) : curl_(NewHandle()), socket_(socket), base_("http://outboxd") {}
-HttpClient::HttpClient(std::uint16_t port) : curl_(NewHandle()), base_("http://127.0.0.1:" + std::to_string(port)) {}
+HttpClient::HttpClient(const std::filesystem::path& socket)
+    : curl_(NewHandle()), socket_(socket), base_("http://outboxd") {}
+HttpClient::HttpClient(std::uint16_t port)
+    : curl_(NewHandle()), base_("http://127.0.0.1:" + std::to_string(port)) {}
 HttpClient::~HttpClient() {
   curl_easy_cleanup(curl_);
 }
@@ -53,7 +57,8 @@ HttpAnswer HttpClient::Post(std::string_view target, std::string_view json) {
   return Send("POST", target, json, {{"Content-Type", "application/json"}});
 }
 
-HttpAnswer HttpClient::Send(const std::string& method, std::string_view target, std::string_view body, const Headers& headers) {
+HttpAnswer HttpClient::Send(const std::string& method, std::string_view target, std::string_view body,
+                            const Headers& headers) {
   HttpAnswer answer;
   curl_slist* list = curl_slist_append(nullptr, "Expect:");
   for (const auto& [name, value] : headers) list = curl_slist_append(list, (name + ": " + value).c_str());
@@ -94,7 +99,8 @@ std::string UrlEncode(std::string_view text) {
   std::string encoded;
   for (const char character : text) {
     const auto byte = static_cast<unsigned char>(character);
-    if (std::isalnum(byte) != 0 || character == '-' || character == '.' || character == '_' || character == '~')
+    if (std::isalnum(byte) != 0 || character == '-' || character == '.' || character == '_' ||
+        character == '~')
       encoded.push_back(character);
     else
       encoded.append({'%', kHex[byte >> 4], kHex[byte & 15U]});

@@ -1,4 +1,5 @@
-// tests/support/http_client.h — requests to the admin API, the simulated API or anything else that speaks HTTP on this machine.
+// tests/support/http_client.h — requests to the admin API, the simulated API or anything else that speaks
+// HTTP on this machine.
 #pragma once
 
 #include <chrono>
@@ -38,8 +39,10 @@ class HttpClient {
   void SetTimeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
   HttpAnswer Get(std::string_view target) { return Send("GET", target); }
   HttpAnswer Post(std::string_view target, std::string_view json = {});
-  // `target` goes out as it is: percent-encoded by the caller, dots not folded. A body is sent when it is not empty.
-  HttpAnswer Send(const std::string& method, std::string_view target, std::string_view body = {}, const Headers& headers = {});
+  // `target` goes out as it is: percent-encoded by the caller, dots not folded. A body is sent when it is not
+  // empty.
+  HttpAnswer Send(const std::string& method, std::string_view target, std::string_view body = {},
+                  const Headers& headers = {});
 
  private:
   void* curl_ = nullptr;

@@ -46,7 +46,8 @@ int ConnectUnix(const std::filesystem::path& path) {
 
 bool AwaitReady(int descriptor, short events, Deadline deadline) {
   for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd entry{descriptor, events, 0};
     const int ready = poll(&entry, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
     if (ready > 0) return true;

@@ -1,4 +1,5 @@
-// tests/support/outbox_rows.h — an outbox on a temporary file with rows written straight into its tables, for tests of what reads them.
+// tests/support/outbox_rows.h — an outbox on a temporary file with rows written straight into its tables, for
+// tests of what reads them.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -70,29 +71,48 @@ class OutboxRows {
   Database& Handle() { return *database_; }
 
   // The id of the job with this sequence, in every table.
-  static std::string JobId(std::uint64_t sequence) { return Ulid::Make(FromUnixMs(1'000), Sequence{sequence}, 7).ToText(); }
+  static std::string JobId(std::uint64_t sequence) {
+    return Ulid::Make(FromUnixMs(1'000), Sequence{sequence}, 7).ToText();
+  }
 
   void Add(const OutboxLine& row) {
     const std::string job = JobId(row.sequence);
     auto statement = database_->Prepare(
-        "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, attempts, due_ms, parked, reason, line)"
+        "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, attempts, due_ms, parked, "
+        "reason, line)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     REQUIRE(statement);
-    statement->Bind(1, static_cast<std::int64_t>(row.sequence)).Bind(2, std::string_view(job)).Bind(3, std::string_view(row.connection));
-    statement->Bind(4, std::string_view(row.type)).BindTextOrNull(5, row.customer).Bind(6, row.accepted_ms).Bind(7, row.attempts);
-    statement->Bind(8, row.due_ms).Bind(9, row.parked).BindTextOrNull(10, row.reason).Bind(11, std::string_view(row.line));
+    statement->Bind(1, static_cast<std::int64_t>(row.sequence))
+        .Bind(2, std::string_view(job))
+        .Bind(3, std::string_view(row.connection));
+    statement->Bind(4, std::string_view(row.type))
+        .BindTextOrNull(5, row.customer)
+        .Bind(6, row.accepted_ms)
+        .Bind(7, row.attempts);
+    statement->Bind(8, row.due_ms)
+        .Bind(9, row.parked)
+        .BindTextOrNull(10, row.reason)
+        .Bind(11, std::string_view(row.line));
     REQUIRE(statement->Run());
   }
 
   void Add(const DeadLine& row) {
     const std::string job = JobId(row.sequence);
     auto statement = database_->Prepare(
-        "INSERT INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, answer,"
+        "INSERT INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, "
+        "status, reason, cause, answer,"
         " attempts, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     REQUIRE(statement);
-    statement->Bind(1, static_cast<std::int64_t>(row.sequence)).Bind(2, std::string_view(job)).Bind(3, std::string_view(row.connection));
-    statement->Bind(4, std::string_view(row.type)).BindTextOrNull(5, row.customer).Bind(6, row.accepted_ms).Bind(7, row.dead_ms);
-    statement->Bind(8, std::string_view(row.death)).Bind(9, row.status).Bind(10, std::string_view(row.reason));
+    statement->Bind(1, static_cast<std::int64_t>(row.sequence))
+        .Bind(2, std::string_view(job))
+        .Bind(3, std::string_view(row.connection));
+    statement->Bind(4, std::string_view(row.type))
+        .BindTextOrNull(5, row.customer)
+        .Bind(6, row.accepted_ms)
+        .Bind(7, row.dead_ms);
+    statement->Bind(8, std::string_view(row.death))
+        .Bind(9, row.status)
+        .Bind(10, std::string_view(row.reason));
     statement->Bind(11, std::string_view(row.cause)).BindTextOrNull(12, row.answer).Bind(13, row.attempts);
     statement->Bind(14, std::string_view(row.line));
     REQUIRE(statement->Run());
@@ -101,12 +121,20 @@ class OutboxRows {
   void Add(const AttemptLine& row) {
     const std::string job = JobId(row.sequence);
     auto statement = database_->Prepare(
-        "INSERT INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, answer)"
+        "INSERT INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, "
+        "status, error, answer)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     REQUIRE(statement);
-    statement->Bind(1, static_cast<std::int64_t>(row.sequence)).Bind(2, row.attempt).Bind(3, std::string_view(job));
-    statement->Bind(4, std::string_view(row.connection)).Bind(5, std::string_view(row.type)).BindTextOrNull(6, row.customer);
-    statement->Bind(7, row.sent_ms).Bind(8, row.duration_ms).Bind(9, std::string_view(row.result)).Bind(10, row.status);
+    statement->Bind(1, static_cast<std::int64_t>(row.sequence))
+        .Bind(2, row.attempt)
+        .Bind(3, std::string_view(job));
+    statement->Bind(4, std::string_view(row.connection))
+        .Bind(5, std::string_view(row.type))
+        .BindTextOrNull(6, row.customer);
+    statement->Bind(7, row.sent_ms)
+        .Bind(8, row.duration_ms)
+        .Bind(9, std::string_view(row.result))
+        .Bind(10, row.status);
     statement->BindTextOrNull(11, row.error).BindTextOrNull(12, row.answer);
     REQUIRE(statement->Run());
   }

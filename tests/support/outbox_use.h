@@ -1,4 +1,5 @@
-// tests/support/outbox_use.h — short ways to drive an Outbox in a test, and to check that what it counts is there.
+// tests/support/outbox_use.h — short ways to drive an Outbox in a test, and to check that what it counts is
+// there.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -20,8 +21,10 @@ namespace outboxd::test {
 
 using Jobs = std::vector<std::unique_ptr<QueuedJob>>;
 
-inline std::string TrackLine(const std::string& customer, const std::string& name = "purchase", const std::string& connection = "default") {
-  return R"({"type":"track","id":")" + customer + R"(","name":")" + name + R"(","connection":")" + connection + R"("})";
+inline std::string TrackLine(const std::string& customer, const std::string& name = "purchase",
+                             const std::string& connection = "default") {
+  return R"({"type":"track","id":")" + customer + R"(","name":")" + name + R"(","connection":")" +
+         connection + R"("})";
 }
 
 inline std::unique_ptr<QueuedJob> NewJob(std::string line) {
@@ -42,13 +45,15 @@ inline Result<Jobs> Accept(Outbox& outbox, const std::vector<std::string>& lines
 
 inline Result<std::vector<StoredJob>> ReadDeferred(OutboxReader& reader, std::string_view connection) {
   std::vector<StoredJob> all;
-  const Result<void> read = reader.ReadDeferred(connection, [&](StoredJob stored) { all.push_back(std::move(stored)); });
+  const Result<void> read =
+      reader.ReadDeferred(connection, [&](StoredJob stored) { all.push_back(std::move(stored)); });
   if (!read) return Failure(read.error());
   return all;
 }
 
 // Whole walks, in steps of `rows_max`.
-inline Result<std::vector<Sequence>> Redrive(Outbox& outbox, const DeadFilter& filter, Timestamp now, std::size_t rows_max = 100) {
+inline Result<std::vector<Sequence>> Redrive(Outbox& outbox, const DeadFilter& filter, Timestamp now,
+                                             std::size_t rows_max = 100) {
   std::vector<Sequence> all;
   Outbox::Walk walk;
   for (bool more = true; more;) {
@@ -60,7 +65,8 @@ inline Result<std::vector<Sequence>> Redrive(Outbox& outbox, const DeadFilter& f
   return all;
 }
 
-inline Result<Counts> Forget(Outbox& outbox, const std::string& customer, const std::optional<std::string>& connection = std::nullopt,
+inline Result<Counts> Forget(Outbox& outbox, const std::string& customer,
+                             const std::optional<std::string>& connection = std::nullopt,
                              std::size_t rows_max = 100) {
   Counts counts;
   Outbox::Walk walk;
@@ -73,7 +79,8 @@ inline Result<Counts> Forget(Outbox& outbox, const std::string& customer, const 
 }
 
 // The outcome of an attempt that was answered with `status` (0: nothing left).
-inline Outcome OutcomeOf(std::unique_ptr<QueuedJob> job, OutcomeKind kind, int status, Timestamp now = FromUnixMs(5'000)) {
+inline Outcome OutcomeOf(std::unique_ptr<QueuedJob> job, OutcomeKind kind, int status,
+                         Timestamp now = FromUnixMs(5'000)) {
   Outcome outcome;
   outcome.job = std::move(job);
   outcome.kind = kind;
@@ -103,7 +110,8 @@ inline void CheckCounts(const Outbox& outbox, const std::filesystem::path& file)
   auto database = Database::Open(file, OpenMode::kReadOnly);
   REQUIRE(database);
   for (const auto& [table, count] :
-       {std::pair("outbox", &Counts::jobs), std::pair("dead_letters", &Counts::dead), std::pair("attempts", &Counts::attempts)}) {
+       {std::pair("outbox", &Counts::jobs), std::pair("dead_letters", &Counts::dead),
+        std::pair("attempts", &Counts::attempts)}) {
     const std::string of_table = std::string("FROM ") + table;
     std::int64_t total = 0;
     for (const auto& [connection, counts] : outbox.CountsByConnection()) {
@@ -124,7 +132,9 @@ inline void CheckCounts(const Outbox& outbox, const std::filesystem::path& file)
 }
 
 // For Database::BackupTo().
-inline bool NeverGivesUp() { return false; }
+inline bool NeverGivesUp() {
+  return false;
+}
 
 inline std::int64_t Ask(const std::filesystem::path& file, const std::string& sql) {
   auto database = Database::Open(file, OpenMode::kReadOnly);

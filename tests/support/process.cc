@@ -62,7 +62,8 @@ void RunChild(const Launch& launch, pid_t parent) {
 }  // namespace
 
 Process::Process(ProcessOptions options)
-    : out_(options.out.empty() ? dir_ / "out" : options.out), err_(options.err.empty() ? dir_ / "err" : options.err) {
+    : out_(options.out.empty() ? dir_ / "out" : options.out),
+      err_(options.err.empty() ? dir_ / "err" : options.err) {
   if (options.command.empty()) GiveUp("no command");
   Launch launch;
   launch.environment_texts = Environment(options.environment);
@@ -105,7 +106,8 @@ std::optional<ExitStatus> Process::Wait(std::chrono::milliseconds timeout) {
   pollfd descriptor{pid_descriptor_, POLLIN, 0};
   int ready = -1;
   do {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     ready = poll(&descriptor, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
   } while (ready < 0 && errno == EINTR);
   if (ready <= 0) return std::nullopt;

@@ -1,6 +1,7 @@
 // tests/support/process.h — a program run by a test: started, signalled, waited for; never left behind.
 //
-// The kernel kills the program when the thread that started it ends: start it from one that lives at least as long.
+// The kernel kills the program when the thread that started it ends: start it from one that lives at least as
+// long.
 #pragma once
 
 #include <sys/types.h>
@@ -24,8 +25,8 @@ struct ExitStatus {
 struct ProcessOptions {
   std::vector<std::string> command;                              // the program's path and its arguments
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
-  std::string input;                                             // what it reads from stdin; nothing: /dev/null
-  std::filesystem::path out, err;                                // where its output goes, appended; empty: into a file of our own
+  std::string input;               // what it reads from stdin; nothing: /dev/null
+  std::filesystem::path out, err;  // where its output goes, appended; empty: into a file of our own
 };
 
 class Process {

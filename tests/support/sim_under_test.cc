@@ -22,7 +22,8 @@ SimReport ReadReport(const HttpAnswer& answer) {
   report.connections = count("connections");
   report.concurrent = count("concurrent");
   report.max_concurrent = count("max_concurrent");
-  for (const auto& [status, value] : json["by_status"].Members()) report.by_status[status] = static_cast<std::uint64_t>(value.Int());
+  for (const auto& [status, value] : json["by_status"].Members())
+    report.by_status[status] = static_cast<std::uint64_t>(value.Int());
   for (const JsonValue& message : json["invalid"].Items()) report.invalid.push_back(message.String());
   report.text = answer.body;
   return report;
@@ -75,7 +76,8 @@ void SimUnderTest::Start() {
   process_ = std::make_unique<Process>(std::move(run));
   const bool is_up = Await([this] { return process_->Out().ends_with('\n') || !process_->Running(); });
   const std::string line = process_->Out();
-  if (!is_up || !line.starts_with("listening on ")) GiveUp("the simulated API does not start: " + process_->Err());
+  if (!is_up || !line.starts_with("listening on "))
+    GiveUp("the simulated API does not start: " + process_->Err());
   port_ = static_cast<std::uint16_t>(std::stoul(line.substr(line.rfind(':') + 1)));
   client_ = std::make_unique<HttpClient>(port_);
 }
@@ -88,7 +90,8 @@ void SimUnderTest::Stop() {
 void SimUnderTest::Freeze() {
   process_->Signal(SIGSTOP);
   const std::filesystem::path stat = "/proc/" + std::to_string(process_->Pid()) + "/stat";
-  if (!Await([&stat] { return ReadFile(stat).find(") T ") != std::string::npos; })) GiveUp("the simulated API does not freeze");
+  if (!Await([&stat] { return ReadFile(stat).find(") T ") != std::string::npos; }))
+    GiveUp("the simulated API does not freeze");
 }
 
 void SimUnderTest::Thaw() {
@@ -97,7 +100,8 @@ void SimUnderTest::Thaw() {
 
 void SimUnderTest::Control(std::string_view target, std::string_view body) {
   const HttpAnswer answer = client_->Post(target, body);
-  if (answer.status != 200) GiveUp(std::string(target) + ": " + std::to_string(answer.status) + " " + answer.body + answer.error);
+  if (answer.status != 200)
+    GiveUp(std::string(target) + ": " + std::to_string(answer.status) + " " + answer.body + answer.error);
 }
 
 void SimUnderTest::Script(std::string_view rules) {
@@ -145,7 +149,8 @@ std::vector<SimRequestSeen> SimUnderTest::Requests(std::size_t last) {
   return requests;
 }
 
-SimReport SimUnderTest::AwaitReport(const std::function<bool(const SimReport&)>& condition, std::chrono::milliseconds timeout) {
+SimReport SimUnderTest::AwaitReport(const std::function<bool(const SimReport&)>& condition,
+                                    std::chrono::milliseconds timeout) {
   SimReport report;
   const bool holds = Await([&] { return condition(report = Report()); }, timeout);
   if (!holds) GiveUp("the simulated API did not see what was expected; it saw " + report.text);

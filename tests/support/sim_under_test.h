@@ -1,4 +1,5 @@
-// tests/support/sim_under_test.h — the simulated Track API, run by a test. track_sim.h describes scripts and effects.
+// tests/support/sim_under_test.h — the simulated Track API, run by a test. track_sim.h describes scripts and
+// effects.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,9 @@ struct SimReport {
   std::vector<std::string> invalid;  // the first requests that broke a rule, other than by their credentials
   std::string text;                  // all of it, for a failed check's message
 
-  std::uint64_t Status(const std::string& status) const { return by_status.contains(status) ? by_status.at(status) : 0; }
+  std::uint64_t Status(const std::string& status) const {
+    return by_status.contains(status) ? by_status.at(status) : 0;
+  }
 };
 
 struct SimEffect {
@@ -70,7 +73,8 @@ class SimUnderTest {
   std::vector<SimEffect> AllEffects();
   std::vector<SimRequestSeen> Requests(std::size_t last = 1000);
   // Gives up, showing the last report, when it does not come to hold.
-  SimReport AwaitReport(const std::function<bool(const SimReport&)>& condition, std::chrono::milliseconds timeout = kAwaitPatience);
+  SimReport AwaitReport(const std::function<bool(const SimReport&)>& condition,
+                        std::chrono::milliseconds timeout = kAwaitPatience);
   SimReport AwaitEffects(std::uint64_t count, std::chrono::milliseconds timeout = kAwaitPatience);
 
   // Nobody listens on the port, until Start() listens on it again with nothing remembered.

@@ -1,4 +1,5 @@
-// tests/support/temp_dir.h — a folder of one test's own, gone when the test ends. Its path is short enough for Unix sockets.
+// tests/support/temp_dir.h — a folder of one test's own, gone when the test ends. Its path is short enough
+// for Unix sockets.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,5 @@
-// Who may touch what: modes whatever the umask, and links, devices and strangers' files in the places of sockets, outbox and backups.
+// Who may touch what: modes whatever the umask, and links, devices and strangers' files in the places of
+// sockets, outbox and backups.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -24,14 +25,16 @@ TEST_CASE("access: sockets, outbox, lock and backup have their modes whatever th
   for (const char* mask : {"0", "0777"}) {
     CAPTURE(mask);
     SimUnderTest sim;
-    DaemonUnderTest daemon(sim, {{"listen.producer.mode", "\"0666\""}, {"listen.admin.mode", "\"0660\""}}, Launch::kLater);
+    DaemonUnderTest daemon(sim, {{"listen.producer.mode", "\"0666\""}, {"listen.admin.mode", "\"0660\""}},
+                           Launch::kLater);
     daemon.SetWrapper({"sh", "-c", "umask " + std::string(mask) + R"(; exec "$@")", "sh"});
     daemon.Start();
     daemon.Accept(Event("1", 1));
     REQUIRE(daemon.Ctl({"backup", daemon.Dir() / "copy.db"}).status.code == 0);
     CHECK(ModeOf(daemon.ProducerSocket()) == 0666U);
     CHECK(ModeOf(daemon.AdminSocket()) == 0660U);
-    for (const char* suffix : {"", "-wal", "-shm", ".lock"}) CHECK(ModeOf(daemon.OutboxFile().string() + suffix) == 0640U);
+    for (const char* suffix : {"", "-wal", "-shm", ".lock"})
+      CHECK(ModeOf(daemon.OutboxFile().string() + suffix) == 0640U);
     CHECK(ModeOf(daemon.Dir() / "copy.db") == 0600U);
   }
 }
@@ -80,8 +83,8 @@ TEST_CASE("access: an outbox that is a link, a pipe or a directory is refused at
   WriteFile(daemon.Dir() / "empty", "");
   // Devices by links only: a daemon that is broken, and root, could take away the machine's own.
   int number = 0;
-  for (const Path& target : {daemon.Dir() / "nothing", daemon.Dir() / "file", daemon.Dir() / "empty", stranger.OutboxFile(),
-                             Path("/dev/null"), Path("/dev/zero")}) {
+  for (const Path& target : {daemon.Dir() / "nothing", daemon.Dir() / "file", daemon.Dir() / "empty",
+                             stranger.OutboxFile(), Path("/dev/null"), Path("/dev/zero")}) {
     CAPTURE(target.string());
     const Path link = daemon.Dir() / ("link" + std::to_string(number++));
     std::filesystem::create_symlink(target, link);
@@ -108,7 +111,8 @@ TEST_CASE("access: another program's SQLite file is refused as an outbox and not
   WriteFile(daemon.OutboxFile(), foreign);
   const Finished refused = daemon.RunToEnd();
   CHECK(refused.status.code == 1);
-  CHECK(refused.err.find(daemon.OutboxFile().string() + " is a SQLite database but no outbox") != std::string::npos);
+  CHECK(refused.err.find(daemon.OutboxFile().string() + " is a SQLite database but no outbox") !=
+        std::string::npos);
   CHECK(ReadFile(daemon.OutboxFile()) == foreign);
 }
 
@@ -119,8 +123,9 @@ TEST_CASE("access: a backup never goes into what is there already, nor through a
   std::filesystem::create_symlink(daemon.Dir() / "file", daemon.Dir() / "link");
   std::filesystem::create_symlink(daemon.Dir() / "nothing", daemon.Dir() / "dangling");
   REQUIRE(mkfifo((daemon.Dir() / "pipe").c_str(), 0600) == 0);
-  for (const Path& target : {daemon.Dir() / "file", daemon.Dir() / "link", daemon.Dir() / "dangling", daemon.Dir() / "pipe", daemon.Dir(),
-                             daemon.OutboxFile(), daemon.ProducerSocket()}) {
+  for (const Path& target :
+       {daemon.Dir() / "file", daemon.Dir() / "link", daemon.Dir() / "dangling", daemon.Dir() / "pipe",
+        daemon.Dir(), daemon.OutboxFile(), daemon.ProducerSocket()}) {
     CAPTURE(target.string());
     const Finished refused = daemon.Ctl({"backup", target});
     CHECK(refused.status.code == 1);

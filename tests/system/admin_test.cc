@@ -20,7 +20,8 @@ class House {
     AwaitDead(daemon_, dead_);
     daemon_.AwaitDrained();
     REQUIRE(daemon_.Admin().Post("/v1/connections/default/pause").status == 200);
-    waiting_ = AcceptAll(daemon_, {Event("42", 1), Event("42", 2), R"({"type":"identify","id":"43","ref":"r-1"})"});
+    waiting_ =
+        AcceptAll(daemon_, {Event("42", 1), Event("42", 2), R"({"type":"identify","id":"43","ref":"r-1"})"});
   }
   SimUnderTest sim_;
   DaemonUnderTest daemon_{sim_};
@@ -79,7 +80,9 @@ TEST_CASE("admin: the routes that change something answer over the socket") {
   CHECK(Get(daemon, "/v1/dead/" + house.waiting_[2])["death"].String() == "cancelled");
 
   CHECK(admin.Post("/v1/dead/redrive", R"({"filter":{}})").status == 400);
-  CHECK(admin.Post("/v1/dead/redrive", R"({"filter":{"status":400},"dry_run":true})").Json()["matched"].Int() == 1);
+  CHECK(
+      admin.Post("/v1/dead/redrive", R"({"filter":{"status":400},"dry_run":true})").Json()["matched"].Int() ==
+      1);
   CHECK(admin.Post("/v1/dead/redrive", R"({"filter":{"status":400}})").Json()["redriven"].Int() == 1);
   CHECK(admin.Post("/v1/dead/drop", R"({"filter":{},"all":true})").Json()["dropped"].Int() == 1);
 
@@ -148,7 +151,8 @@ TEST_CASE("admin: the metrics have the agreed names and count what happened") {
   }
   for (const char* state : {"ready", "in_flight", "deferred", "blocked"}) {
     INFO("state ", std::string(state));
-    CHECK(answer.body.find(std::string("\noutboxd_jobs{connection=\"default\",state=\"") + state + "\"} ") != std::string::npos);
+    CHECK(answer.body.find(std::string("\noutboxd_jobs{connection=\"default\",state=\"") + state + "\"} ") !=
+          std::string::npos);
   }
 }
 

@@ -77,8 +77,8 @@ TEST_CASE("config: every wrong value keeps the daemon from starting, naming file
 TEST_CASE("config: a text that is no config keeps the daemon from starting") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {}, Launch::kLater);
-  for (const char* text :
-       {"", "{", "- a\n- b\n", "just words", "workers: 1\nworkers: 2\n", "connections: {}\n", "a: &x [*x]\n", "\x01\x02", "\t- :\n"}) {
+  for (const char* text : {"", "{", "- a\n- b\n", "just words", "workers: 1\nworkers: 2\n",
+                           "connections: {}\n", "a: &x [*x]\n", "\x01\x02", "\t- :\n"}) {
     INFO("text ", std::string(text));
     daemon.WriteConfigText(text);
     const Finished finished = daemon.RunToEnd();
@@ -92,7 +92,9 @@ TEST_CASE("config: a text that is no config keeps the daemon from starting") {
   CHECK(missing.err.find(daemon.ConfigFile().string()) != std::string::npos);
 }
 
-TEST_CASE("config: a file it names that is missing or wrong keeps the daemon from starting, as a wrong value does") {
+TEST_CASE(
+    "config: a file it names that is missing or wrong keeps the daemon from starting, as a wrong value "
+    "does") {
   SimUnderTest sim;
   for (const char* key : {"api_key_file", "ca_file"}) {
     INFO("key ", std::string(key));
@@ -103,16 +105,19 @@ TEST_CASE("config: a file it names that is missing or wrong keeps the daemon fro
     const Finished finished = daemon.RunToEnd();
     INFO("stderr ", finished.err);
     CHECK(finished.status.code == kExitConfig);
-    CHECK(finished.err.find("connections.default." + std::string(key) + ": cannot read " + file.string()) != std::string::npos);
+    CHECK(finished.err.find("connections.default." + std::string(key) + ": cannot read " + file.string()) !=
+          std::string::npos);
     CHECK(daemon.RunToEnd({"--check"}).status.code == kExitConfig);
   }
 }
 
 TEST_CASE("config: several problems are told at once") {
   SimUnderTest sim;
-  DaemonUnderTest daemon(sim, {{"workers", "0"}, {"retry.base", "never"}, {"log.level", "loud"}}, Launch::kLater);
+  DaemonUnderTest daemon(sim, {{"workers", "0"}, {"retry.base", "never"}, {"log.level", "loud"}},
+                         Launch::kLater);
   const Finished finished = daemon.RunToEnd();
-  for (const char* key : {"workers: ", "retry.base: ", "log.level: "}) CHECK(finished.err.find(key) != std::string::npos);
+  for (const char* key : {"workers: ", "retry.base: ", "log.level: "})
+    CHECK(finished.err.find(key) != std::string::npos);
 }
 
 TEST_CASE("config: an unknown key is told with the line it stands in") {
@@ -121,7 +126,8 @@ TEST_CASE("config: an unknown key is told with the line it stands in") {
   const std::string good = ReadFile(daemon.ConfigFile());
   const auto lines = std::to_string(std::count(good.begin(), good.end(), '\n') + 1);
   daemon.WriteConfigText(good + "wrokers: 2\n");
-  CHECK(daemon.RunToEnd().err.find(daemon.ConfigFile().string() + ":" + lines + ": wrokers: ") != std::string::npos);
+  CHECK(daemon.RunToEnd().err.find(daemon.ConfigFile().string() + ":" + lines + ": wrokers: ") !=
+        std::string::npos);
 }
 
 }  // namespace

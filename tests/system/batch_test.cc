@@ -9,12 +9,14 @@ namespace outboxd {
 namespace {
 
 ConfigValues Batches(const std::string& more = {}) {
-  return {{"connections.default.batch", "{enabled: true, linger: 20ms" + more + "}"}, {"connections.default.timeout", "2s"}};
+  return {{"connections.default.batch", "{enabled: true, linger: 20ms" + more + "}"},
+          {"connections.default.timeout", "2s"}};
 }
 
 std::size_t CountBatches(SimUnderTest& sim) {
   const std::vector<SimRequestSeen> requests = JobRequests(sim);
-  return static_cast<std::size_t>(std::count_if(requests.begin(), requests.end(), [](const auto& seen) { return seen.target == "/api/v2/batch"; }));
+  return static_cast<std::size_t>(std::count_if(
+      requests.begin(), requests.end(), [](const auto& seen) { return seen.target == "/api/v2/batch"; }));
 }
 
 TEST_CASE("batch: thousands of events arrive once and in order, in far fewer requests") {
@@ -93,8 +95,8 @@ TEST_CASE("batch: what goes by v1 and what goes by v2 keep the order of their cu
     const std::string number = std::to_string(n);
     for (const char* customer : {"a", "b"}) {
       // Every other one has a time of its own among the attributes, which v2 would want elsewhere.
-      lines.push_back(R"({"type":"identify","id":")" + std::string(customer) + R"(","attributes":{"n":)" + number +
-                      (n % 2 == 0 ? R"(,"_timestamp":1700000000}})" : "}}"));
+      lines.push_back(R"({"type":"identify","id":")" + std::string(customer) + R"(","attributes":{"n":)" +
+                      number + (n % 2 == 0 ? R"(,"_timestamp":1700000000}})" : "}}"));
     }
   }
   AcceptAll(daemon, lines);

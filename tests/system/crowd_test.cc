@@ -1,5 +1,5 @@
-// Crowds at the producer socket, storms of connections, floods of tiny lines and stray descriptors: what they cost is bounded, and a
-// producer who behaves is served meanwhile.
+// Crowds at the producer socket, storms of connections, floods of tiny lines and stray descriptors: what they
+// cost is bounded, and a producer who behaves is served meanwhile.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -82,7 +82,8 @@ Crowd Assemble(const DaemonUnderTest& daemon, std::size_t count) {
   return crowd;
 }
 
-TEST_CASE("producer: of ten thousand at once as many as the config allows are served, the others are told busy") {
+TEST_CASE(
+    "producer: of ten thousand at once as many as the config allows are served, the others are told busy") {
   constexpr std::size_t kMembers = kSanitized ? 3'000 : 10'000;
   constexpr std::size_t kClients = kMembers * 4 / 5;
   if (!MayOpenManyDescriptors()) {
@@ -112,7 +113,9 @@ TEST_CASE("producer: of ten thousand at once as many as the config allows are se
   CheckPeak(daemon, 80 * kMegabyte);
 }
 
-TEST_CASE("producer: a storm of clients that connect and vanish leaves nothing behind, and what was a whole line is delivered") {
+TEST_CASE(
+    "producer: a storm of clients that connect and vanish leaves nothing behind, and what was a whole line "
+    "is delivered") {
   constexpr int kVisits = kSanitized ? 3'000 : 20'000;
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, kFewInFlight);
@@ -133,7 +136,9 @@ TEST_CASE("producer: a storm of clients that connect and vanish leaves nothing b
   CheckPeak(daemon, 60 * kMegabyte);
 }
 
-TEST_CASE("producer: a write of nothing but newlines is answered newline by newline, and others are served in between") {
+TEST_CASE(
+    "producer: a write of nothing but newlines is answered newline by newline, and others are served in "
+    "between") {
   constexpr std::size_t kLines = 64 * 1024;
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
@@ -150,7 +155,9 @@ TEST_CASE("producer: a write of nothing but newlines is answered newline by newl
   CheckPeak(daemon, 40 * kMegabyte);
 }
 
-TEST_CASE("producer: a crowd that reads no reply and ends no line does not use up the memory, and others are served") {
+TEST_CASE(
+    "producer: a crowd that reads no reply and ends no line does not use up the memory, and others are "
+    "served") {
   constexpr int kMembers = kSanitized ? 160 : 400;
   const std::string newlines(150'000, '\n');
   const std::string endless(500'000, ' ');
@@ -165,10 +172,15 @@ TEST_CASE("producer: a crowd that reads no reply and ends no line does not use u
   }
   neighbour.CheckServed();
   CheckPeak(daemon, 200 * kMegabyte);
-  CHECK(Await([&] { return daemon.Log().find("producer dropped: it holds the most of limits.producer_bytes") != std::string::npos; }));
+  CHECK(Await([&] {
+    return daemon.Log().find("producer dropped: it holds the most of limits.producer_bytes") !=
+           std::string::npos;
+  }));
 }
 
-TEST_CASE("producer: when unfinished lines use up their memory, who holds most is told busy, and the others go on") {
+TEST_CASE(
+    "producer: when unfinished lines use up their memory, who holds most is told busy, and the others go "
+    "on") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"limits.line_bytes", "100kB"}, {"limits.producer_bytes", "150kB"}});
   LineClient most = daemon.Producer();

@@ -12,14 +12,17 @@ namespace {
 std::vector<std::string> OwnEvents(std::size_t count) {
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < count; ++i) {
-    lines.push_back(EventWithId("i" + std::to_string(i % 30), static_cast<std::int64_t>(i / 30 + 1), EventId(i)));
+    lines.push_back(
+        EventWithId("i" + std::to_string(i % 30), static_cast<std::int64_t>(i / 30 + 1), EventId(i)));
   }
   return lines;
 }
 
 ProcessOptions Import(const DaemonUnderTest& daemon, const std::vector<std::string>& arguments) {
   ProcessOptions run;
-  run.command = {OUTBOXCTL_BINARY, "--socket", daemon.AdminSocket(), "--producer", daemon.ProducerSocket(), "--json", "import", "--quiet"};
+  run.command = {
+      OUTBOXCTL_BINARY, "--socket", daemon.AdminSocket(), "--producer", daemon.ProducerSocket(), "--json",
+      "import",         "--quiet"};
   run.command.insert(run.command.end(), arguments.begin(), arguments.end());
   return run;
 }
@@ -44,8 +47,8 @@ TEST_CASE("ctl: import reads standard input, keeps refused lines apart and says 
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   const std::string rejects = daemon.Dir() / "rejects";
-  const Finished finished =
-      daemon.Ctl({"--json", "import", "--rejects", rejects, "-"}, Joined({Event("1", 1), R"({"type":"dance"})", Event("1", 2)}));
+  const Finished finished = daemon.Ctl({"--json", "import", "--rejects", rejects, "-"},
+                                       Joined({Event("1", 1), R"({"type":"dance"})", Event("1", 2)}));
   CHECK(finished.status.code == 1);
   const JsonValue summary = Parsed(finished.out);
   CHECK(summary["done"].Bool());
@@ -83,7 +86,9 @@ TEST_CASE("ctl: an import that was told to stop goes on with --resume where it s
   CHECK(sim.Report().doubled == 0);
 }
 
-TEST_CASE("ctl: an import that was killed goes on from its last saved state, and events with their own id take effect once") {
+TEST_CASE(
+    "ctl: an import that was killed goes on from its last saved state, and events with their own id take "
+    "effect once") {
   SimUnderTest sim;
   // Slow enough to be killed on the way.
   DaemonUnderTest daemon(sim, {{"outbox.max_jobs", "100"}, {"connections.default.rate_limit", "300"}});

@@ -59,7 +59,8 @@ TEST_CASE("ctl: send takes every type by flags") {
   for (const SimRequestSeen& request : sim.Requests()) {
     if (request.target == "/api/v1/customers/9") CHECK(request.body == R"({"a":1e400})");
     if (request.body.find("buy") != std::string::npos) CHECK(Holds(request.body, R"({"price":23.450})"));
-    if (request.body.find("plan") != std::string::npos) CHECK(Holds(request.body, R"("plan":"pro","age":30)"));
+    if (request.body.find("plan") != std::string::npos)
+      CHECK(Holds(request.body, R"("plan":"pro","age":30)"));
   }
 }
 
@@ -69,7 +70,8 @@ TEST_CASE("ctl: send takes finished lines, one or many, and prints the replies")
   const JsonValue reply = Json(daemon.Ctl({"send", "--json", Event("42", 1)}));
   CHECK(reply["ok"].Bool());
   CHECK(reply["job"].String().size() == 26);
-  const Finished many = daemon.Ctl({"send", "--json", "-"}, Joined({Event("42", 2), "nonsense", Event("42", 3)}));
+  const Finished many =
+      daemon.Ctl({"send", "--json", "-"}, Joined({Event("42", 2), "nonsense", Event("42", 3)}));
   CHECK(many.status.code == 1);
   const std::vector<JsonValue> replies = ParsedLines(many.out);
   REQUIRE(replies.size() == 3);
@@ -79,7 +81,8 @@ TEST_CASE("ctl: send takes finished lines, one or many, and prints the replies")
   CheckNumbered(sim, "42", 3);
 }
 
-TEST_CASE("ctl: the exit code tells a refusal, a wrong call, a daemon that is not there and one that is busy") {
+TEST_CASE(
+    "ctl: the exit code tells a refusal, a wrong call, a daemon that is not there and one that is busy") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"outbox.max_jobs", "1"}});
   CHECK(daemon.Ctl({"send", "--json", R"({"type":"track","id":"1"})"}).status.code == 1);
@@ -122,8 +125,9 @@ TEST_CASE("ctl: status, list, show, history and cancel tell of waiting and settl
   daemon.AwaitDrained();
   daemon.Ctl({"pause", "default"});
   daemon.Ctl({"pause", "other"});
-  const std::vector<std::string> jobs = AcceptAll(daemon, {Event("42", 1), Event("42", 2), R"({"type":"identify","id":"43","ref":"r"})",
-                                                           R"({"type":"track","id":"42","name":"x","connection":"other"})"});
+  const std::vector<std::string> jobs =
+      AcceptAll(daemon, {Event("42", 1), Event("42", 2), R"({"type":"identify","id":"43","ref":"r"})",
+                         R"({"type":"track","id":"42","name":"x","connection":"other"})"});
   CHECK(Json(daemon.Ctl({"--json", "status"}))["outbox"]["jobs"].Int() == 4);
   const Finished people = daemon.Ctl({"status"});
   CHECK(Holds(people.out, "paused (operator)"));
@@ -156,7 +160,8 @@ TEST_CASE("ctl: status, list, show, history and cancel tell of waiting and settl
 
 TEST_CASE("ctl: explain says why a job is paused, deferred, blocked, dead or gone") {
   SimUnderTest sim;
-  DaemonUnderTest daemon(sim, {{"retry.base", "1h"}, {"retry.cap", "1h"}, {"connections.default.retry.retry_after_cap", "1h"}});
+  DaemonUnderTest daemon(
+      sim, {{"retry.base", "1h"}, {"retry.cap", "1h"}, {"connections.default.retry.retry_after_cap", "1h"}});
   const std::string done = daemon.Accept(Event("done", 1));
   daemon.AwaitDrained();
   sim.Script(
@@ -209,10 +214,13 @@ TEST_CASE("ctl: dead letters are listed, grouped, shown, exported, redriven and 
   const std::string file = daemon.Dir() / "dead.ndjson";
   CHECK(daemon.Ctl({"dead", "export", "--out", file}).status.code == 0);
   CHECK(ParsedLines(ReadFile(file)).size() == 3);
-  CHECK(Lines(daemon.Ctl({"dead", "export", "--lines", "--status", "410"})).front()["name"].String() == "gone");
+  CHECK(Lines(daemon.Ctl({"dead", "export", "--lines", "--status", "410"})).front()["name"].String() ==
+        "gone");
 
   CHECK(daemon.Ctl({"dead", "redrive"}).status.code == 2);
-  CHECK(Json(daemon.Ctl({"--json", "dead", "redrive", "--cause", groups[0]["cause"].String(), "--dry-run"}))["matched"].Int() == 2);
+  CHECK(Json(daemon.Ctl(
+            {"--json", "dead", "redrive", "--cause", groups[0]["cause"].String(), "--dry-run"}))["matched"]
+            .Int() == 2);
   CHECK(daemon.Status()["states"]["dead"].Int() == 3);
   sim.ClearScript();
   CHECK(Json(daemon.Ctl({"--json", "dead", "redrive", "--status", "400"}))["redriven"].Int() == 2);
@@ -262,7 +270,9 @@ TEST_CASE("ctl: forget removes everything of a customer, also from the file") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   sim.Script(R"([{"match":{"count":1},"action":{"status":400}}])");
-  AwaitDead(daemon, daemon.Accept(R"({"type":"track","id":"someone-known","name":"x","data":{"secret":"first-secret"}})"));
+  AwaitDead(
+      daemon,
+      daemon.Accept(R"({"type":"track","id":"someone-known","name":"x","data":{"secret":"first-secret"}})"));
   daemon.Accept(R"({"type":"track","id":"someone-known","name":"x"})");
   daemon.AwaitDrained();
   daemon.Ctl({"pause", "default"});
@@ -278,7 +288,8 @@ TEST_CASE("ctl: forget removes everything of a customer, also from the file") {
   for (const auto& entry : std::filesystem::directory_iterator(daemon.Dir())) {
     if (!entry.is_regular_file()) continue;
     INFO("file ", entry.path().string());
-    for (const char* trace : {"someone-known", "first-secret", "second-secret"}) CHECK_FALSE(Holds(ReadFile(entry.path()), trace));
+    for (const char* trace : {"someone-known", "first-secret", "second-secret"})
+      CHECK_FALSE(Holds(ReadFile(entry.path()), trace));
   }
   daemon.Start();
   CHECK(daemon.Status()["outbox"]["jobs"].Int() == 1);
@@ -327,10 +338,16 @@ TEST_CASE("ctl: bytes that would steer a terminal are shown, not sent") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   sim.Always(R"({"status":400,"body":"\u001b[2Jevil\u0007\u202e"})");
-  const std::string job = daemon.Accept(R"({"type":"track","id":"\u001b]0;owned\u0007","name":"x","ref":"\u009b31m"})");
+  const std::string job =
+      daemon.Accept(R"({"type":"track","id":"\u001b]0;owned\u0007","name":"x","ref":"\u009b31m"})");
   AwaitDead(daemon, job);
-  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{
-           {"show", job}, {"dead", "list"}, {"dead", "groups"}, {"dead", "show", job}, {"history", job}, {"explain", job}, {"status"}}) {
+  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{{"show", job},
+                                                                                    {"dead", "list"},
+                                                                                    {"dead", "groups"},
+                                                                                    {"dead", "show", job},
+                                                                                    {"history", job},
+                                                                                    {"explain", job},
+                                                                                    {"status"}}) {
     const Finished shown = daemon.Ctl(verb);
     INFO(verb.front(), ": ", shown.out);
     CHECK(shown.status.code == 0);

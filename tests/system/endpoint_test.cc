@@ -1,5 +1,5 @@
-// The Track-compatible endpoint of the running daemon: its answers, its limits, and what it does when it cannot take anything.
-// That the libraries themselves are content is the business of tests/sdk.
+// The Track-compatible endpoint of the running daemon: its answers, its limits, and what it does when it
+// cannot take anything. That the libraries themselves are content is the business of tests/sdk.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -15,15 +15,19 @@ class Endpoint {
  public:
   explicit Endpoint(ConfigValues overrides = {}) {
     std::string listeners;
-    for (const char* name : {"t.sock", "other.sock"}) listeners += "{unix: " + Quoted((daemon_.Dir() / name).string()) + ", mode: \"0600\"}, ";
+    for (const char* name : {"t.sock", "other.sock"})
+      listeners += "{unix: " + Quoted((daemon_.Dir() / name).string()) + ", mode: \"0600\"}, ";
     overrides.emplace("listen.track", "[" + listeners + "]");
     for (const auto& [key, value] : overrides) daemon_.SetConfig(key, value);
     daemon_.Start();
     client_ = std::make_unique<HttpClient>(daemon_.Dir() / "t.sock");
   }
 
-  HttpAnswer Send(const std::string& method, std::string_view target, std::string_view body = {}, const std::string& credentials = "site:key") {
-    return client_->Send(method, target, body, {{"Authorization", "Basic " + Base64Encode(credentials)}, {"Content-Type", "application/json"}});
+  HttpAnswer Send(const std::string& method, std::string_view target, std::string_view body = {},
+                  const std::string& credentials = "site:key") {
+    return client_->Send(
+        method, target, body,
+        {{"Authorization", "Basic " + Base64Encode(credentials)}, {"Content-Type", "application/json"}});
   }
 
   SimUnderTest sim_;
@@ -31,9 +35,12 @@ class Endpoint {
   std::unique_ptr<HttpClient> client_;
 };
 
-std::string MetaError(const HttpAnswer& answer) { return answer.Json()["meta"]["error"].String(); }
+std::string MetaError(const HttpAnswer& answer) {
+  return answer.Json()["meta"]["error"].String();
+}
 
-TEST_CASE("endpoint: a request is answered as the API answers, is a job of its type, and arrives as it was sent") {
+TEST_CASE(
+    "endpoint: a request is answered as the API answers, is a job of its type, and arrives as it was sent") {
   Endpoint endpoint;
   const std::string body = R"({"name" : "paid","data":{"n":1,"price":1e400}})";
   const HttpAnswer answer = endpoint.Send("POST", "/api/v1/customers/a%2Fb+c/events", body);
@@ -68,15 +75,19 @@ TEST_CASE("endpoint: what is wrong is told in the API's own shapes") {
   const HttpAnswer entity = endpoint.Send("POST", "/api/v2/entity", R"({"type":"person","action":"delete"})");
   CHECK(entity.status == 400);
   CHECK(entity.Json()["errors"].Items().front()["field"].String() == "identifiers");
-  const HttpAnswer large = endpoint.Send("PUT", "/api/v1/customers/1", R"({"a":")" + std::string(600'000, 'x') + R"("})");
+  const HttpAnswer large =
+      endpoint.Send("PUT", "/api/v1/customers/1", R"({"a":")" + std::string(600'000, 'x') + R"("})");
   CHECK(large.status == 413);
   CHECK_FALSE(large.headers.contains("retry-after"));
   CHECK(endpoint.Send("GET", "/api/v1/accounts/region").Json()["region"].String() == "us");
-  CHECK(endpoint.client_->Send("POST", "/api/v1/metrics", R"({"delivery_id":"d","metric":"opened"})").status == 200);
+  CHECK(
+      endpoint.client_->Send("POST", "/api/v1/metrics", R"({"delivery_id":"d","metric":"opened"})").status ==
+      200);
   CHECK(endpoint.daemon_.AwaitDrained()["totals"]["accepted"].Int() == 1);
 }
 
-TEST_CASE("endpoint: credentials whose files changed are taken without a reload, and the old ones no longer") {
+TEST_CASE(
+    "endpoint: credentials whose files changed are taken without a reload, and the old ones no longer") {
   Endpoint endpoint;
   DaemonUnderTest& daemon = endpoint.daemon_;
   daemon.Terminate();
@@ -98,8 +109,10 @@ TEST_CASE("endpoint: credentials whose files changed are taken without a reload,
 
 TEST_CASE("endpoint: of a batch the good items are kept, the bad ones named, and all are delivered") {
   Endpoint endpoint(ConfigValues{{"connections.default.batch", "{enabled: true}"}});
-  const std::string event = R"({"type":"person","action":"event","identifiers":{"id":"7"},"name":"e","attributes":{"n":)";
-  const HttpAnswer mixed = endpoint.Send("POST", "/api/v2/batch", R"({"batch":[)" + event + "1}}," + R"({"type":"person"},)" + event + "2}}]}");
+  const std::string event =
+      R"({"type":"person","action":"event","identifiers":{"id":"7"},"name":"e","attributes":{"n":)";
+  const HttpAnswer mixed = endpoint.Send(
+      "POST", "/api/v2/batch", R"({"batch":[)" + event + "1}}," + R"({"type":"person"},)" + event + "2}}]}");
   CHECK(mixed.status == 207);
   const std::vector<JsonValue> errors = mixed.Json()["errors"].Items();
   REQUIRE(errors.size() == 1);
@@ -119,7 +132,8 @@ TEST_CASE("endpoint: without room it asks to come again, and a batch is taken wh
   REQUIRE(endpoint.daemon_.Admin().Post("/v1/connections/default/pause").status == 200);
   REQUIRE(endpoint.Send("DELETE", "/api/v1/customers/1").status == 200);
   const std::string item = R"({"type":"person","action":"delete","identifiers":{"id":"1"}})";
-  const HttpAnswer batch = endpoint.Send("POST", "/api/v2/batch", R"({"batch":[)" + item + "," + item + "," + item + "]}");
+  const HttpAnswer batch =
+      endpoint.Send("POST", "/api/v2/batch", R"({"batch":[)" + item + "," + item + "," + item + "]}");
   CHECK(batch.status == 503);
   CHECK(batch.headers.at("retry-after") == "1");
   CHECK(endpoint.daemon_.Status()["outbox"]["jobs"].Int() == 1);
@@ -130,9 +144,12 @@ TEST_CASE("endpoint: without room it asks to come again, and a batch is taken wh
   CHECK(endpoint.Send("DELETE", "/api/v1/customers/1").status == 200);
 }
 
-TEST_CASE("endpoint: pipelined requests are answered in their order, a slow client stops nobody, a cut one leaves nothing behind") {
+TEST_CASE(
+    "endpoint: pipelined requests are answered in their order, a slow client stops nobody, a cut one leaves "
+    "nothing behind") {
   Endpoint endpoint;
-  const std::string head = " HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode("site:key") + "\r\n";
+  const std::string head =
+      " HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode("site:key") + "\r\n";
   LineClient slow(endpoint.daemon_.Dir() / "t.sock");
   REQUIRE(slow.Send("PUT /api/v1/customers/slow" + head + "Content-Length: 10\r\n\r\n{"));
   {
@@ -148,7 +165,8 @@ TEST_CASE("endpoint: pipelined requests are answered in their order, a slow clie
   while (statuses.size() < 4) {
     const std::optional<std::string> line = pipelined.ReadLine();
     REQUIRE(line.has_value());
-    if (line->find("HTTP/1.1 ") != std::string::npos) statuses.push_back(line->substr(line->find("HTTP/1.1 ") + 9, 3));
+    if (line->find("HTTP/1.1 ") != std::string::npos)
+      statuses.push_back(line->substr(line->find("HTTP/1.1 ") + 9, 3));
   }
   CHECK(statuses == std::vector<std::string>{"200", "200", "200", "404"});
   REQUIRE(slow.Send(R"("a":"b" })"));
@@ -164,8 +182,10 @@ TEST_CASE("endpoint: slow uploads of strangers take nobody's room") {
     std::string head, answer;
   };
   const std::array kinds = {
-      Kind{"POST /api/v1/customers/1/events" + rest + "Authorization: Basic " + Base64Encode("site:other"), "HTTP/1.1 401 "},
-      Kind{"POST /api/v1/nothing" + rest + "Authorization: Basic " + Base64Encode("site:key"), "HTTP/1.1 404 "},
+      Kind{"POST /api/v1/customers/1/events" + rest + "Authorization: Basic " + Base64Encode("site:other"),
+           "HTTP/1.1 401 "},
+      Kind{"POST /api/v1/nothing" + rest + "Authorization: Basic " + Base64Encode("site:key"),
+           "HTTP/1.1 404 "},
       Kind{"POST /api/v1/metrics" + rest + "X-Nothing: else", "HTTP/1.1 413 "},
   };
   std::vector<LineClient> strangers;
@@ -182,7 +202,9 @@ TEST_CASE("endpoint: slow uploads of strangers take nobody's room") {
   }
 }
 
-TEST_CASE("endpoint: many keep-alive clients of two listeners at once, and a stop in the middle of them, lose nothing that was answered") {
+TEST_CASE(
+    "endpoint: many keep-alive clients of two listeners at once, and a stop in the middle of them, lose "
+    "nothing that was answered") {
   constexpr int kClients = kSanitized ? 8 : 16;
   constexpr std::int64_t kEach = kSanitized ? 20 : 100;
   Endpoint endpoint;
@@ -194,12 +216,15 @@ TEST_CASE("endpoint: many keep-alive clients of two listeners at once, and a sto
       const HttpClient::Headers headers = {{"Authorization", "Basic " + Base64Encode("site:key")}};
       for (std::int64_t n = 1; n <= kEach; ++n) {
         const std::string body = R"({"name":"e","data":{"n":)" + std::to_string(n) + "}}";
-        if (client.Send("POST", "/api/v1/customers/c" + std::to_string(i) + "/events", body, headers).status != 200) return;
+        if (client.Send("POST", "/api/v1/customers/c" + std::to_string(i) + "/events", body, headers)
+                .status != 200)
+          return;
         acknowledged[static_cast<std::size_t>(i)] = n;
       }
     });
   }
-  REQUIRE(Await([&] { return endpoint.daemon_.Status()["totals"]["accepted"].Int() >= kClients * kEach / 4; }));
+  REQUIRE(
+      Await([&] { return endpoint.daemon_.Status()["totals"]["accepted"].Int() >= kClients * kEach / 4; }));
   CHECK(endpoint.daemon_.Terminate().code == 0);
   for (std::thread& client : clients) client.join();
   endpoint.daemon_.Start();

@@ -53,9 +53,12 @@ TEST_CASE("producer: a line that comes byte by byte is a line, and others do not
   CheckNumbered(sim, "quick", n);
 }
 
-TEST_CASE("producer: one that never reads its replies is no longer read from, then dropped, and others are served") {
+TEST_CASE(
+    "producer: one that never reads its replies is no longer read from, then dropped, and others are "
+    "served") {
   SimUnderTest sim;
-  DaemonUnderTest daemon(sim, {{"limits.unread_reply_bytes", "64kB"}, {"limits.unread_reply_timeout", "500ms"}});
+  DaemonUnderTest daemon(sim,
+                         {{"limits.unread_reply_bytes", "64kB"}, {"limits.unread_reply_timeout", "500ms"}});
   LineClient deaf = daemon.Producer();
   LineClient neighbour = daemon.Producer();
   const std::string lines(64 * 1024, '\n');  // each byte asks for a reply of a hundred bytes
@@ -82,7 +85,8 @@ TEST_CASE("producer: two hundred of them at once are all served") {
   std::vector<LineClient> producers;
   for (int i = 0; i < 200; ++i) producers.push_back(daemon.Producer());
   for (std::int64_t n = 1; n <= 5; ++n) {
-    for (std::size_t i = 0; i < producers.size(); ++i) REQUIRE(producers[i].SendLine(Event("p" + std::to_string(i), n)));
+    for (std::size_t i = 0; i < producers.size(); ++i)
+      REQUIRE(producers[i].SendLine(Event("p" + std::to_string(i), n)));
     for (LineClient& producer : producers) REQUIRE(Parsed(producer.ReadLine().value())["ok"].Bool());
   }
   daemon.AwaitDrained(kLongPatience);

@@ -46,7 +46,8 @@ TEST_CASE("lifecycle: a second daemon on one outbox says whose it is and ends, t
   DaemonUnderTest second(sim, {{"outbox.path", Quoted(daemon.OutboxFile().string())}}, Launch::kLater);
   const Finished finished = second.RunToEnd();
   CHECK(finished.status.code == 1);
-  CHECK(Holds(finished.err, daemon.OutboxFile().string() + " is in use by another outboxd (pid " + std::to_string(daemon.Pid()) + ")"));
+  CHECK(Holds(finished.err, daemon.OutboxFile().string() + " is in use by another outboxd (pid " +
+                                std::to_string(daemon.Pid()) + ")"));
   daemon.Accept(Event("1", 1));
   daemon.AwaitDrained();
 }
@@ -54,7 +55,8 @@ TEST_CASE("lifecycle: a second daemon on one outbox says whose it is and ends, t
 TEST_CASE("lifecycle: a second daemon on the same sockets ends without taking them away") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
-  DaemonUnderTest second(sim, {{"listen.producer.path", Quoted(daemon.ProducerSocket().string())}}, Launch::kLater);
+  DaemonUnderTest second(sim, {{"listen.producer.path", Quoted(daemon.ProducerSocket().string())}},
+                         Launch::kLater);
   const Finished finished = second.RunToEnd();
   CHECK(finished.status.code == 1);
   CHECK(Holds(finished.err, "is served by another process"));
@@ -92,7 +94,9 @@ TEST_CASE("lifecycle: SIGTERM finishes the requests in flight and exits 0") {
   for (const std::string& job : jobs) CHECK(AttemptsOf(daemon, job).size() == 1);
 }
 
-TEST_CASE("lifecycle: SIGTERM with an API that never answers ends within the drain timeout, and the job is sent again later") {
+TEST_CASE(
+    "lifecycle: SIGTERM with an API that never answers ends within the drain timeout, and the job is sent "
+    "again later") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"drain_timeout", "300ms"}});
   sim.Always(R"({"never_answer":true,"effect":true})");
@@ -108,7 +112,9 @@ TEST_CASE("lifecycle: SIGTERM with an API that never answers ends within the dra
   CHECK(AttemptsOf(daemon, job).back()["result"].String() == "delivered");
 }
 
-TEST_CASE("lifecycle: a stop answers what it read, and a producer that keeps its connection open does not hold it up") {
+TEST_CASE(
+    "lifecycle: a stop answers what it read, and a producer that keeps its connection open does not hold it "
+    "up") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   LineClient producer = daemon.Producer();
@@ -127,7 +133,9 @@ TEST_CASE("lifecycle: the service manager is told what waits, and when jobs are 
   daemon.Accept(Event("1", 1));
   CHECK(manager.Hears("STATUS=accepting jobs; 1 wait, 0 dead letters"));
   daemon.Accept(Event("1", 2));
-  CHECK(manager.Hears("STATUS=refusing jobs, the outbox holds its limit of 2 jobs (outbox.max_jobs); 2 wait, 0 dead letters"));
+  CHECK(
+      manager.Hears("STATUS=refusing jobs, the outbox holds its limit of 2 jobs (outbox.max_jobs); 2 wait, 0 "
+                    "dead letters"));
 }
 
 TEST_CASE("lifecycle: during a stop nobody connects who would wait for its end") {
@@ -149,13 +157,15 @@ TEST_CASE("lifecycle: during a stop nobody connects who would wait for its end")
   daemon.Kill9();
 }
 
-TEST_CASE("lifecycle: whoever waits for a probe, or asks for one, is told of a stop and does not hold it up") {
+TEST_CASE(
+    "lifecycle: whoever waits for a probe, or asks for one, is told of a stop and does not hold it up") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"connections.default.timeout", "60s"}, {"drain_timeout", "2s"}});
   sim.Always(R"({"never_answer":true})");
   daemon.Accept(Event("1", 1));
   HttpAnswer waiting;
-  std::thread waits([&] { waiting = HttpClient(daemon.AdminSocket()).Post("/v1/connections/default/probe"); });
+  std::thread waits(
+      [&] { waiting = HttpClient(daemon.AdminSocket()).Post("/v1/connections/default/probe"); });
   sim.AwaitReport([](const SimReport& report) { return report.concurrent == 2; });
   daemon.Signal(SIGTERM);
   waits.join();
@@ -248,7 +258,8 @@ TEST_CASE("lifecycle: a job can be followed by its id at debug level, and leaves
   INFO(log);
   REQUIRE(life.size() >= 4);  // accepted, sent, deferred, sent, delivered
   CHECK(Holds(log, "job=" + followed));
-  CHECK(std::count_if(life.begin(), life.end(), [](const std::string& line) { return Holds(line, "503"); }) == 1);
+  CHECK(std::count_if(life.begin(), life.end(), [](const std::string& line) { return Holds(line, "503"); }) ==
+        1);
 }
 
 }  // namespace

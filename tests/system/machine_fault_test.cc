@@ -20,7 +20,8 @@ namespace {
 // A daemon whose machine fails on command.
 class Machine {
  public:
-  explicit Machine(const SimUnderTest& sim, const ConfigValues& overrides = {}) : daemon(sim, overrides, Launch::kLater) {
+  explicit Machine(const SimUnderTest& sim, const ConfigValues& overrides = {})
+      : daemon(sim, overrides, Launch::kLater) {
     WriteFile(file_, std::string(sizeof(FaultSwitch), '\0'));
     const int descriptor = open(file_.c_str(), O_RDWR | O_CLOEXEC);
     void* memory = mmap(nullptr, sizeof(FaultSwitch), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
@@ -52,7 +53,8 @@ bool IsAccepted(const JsonValue& reply) {
   return reply["ok"].Bool();
 }
 
-// Sends the customer's events n, n + 1, … until one is answered as wanted; each refused one again. The number of those accepted.
+// Sends the customer's events n, n + 1, … until one is answered as wanted; each refused one again. The number
+// of those accepted.
 std::int64_t SendUntil(LineClient& producer, std::string_view customer, std::int64_t n,
                        const std::function<bool(const JsonValue&)>& wanted) {
   JsonValue reply;
@@ -72,8 +74,9 @@ struct DiskFault {
   const char* code;
 };
 
-TEST_CASE("machine: whatever the disk refuses, producers are told, deliveries go on, and all is well once it is" *
-          doctest::skip(kSanitized)) {
+TEST_CASE(
+    "machine: whatever the disk refuses, producers are told, deliveries go on, and all is well once it is" *
+    doctest::skip(kSanitized)) {
   for (const DiskFault& fault : {DiskFault{"write ENOSPC", &FaultSwitch::write_error, ENOSPC, "spool_full"},
                                  {"write EIO", &FaultSwitch::write_error, EIO, "internal"},
                                  {"fdatasync EIO", &FaultSwitch::sync_error, EIO, "internal"},
@@ -87,7 +90,8 @@ TEST_CASE("machine: whatever the disk refuses, producers are told, deliveries go
     sim.Script(R"([{"match":{},"action":{"delay_ms":300}}])");
     next = SendUntil(producer, "a", next, IsAccepted);
     machine.faults->*fault.call = fault.error;
-    next = SendUntil(producer, "a", next, [&](const JsonValue& reply) { return CodeOf(reply) == fault.code; });
+    next =
+        SendUntil(producer, "a", next, [&](const JsonValue& reply) { return CodeOf(reply) == fault.code; });
     CHECK(machine.faults->failed_calls > 0);
     daemon.AwaitStatus([](const JsonValue& status) { return !status["accepting"].Bool(true); });
     CHECK(daemon.Running());
@@ -102,7 +106,8 @@ TEST_CASE("machine: whatever the disk refuses, producers are told, deliveries go
   }
 }
 
-TEST_CASE("machine: a disk that fails while outboxd stops or starts loses nothing" * doctest::skip(kSanitized)) {
+TEST_CASE("machine: a disk that fails while outboxd stops or starts loses nothing" *
+          doctest::skip(kSanitized)) {
   SimUnderTest sim;
   Machine machine(sim);
   sim.Script(R"([{"match":{},"action":{"status":503}}])");
@@ -124,9 +129,11 @@ TEST_CASE("machine: a disk that fails while outboxd stops or starts loses nothin
   CheckFlawless(sim.Report());
 }
 
-TEST_CASE("machine: a clock that jumps hours ahead or back stops nothing and reorders nothing" * doctest::skip(kSanitized)) {
+TEST_CASE("machine: a clock that jumps hours ahead or back stops nothing and reorders nothing" *
+          doctest::skip(kSanitized)) {
   SimUnderTest sim;
-  Machine machine(sim, {{"connections.default.rate_limit", "200"}, {"connections.default.retry", "{base: 50ms, cap: 500ms, retry_after_cap: 1s}"}});
+  Machine machine(sim, {{"connections.default.rate_limit", "200"},
+                        {"connections.default.retry", "{base: 50ms, cap: 500ms, retry_after_cap: 1s}"}});
   sim.Script(R"([{"match":{"probability":0.1},"action":{"status":503}}])");
   LineClient producer = machine.daemon.Producer();
   std::int64_t next = 1;
@@ -140,7 +147,8 @@ TEST_CASE("machine: a clock that jumps hours ahead or back stops nothing and reo
   CheckFlawless(sim.Report());
 }
 
-TEST_CASE("machine: a full file system refuses new jobs and nothing else, until there is room again" * doctest::skip(geteuid() != 0)) {
+TEST_CASE("machine: a full file system refuses new jobs and nothing else, until there is room again" *
+          doctest::skip(geteuid() != 0)) {
   SimUnderTest sim;
   TempDir folder;
   if (mount("tmpfs", folder.Path().c_str(), "tmpfs", 0, "size=128m") != 0) {
@@ -151,7 +159,9 @@ TEST_CASE("machine: a full file system refuses new jobs and nothing else, until 
     const std::filesystem::path& path;
     ~Unmount() { umount2(path.c_str(), MNT_DETACH); }
   } unmount{folder.Path()};
-  DaemonUnderTest daemon(sim, {{"outbox.path", (folder / "outbox.db").string()}, {"outbox.min_free_bytes", "64MiB"}, {"retry.max_attempts", "100000"}});
+  DaemonUnderTest daemon(sim, {{"outbox.path", (folder / "outbox.db").string()},
+                               {"outbox.min_free_bytes", "64MiB"},
+                               {"retry.max_attempts", "100000"}});
   sim.Script(R"([{"match":{},"action":{"status":503}}])");
   LineClient producer = daemon.Producer();
   const std::string filler(90'000, 'x');
@@ -175,7 +185,8 @@ TEST_CASE("machine: a full file system refuses new jobs and nothing else, until 
   CHECK(daemon.Terminate().code == 0);
 }
 
-TEST_CASE("machine: a damaged outbox is refused with what to do and left as it is, or serves what can be read") {
+TEST_CASE(
+    "machine: a damaged outbox is refused with what to do and left as it is, or serves what can be read") {
   const std::uint64_t seed = std::random_device()();
   INFO("seed ", seed);
   std::mt19937_64 random(seed);
@@ -185,19 +196,23 @@ TEST_CASE("machine: a damaged outbox is refused with what to do and left as it i
   AcceptAll(daemon, ManyEvents(300, 30));
   daemon.Terminate();
   const std::string sound = ReadFile(daemon.OutboxFile());
-  daemon.SetWrapper({"timeout", "--preserve-status", "--signal=TERM", kSanitized ? "3" : "1"});  // one that starts is stopped again
+  daemon.SetWrapper({"timeout", "--preserve-status", "--signal=TERM",
+                     kSanitized ? "3" : "1"});  // one that starts is stopped again
   for (int round = 0; round < 9; ++round) {
     std::string damaged = sound;
     if (round % 3 == 0) {
       damaged.resize(random() % damaged.size());
     } else if (round % 3 == 1) {
-      for (int flip = 0; flip < 20; ++flip) damaged[random() % damaged.size()] ^= static_cast<char>(1 << random() % 8);
+      for (int flip = 0; flip < 20; ++flip)
+        damaged[random() % damaged.size()] ^= static_cast<char>(1 << random() % 8);
     } else {
       const std::size_t at = random() % (damaged.size() - 1);
-      std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(at), std::min<std::size_t>(4096, damaged.size() - at), '\0');
+      std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(at),
+                  std::min<std::size_t>(4096, damaged.size() - at), '\0');
     }
     WriteFile(daemon.OutboxFile(), damaged);
-    for (const char* suffix : {"-wal", "-shm"}) std::filesystem::remove(daemon.OutboxFile().string() + suffix);
+    for (const char* suffix : {"-wal", "-shm"})
+      std::filesystem::remove(daemon.OutboxFile().string() + suffix);
     const Finished ended = daemon.RunToEnd();
     INFO("round ", round, ": ", ended.err);
     CHECK(ended.status.signal == 0);
@@ -207,7 +222,8 @@ TEST_CASE("machine: a damaged outbox is refused with what to do and left as it i
   }
 }
 
-TEST_CASE("machine: without free descriptors the producers there are go on, and new ones come in as others leave") {
+TEST_CASE(
+    "machine: without free descriptors the producers there are go on, and new ones come in as others leave") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"workers", "1"}}, Launch::kLater);
   daemon.SetWrapper({"prlimit", "--nofile=64:64"});
@@ -237,7 +253,8 @@ TEST_CASE("machine: within a limit of memory a backlog and a crowd are served" *
   CheckFlawless(sim.Report());
 }
 
-TEST_CASE("machine: a name server that never answers holds up only the connection that asks it, and no stop" * doctest::skip(kSanitized)) {
+TEST_CASE("machine: a name server that never answers holds up only the connection that asks it, and no stop" *
+          doctest::skip(kSanitized)) {
   SimUnderTest sim;
   ConfigValues overrides = ConnectionConfigOf("lost", sim);
   overrides["workers"] = "1";
@@ -245,7 +262,8 @@ TEST_CASE("machine: a name server that never answers holds up only the connectio
   overrides["connections.lost.connect_timeout"] = "100ms";
   Machine machine(sim, overrides);
   machine.faults->names_hang = 1;
-  const std::string job = machine.daemon.Accept(R"({"type":"track","connection":"lost","id":"42","name":"step"})");
+  const std::string job =
+      machine.daemon.Accept(R"({"type":"track","connection":"lost","id":"42","name":"step"})");
   AwaitAttempts(machine.daemon, job, 2);
   CHECK(AttemptsOf(machine.daemon, job).front()["error"].String() == "resolve: timeout after 100 ms");
   const std::string other = machine.daemon.Accept(Event("43", 1));
@@ -263,7 +281,8 @@ TEST_CASE("machine: SIGTERM at any moment ends it in order, and nothing is lost,
   INFO("seed ", seed);
   std::mt19937_64 random(seed);
   SimUnderTest sim;
-  DaemonUnderTest daemon(sim, {{"limits.window_jobs", "200"}, {"connections.default.batch", "{enabled: true, max_items: 20}"}});
+  DaemonUnderTest daemon(
+      sim, {{"limits.window_jobs", "200"}, {"connections.default.batch", "{enabled: true, max_items: 20}"}});
   sim.Script(
       R"([{"match":{"probability":0.2},"action":{"delay_ms":20,"jitter_ms":200}},{"match":{"probability":0.05},"action":{"status":503}}])");
   const std::vector<std::string> lines = ManyEvents(4'000, 200);

@@ -1,5 +1,5 @@
-// The network and whoever answers on it are hostile: each fault is a deferred job with a reason that tells an operator what is wrong, the
-// daemon stays as it is, and once all is well the job is delivered.
+// The network and whoever answers on it are hostile: each fault is a deferred job with a reason that tells an
+// operator what is wrong, the daemon stays as it is, and once all is well the job is delivered.
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <sys/socket.h>
@@ -9,7 +9,7 @@
 #include <memory>
 #include <mutex>
 
-#include "tests/daemon/stub_server.h"
+#include "tests/daemon/delivery/stub_server.h"
 #include "tests/support/give_up.h"
 #include "tests/system/scene.h"
 
@@ -38,7 +38,8 @@ void CheckTold(DaemonUnderTest& daemon, const std::string& job, std::string_view
   CHECK(attempt["result"].String() == "deferred");
   CHECK_FALSE(attempt.Has("status"));
   CHECK_MESSAGE(Holds(attempt["error"].String(), reason), attempt.ToText());
-  for (const std::vector<std::string>& verb : {std::vector<std::string>{"list"}, {"explain", job}, {"status"}}) {
+  for (const std::vector<std::string>& verb :
+       {std::vector<std::string>{"list"}, {"explain", job}, {"status"}}) {
     const Finished told = daemon.Ctl(verb);
     INFO(verb.front(), ": ", told.out, told.err);
     CHECK(told.status.code == 0);
@@ -103,10 +104,13 @@ std::int64_t PeakMemoryKb(const DaemonUnderTest& daemon) {
 }
 
 std::ptrdiff_t OpenDescriptors(const DaemonUnderTest& daemon) {
-  return std::distance(std::filesystem::directory_iterator("/proc/" + std::to_string(daemon.Pid()) + "/fd"), {});
+  return std::distance(std::filesystem::directory_iterator("/proc/" + std::to_string(daemon.Pid()) + "/fd"),
+                       {});
 }
 
-TEST_CASE("network: whatever a server writes instead of an answer, the job stays with its reason until the server is well") {
+TEST_CASE(
+    "network: whatever a server writes instead of an answer, the job stays with its reason until the server "
+    "is well") {
   struct Fault {
     std::string what;
     Whim::Deed deed;
@@ -116,21 +120,27 @@ TEST_CASE("network: whatever a server writes instead of an answer, the job stays
       {"a reset", [](const Peer& peer) { peer.ResetOnClose(); }, "reset: "},
       {"silence", [](const Peer& peer) { peer.AwaitClose(); }, "timeout after 300 ms"},
       {"another protocol", Writes("SSH-2.0-OpenSSH_9.2\r\n"), "Received HTTP/0.9 when not allowed"},
-      {"a number that is none", Writes("HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}"), "Invalid Content-Length"},
-      {"fewer bytes than announced", Writes("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"), "answer cut short"},
-      {"broken chunks", Writes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n"), "chunked-encoding"},
+      {"a number that is none", Writes("HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}"),
+       "Invalid Content-Length"},
+      {"fewer bytes than announced", Writes("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"),
+       "answer cut short"},
+      {"broken chunks", Writes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n"),
+       "chunked-encoding"},
       {"a slow body",
        [](const Peer& peer) {
          peer.Write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{");
          peer.AwaitClose();
        },
        "timeout after 300 ms"},
-      {"endless headers", WritesForEver("HTTP/1.1 200 OK\r\n", "X-Padding: pppppppp\r\n"), "bytes of headers"},
-      {"endless trailers", WritesForEver("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-Padding: pppppppp\r\n"),
+      {"endless headers", WritesForEver("HTTP/1.1 200 OK\r\n", "X-Padding: pppppppp\r\n"),
+       "bytes of headers"},
+      {"endless trailers",
+       WritesForEver("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-Padding: pppppppp\r\n"),
        "bytes of headers"},
       {"endless interim answers", WritesForEver("", "HTTP/1.1 100 Continue\r\n\r\n"), "bytes of headers"},
       {"an endless header", WritesForEver("HTTP/1.1 200 OK\r\nX-Padding: ", "p"), "a header too long"},
-      {"an endless size of a chunk", WritesForEver("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;", "p"), "timeout after 300 ms"},
+      {"an endless size of a chunk",
+       WritesForEver("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;", "p"), "timeout after 300 ms"},
   };
   Whim server;
   DaemonUnderTest daemon(server.Url(), Patient({{"connections.default.timeout", "300ms"}}));
@@ -183,7 +193,8 @@ class BlackHole {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof address;
     const int listener = Socket();
-    if (bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 0) != 0) GiveUp("cannot listen");
+    if (bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 0) != 0)
+      GiveUp("cannot listen");
     getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
     for (int i = 0; i < 8; ++i) connect(Socket(), reinterpret_cast<sockaddr*>(&address), length);
     port_ = ntohs(address.sin_port);
@@ -197,13 +208,17 @@ class BlackHole {
   std::string Url() const { return "http://127.0.0.1:" + std::to_string(port_); }
 
  private:
-  int Socket() { return descriptors_.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+  int Socket() {
+    return descriptors_.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  }
 
   std::vector<int> descriptors_;
   std::uint16_t port_ = 0;
 };
 
-TEST_CASE("network: a host that is not found or not reached keeps its jobs waiting until the config names another") {
+TEST_CASE(
+    "network: a host that is not found or not reached keeps its jobs waiting until the config names "
+    "another") {
   SimUnderTest sim;
   const BlackHole hole;
   const std::string name = std::string(64, 'n') + ".invalid";  // too long to be asked for
@@ -212,8 +227,8 @@ TEST_CASE("network: a host that is not found or not reached keeps its jobs waiti
     std::string url, reason;
   };
   std::uint64_t delivered = 0;
-  for (const Fault& fault :
-       {Fault{"http://" + name, "resolve: Could not resolve host: " + name}, {hole.Url(), "connect: timeout after 200 ms"}}) {
+  for (const Fault& fault : {Fault{"http://" + name, "resolve: Could not resolve host: " + name},
+                             {hole.Url(), "connect: timeout after 200 ms"}}) {
     CAPTURE(fault.url);
     daemon.SetConfig("connections.default.base_url", Quoted(fault.url));
     daemon.Restart();
@@ -236,11 +251,12 @@ TEST_CASE("network: hundreds of failures of every kind leave no descriptor behin
     return Then::kClose;
   });
   StubServer not_tls([](const SeenRequest&, const Peer&) { return Then::kClose; }, "220 no TLS\r\n");
-  const std::map<std::string, std::string> urls{{"lost", "http://" + std::string(64, 'n') + ".invalid"},
-                                                {"refused", "http://127.0.0.1:" + std::to_string(StubServer::RefusedPort())},
-                                                {"resets", resets.Url()},
-                                                {"silent", silent.Url()},
-                                                {"tls", "https://127.0.0.1:" + std::to_string(not_tls.Port())}};
+  const std::map<std::string, std::string> urls{
+      {"lost", "http://" + std::string(64, 'n') + ".invalid"},
+      {"refused", "http://127.0.0.1:" + std::to_string(StubServer::RefusedPort())},
+      {"resets", resets.Url()},
+      {"silent", silent.Url()},
+      {"tls", "https://127.0.0.1:" + std::to_string(not_tls.Port())}};
   ConfigValues overrides = Patient({{"retry.base", "1ms"}, {"retry.cap", "2ms"}});
   for (const auto& [name, url] : urls) {
     overrides.merge(ConnectionConfigOf(name, sim));
@@ -253,19 +269,21 @@ TEST_CASE("network: hundreds of failures of every kind leave no descriptor behin
   const std::ptrdiff_t before = OpenDescriptors(daemon);
   std::vector<std::string> jobs;
   for (const auto& [name, url] : urls) {
-    jobs.push_back(daemon.Accept(R"({"type":"track","id":"42","name":"step","connection":)" + Quoted(name) + "}"));
+    jobs.push_back(
+        daemon.Accept(R"({"type":"track","id":"42","name":"step","connection":)" + Quoted(name) + "}"));
   }
   for (const std::string& job : jobs) AwaitAttempts(daemon, job, 40);
   for (const auto& [name, url] : urls) CHECK(daemon.Ctl({"pause", name}).status.code == 0);
-  CHECK_MESSAGE(Await([&] { return OpenDescriptors(daemon) <= before + 10; }), OpenDescriptors(daemon), " instead of ", before);
+  CHECK_MESSAGE(Await([&] { return OpenDescriptors(daemon) <= before + 10; }), OpenDescriptors(daemon),
+                " instead of ", before);
 }
 
 // A certificate authority of the test's own.
 class Authority {
  public:
   Authority() {
-    OpenSsl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=authority", "-keyout",
-             folder_ / "ca.key", "-out", Certificate(), "-days", "1"});
+    OpenSsl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+             "/CN=authority", "-keyout", folder_ / "ca.key", "-out", Certificate(), "-days", "1"});
   }
   std::filesystem::path Certificate() const { return folder_ / "ca.pem"; }
 
@@ -276,10 +294,10 @@ class Authority {
   Signed Sign(const std::string& host, const std::string& days = "1") const {
     Signed signature{folder_ / (host + days + ".pem"), folder_ / (host + days + ".key")};
     const std::filesystem::path request = folder_ / "request";
-    OpenSsl({"req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=server", "-addext",
-             "subjectAltName=" + host, "-keyout", signature.key, "-out", request});
-    OpenSsl({"x509", "-req", "-in", request, "-CA", Certificate(), "-CAkey", folder_ / "ca.key", "-CAcreateserial", "-copy_extensions",
-             "copy", "-days", days, "-out", signature.certificate});
+    OpenSsl({"req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+             "/CN=server", "-addext", "subjectAltName=" + host, "-keyout", signature.key, "-out", request});
+    OpenSsl({"x509", "-req", "-in", request, "-CA", Certificate(), "-CAkey", folder_ / "ca.key",
+             "-CAcreateserial", "-copy_extensions", "copy", "-days", days, "-out", signature.certificate});
     return signature;
   }
 
@@ -299,7 +317,8 @@ class Authority {
 class TlsFront {
  public:
   TlsFront(const SimUnderTest& sim, const Authority::Signed& identity)
-      : process_({.command = {"python3", TLS_FRONT, identity.certificate, identity.key, std::to_string(sim.Port())},
+      : process_({.command = {"python3", TLS_FRONT, identity.certificate, identity.key,
+                              std::to_string(sim.Port())},
                   .environment = {},
                   .input = {},
                   .out = {},
@@ -316,7 +335,8 @@ class TlsFront {
 };
 
 TEST_CASE(
-    "network: a certificate that is expired, of another host or of an unknown authority keeps jobs waiting, until it is right or known") {
+    "network: a certificate that is expired, of another host or of an unknown authority keeps jobs waiting, "
+    "until it is right or known") {
   SimUnderTest sim;
   const Authority authority;
   const Authority stranger;
@@ -326,10 +346,12 @@ TEST_CASE(
   const TlsFront unknown(sim, stranger.Sign("IP:127.0.0.1"));
   const std::map<std::string, std::pair<const TlsFront*, std::string>> faults{
       {"expired", {&expired, "tls: SSL certificate problem: certificate has expired"}},
-      {"other", {&other, "tls: SSL: no alternative certificate subject name matches target host name '127.0.0.1'"}},
+      {"other",
+       {&other, "tls: SSL: no alternative certificate subject name matches target host name '127.0.0.1'"}},
       {"unknown", {&unknown, "tls: SSL certificate problem: unable to get local issuer certificate"}},
   };
-  ConfigValues overrides = Patient({{"connections.default.ca_file", Quoted(authority.Certificate().string())}});
+  ConfigValues overrides =
+      Patient({{"connections.default.ca_file", Quoted(authority.Certificate().string())}});
   for (const auto& [name, fault] : faults) {
     overrides.merge(ConnectionConfigOf(name, sim));
     overrides["connections." + name + ".base_url"] = Quoted(fault.first->Url());
@@ -337,7 +359,8 @@ TEST_CASE(
   }
   DaemonUnderTest daemon(good.Url(), overrides);
   for (const auto& [name, fault] : faults) {
-    const std::string job = daemon.Accept(R"({"type":"track","id":"42","name":"step","connection":)" + Quoted(name) + "}");
+    const std::string job =
+        daemon.Accept(R"({"type":"track","id":"42","name":"step","connection":)" + Quoted(name) + "}");
     INFO("connection ", name);
     CheckTold(daemon, job, fault.second);
   }

@@ -18,7 +18,9 @@ constexpr std::string_view kFlaky = R"([
   {"match":{"probability":0.01},"action":{"status":500,"effect":true}},
   {"match":{"probability":0.2},"action":{"delay_ms":1,"jitter_ms":20}}])";
 
-TEST_CASE("order: several producers and random faults leave every customer's order whole, nothing lost and nothing doubled") {
+TEST_CASE(
+    "order: several producers and random faults leave every customer's order whole, nothing lost and nothing "
+    "doubled") {
   constexpr std::size_t kProducers = 4;
   constexpr std::size_t kCustomers = 20;
   constexpr std::size_t kEvents = 600;
@@ -30,7 +32,8 @@ TEST_CASE("order: several producers and random faults leave every customer's ord
   for (std::size_t i = 0; i < kProducers; ++i) {
     producers.emplace_back([&, i] {
       LineClient producer = daemon.Producer();
-      for (const JsonValue& reply : SubmitAll(producer, ManyEvents(kEvents, kCustomers, "p" + std::to_string(i) + "-"))) {
+      for (const JsonValue& reply :
+           SubmitAll(producer, ManyEvents(kEvents, kCustomers, "p" + std::to_string(i) + "-"))) {
         if (reply["ok"].Bool()) ++accepted;
       }
     });
@@ -66,8 +69,8 @@ TEST_CASE("order: jobs of several types about one customer arrive in the order o
   daemon.AwaitDrained();
   std::vector<std::string> types;
   for (const SimEffect& effect : sim.Effects("42")) types.push_back(effect.type);
-  CHECK(types == std::vector<std::string>{"identify", "track", "add_device", "pageview", "suppress", "unsuppress", "merge",
-                                          "add_to_segment", "destroy"});
+  CHECK(types == std::vector<std::string>{"identify", "track", "add_device", "pageview", "suppress",
+                                          "unsuppress", "merge", "add_to_segment", "destroy"});
   CheckFlawless(sim.Report());
 }
 
@@ -80,7 +83,8 @@ TEST_CASE("order: a failing customer with thousands of followers does not hold u
   const std::vector<std::string> bad = AcceptAll(daemon, ManyEvents(kFollowers + 1, 1, "bad"));
   AcceptAll(daemon, ManyEvents(kOthers, kOthers, "good"));
   sim.AwaitEffects(kOthers, kLongPatience);
-  const JsonValue status = daemon.AwaitStatus([](const JsonValue& now) { return now["outbox"]["jobs"].Int() == kFollowers + 1; });
+  const JsonValue status =
+      daemon.AwaitStatus([](const JsonValue& now) { return now["outbox"]["jobs"].Int() == kFollowers + 1; });
   const JsonValue connection = ConnectionOf(status, "default");
   CHECK(connection["blocked"].Int() == kFollowers);
   const JsonValue explained = Get(daemon, "/v1/jobs/" + bad.back() + "/explain");
@@ -125,7 +129,8 @@ TEST_CASE("order: each connection has a state of its own") {
   daemon.AwaitConnection("other", "throttled");
   AcceptAll(daemon, ManyEvents(100, 10));
   sim.AwaitEffects(100);
-  const JsonValue status = daemon.AwaitStatus([](const JsonValue& now) { return ConnectionOf(now, "default")["jobs"].Int() == 0; });
+  const JsonValue status = daemon.AwaitStatus(
+      [](const JsonValue& now) { return ConnectionOf(now, "default")["jobs"].Int() == 0; });
   CHECK(ConnectionOf(status, "default")["state"].String() == "open");
   CHECK(ConnectionOf(status, "other")["jobs"].Int() == 1);
   CHECK(ConnectionOf(status, "other")["detail"].String().find("503") != std::string::npos);

@@ -18,7 +18,8 @@ void PauseDefault(DaemonUnderTest& daemon) {
   REQUIRE(daemon.Ctl({"pause", "default"}).status.code == 0);
 }
 
-TEST_CASE("producer: pipelined lines are answered in their order, refused ones in between, each with its ref") {
+TEST_CASE(
+    "producer: pipelined lines are answered in their order, refused ones in between, each with its ref") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   std::vector<std::string> lines;
@@ -73,7 +74,8 @@ TEST_CASE("producer: every bad line has its code and field, and the connection g
       {R"({"type":"pageview","id":"1"})", "invalid_job", "url"},
       {R"({"type":"track","id":"1","name":"x","event_id":"not-a-ulid"})", "invalid_job", "event_id"},
       {R"({"type":"raw","method":"GET","path":"/v3/x"})", "invalid_job", "path"},
-      {R"({"type":"track","id":"1","name":"x","connection":"elsewhere"})", "unknown_connection", "connection"},
+      {R"({"type":"track","id":"1","name":"x","connection":"elsewhere"})", "unknown_connection",
+       "connection"},
   };
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
@@ -115,14 +117,16 @@ TEST_CASE("producer: a job keeps the user who handed it over, and only listed us
 TEST_CASE("producer: the message for a missing customer names both ways to give one") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
-  CHECK(daemon.Submit(R"({"type":"track","name":"purchase"})")["error"]["message"].String() == R"(track needs "id" or "anonymous_id")");
+  CHECK(daemon.Submit(R"({"type":"track","name":"purchase"})")["error"]["message"].String() ==
+        R"(track needs "id" or "anonymous_id")");
 }
 
 TEST_CASE("producer: a line over the limit is answered too_large, then the connection closes") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"limits.line_bytes", "2000"}});
   const std::string padding(2000, 'x');
-  for (const std::string& line : {R"({"type":"track","id":"1","name":"x","data":{"p":")" + padding + "\"}}\n", padding + padding}) {
+  for (const std::string& line :
+       {R"({"type":"track","id":"1","name":"x","data":{"p":")" + padding + "\"}}\n", padding + padding}) {
     LineClient producer = daemon.Producer();
     producer.Send(Event("1", 1) + "\n" + line);
     CHECK(Parsed(producer.ReadLine().value())["ok"].Bool());
@@ -191,7 +195,8 @@ TEST_CASE("producer: at the limit of bytes lines are answered spool_full, and ta
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"outbox.max_bytes", "1MB"}});
   PauseDefault(daemon);
-  const std::string big = R"({"type":"track","id":"1","name":"x","data":{"p":")" + std::string(60'000, 'x') + "\"}}";
+  const std::string big =
+      R"({"type":"track","id":"1","name":"x","data":{"p":")" + std::string(60'000, 'x') + "\"}}";
   std::uint64_t accepted = 0;
   JsonValue reply;
   const auto is_full = [&] {

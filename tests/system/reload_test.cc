@@ -74,7 +74,8 @@ TEST_CASE("reload: SIGHUP takes new limits") {
   daemon.SetConfig("limits.line_bytes", "300");
   daemon.Reload();
   daemon.AwaitStatus([](const JsonValue& status) {
-    return status["outbox"]["max_jobs"].Int() == 1 && ConnectionOf(status, "default")["max_in_flight"].Int() == 7 &&
+    return status["outbox"]["max_jobs"].Int() == 1 &&
+           ConnectionOf(status, "default")["max_in_flight"].Int() == 7 &&
            ConnectionOf(status, "default")["rate_limit"].Int() == 123;
   });
   CHECK(CodeOf(Parsed(producer.Ask(Event("1", 2)))) == "busy");
@@ -89,14 +90,17 @@ TEST_CASE("reload: a bad config is refused with its reason, and the old one stay
   LineClient producer = daemon.Producer();
   const std::string good = ReadFile(daemon.ConfigFile());
   std::size_t refusals = 0;
-  for (const std::string& bad : {std::string("nonsense: true\n"), std::string("{"), good + "workers: many\n"}) {
+  for (const std::string& bad :
+       {std::string("nonsense: true\n"), std::string("{"), good + "workers: many\n"}) {
     daemon.WriteConfigText(bad);
     daemon.Reload();
     ++refusals;
     const auto is_refused = [&] {
       const std::string log = daemon.Log();
       std::size_t count = 0;
-      for (std::size_t at = log.find("config not reloaded"); at != std::string::npos; at = log.find("config not reloaded", at + 1)) ++count;
+      for (std::size_t at = log.find("config not reloaded"); at != std::string::npos;
+           at = log.find("config not reloaded", at + 1))
+        ++count;
       return count == refusals;
     };
     CHECK(Await(is_refused));

@@ -55,38 +55,43 @@ struct Example {
 TEST_CASE("delivery: every type of job arrives as its own request, values byte for byte") {
   const Example examples[] = {
       {R"({"type":"identify","id":"42","timestamp":1700000000,"attributes":{"n":1e400, "z":-0,"a":"\u00e9","big":12345678901234567890}})",
-       "PUT", "/api/v1/customers/42", R"({"_timestamp":1700000000,"n":1e400, "z":-0,"a":"\u00e9","big":12345678901234567890})"},
-      {R"({"type":"identify","id":"42","attributes":{"_timestamp":5,"b":1.0}})", "PUT", "/api/v1/customers/42",
-       R"({"_timestamp":5,"b":1.0})"},
+       "PUT", "/api/v1/customers/42",
+       R"({"_timestamp":1700000000,"n":1e400, "z":-0,"a":"\u00e9","big":12345678901234567890})"},
+      {R"({"type":"identify","id":"42","attributes":{"_timestamp":5,"b":1.0}})", "PUT",
+       "/api/v1/customers/42", R"({"_timestamp":5,"b":1.0})"},
       {R"({"type":"track","id":7,"name":"buy","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000001,"data":{"p":0.10,"q":[1E2,{}]}})",
        "POST", "/api/v1/customers/7/events",
        R"({"name":"buy","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","timestamp":1700000001,"data":{"p":0.10,"q":[1E2,{}]}})"},
       {R"({"type":"track","anonymous_id":"a b","name":"buy","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGJ","timestamp":"2023-11-14T22:13:22Z"})",
-       "POST", "/api/v1/events", R"({"anonymous_id":"a b","name":"buy","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGJ","timestamp":1700000002})"},
+       "POST", "/api/v1/events",
+       R"({"anonymous_id":"a b","name":"buy","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGJ","timestamp":1700000002})"},
       {R"({"type":"pageview","id":"é/?%","url":"https://x.example/","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGK","timestamp":1700000003})",
        "POST", "/api/v1/customers/%C3%A9%2F%3F%25/events",
        R"({"type":"page","name":"https://x.example/","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGK","timestamp":1700000003})"},
       {R"({"type":"destroy","id":".."})", "DELETE", "/api/v1/customers/%2E%2E", ""},
       {R"({"type":"suppress","id":"a@b.example"})", "POST", "/api/v1/customers/a%40b.example/suppress", ""},
       {R"({"type":"unsuppress","id":"42"})", "POST", "/api/v1/customers/42/unsuppress", ""},
-      {R"({"type":"add_device","id":"42","device":{"id":"d/1","platform":"ios","last_used":1}})", "PUT", "/api/v1/customers/42/devices",
-       R"({"device":{"id":"d/1","platform":"ios","last_used":1}})"},
-      {R"({"type":"delete_device","id":"42","device_id":"d/1"})", "DELETE", "/api/v1/customers/42/devices/d%2F1", ""},
-      {R"({"type":"merge","primary":{"id":"1"},"secondary":{"email":"x@y.example"}})", "POST", "/api/v1/merge_customers",
-       R"({"primary":{"id":"1"},"secondary":{"email":"x@y.example"}})"},
-      {R"({"type":"form","form_id":"f 1","data":{"email":"x@y.example","note":"hi"}})", "POST", "/api/v1/forms/f%201/submit",
-       R"({"data":{"email":"x@y.example","note":"hi"}})"},
-      {R"({"type":"add_to_segment","segment_id":7,"ids":["1","2"],"id_type":"id"})", "POST", "/api/v1/segments/7/add_customers?id_type=id",
-       R"({"ids":["1","2"]})"},
-      {R"({"type":"remove_from_segment","segment_id":"7","ids":["1"]})", "POST", "/api/v1/segments/7/remove_customers", R"({"ids":["1"]})"},
-      {R"({"type":"metric","delivery_id":"D","metric":"opened","timestamp":1700000004,"recipient":"r"})", "POST", "/api/v1/metrics",
+      {R"({"type":"add_device","id":"42","device":{"id":"d/1","platform":"ios","last_used":1}})", "PUT",
+       "/api/v1/customers/42/devices", R"({"device":{"id":"d/1","platform":"ios","last_used":1}})"},
+      {R"({"type":"delete_device","id":"42","device_id":"d/1"})", "DELETE",
+       "/api/v1/customers/42/devices/d%2F1", ""},
+      {R"({"type":"merge","primary":{"id":"1"},"secondary":{"email":"x@y.example"}})", "POST",
+       "/api/v1/merge_customers", R"({"primary":{"id":"1"},"secondary":{"email":"x@y.example"}})"},
+      {R"({"type":"form","form_id":"f 1","data":{"email":"x@y.example","note":"hi"}})", "POST",
+       "/api/v1/forms/f%201/submit", R"({"data":{"email":"x@y.example","note":"hi"}})"},
+      {R"({"type":"add_to_segment","segment_id":7,"ids":["1","2"],"id_type":"id"})", "POST",
+       "/api/v1/segments/7/add_customers?id_type=id", R"({"ids":["1","2"]})"},
+      {R"({"type":"remove_from_segment","segment_id":"7","ids":["1"]})", "POST",
+       "/api/v1/segments/7/remove_customers", R"({"ids":["1"]})"},
+      {R"({"type":"metric","delivery_id":"D","metric":"opened","timestamp":1700000004,"recipient":"r"})",
+       "POST", "/api/v1/metrics",
        R"({"delivery_id":"D","metric":"opened","timestamp":1700000004,"recipient":"r"})"},
-      {R"({"type":"raw","method":"GET","path":"/v1/accounts/region","query":{"a b":"c&d"}})", "GET", "/api/v1/accounts/region?a%20b=c%26d",
-       ""},
-      {R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"x":1e400, "y":[ ]}})", "PUT", "/api/v1/customers/9",
-       R"({"x":1e400, "y":[ ]})"},
-      {R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":"{\"x\": \"as is\"}","headers":{"X-Own":"1"}})", "PUT",
-       "/api/v1/customers/9", R"({"x": "as is"})"},
+      {R"({"type":"raw","method":"GET","path":"/v1/accounts/region","query":{"a b":"c&d"}})", "GET",
+       "/api/v1/accounts/region?a%20b=c%26d", ""},
+      {R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"x":1e400, "y":[ ]}})", "PUT",
+       "/api/v1/customers/9", R"({"x":1e400, "y":[ ]})"},
+      {R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":"{\"x\": \"as is\"}","headers":{"X-Own":"1"}})",
+       "PUT", "/api/v1/customers/9", R"({"x": "as is"})"},
       {R"({"type":"raw","method":"POST","path":"/v2/entity","body":{"type":"person","action":"identify","identifiers":{"id":"9"},"attributes":{}}})",
        "POST", "/api/v2/entity", nullptr},
   };
@@ -99,17 +104,20 @@ TEST_CASE("delivery: every type of job arrives as its own request, values byte f
     if (example.body != nullptr) CHECK(arrived.body == example.body);
     if (!arrived.body.empty()) CHECK(arrived.content_type == "application/json");
   }
-  CHECK(desk.daemon().Status()["totals"]["delivered"].Int() == static_cast<std::int64_t>(std::size(examples)));
+  CHECK(desk.daemon().Status()["totals"]["delivered"].Int() ==
+        static_cast<std::int64_t>(std::size(examples)));
 }
 
 TEST_CASE("delivery: an event without its own id and time carries the job id and the time of acceptance") {
   Desk desk;
   const Arrived event = desk.Send(R"({"type":"track","id":"42","name":"buy","data":{"a":1}})");
-  CHECK(event.body == R"({"name":"buy","id":")" + event.job + R"(","timestamp":)" + AcceptedSeconds(event.job) + R"(,"data":{"a":1}})");
+  CHECK(event.body == R"({"name":"buy","id":")" + event.job + R"(","timestamp":)" +
+                          AcceptedSeconds(event.job) + R"(,"data":{"a":1}})");
   const Arrived identify = desk.Send(R"({"type":"identify","id":"42"})");
   CHECK(identify.body == R"({"_timestamp":)" + AcceptedSeconds(identify.job) + "}");
   const Arrived metric = desk.Send(R"({"type":"metric","delivery_id":"D","metric":"opened"})");
-  CHECK(metric.body == R"({"delivery_id":"D","metric":"opened","timestamp":)" + AcceptedSeconds(metric.job) + "}");
+  CHECK(metric.body ==
+        R"({"delivery_id":"D","metric":"opened","timestamp":)" + AcceptedSeconds(metric.job) + "}");
 }
 
 TEST_CASE("delivery: a raw job with fields and files leaves as a multipart form") {
@@ -120,7 +128,8 @@ TEST_CASE("delivery: a raw job with fields and files leaves as a multipart form"
       R"({"name":"g","filename":"y.bin","content_base64":"AAEC"}]})");
   CHECK(arrived.content_type.starts_with("multipart/form-data; boundary="));
   const JsonValue requests = HttpClient(desk.sim().Port()).Get("/_sim/requests?last=1").Json();
-  const std::string body = arrived.body.empty() ? requests["requests"].Items().front()["body_base64"].String() : arrived.body;
+  const std::string body =
+      arrived.body.empty() ? requests["requests"].Items().front()["body_base64"].String() : arrived.body;
   CHECK(body.find("name=\"a\"\r\n\r\nb\r\n") != std::string::npos);
   CHECK(body.find("name=\"f\"; filename=\"x.txt\"") != std::string::npos);
   CHECK(body.find("\r\n\r\nhello\r\n") != std::string::npos);
@@ -129,8 +138,8 @@ TEST_CASE("delivery: a raw job with fields and files leaves as a multipart form"
 
 TEST_CASE("delivery: an Authorization header of a raw job does not replace the connection's") {
   Desk desk;
-  const Arrived arrived =
-      desk.Send(R"({"type":"raw","method":"GET","path":"/v1/accounts/region","headers":{"Authorization":"Basic Zm9yZWlnbg=="}})");
+  const Arrived arrived = desk.Send(
+      R"({"type":"raw","method":"GET","path":"/v1/accounts/region","headers":{"Authorization":"Basic Zm9yZWlnbg=="}})");
   CHECK(arrived.target == "/api/v1/accounts/region");
 }
 

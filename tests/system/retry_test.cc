@@ -32,7 +32,8 @@ TEST_CASE("delivery: no request leaves inside a Retry-After of seconds, also non
   for (const int status : {429, 503}) {
     INFO("status ", status);
     sim.Reset();
-    sim.Script(R"([{"match":{"count":1},"action":{"status":)" + std::to_string(status) + R"(,"retry_after":"2"}}])");
+    sim.Script(R"([{"match":{"count":1},"action":{"status":)" + std::to_string(status) +
+               R"(,"retry_after":"2"}}])");
     const std::string job = daemon.Accept(Event("first" + std::to_string(status), 1));
     AwaitAttempts(daemon, job, 1);
     AcceptAll(daemon, ManyEvents(20, 20, "other" + std::to_string(status)));
@@ -47,7 +48,8 @@ TEST_CASE("delivery: no request leaves before the HTTP date of a Retry-After") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   const std::time_t reopen = std::time(nullptr) + 3;
-  sim.Script(R"([{"match":{"count":1},"action":{"status":503,"retry_after":)" + Quoted(HttpDate(reopen)) + "}}]");
+  sim.Script(R"([{"match":{"count":1},"action":{"status":503,"retry_after":)" + Quoted(HttpDate(reopen)) +
+             "}}]");
   daemon.Accept(Event("42", 1));
   daemon.AwaitDrained();
   const std::vector<SimRequestSeen> requests = sim.Requests();
@@ -128,19 +130,21 @@ TEST_CASE("delivery: a raw job's own retry rule says how often it is tried") {
     INFO("retry ", std::string(rule.retry), " action ", std::string(rule.action));
     sim.Script(Always("9", rule.action));
     const std::string job =
-        daemon.Accept(R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"a":1},"retry":)" + std::string(rule.retry) + "}");
+        daemon.Accept(R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"a":1},"retry":)" +
+                      std::string(rule.retry) + "}");
     const JsonValue dead = AwaitDead(daemon, job);
     CHECK(dead["death"].String() == rule.death);
     CHECK(dead["attempts"].Int() == rule.attempts);
   }
 }
 
-TEST_CASE("delivery: an answer lost after the effect leads to one effect, because the event's id is repeated") {
+TEST_CASE(
+    "delivery: an answer lost after the effect leads to one effect, because the event's id is repeated") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"connections.default.timeout", "1s"}});
   std::uint64_t repeated = 0;
-  for (const char* action : {R"({"reset_after_effect":true})", R"({"half_answer":true})", R"({"status":500,"effect":true})",
-                             R"({"never_answer":true,"effect":true})"}) {
+  for (const char* action : {R"({"reset_after_effect":true})", R"({"half_answer":true})",
+                             R"({"status":500,"effect":true})", R"({"never_answer":true,"effect":true})"}) {
     INFO("action ", std::string(action));
     const std::string customer = std::string("c") + action;
     sim.Script(R"([{"match":{"count":1},"action":)" + std::string(action) + "}]");

@@ -19,12 +19,13 @@ std::string Quoted(std::string_view text) {
 }
 
 std::string Event(std::string_view customer, std::int64_t n) {
-  return R"({"type":"track","id":)" + Quoted(customer) + R"(,"name":"step","data":{"n":)" + std::to_string(n) + "}}";
+  return R"({"type":"track","id":)" + Quoted(customer) + R"(,"name":"step","data":{"n":)" +
+         std::to_string(n) + "}}";
 }
 
 std::string EventWithId(std::string_view customer, std::int64_t n, std::string_view event_id) {
-  return R"({"type":"track","id":)" + Quoted(customer) + R"(,"name":"step","event_id":)" + Quoted(event_id) + R"(,"data":{"n":)" +
-         std::to_string(n) + "}}";
+  return R"({"type":"track","id":)" + Quoted(customer) + R"(,"name":"step","event_id":)" + Quoted(event_id) +
+         R"(,"data":{"n":)" + std::to_string(n) + "}}";
 }
 
 std::string EventId(std::uint64_t n) {
@@ -93,7 +94,8 @@ std::vector<JsonValue> ParsedLines(std::string_view text) {
 
 JsonValue Get(DaemonUnderTest& daemon, std::string_view target) {
   const HttpAnswer answer = daemon.Admin().Get(target);
-  if (answer.status != 200) GiveUp(std::string(target) + ": " + std::to_string(answer.status) + " " + answer.body + answer.error);
+  if (answer.status != 200)
+    GiveUp(std::string(target) + ": " + std::to_string(answer.status) + " " + answer.body + answer.error);
   return answer.Json();
 }
 
@@ -108,7 +110,8 @@ std::vector<JsonValue> AttemptsOf(DaemonUnderTest& daemon, std::string_view job)
 JsonValue AwaitDead(DaemonUnderTest& daemon, std::string_view job) {
   const std::string target = "/v1/dead/" + std::string(job);
   HttpAnswer answer;
-  if (!Await([&] { return (answer = daemon.Admin().Get(target)).status == 200; })) GiveUp("no dead letter: " + answer.body);
+  if (!Await([&] { return (answer = daemon.Admin().Get(target)).status == 200; }))
+    GiveUp("no dead letter: " + answer.body);
   return answer.Json();
 }
 
@@ -119,13 +122,15 @@ void AwaitAttempts(DaemonUnderTest& daemon, std::string_view job, std::size_t co
 
 std::vector<SimRequestSeen> JobRequests(SimUnderTest& sim) {
   std::vector<SimRequestSeen> requests = sim.Requests();
-  std::erase_if(requests, [](const SimRequestSeen& request) { return request.target == "/api/v1/accounts/region"; });
+  std::erase_if(requests,
+                [](const SimRequestSeen& request) { return request.target == "/api/v1/accounts/region"; });
   return requests;
 }
 
 SimRequestSeen OnlyRequest(SimUnderTest& sim) {
   const std::vector<SimRequestSeen> requests = sim.Requests();
-  if (requests.size() != 1) GiveUp(std::to_string(requests.size()) + " requests instead of one; " + sim.Report().text);
+  if (requests.size() != 1)
+    GiveUp(std::to_string(requests.size()) + " requests instead of one; " + sim.Report().text);
   return requests.front();
 }
 
@@ -141,7 +146,8 @@ void CheckNumbered(SimUnderTest& sim, std::string_view customer, std::int64_t co
   const std::vector<SimEffect> effects = sim.Effects(customer);
   INFO("customer ", std::string(customer));
   REQUIRE(effects.size() == static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i) REQUIRE(effects[static_cast<std::size_t>(i)].n.value_or(-1) == i + 1);
+  for (std::int64_t i = 0; i < count; ++i)
+    REQUIRE(effects[static_cast<std::size_t>(i)].n.value_or(-1) == i + 1);
 }
 
 ConfigValues ConnectionConfigOf(const std::string& name, const SimUnderTest& sim) {

@@ -1,4 +1,5 @@
-// tests/system/scene.h — what the system tests share: lines of jobs, and questions to the daemon and the simulated API.
+// tests/system/scene.h — what the system tests share: lines of jobs, and questions to the daemon and the
+// simulated API.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,8 @@ std::vector<SimRequestSeen> JobRequests(SimUnderTest& sim);
 // The one request there was.
 SimRequestSeen OnlyRequest(SimUnderTest& sim);
 
-// Fails the test when the simulated API saw a broken order, two requests of a customer at once, an effect twice or a malformed request.
+// Fails the test when the simulated API saw a broken order, two requests of a customer at once, an effect
+// twice or a malformed request.
 void CheckFlawless(const SimReport& report);
 // The customer's events arrived as 1, 2, … count.
 void CheckNumbered(SimUnderTest& sim, std::string_view customer, std::int64_t count);

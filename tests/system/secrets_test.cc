@@ -46,7 +46,8 @@ std::string ProcFile(const DaemonUnderTest& daemon, std::string_view name) {
 // One delivered with debug, one dead, one that the credentials stop: their ids.
 std::vector<std::string> LiveThroughADay(SimUnderTest& sim, DaemonUnderTest& daemon) {
   std::vector<std::string> jobs;
-  jobs.push_back(daemon.Accept(R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"a":1},"debug":true})"));
+  jobs.push_back(
+      daemon.Accept(R"({"type":"raw","method":"PUT","path":"/v1/customers/9","body":{"a":1},"debug":true})"));
   daemon.AwaitDrained();
   sim.Script(R"([{"match":{"count":1},"action":{"status":400}}])");
   jobs.push_back(daemon.Accept(Event("1", 1)));
@@ -62,11 +63,12 @@ TEST_CASE("secrets: a day in the life of outboxd leaves no credentials in log, f
   TempDir credentials;
   WriteFile(credentials / "site_id", kAccount.site_id + "\n");
   WriteFile(credentials / "api_key", kAccount.api_key + "\n");
-  DaemonUnderTest daemon(sim, {{"log.level", "debug"},
-                               {"connections.default.site_id", ""},
-                               {"connections.default.api_key", ""},
-                               {"connections.default.site_id_file", Quoted((credentials / "site_id").string())},
-                               {"connections.default.api_key_file", Quoted((credentials / "api_key").string())}});
+  DaemonUnderTest daemon(sim,
+                         {{"log.level", "debug"},
+                          {"connections.default.site_id", ""},
+                          {"connections.default.api_key", ""},
+                          {"connections.default.site_id_file", Quoted((credentials / "site_id").string())},
+                          {"connections.default.api_key_file", Quoted((credentials / "api_key").string())}});
   const std::vector<std::string> jobs = LiveThroughADay(sim, daemon);
   CHECK(sim.Report().Status("200") > 0);  // the key was there to be told
   CHECK(sim.Report().Status("401") > 0);
@@ -106,11 +108,13 @@ TEST_CASE("secrets: a config that is wrong around the key is refused without sho
   SimUnderTest sim(kAccount);
   DaemonUnderTest daemon(sim);
   const std::string& key = kAccount.api_key;
-  for (const std::string& wrong : {"api_key: " + key + ", api_kee: x", "api_kee: " + key, "api_key: \"" + key, "api_key: {" + key + ": x}",
-                                   "api_key: '" + key + "${'", "api_key: k, api_key: " + key, "api_key_file: " + key}) {
+  for (const std::string& wrong : {"api_key: " + key + ", api_kee: x", "api_kee: " + key, "api_key: \"" + key,
+                                   "api_key: {" + key + ": x}", "api_key: '" + key + "${'",
+                                   "api_key: k, api_key: " + key, "api_key_file: " + key}) {
     CAPTURE(wrong);
     daemon.WriteConfigText("connections: {default: {region: us, site_id: s, " + wrong + "}}\n");
-    for (const Finished& refused : {daemon.RunToEnd({"--check"}), daemon.RunToEnd(), daemon.Ctl({"reload"})}) {
+    for (const Finished& refused :
+         {daemon.RunToEnd({"--check"}), daemon.RunToEnd(), daemon.Ctl({"reload"})}) {
       CHECK(refused.status.code != 0);
       CHECK(Holds(refused.err, daemon.ConfigFile().string()));
       CheckTellsNothing("the complaint", refused.out + refused.err);
@@ -127,14 +131,17 @@ TEST_CASE("secrets: a config that is wrong around the key is refused without sho
 TEST_CASE("secrets: no core dump, and no other process of the same user looks into the memory") {
   // Without its capabilities root is a user like others.
   const std::vector<std::string> plain =
-      geteuid() != 0 ? std::vector<std::string>{"env"} : std::vector<std::string>{"setpriv", "--bounding-set=-all", "--inh-caps=-all"};
+      geteuid() != 0 ? std::vector<std::string>{"env"}
+                     : std::vector<std::string>{"setpriv", "--bounding-set=-all", "--inh-caps=-all"};
   const auto as_plain = [&plain](const std::vector<std::string>& command) {
     ProcessOptions options;
     options.command = plain;
     options.command.insert(options.command.end(), command.begin(), command.end());
     return options;
   };
-  const auto run = [&as_plain](const std::vector<std::string>& command) { return Run(as_plain(command)).status.code; };
+  const auto run = [&as_plain](const std::vector<std::string>& command) {
+    return Run(as_plain(command)).status.code;
+  };
   if (run({"true"}) != 0) {
     MESSAGE("skipped: this system does not let root give up its capabilities");
     return;
@@ -143,7 +150,8 @@ TEST_CASE("secrets: no core dump, and no other process of the same user looks in
     return run({"sh", "-c", ": < /proc/" + std::to_string(pid) + "/" + name}) == 0;
   };
   const Process other(as_plain({"sleep", "600"}));
-  for (const char* name : {"environ", "mem", "maps"}) CHECK(Await([&] { return may_open(other.Pid(), name); }));
+  for (const char* name : {"environ", "mem", "maps"})
+    CHECK(Await([&] { return may_open(other.Pid(), name); }));
 
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {}, Launch::kLater);

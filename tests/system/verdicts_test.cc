@@ -7,11 +7,13 @@ namespace outboxd {
 namespace {
 
 std::string Once(std::string_view customer, std::string_view action) {
-  return R"([{"match":{"customer":)" + Quoted(customer) + R"(,"count":1},"action":)" + std::string(action) + "}]";
+  return R"([{"match":{"customer":)" + Quoted(customer) + R"(,"count":1},"action":)" + std::string(action) +
+         "}]";
 }
 
 // The first attempt was deferred, the last one delivered, and the effect took place once.
-void CheckDeferredThenDelivered(SimUnderTest& sim, DaemonUnderTest& daemon, const std::string& customer, const std::string& job) {
+void CheckDeferredThenDelivered(SimUnderTest& sim, DaemonUnderTest& daemon, const std::string& customer,
+                                const std::string& job) {
   const std::vector<JsonValue> attempts = AttemptsOf(daemon, job);
   REQUIRE(attempts.size() >= 2);
   for (std::size_t i = 0; i + 1 < attempts.size(); ++i) CHECK(attempts[i]["result"].String() == "deferred");
@@ -41,8 +43,8 @@ TEST_CASE("delivery: 408, 429 and 5xx defer a job, which is delivered later with
 TEST_CASE("delivery: a reset, a half answer and no answer in time defer a job") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"connections.default.timeout", "1s"}});
-  for (const char* action :
-       {R"({"reset":true})", R"({"half_answer":true})", R"({"never_answer":true})", R"({"never_answer":true,"effect":false})"}) {
+  for (const char* action : {R"({"reset":true})", R"({"half_answer":true})", R"({"never_answer":true})",
+                             R"({"never_answer":true,"effect":false})"}) {
     INFO("action ", std::string(action));
     const std::string customer = std::string("c") + action;
     sim.Script(Once(customer, action));
@@ -74,7 +76,8 @@ TEST_CASE("delivery: other 4xx make dead letters with status and answer, and not
   for (const int status : {400, 404, 405, 409, 410, 413, 418, 422}) {
     INFO("status ", status);
     const std::string customer = "c" + std::to_string(status);
-    sim.Script(Once(customer, R"({"status":)" + std::to_string(status) + R"(,"body":"{\"meta\":{\"error\":\"bad thing\"}}"})"));
+    sim.Script(Once(customer, R"({"status":)" + std::to_string(status) +
+                                  R"(,"body":"{\"meta\":{\"error\":\"bad thing\"}}"})"));
     const std::string job = daemon.Accept(Event(customer, 1));
     const std::string next = daemon.Accept(Event(customer, 2));
     const JsonValue dead = AwaitDead(daemon, job);
@@ -93,7 +96,8 @@ TEST_CASE("delivery: other 4xx make dead letters with status and answer, and not
 }
 
 // Jobs are accepted and kept while the connection is paused, and all arrive once `heal` was done.
-void CheckPauseHeals(SimUnderTest& sim, DaemonUnderTest& daemon, std::string_view reason, const std::function<void()>& heal) {
+void CheckPauseHeals(SimUnderTest& sim, DaemonUnderTest& daemon, std::string_view reason,
+                     const std::function<void()>& heal) {
   std::vector<std::string> jobs = AcceptAll(daemon, ManyEvents(20, 4, "before"));
   const JsonValue paused = daemon.AwaitConnection("default", "paused");
   CHECK(paused["pause"].String() == reason);
@@ -105,7 +109,8 @@ void CheckPauseHeals(SimUnderTest& sim, DaemonUnderTest& daemon, std::string_vie
   // Only what was under way when the pause began had left: one job a lane at most.
   CHECK(JobRequests(sim).size() <= 4);
   for (const std::string& job : jobs) {
-    for (const JsonValue& attempt : AttemptsOf(daemon, job)) CHECK(attempt["result"].String() == "paused_" + std::string(reason));
+    for (const JsonValue& attempt : AttemptsOf(daemon, job))
+      CHECK(attempt["result"].String() == "paused_" + std::string(reason));
   }
 
   heal();
@@ -116,7 +121,8 @@ void CheckPauseHeals(SimUnderTest& sim, DaemonUnderTest& daemon, std::string_vie
   CheckFlawless(sim.Report());
 }
 
-TEST_CASE("delivery: refused credentials pause the connection, which heals by itself once they are accepted") {
+TEST_CASE(
+    "delivery: refused credentials pause the connection, which heals by itself once they are accepted") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
   sim.SetCredentials("site", "changed");

@@ -1,0 +1,145 @@
+// config/config.h — the config file, read strictly (etc/outboxd.yaml documents every key).
+//
+// Unknown keys, wrong types and values out of range are errors that name file, line, key and what is allowed.
+// outboxctl reads the same file with the same code.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/log_level.h"
+#include "core/job.h"
+#include "core/policy.h"
+#include "core/result.h"
+
+namespace outboxd {
+
+inline constexpr std::string_view kDefaultConfigPath = "/etc/outboxd/outboxd.yaml";
+
+struct SocketConfig {
+  std::filesystem::path path;
+  std::uint32_t mode = 0660;
+  std::string group;                 // empty: leave the group alone
+  std::vector<std::uint32_t> users;  // empty: whoever the mode lets in
+
+  bool operator==(const SocketConfig&) const = default;
+};
+
+// Where the Track-compatible endpoint listens: on a Unix socket, or on a loopback address.
+struct TrackListenerConfig {
+  std::string tcp;  // "127.0.0.1:8480"; empty: `socket`
+  SocketConfig socket;
+  bool tls = false;
+  std::filesystem::path certificate, key;  // PEM; empty with `tls`: what `outboxctl tls-init` made
+
+  bool operator==(const TrackListenerConfig&) const = default;
+};
+
+struct OutboxConfig {
+  std::filesystem::path path = "/var/lib/outboxd/outbox.db";
+  std::uint64_t max_jobs = 10'000'000;
+  std::uint64_t max_bytes = 20ULL << 30;
+  std::uint64_t min_free_bytes = 64ULL << 20;  // kept free on the disk so that outcomes can still be written
+};
+
+struct BatchConfig {
+  bool enabled = false;
+  std::uint32_t max_items = 1000;
+  std::uint64_t max_bytes = 500'000;
+  Milliseconds linger{5};
+  bool same_lane = false;
+};
+
+// A credential as written: the text itself or a file that holds it (re-read on reload and before each
+// credential probe).
+struct CredentialSource {
+  std::string value;
+  std::filesystem::path file;
+};
+
+struct ConnectionConfig {
+  std::string name;
+  Region region = Region::kUs;
+  std::string base_url;  // empty: the region's host. Never ends in "/".
+  LaneOrder order = LaneOrder::kPerCustomer;
+  CredentialSource site_id, api_key;
+  double rate_limit = 1000;  // requests per second; 0 = none
+  std::uint32_t max_in_flight = 256;
+  Milliseconds connect_timeout = std::chrono::seconds(10);
+  Milliseconds timeout = std::chrono::seconds(30);
+  Milliseconds probe_interval = std::chrono::seconds(30);  // of the credential and region probe while paused
+  std::filesystem::path ca_file;                           // empty: the system's store
+  RetryPolicy retry;  // the global `retry`, overridden by the connection's own
+  BatchConfig batch;
+
+  // "https://track.customer.io" or base_url. `region`: the job's own override, which counts only without
+  // base_url.
+  std::string BaseUrl(std::optional<Region> override_region) const;
+};
+
+struct LimitsConfig {
+  std::uint64_t line_bytes = 512UL * 1024;
+  std::uint32_t clients = 1024;                // producer connections
+  std::uint64_t unread_reply_bytes = 1 << 20;  // per producer connection; then it is no longer read from
+  Milliseconds unread_reply_timeout = std::chrono::seconds(30);  // then it is dropped
+  std::uint64_t intake_bytes = 1ULL << 20;  // of memory for jobs waiting for the commit, over all producers
+  std::uint64_t producer_bytes = 64ULL << 20;  // of unfinished lines and unread replies, over all producers
+  std::uint64_t window_bytes = 8ULL << 20;     // job bytes in memory per connection
+  std::uint32_t window_jobs = 4096;            // jobs in memory per connection
+  std::uint32_t lane_jobs = 64;                // jobs of one lane in memory
+  std::uint32_t deferred_jobs =
+      20000;  // jobs per connection waiting for their own next attempt before fresh ones wait too
+};
+
+struct HistoryConfig {
+  std::chrono::seconds keep = std::chrono::hours(24 * 7);
+  std::uint64_t max_rows = 1'000'000;
+};
+
+struct MetricsConfig {
+  std::string tcp;  // "127.0.0.1:9480"; empty: only on the admin socket
+};
+
+struct Config {
+  std::filesystem::path file;
+  OutboxConfig outbox;
+  SocketConfig producer{"/run/outboxd/outboxd.sock", 0660, {}, {}};
+  SocketConfig admin{"/run/outboxd/admin.sock", 0660, {}, {}};
+  std::vector<TrackListenerConfig> track;
+  std::map<std::string, ConnectionConfig, std::less<>> connections;
+  RetryPolicy retry;
+  LimitsConfig limits;
+  HistoryConfig history;
+  MetricsConfig metrics;
+  std::uint32_t workers = 2;
+  Milliseconds drain_timeout = std::chrono::seconds(20);  // how long a stop waits for what is in flight
+  LogLevel log_level = LogLevel::kInfo;
+
+  std::set<std::string, std::less<>> ConnectionNames() const;
+};
+
+// Reads and checks `file`. `${NAME}` in a value is replaced by the environment variable; unset is an error. A
+// wrong config is kInvalid: up to ten problems, one a line as "FILE:LINE: KEY: what is allowed". Secrets are
+// never shown.
+Result<Config> LoadConfig(const std::filesystem::path& file);
+// The same for the text of a config; `file` is only named.
+Result<Config> ParseConfig(const std::string& text, const std::filesystem::path& file);
+
+struct Sockets {
+  SocketConfig producer, admin;
+};
+
+// Only where the sockets are, whatever else the file holds: a client has neither the daemon's environment nor
+// its credentials.
+Result<Sockets> LoadSockets(const std::filesystem::path& file);
+
+// Every key there is, as "limits.line_bytes", sorted; "NAME" stands for a connection's name.
+std::vector<std::string> KnownConfigKeys();
+
+}  // namespace outboxd

@@ -1,0 +1,55 @@
+#include "config/credentials.h"
+
+#include "config/small_file.h"
+#include "config/values.h"
+
+namespace outboxd {
+namespace {
+
+using config_values::CredentialKind;
+
+constexpr std::size_t kCredentialBytes = 4096;
+constexpr std::size_t kCaFileBytes = 16 << 20;  // the system's own store has 200 KiB
+
+Result<std::string> ReadCredential(const CredentialSource& source, CredentialKind kind,
+                                   const std::string& key) {
+  std::string text = source.value;
+  const std::string where = source.file.empty() ? key : key + "_file";
+  if (!source.file.empty()) {
+    Result<std::string> content = ReadSmallFile(source.file, kCredentialBytes);
+    if (!content) return Fail(content.error().kind, where + ": " + content.error().message, where);
+    text = content->substr(0, content->find_last_not_of("\r\n") + 1);
+  }
+  if (Result<void> checked = config_values::CheckCredential(text, kind); !checked) {
+    const std::string file = source.file.empty() ? "" : source.file.string() + " ";
+    return Fail(ErrorKind::kInvalid, where + ": " + file + checked.error().message, where);
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<Credentials> ReadCredentials(const ConnectionConfig& connection) {
+  const std::string prefix = "connections." + connection.name + ".";
+  Result<std::string> site_id =
+      ReadCredential(connection.site_id, CredentialKind::kSiteId, prefix + "site_id");
+  if (!site_id) return Failure(site_id.error());
+  Result<std::string> api_key =
+      ReadCredential(connection.api_key, CredentialKind::kApiKey, prefix + "api_key");
+  if (!api_key) return Failure(api_key.error());
+  return Credentials{std::move(*site_id), std::move(*api_key)};
+}
+
+Result<void> CheckCaFile(const ConnectionConfig& connection) {
+  if (connection.ca_file.empty()) return {};
+  const std::string key = "connections." + connection.name + ".ca_file";
+  const Result<std::string> content = ReadSmallFile(connection.ca_file, kCaFileBytes);
+  if (!content) return Fail(content.error().kind, key + ": " + content.error().message, key);
+  if (content->find("-----BEGIN ") == std::string::npos) {
+    return Fail(ErrorKind::kInvalid,
+                key + ": " + connection.ca_file.string() + " holds no certificate in PEM", key);
+  }
+  return {};
+}
+
+}  // namespace outboxd

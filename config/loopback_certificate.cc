@@ -1,0 +1,354 @@
+#include "config/loopback_certificate.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "config/small_file.h"
+
+namespace outboxd {
+namespace {
+
+using std::chrono::days;
+
+constexpr std::size_t kPemBytes = 64UL * 1024;
+constexpr days kAuthorityLife(3650);
+constexpr days kCertificateLife(365);
+constexpr days kRenewBefore(30);
+constexpr days kBackdated(1);  // for clients whose clock is behind
+constexpr std::size_t kSerialBytes = 16;
+constexpr unsigned kVersion3 = 3;
+
+struct CertificateEnd {
+  void operator()(gnutls_x509_crt_t certificate) const { gnutls_x509_crt_deinit(certificate); }
+};
+struct KeyEnd {
+  void operator()(gnutls_x509_privkey_t key) const { gnutls_x509_privkey_deinit(key); }
+};
+using Certificate = std::unique_ptr<gnutls_x509_crt_int, CertificateEnd>;
+using Key = std::unique_ptr<gnutls_x509_privkey_int, KeyEnd>;
+
+// The first call that fails decides.
+class Calls {
+ public:
+  Calls& operator()(int code) {
+    if (code < 0 && code_ >= 0) code_ = code;
+    return *this;
+  }
+  Result<void> Outcome() const {
+    if (code_ >= 0) return {};
+    return Fail(ErrorKind::kInternal, std::string("GnuTLS: ") + gnutls_strerror(code_));
+  }
+
+ private:
+  int code_ = 0;
+};
+
+Certificate NewCertificate() {
+  gnutls_x509_crt_t certificate = nullptr;
+  gnutls_x509_crt_init(&certificate);
+  return Certificate(certificate);
+}
+
+Key NewKey() {
+  gnutls_x509_privkey_t key = nullptr;
+  gnutls_x509_privkey_init(&key);
+  return Key(key);
+}
+
+gnutls_datum_t Datum(std::string_view bytes) {
+  // GnuTLS only reads through it.
+  return {reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data())),
+          static_cast<unsigned>(bytes.size())};
+}
+
+template <std::size_t N>
+gnutls_datum_t Datum(const std::array<unsigned char, N>& bytes) {
+  return {const_cast<unsigned char*>(bytes.data()), N};
+}
+
+constexpr std::array<unsigned char, 4> kIpv4 = {127, 0, 0, 1};
+constexpr std::array<unsigned char, 16> kIpv6 = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+// Address and mask, as RFC 5280 section 4.2.1.10 has them.
+constexpr std::array<unsigned char, 8> kIpv4Alone = {127, 0, 0, 1, 255, 255, 255, 255};
+constexpr std::array<unsigned char, 32> kIpv6Alone = {0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
+                                                      0,   0,   0,   0,   1,   255, 255, 255, 255, 255, 255,
+                                                      255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+
+Result<std::string> ToPem(gnutls_x509_crt_t certificate) {
+  gnutls_datum_t pem{};
+  if (Result<void> written =
+          Calls()(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem)).Outcome();
+      !written)
+    return Failure(written.error());
+  std::string text(reinterpret_cast<const char*>(pem.data), pem.size);
+  gnutls_free(pem.data);
+  return text;
+}
+
+Result<std::string> ToPem(gnutls_x509_privkey_t key) {
+  gnutls_datum_t pem{};
+  if (Result<void> written = Calls()(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, nullptr,
+                                                                       GNUTLS_PKCS_PLAIN, &pem))
+                                 .Outcome();
+      !written) {
+    return Failure(written.error());
+  }
+  std::string text(reinterpret_cast<const char*>(pem.data), pem.size);
+  gnutls_memset(pem.data, 0, pem.size);
+  gnutls_free(pem.data);
+  return text;
+}
+
+Result<Key> GenerateKey() {
+  Key key = NewKey();
+  Calls calls;
+  calls(gnutls_x509_privkey_generate(key.get(), GNUTLS_PK_ECDSA,
+                                     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
+  if (Result<void> made = calls.Outcome(); !made) return Failure(made.error());
+  return key;
+}
+
+// What every certificate has: a random serial, a life, a name and the key it is for.
+void Describe(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t key, std::string_view name, Timestamp now,
+              days life, Calls& calls) {
+  std::array<unsigned char, kSerialBytes> serial{};
+  calls(gnutls_rnd(GNUTLS_RND_NONCE, serial.data(), serial.size()));
+  serial[0] &= 0x7f;  // a positive number
+  const std::time_t begin = ToUnixMs(now - kBackdated) / 1000;
+  const std::time_t end = ToUnixMs(now + life) / 1000;
+  calls(gnutls_x509_crt_set_version(certificate, kVersion3))(
+      gnutls_x509_crt_set_serial(certificate, serial.data(), serial.size()));
+  calls(gnutls_x509_crt_set_activation_time(certificate, begin))(
+      gnutls_x509_crt_set_expiration_time(certificate, end));
+  calls(gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, name.data(),
+                                      static_cast<unsigned>(name.size())));
+  calls(gnutls_x509_crt_set_key(certificate, key));
+  std::array<unsigned char, 64> id{};
+  std::size_t id_bytes = id.size();
+  calls(gnutls_x509_crt_get_key_id(certificate, 0, id.data(), &id_bytes));
+  calls(gnutls_x509_crt_set_subject_key_id(certificate, id.data(), id_bytes));
+}
+
+void LimitNames(gnutls_x509_crt_t authority, Calls& calls) {
+  gnutls_x509_name_constraints_t names = nullptr;
+  calls(gnutls_x509_name_constraints_init(&names));
+  if (names == nullptr) return;
+  const gnutls_datum_t host = Datum("localhost"), ipv4 = Datum(kIpv4Alone), ipv6 = Datum(kIpv6Alone);
+  calls(gnutls_x509_name_constraints_add_permitted(names, GNUTLS_SAN_DNSNAME, &host));
+  calls(gnutls_x509_name_constraints_add_permitted(names, GNUTLS_SAN_IPADDRESS, &ipv4));
+  calls(gnutls_x509_name_constraints_add_permitted(names, GNUTLS_SAN_IPADDRESS, &ipv6));
+  calls(gnutls_x509_crt_set_name_constraints(authority, names, 1));
+  gnutls_x509_name_constraints_deinit(names);
+}
+
+Result<Certificate> MakeAuthority(gnutls_x509_privkey_t key, Timestamp now) {
+  Certificate authority = NewCertificate();
+  Calls calls;
+  Describe(authority.get(), key, "outboxd loopback authority", now, kAuthorityLife, calls);
+  calls(gnutls_x509_crt_set_basic_constraints(authority.get(), 1, 0));
+  calls(gnutls_x509_crt_set_key_usage(authority.get(), GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN));
+  LimitNames(authority.get(), calls);
+  calls(gnutls_x509_crt_sign2(authority.get(), authority.get(), key, GNUTLS_DIG_SHA256, 0));
+  if (Result<void> made = calls.Outcome(); !made) return Failure(made.error());
+  return authority;
+}
+
+Result<Certificate> MakeLeaf(gnutls_x509_privkey_t key, gnutls_x509_crt_t authority,
+                             gnutls_x509_privkey_t authority_key, Timestamp now) {
+  constexpr std::string_view kHost = "localhost";
+  Certificate leaf = NewCertificate();
+  Calls calls;
+  Describe(leaf.get(), key, kHost, now, kCertificateLife, calls);
+  calls(gnutls_x509_crt_set_basic_constraints(leaf.get(), 0, -1));
+  calls(gnutls_x509_crt_set_key_usage(leaf.get(), GNUTLS_KEY_DIGITAL_SIGNATURE));
+  calls(gnutls_x509_crt_set_key_purpose_oid(leaf.get(), GNUTLS_KP_TLS_WWW_SERVER, 0));
+  calls(gnutls_x509_crt_set_subject_alt_name(leaf.get(), GNUTLS_SAN_DNSNAME, kHost.data(),
+                                             static_cast<unsigned>(kHost.size()), GNUTLS_FSAN_SET));
+  calls(gnutls_x509_crt_set_subject_alt_name(leaf.get(), GNUTLS_SAN_IPADDRESS, kIpv4.data(), kIpv4.size(),
+                                             GNUTLS_FSAN_APPEND));
+  calls(gnutls_x509_crt_set_subject_alt_name(leaf.get(), GNUTLS_SAN_IPADDRESS, kIpv6.data(), kIpv6.size(),
+                                             GNUTLS_FSAN_APPEND));
+  std::array<unsigned char, 64> id{};
+  std::size_t id_bytes = id.size();
+  calls(gnutls_x509_crt_get_subject_key_id(authority, id.data(), &id_bytes, nullptr));
+  calls(gnutls_x509_crt_set_authority_key_id(leaf.get(), id.data(), id_bytes));
+  calls(gnutls_x509_crt_sign2(leaf.get(), authority, authority_key, GNUTLS_DIG_SHA256, 0));
+  if (Result<void> made = calls.Outcome(); !made) return Failure(made.error());
+  return leaf;
+}
+
+Failure FailErrno(const std::filesystem::path& path) {
+  return Fail(ErrorKind::kIo, path.string() + ": " + std::generic_category().message(errno));
+}
+
+// Whole or not at all: written beside and renamed.
+Result<void> WriteFile(const std::filesystem::path& file, std::string_view text, mode_t mode) {
+  std::filesystem::path beside = file;
+  beside += ".new";
+  unlink(beside.c_str());
+  const int descriptor = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+  if (descriptor < 0) return FailErrno(beside);
+  struct stat directory{};
+  const bool owned = stat(file.parent_path().c_str(), &directory) == 0 && fchmod(descriptor, mode) == 0 &&
+                     (geteuid() != 0 || fchown(descriptor, directory.st_uid, directory.st_gid) == 0);
+  const bool written = owned &&
+                       write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       fsync(descriptor) == 0;
+  const int why = errno;
+  close(descriptor);
+  if (written && rename(beside.c_str(), file.c_str()) == 0) return {};
+  if (!written) errno = why;
+  Failure failed = FailErrno(file);
+  unlink(beside.c_str());
+  return failed;
+}
+
+// A certificate and a key that do not belong together, for a crash came between them, are renewed at the next
+// start.
+Result<void> WriteLeaf(const LoopbackFiles& files, gnutls_x509_crt_t authority,
+                       gnutls_x509_privkey_t authority_key, Timestamp now) {
+  const Result<Key> key = GenerateKey();
+  if (!key) return Failure(key.error());
+  const Result<Certificate> leaf = MakeLeaf(key->get(), authority, authority_key, now);
+  if (!leaf) return Failure(leaf.error());
+  const Result<std::string> certificate_pem = ToPem(leaf->get());
+  const Result<std::string> key_pem = ToPem(key->get());
+  if (!certificate_pem) return Failure(certificate_pem.error());
+  if (!key_pem) return Failure(key_pem.error());
+  if (Result<void> written = WriteFile(files.key, *key_pem, 0600); !written) return written;
+  return WriteFile(files.certificate, *certificate_pem, 0644);
+}
+
+Result<Certificate> ParseCertificate(const std::string& pem) {
+  Certificate certificate = NewCertificate();
+  const gnutls_datum_t datum = Datum(pem);
+  Calls calls;
+  if (Result<void> read =
+          calls(gnutls_x509_crt_import(certificate.get(), &datum, GNUTLS_X509_FMT_PEM)).Outcome();
+      !read) {
+    return Fail(ErrorKind::kInvalid, "no certificate in PEM: " + read.error().message);
+  }
+  return certificate;
+}
+
+Result<Key> ParseKey(const std::string& pem) {
+  Key key = NewKey();
+  const gnutls_datum_t datum = Datum(pem);
+  Calls calls;
+  if (Result<void> read =
+          calls(gnutls_x509_privkey_import2(key.get(), &datum, GNUTLS_X509_FMT_PEM, nullptr, 0)).Outcome();
+      !read) {
+    return Fail(ErrorKind::kInvalid, "no private key in PEM: " + read.error().message);
+  }
+  return key;
+}
+
+template <typename T>
+Result<T> ReadPem(const std::filesystem::path& file, Result<T> (*parse)(const std::string&)) {
+  const Result<std::string> pem = ReadSmallFile(file, kPemBytes);
+  if (!pem) return Failure(pem.error());
+  Result<T> parsed = parse(*pem);
+  if (!parsed) return Fail(ErrorKind::kInvalid, file.string() + ": " + parsed.error().message);
+  return parsed;
+}
+
+Result<Certificate> ReadCertificate(const std::filesystem::path& file) {
+  return ReadPem(file, &ParseCertificate);
+}
+Result<Key> ReadKey(const std::filesystem::path& file) {
+  return ReadPem(file, &ParseKey);
+}
+
+bool BelongTogether(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t key) {
+  std::array<unsigned char, 64> of_certificate{}, of_key{};
+  std::size_t certificate_bytes = of_certificate.size();
+  std::size_t key_bytes = of_key.size();
+  return gnutls_x509_crt_get_key_id(certificate, 0, of_certificate.data(), &certificate_bytes) >= 0 &&
+         gnutls_x509_privkey_get_key_id(key, 0, of_key.data(), &key_bytes) >= 0 &&
+         certificate_bytes == key_bytes && of_certificate == of_key;
+}
+
+// For a while longer, and with its key: a crash may have left the key of the next one.
+bool IsGood(const LoopbackFiles& files, Timestamp now) {
+  const Result<Certificate> certificate = ReadCertificate(files.certificate);
+  const Result<Key> key = ReadKey(files.key);
+  if (!certificate || !key || !BelongTogether(certificate->get(), key->get())) return false;
+  return gnutls_x509_crt_get_expiration_time(certificate->get()) > ToUnixMs(now + kRenewBefore) / 1000;
+}
+
+Result<void> MakeDirectory(const std::filesystem::path& directory) {
+  struct stat parent{};
+  if (stat(directory.parent_path().c_str(), &parent) != 0) return FailErrno(directory.parent_path());
+  if (mkdir(directory.c_str(), 0755) == 0) {
+    if (chmod(directory.c_str(), 0755) != 0 ||
+        (geteuid() == 0 && lchown(directory.c_str(), parent.st_uid, parent.st_gid) != 0))
+      return FailErrno(directory);
+    return {};
+  }
+  struct stat there{};
+  if (errno == EEXIST && lstat(directory.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) return {};
+  return FailErrno(directory);
+}
+
+}  // namespace
+
+std::filesystem::path LoopbackDirectory(const std::filesystem::path& outbox) {
+  return outbox.parent_path() / "tls";
+}
+
+Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Timestamp now) {
+  const LoopbackFiles files(directory);
+  if (Result<void> made = MakeDirectory(directory); !made) return made;
+  if (access(files.authority.c_str(), F_OK) == 0) {
+    return Fail(ErrorKind::kConflict,
+                files.authority.string() +
+                    " is there already; remove it to begin anew, and tell everyone who trusts it");
+  }
+  const Result<Key> key = GenerateKey();
+  if (!key) return Failure(key.error());
+  const Result<Certificate> authority = MakeAuthority(key->get(), now);
+  if (!authority) return Failure(authority.error());
+  const Result<std::string> key_pem = ToPem(key->get());
+  const Result<std::string> authority_pem = ToPem(authority->get());
+  if (!key_pem) return Failure(key_pem.error());
+  if (!authority_pem) return Failure(authority_pem.error());
+  if (Result<void> written = WriteFile(files.authority_key, *key_pem, 0600); !written) return written;
+  if (Result<void> written = WriteLeaf(files, authority->get(), key->get(), now); !written) return written;
+  return WriteFile(files.authority, *authority_pem, 0644);
+}
+
+Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Timestamp now) {
+  const LoopbackFiles files(directory);
+  if (IsGood(files, now)) return false;
+  const Result<Certificate> authority = ReadCertificate(files.authority);
+  if (!authority) return Failure(authority.error());
+  const Result<Key> key = ReadKey(files.authority_key);
+  if (!key) return Failure(key.error());
+  if (Result<void> written = WriteLeaf(files, authority->get(), key->get(), now); !written)
+    return Failure(written.error());
+  return true;
+}
+
+Result<void> CheckKeyPair(const std::string& certificate, const std::string& key) {
+  const Result<Certificate> parsed = ParseCertificate(certificate);
+  if (!parsed) return Failure(parsed.error());
+  const Result<Key> parsed_key = ParseKey(key);
+  if (!parsed_key) return Failure(parsed_key.error());
+  if (BelongTogether(parsed->get(), parsed_key->get())) return {};
+  return Fail(ErrorKind::kInvalid, "the key is not the certificate's");
+}
+
+}  // namespace outboxd

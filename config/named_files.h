@@ -1,0 +1,28 @@
+// config/named_files.h — the files that a config names: credentials, CA files, certificates. One check for
+// outboxd and outboxctl.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "config/config.h"
+#include "config/tls_identity.h"
+#include "core/result.h"
+
+namespace outboxd {
+
+struct FileProblem {
+  Error error;                               // says what to do
+  std::vector<std::filesystem::path> files;  // the cause is in one of them
+};
+
+// All that cannot be read or does not hold what it should. A certificate of `outboxctl tls-init` is no
+// problem while its authority is there: it is made anew.
+std::vector<FileProblem> CheckFiles(const Config& config);
+
+// Nullopt for a listener without TLS. `tls_directory`: of the certificate that `outboxctl tls-init` made.
+Result<std::optional<TlsIdentity>> ReadIdentity(const TrackListenerConfig& config,
+                                                const std::filesystem::path& tls_directory);
+
+}  // namespace outboxd

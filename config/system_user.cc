@@ -1,0 +1,51 @@
+#include "config/system_user.h"
+
+#include <pwd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kEntryBytes = 16'384;  // of a user's entry, with all its texts
+
+}  // namespace
+
+Result<std::uint32_t> UserId(const std::string& user) {
+  std::uint32_t number = 0;
+  const char* end = user.data() + user.size();
+  if (const auto [rest, error] = std::from_chars(user.data(), end, number);
+      error == std::errc() && rest == end)
+    return number;
+  std::array<char, kEntryBytes> texts{};
+  passwd entry{};
+  passwd* found = nullptr;
+  getpwnam_r(user.c_str(), &entry, texts.data(), texts.size(), &found);
+  if (found == nullptr) return Fail(ErrorKind::kInvalid, "must be the name or number of a user");
+  return found->pw_uid;
+}
+
+std::string UserName(std::uint32_t uid) {
+  std::array<char, kEntryBytes> texts{};
+  passwd entry{};
+  passwd* found = nullptr;
+  getpwuid_r(uid, &entry, texts.data(), texts.size(), &found);
+  return found == nullptr ? "" : found->pw_name;
+}
+
+std::optional<std::uint32_t> PeerUser(int descriptor) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid == 0)
+    return std::nullopt;
+  return peer.uid;
+}
+
+bool IsAllowed(std::optional<std::uint32_t> peer, std::span<const std::uint32_t> users) {
+  return users.empty() || (peer && std::find(users.begin(), users.end(), *peer) != users.end());
+}
+
+}  // namespace outboxd

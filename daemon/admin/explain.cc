@@ -1,0 +1,181 @@
+#include "daemon/admin/explain.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+namespace outboxd {
+
+namespace {
+
+std::string InBrackets(std::string_view text) {
+  return text.empty() ? std::string() : " (" + std::string(text) + ")";
+}
+
+std::string Counted(std::uint64_t count, std::string_view noun) {
+  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+}
+
+std::string At(Timestamp at, Timestamp now) {
+  const std::string text = FormatRfc3339(at);
+  return at > now ? text + " (in " + FormatSpan(at - now) + ")"
+                  : text + " (" + FormatSpan(now - at) + " ago)";
+}
+
+std::string AttemptsSoFar(const JobRow& row) {
+  if (row.attempts == 0) return "not tried yet";
+  std::string text = Counted(row.attempts, "attempt") + " so far";
+  if (!row.reason.empty()) text += ", the last one ended with: " + row.reason;
+  return text;
+}
+
+std::string PauseOf(const ConnectionStatus& connection) {
+  const std::string detail = InBrackets(connection.gate.detail);
+  const std::string resume = "`outboxctl resume " + connection.name + "`";
+  switch (connection.gate.pause) {
+    case PauseReason::kNone:
+      return "paused" + detail + "; " + resume + " lets it go on";
+    case PauseReason::kAuth:
+      return "paused because its credentials were refused" + detail +
+             ": correct its site id and API key; it resumes by itself once they are accepted, or after " +
+             resume;
+    case PauseReason::kRegion:
+      return "paused because Customer.io redirects elsewhere, as for a wrong region" + detail +
+             ": correct its region; it resumes by itself once that is right, or after " + resume;
+    case PauseReason::kOperator:
+      return "paused by an operator" + detail + "; " + resume + " lets it go on";
+  }
+  return {};
+}
+
+// Why the connection does not send now; empty when it does.
+std::string ClosedBecause(const ConnectionStatus& connection, Timestamp now) {
+  const GateSnapshot& gate = connection.gate;
+  const std::string name = "connection " + connection.name;
+  const std::string detail = InBrackets(gate.detail);
+  switch (gate.state) {
+    case GateState::kOpen:
+      return {};
+    case GateState::kThrottled: {
+      const std::string until = gate.reopen_at ? " until " + At(*gate.reopen_at, now) : std::string();
+      return name + " is closed" + until + " after " + Counted(gate.failures, "failure") + " in a row" +
+             detail + ", then one probe decides whether it opens";
+    }
+    case GateState::kProbing:
+      return name + " is being probed with one request at a time after an outage" + detail +
+             ", and opens when one succeeds";
+    case GateState::kPaused:
+      return name + " is, since " + At(gate.since, now) + ", " + PauseOf(connection);
+  }
+  return {};
+}
+
+std::string RateOf(const ConnectionStatus& connection) {
+  if (!(connection.rate_limit > 0)) return "no rate limit";
+  return "a rate limit of " + std::to_string(std::llround(connection.rate_limit)) + " requests per second";
+}
+
+std::string WaitsForTurn(const ConnectionStatus& connection) {
+  return "connection " + connection.name + " is open with " + std::to_string(connection.in_flight) +
+         " of at most " + Counted(connection.limit, "request") + " in flight, " + RateOf(connection) +
+         " and " + Counted(connection.Ready(), "ready job");
+}
+
+std::string ConnectionClause(const WaitingJob& job, Timestamp now) {
+  if (!job.connection)
+    return "its connection " + job.row.connection +
+           " is no longer in the config, and it waits until it is there again";
+  return ClosedBecause(*job.connection, now);
+}
+
+std::string ReadyClause(const WaitingJob& job, Timestamp now) {
+  std::string why = ConnectionClause(job, now);
+  if (why.empty()) why = WaitsForTurn(*job.connection);
+  return "It is ready (" + AttemptsSoFar(job.row) + ") and waits for its turn: " + why;
+}
+
+std::string DeferredClause(const WaitingJob& job, Timestamp now) {
+  std::string text = "It is deferred, " + AttemptsSoFar(job.row);
+  if (job.row.due)
+    text += std::string("; its next attempt ") + (*job.row.due > now ? "is due at " : "was due at ") +
+            At(*job.row.due, now);
+  const std::string why = ConnectionClause(job, now);
+  return why.empty() ? text : text + "; besides, " + why;
+}
+
+std::string BlockerClause(const WaitingJob& job, Timestamp now) {
+  if (!job.blocker) return "an earlier job of the same customer";
+  std::string text = "job " + job.blocker->job + ", an earlier job of the same customer";
+  if (!job.blocker_state) return text;
+  switch (*job.blocker_state) {
+    case JobState::kReady:
+      return text + ", which is ready (" + AttemptsSoFar(*job.blocker) + ")";
+    case JobState::kInFlight:
+      return text + ", which is being sent right now";
+    case JobState::kDeferred: {
+      const std::string due = job.blocker->due ? " until " + At(*job.blocker->due, now) : std::string();
+      return text + ", which is deferred" + due + ", " + AttemptsSoFar(*job.blocker);
+    }
+    case JobState::kBlocked:
+      return text + ", which is blocked itself";
+  }
+  return text;
+}
+
+std::string BlockedClause(const WaitingJob& job, Timestamp now) {
+  const std::string why = ConnectionClause(job, now);
+  return "It is blocked by " + BlockerClause(job, now) + (why.empty() ? "" : "; besides, " + why);
+}
+
+std::string Spans(std::int64_t large, std::string_view large_unit, std::int64_t small,
+                  std::string_view small_unit) {
+  std::string text = std::to_string(large) + " " + std::string(large_unit);
+  if (small != 0) text += " " + std::to_string(small) + " " + std::string(small_unit);
+  return text;
+}
+
+}  // namespace
+
+std::string FormatSpan(Milliseconds span) {
+  const std::int64_t milliseconds = std::max<std::int64_t>(0, span.count());
+  if (milliseconds < 1000) return std::to_string(milliseconds) + " ms";
+  const std::int64_t seconds = milliseconds / 1000;
+  if (seconds < 120) return std::to_string(seconds) + " s";
+  const std::int64_t minutes = seconds / 60;
+  if (minutes < 120) return std::to_string(minutes) + " min";
+  const std::int64_t hours = minutes / 60;
+  if (hours < 48) return Spans(hours, "h", minutes % 60, "min");
+  return Spans(hours / 24, "d", hours % 24, "h");
+}
+
+std::string ExplainWaiting(const WaitingJob& job, Timestamp now) {
+  switch (job.state) {
+    case JobState::kReady:
+      return ReadyClause(job, now) + ".";
+    case JobState::kInFlight:
+      return "It is being sent right now (attempt " + std::to_string(job.row.attempts + 1) + ").";
+    case JobState::kDeferred:
+      return DeferredClause(job, now) + ".";
+    case JobState::kBlocked:
+      return BlockedClause(job, now) + ".";
+  }
+  return {};
+}
+
+std::string ExplainDead(const DeadRow& row) {
+  return "It became a dead letter (" + row.death + ") at " + FormatRfc3339(row.dead) + " after " +
+         Counted(row.attempts, "attempt") + InBrackets(row.reason) +
+         " and will not be tried again by itself; `outboxctl dead redrive` puts it back.";
+}
+
+std::string ExplainGone(const AttemptRow& last) {
+  if (last.result == "delivered") {
+    const std::string status = last.status ? " (answer " + std::to_string(*last.status) + ")" : std::string();
+    return "It was delivered by attempt " + std::to_string(last.attempt) + ", sent at " +
+           FormatRfc3339(last.sent) + status + ".";
+  }
+  return "It is neither in the outbox nor in the dead letters any more; its last recorded attempt, sent at " +
+         FormatRfc3339(last.sent) + ", ended as " + last.result + ".";
+}
+
+}  // namespace outboxd

@@ -1,0 +1,231 @@
+#include "daemon/admin/filter.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include "core/request.h"
+#include "storage/outbox.h"
+
+namespace outboxd {
+
+namespace {
+
+constexpr std::int64_t kRowsMax = 1000;
+constexpr std::int64_t kUidMax = std::numeric_limits<std::uint32_t>::max();
+constexpr std::int64_t kAgeMaxSeconds = 100LL * 365 * 24 * 3600;
+constexpr std::array kStates = {JobState::kReady, JobState::kInFlight, JobState::kDeferred,
+                                JobState::kBlocked};
+
+Result<std::int64_t> ParseWhole(std::string_view field, std::string_view text, std::int64_t min,
+                                std::int64_t max) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < min || number > max) {
+    return Invalid(field,
+                   "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+  }
+  return number;
+}
+
+Result<Ulid> ParseJobId(std::string_view field, std::string_view text) {
+  const std::optional<Ulid> id = Ulid::Parse(text);
+  if (!id) return Invalid(field, "is no job id (26 letters and digits)");
+  return *id;
+}
+
+Result<JobState> ParseState(std::string_view field, std::string_view text) {
+  for (const JobState state : kStates) {
+    if (JobStateName(state) == text) return state;
+  }
+  return Invalid(field, "must be ready, in_flight, deferred or blocked");
+}
+
+Result<bool> ParseBool(std::string_view field, std::string_view text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  return Invalid(field, "must be true or false");
+}
+
+// Puts a parsed value where it belongs, or hands the error on.
+template <typename Value, typename Target>
+Result<void> Store(Result<Value> value, Target& target) {
+  if (!value) return Failure(value.error());
+  target = static_cast<Target>(std::move(*value));
+  return {};
+}
+
+Result<Timestamp> ParseAge(std::string_view field, std::string_view text, Timestamp now) {
+  const Result<std::int64_t> age_s = ParseWhole(field, text, 0, kAgeMaxSeconds);
+  if (!age_s) return Failure(age_s.error());
+  return now - std::chrono::seconds(*age_s);
+}
+
+Result<std::string> ParseType(std::string_view field, std::string_view text) {
+  if (!JobTypeFromName(text)) return Invalid(field, "is no job type");
+  return std::string(text);
+}
+
+Result<std::string> ParseDeath(std::string_view field, std::string_view text) {
+  for (const Death death : kDeaths) {
+    if (DeathName(death) == text) return std::string(text);
+  }
+  return Invalid(field, "must be rejected, exhausted, expired or cancelled");
+}
+
+// True when the name was one of those.
+Result<bool> Recognised(Result<void> stored) {
+  if (!stored) return Failure(stored.error());
+  return true;
+}
+
+template <typename Filter>
+Result<bool> SetCommon(Filter& filter, std::string_view name, const std::string& value) {
+  if (name == "connection") return Recognised(Store(Result<std::string>(value), filter.connection));
+  if (name == "customer") return Recognised(Store(Result<std::string>(value), filter.customer));
+  if (name == "type") return Recognised(Store(ParseType(name, value), filter.type));
+  if (name == "uid") return Recognised(Store(ParseWhole(name, value, 0, kUidMax), filter.uid));
+  if (name != "job") return false;
+  const Result<Ulid> id = ParseJobId(name, value);
+  if (!id) return Failure(id.error());
+  filter.job = id->ToText();
+  filter.sequence = id->SequencePart();
+  return true;
+}
+
+Result<bool> SetJobs(JobsQuery& query, std::string_view name, const std::string& value, Timestamp now) {
+  if (name == "state") return Recognised(Store(ParseState(name, value), query.state));
+  if (name == "older_than_s")
+    return Recognised(Store(ParseAge(name, value, now), query.filter.accepted_before));
+  if (name == "newer_than_s")
+    return Recognised(Store(ParseAge(name, value, now), query.filter.accepted_after));
+  return SetCommon(query.filter, name, value);
+}
+
+Result<bool> SetDead(DeadFilter& filter, std::string_view name, const std::string& value, Timestamp now) {
+  if (name == "death") return Recognised(Store(ParseDeath(name, value), filter.death));
+  if (name == "cause") return Recognised(Store(Result<std::string>(value), filter.cause));
+  if (name == "status") return Recognised(Store(ParseWhole(name, value, 100, 999), filter.status));
+  if (name == "older_than_s") return Recognised(Store(ParseAge(name, value, now), filter.dead_before));
+  if (name == "newer_than_s") return Recognised(Store(ParseAge(name, value, now), filter.dead_after));
+  return SetCommon(filter, name, value);
+}
+
+Result<bool> SetPage(PageRequest& page, std::string_view name, const std::string& value) {
+  if (name == "limit") return Recognised(Store(ParseWhole(name, value, 1, kRowsMax), page.rows_max));
+  if (name != "after") return false;
+  const Result<std::int64_t> after = ParseWhole(name, value, 0, std::numeric_limits<std::int64_t>::max());
+  if (!after) return Failure(after.error());
+  page.after = Sequence{static_cast<std::uint64_t>(*after)};
+  return true;
+}
+
+// Hands each pair to `set`, which tells whether it knows the name.
+template <typename Set>
+Result<void> ForEachName(const NamedValues& values, Set set) {
+  for (auto pair = values.begin(); pair != values.end(); ++pair) {
+    const std::string& name = pair->first;
+    if (std::any_of(values.begin(), pair, [&](const auto& earlier) { return earlier.first == name; })) {
+      return Invalid(name, "is given twice");
+    }
+    const Result<bool> known = set(std::string_view(name), pair->second);
+    if (!known) return Failure(known.error());
+    if (!*known) return Invalid(name, "is unknown here");
+  }
+  return {};
+}
+
+}  // namespace
+
+Failure Invalid(std::string_view field, std::string message) {
+  return Fail(ErrorKind::kInvalid, std::move(message), std::string(field));
+}
+
+NamedValues ParseQuery(std::string_view raw_query) {
+  NamedValues values;
+  while (!raw_query.empty()) {
+    const std::size_t ampersand = raw_query.find('&');
+    const std::string_view pair = raw_query.substr(0, ampersand);
+    raw_query = ampersand == std::string_view::npos ? std::string_view() : raw_query.substr(ampersand + 1);
+    if (pair.empty()) continue;
+    const std::size_t equals = pair.find('=');
+    const std::string_view value =
+        equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);
+    values.emplace_back(PercentDecode(pair.substr(0, equals)), PercentDecode(value));
+  }
+  return values;
+}
+
+Result<NamedValues> ParseFilterObject(const JsonValue& filter) {
+  NamedValues values;
+  if (filter.IsNull()) return values;
+  if (!filter.IsObject()) return Invalid("filter", "must be an object");
+  for (const auto& [name, value] : filter.Members()) {
+    if (value.IsString()) {
+      values.emplace_back(name, value.String());
+    } else if (value.IsNumber() || value.IsBool()) {
+      values.emplace_back(name, value.ToText());
+    } else {
+      return Invalid(name, "must be text or a number");
+    }
+  }
+  return values;
+}
+
+Result<JobsQuery> ParseJobsQuery(const NamedValues& values, Timestamp now) {
+  JobsQuery query;
+  const Result<void> parsed =
+      ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
+        Result<bool> known = SetPage(query.page, name, value);
+        return known && !*known ? SetJobs(query, name, value, now) : known;
+      });
+  if (!parsed) return Failure(parsed.error());
+  return query;
+}
+
+Result<DeadQuery> ParseDeadQuery(const NamedValues& values, Timestamp now) {
+  DeadQuery query;
+  const Result<void> parsed =
+      ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
+        if (name == "full") {
+          const Result<bool> full = ParseBool(name, value);
+          if (!full) return Failure(full.error());
+          query.detail = *full ? Detail::kFull : Detail::kRow;
+          return true;
+        }
+        Result<bool> known = SetPage(query.page, name, value);
+        return known && !*known ? SetDead(query.filter, name, value, now) : known;
+      });
+  if (!parsed) return Failure(parsed.error());
+  return query;
+}
+
+Result<DeadFilter> ParseDeadFilter(const NamedValues& values, Timestamp now) {
+  DeadFilter filter;
+  const Result<void> parsed = ForEachName(values, [&](std::string_view name, const std::string& value) {
+    return SetDead(filter, name, value, now);
+  });
+  if (!parsed) return Failure(parsed.error());
+  return filter;
+}
+
+Result<HistoryQuery> ParseHistoryQuery(const NamedValues& values) {
+  HistoryQuery query;
+  const Result<void> parsed =
+      ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
+        if (name == "job") return Recognised(Store(ParseJobId(name, value), query.job));
+        if (name == "customer") return Recognised(Store(Result<std::string>(value), query.filter.customer));
+        if (name == "connection")
+          return Recognised(Store(Result<std::string>(value), query.filter.connection));
+        return SetPage(query.page, name, value);
+      });
+  if (!parsed) return Failure(parsed.error());
+  if (query.job.has_value() == query.filter.customer.has_value())
+    return Invalid("job", "give either a job or a customer");
+  if (query.job && query.filter.connection)
+    return Invalid("connection", "goes with a customer, not with a job");
+  return query;
+}
+
+}  // namespace outboxd

@@ -1,0 +1,315 @@
+#include "daemon/admin/reads.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "daemon/admin/explain.h"
+#include "daemon/admin/render.h"
+
+namespace outboxd {
+
+namespace {
+
+// Jobs looked at in one go while a list is filtered by state.
+constexpr std::size_t kStateChunk = 1000;
+
+struct ListedJobs {
+  std::vector<JobRow> rows;
+  std::vector<JobState> states;  // of the row at the same place
+  std::optional<Sequence> next;
+};
+
+std::vector<JobState> StatesOf(Control& control, const std::vector<JobRow>& rows) {
+  std::vector<Sequence> sequences;
+  sequences.reserve(rows.size());
+  for (const JobRow& row : rows) sequences.push_back(row.sequence);
+  const std::vector<std::optional<JobPlace>> places = control.Places(sequences);
+  std::vector<JobState> states;
+  states.reserve(rows.size());
+  for (std::size_t index = 0; index < rows.size(); ++index)
+    states.push_back(StateOf(rows[index], places.at(index)));
+  return states;
+}
+
+JobState StateNow(Control& control, const JobRow& row) {
+  return StatesOf(control, {row}).front();
+}
+
+// Moves the rows of `state` from `page` to `listed`, until that is full.
+void KeepState(Control& control, Page<JobRow> page, JobState state, std::size_t rows_max,
+               ListedJobs& listed) {
+  const std::vector<JobState> states = StatesOf(control, page.rows);
+  listed.next = page.next;
+  for (std::size_t index = 0; index < page.rows.size(); ++index) {
+    if (states[index] != state) continue;
+    listed.rows.push_back(std::move(page.rows[index]));
+    listed.states.push_back(state);
+    if (listed.rows.size() < rows_max) continue;
+    if (index + 1 < page.rows.size()) listed.next = listed.rows.back().sequence;
+    return;
+  }
+}
+
+// Who is in flight is known in memory only, and these are few.
+Result<ListedJobs> JobsInFlight(Control& control, Inspection& inspection, const JobsQuery& query) {
+  std::vector<Sequence> sequences = control.InFlight();
+  std::sort(sequences.begin(), sequences.end());
+  ListedJobs listed;
+  for (const Sequence sequence : sequences) {
+    if (sequence <= query.page.after) continue;
+    if (query.filter.sequence && *query.filter.sequence != sequence) continue;
+    if (listed.rows.size() == query.page.rows_max) {
+      listed.next = listed.rows.back().sequence;
+      break;
+    }
+    JobFilter filter = query.filter;
+    filter.sequence = sequence;
+    Result<Page<JobRow>> page = inspection.Jobs(filter, PageRequest{});
+    if (!page) return Failure(page.error());
+    if (page->rows.empty()) continue;
+    listed.rows.push_back(std::move(page->rows.front()));
+    listed.states.push_back(JobState::kInFlight);
+  }
+  return listed;
+}
+
+Result<ListedJobs> JobsOfState(Control& control, Inspection& inspection, const JobsQuery& query,
+                               JobState state) {
+  JobFilter filter = query.filter;
+  filter.deferred_only = state == JobState::kDeferred;
+  PageRequest chunk = query.page;
+  chunk.rows_max = kStateChunk;
+  ListedJobs listed;
+  for (;;) {
+    Result<Page<JobRow>> page = inspection.Jobs(filter, chunk);
+    if (!page) return Failure(page.error());
+    const std::size_t examined = page->examined;
+    const std::optional<Sequence> next = page->next;
+    KeepState(control, std::move(*page), state, query.page.rows_max, listed);
+    chunk.examined_max -= std::min(chunk.examined_max, examined);
+    if (listed.rows.size() >= query.page.rows_max || !next || chunk.examined_max == 0) return listed;
+    chunk.after = *next;
+  }
+}
+
+Result<ListedJobs> JobsOf(Control& control, Inspection& inspection, const JobsQuery& query) {
+  if (query.state == JobState::kInFlight) return JobsInFlight(control, inspection, query);
+  if (query.state) return JobsOfState(control, inspection, query, *query.state);
+  Result<Page<JobRow>> page = inspection.Jobs(query.filter, query.page);
+  if (!page) return Failure(page.error());
+  ListedJobs listed;
+  listed.states = StatesOf(control, page->rows);
+  listed.rows = std::move(page->rows);
+  listed.next = page->next;
+  return listed;
+}
+
+void WriteNext(JsonWriter& writer, const std::optional<Sequence>& next) {
+  if (next) WriteCount(writer, "next", ToNumber(*next));
+}
+
+template <typename Row>
+HttpResponse PageAnswer(const Page<Row>& page, void (*write)(JsonWriter&, const Row&)) {
+  JsonWriter writer;
+  writer.Object().Key("rows").Array();
+  for (const Row& row : page.rows) write(writer, row);
+  writer.EndArray();
+  WriteNext(writer, page.next);
+  writer.EndObject();
+  return JsonAnswer(writer);
+}
+
+Failure Unknown(const Ulid& job) {
+  return Fail(ErrorKind::kNotFound, "no such job: " + job.ToText(), "job");
+}
+
+// Everything the outbox has of one job.
+struct Traces {
+  std::optional<JobRow> waiting;
+  std::optional<DeadRow> dead;
+  std::vector<AttemptRow> attempts;
+};
+
+Result<Traces> FindTraces(Inspection& inspection, const Ulid& job) {
+  Traces traces;
+  const std::string id = job.ToText();
+  auto waiting = inspection.Job(job.SequencePart());
+  if (!waiting) return Failure(waiting.error());
+  if (*waiting && (*waiting)->job == id) traces.waiting = std::move(*waiting);
+  auto dead = inspection.Dead(job.SequencePart());
+  if (!dead) return Failure(dead.error());
+  if (*dead && (*dead)->job == id) traces.dead = std::move(*dead);
+  auto attempts = inspection.Attempts(job.SequencePart());
+  if (!attempts) return Failure(attempts.error());
+  if (!attempts->empty() && attempts->front().job == id) traces.attempts = std::move(*attempts);
+  if (!traces.waiting && !traces.dead && traces.attempts.empty()) return Unknown(job);
+  return traces;
+}
+
+// The in-flight job of the same customer before `row`.
+Result<std::optional<JobRow>> InFlightBefore(Control& control, Inspection& inspection, const JobRow& row) {
+  for (const Sequence sequence : control.InFlight()) {
+    if (sequence >= row.sequence) continue;
+    Result<std::optional<JobRow>> other = inspection.Job(sequence);
+    if (!other) return other;
+    if (*other && (*other)->customer == row.customer && (*other)->connection == row.connection) return other;
+  }
+  return std::optional<JobRow>();
+}
+
+Result<std::optional<JobRow>> FindBlocker(Control& control, Inspection& inspection, const JobRow& row,
+                                          const std::optional<JobPlace>& place) {
+  if (place && place->blocked_by) return inspection.Job(*place->blocked_by);
+  Result<std::optional<JobRow>> found = inspection.DeferredBefore(row.connection, row.customer, row.sequence);
+  if (!found || *found) return found;
+  found = InFlightBefore(control, inspection, row);
+  if (!found || *found || !row.parked) return found;
+  return inspection.ParkedBefore(*row.parked, row.sequence);
+}
+
+std::optional<ConnectionStatus> ConnectionOf(const DaemonStatus& status, const std::string& name) {
+  for (const ConnectionStatus& connection : status.connections) {
+    if (connection.name == name) return connection;
+  }
+  return std::nullopt;
+}
+
+Result<WaitingJob> LookAt(Control& control, Inspection& inspection, const DaemonStatus& status, JobRow row) {
+  const std::array sequences = {row.sequence};
+  const std::optional<JobPlace> place = control.Places(sequences).at(0);
+  WaitingJob job;
+  job.state = StateOf(row, place);
+  job.connection = ConnectionOf(status, row.connection);
+  if (job.state == JobState::kBlocked) {
+    Result<std::optional<JobRow>> blocker = FindBlocker(control, inspection, row, place);
+    if (!blocker) return Failure(blocker.error());
+    if (*blocker) job.blocker_state = StateNow(control, **blocker);
+    job.blocker = std::move(*blocker);
+  }
+  job.row = std::move(row);
+  return job;
+}
+
+HttpResponse WaitingAnswer(const WaitingJob& job, Timestamp now) {
+  JsonWriter writer;
+  writer.Object().Key("job").String(job.row.job).Key("state").String(JobStateName(job.state));
+  writer.Key("explanation").String(ExplainWaiting(job, now));
+  if (job.blocker) writer.Key("blocked_by").String(job.blocker->job);
+  WriteTime(writer, "due_ms", job.row.due);
+  if (job.connection) {
+    writer.Key("gate");
+    WriteConnection(writer, *job.connection);
+  }
+  WriteText(writer, "last_reason", job.row.reason);
+  writer.EndObject();
+  return JsonAnswer(writer);
+}
+
+HttpResponse SettledAnswer(const Ulid& job, std::string_view state, const std::string& explanation,
+                           std::string_view last_reason) {
+  JsonWriter writer;
+  writer.Object().Key("job").String(job.ToText());
+  WriteText(writer, "state", state);
+  writer.Key("explanation").String(explanation);
+  WriteText(writer, "last_reason", last_reason);
+  writer.EndObject();
+  return JsonAnswer(writer);
+}
+
+}  // namespace
+
+HttpResponse ListJobs(Control& control, Inspection& inspection, const JobsQuery& query) {
+  const Result<ListedJobs> listed = JobsOf(control, inspection, query);
+  if (!listed) return ErrorAnswer(listed.error());
+  JsonWriter writer;
+  writer.Object().Key("rows").Array();
+  for (std::size_t index = 0; index < listed->rows.size(); ++index)
+    WriteJob(writer, listed->rows[index], listed->states[index]);
+  writer.EndArray();
+  WriteNext(writer, listed->next);
+  writer.EndObject();
+  return JsonAnswer(writer);
+}
+
+HttpResponse ShowJob(Control& control, Inspection& inspection, const Ulid& job) {
+  const Result<Traces> traces = FindTraces(inspection, job);
+  if (!traces) return ErrorAnswer(traces.error());
+  JsonWriter writer;
+  writer.Object();
+  if (traces->waiting) {
+    writer.Key("job");
+    WriteJob(writer, *traces->waiting, StateNow(control, *traces->waiting));
+  }
+  if (traces->dead) {
+    writer.Key("dead");
+    WriteDead(writer, *traces->dead);
+  }
+  writer.Key("attempts").Array();
+  for (const AttemptRow& attempt : traces->attempts) WriteAttempt(writer, attempt);
+  writer.EndArray().EndObject();
+  return JsonAnswer(writer);
+}
+
+HttpResponse ExplainJob(Control& control, Inspection& inspection, const Ulid& job) {
+  Result<Traces> traces = FindTraces(inspection, job);
+  if (!traces) return ErrorAnswer(traces.error());
+  if (traces->waiting) {
+    const DaemonStatus status = control.Status();
+    const Result<WaitingJob> waiting = LookAt(control, inspection, status, std::move(*traces->waiting));
+    return waiting ? WaitingAnswer(*waiting, status.now) : ErrorAnswer(waiting.error());
+  }
+  if (traces->dead) return SettledAnswer(job, "dead", ExplainDead(*traces->dead), traces->dead->reason);
+  const AttemptRow& last = traces->attempts.back();
+  return SettledAnswer(job, last.result == "delivered" ? "delivered" : "", ExplainGone(last), last.error);
+}
+
+HttpResponse ListHistory(Inspection& inspection, const HistoryQuery& query) {
+  if (!query.job) {
+    const Result<Page<AttemptRow>> page = inspection.Attempts(query.filter, query.page);
+    return page ? PageAnswer<AttemptRow>(*page, &WriteAttempt) : ErrorAnswer(page.error());
+  }
+  Result<std::vector<AttemptRow>> rows = inspection.Attempts(query.job->SequencePart());
+  if (!rows) return ErrorAnswer(rows.error());
+  const bool is_beyond = query.job->SequencePart() <= query.page.after;
+  if (is_beyond || (!rows->empty() && rows->front().job != query.job->ToText())) rows->clear();
+  return PageAnswer<AttemptRow>(Page<AttemptRow>{std::move(*rows), std::nullopt, 0}, &WriteAttempt);
+}
+
+HttpResponse ListDead(Inspection& inspection, const DeadQuery& query) {
+  const Result<Page<DeadRow>> page = inspection.DeadRows(query.filter, query.page, query.detail);
+  return page ? PageAnswer<DeadRow>(*page, &WriteDead) : ErrorAnswer(page.error());
+}
+
+HttpResponse ShowDead(Inspection& inspection, const Ulid& job) {
+  const Result<std::optional<DeadRow>> row = inspection.Dead(job.SequencePart());
+  if (!row) return ErrorAnswer(row.error());
+  if (!*row || (*row)->job != job.ToText()) {
+    return ErrorAnswer(Error{ErrorKind::kNotFound, "no such dead letter: " + job.ToText(), "job"});
+  }
+  JsonWriter writer;
+  WriteDead(writer, **row);
+  return JsonAnswer(writer);
+}
+
+HttpResponse ListDeadGroups(Inspection& inspection) {
+  const Result<std::vector<DeadGroup>> groups = inspection.DeadGroups();
+  if (!groups) return ErrorAnswer(groups.error());
+  JsonWriter writer;
+  writer.Object().Key("groups").Array();
+  for (const DeadGroup& group : *groups) WriteGroup(writer, group);
+  writer.EndArray().EndObject();
+  return JsonAnswer(writer);
+}
+
+Result<JobRow> FindWaiting(Inspection& inspection, const Ulid& job) {
+  Result<Traces> traces = FindTraces(inspection, job);
+  if (!traces) return Failure(traces.error());
+  if (traces->waiting) return std::move(*traces->waiting);
+  const std::string what = traces->dead ? "it is a dead letter already" : "it waits no longer";
+  return Fail(ErrorKind::kConflict, job.ToText() + ": " + what, "job");
+}
+
+}  // namespace outboxd

@@ -1,0 +1,76 @@
+// daemon/base/status.h — what the daemon tells about itself: the states of jobs, connections and the whole,
+// as values.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/gate.h"
+#include "core/time.h"
+#include "core/ulid.h"
+
+namespace outboxd {
+
+enum class JobState : std::uint8_t { kReady, kInFlight, kDeferred, kBlocked };
+std::string_view JobStateName(JobState state);
+
+struct ConnectionStatus {
+  std::string name, base_url, region;
+  GateSnapshot gate;
+  std::uint32_t limit = 0, max_in_flight = 0;
+  double rate_limit = 0;
+  std::uint64_t requests = 0;  // in flight: fewer than jobs in flight when they leave in batches
+  std::uint64_t jobs = 0, in_flight = 0, deferred = 0, blocked = 0, dead = 0;
+  std::optional<Sequence> oldest_known;  // of those in memory, which are the oldest but for redriven ones
+  std::optional<Timestamp> oldest;
+  std::uint64_t Ready() const { return jobs - std::min(jobs, in_flight + deferred + blocked); }
+};
+
+struct Totals {
+  std::uint64_t accepted = 0, refused = 0, attempts = 0, delivered = 0, dead = 0;
+};
+
+struct Rates {
+  double accepted = 0, attempts = 0, delivered = 0, dead = 0;  // per second, over the last 10 s
+};
+
+struct DaemonStatus {
+  Timestamp started{}, now{};
+  std::string not_accepting;  // why jobs are refused; empty: they are accepted
+  std::string not_healthy;    // why the outbox cannot be written; empty: it can
+  std::filesystem::path outbox_path;
+  std::uint64_t max_jobs = 0, bytes = 0, max_bytes = 0, disk_free_bytes = 0, attempts_rows = 0;
+  Totals totals;
+  Rates rates;
+  std::vector<ConnectionStatus> connections;
+};
+
+// What the dispatcher knows of one waiting job that the disk does not.
+struct JobPlace {
+  JobState state = JobState::kReady;
+  std::optional<Sequence> blocked_by;
+};
+
+struct ProbeReport {
+  bool ok = false;
+  int status = 0;
+  std::string region;
+  std::int64_t environment_id = 0;
+  Milliseconds duration{0};
+  std::string message;  // why not ok
+};
+
+struct ChangeCount {
+  std::uint64_t matched = 0, changed = 0;
+};
+
+struct ForgetCount {
+  std::uint64_t jobs = 0, dead = 0, attempts = 0;
+};
+
+}  // namespace outboxd

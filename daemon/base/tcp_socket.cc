@@ -1,0 +1,55 @@
+#include "daemon/base/tcp_socket.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <system_error>
+
+#include "core/limits.h"
+
+namespace outboxd {
+namespace {
+
+bool IsLoopback(const addrinfo& address) {
+  if (address.ai_family == AF_INET) {
+    const auto* ip = reinterpret_cast<const sockaddr_in*>(address.ai_addr);
+    return (ntohl(ip->sin_addr.s_addr) >> 24) == 127;
+  }
+  const auto* ip = reinterpret_cast<const sockaddr_in6*>(address.ai_addr);
+  return address.ai_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&ip->sin6_addr);
+}
+
+}  // namespace
+
+Result<int> ListenOnLoopback(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return Fail(ErrorKind::kInvalid, address + ": must be ADDRESS:PORT");
+  std::string host = address.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  addrinfo wanted{};
+  wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
+  wanted.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  const int error = getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &wanted, &list);
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> found(list, freeaddrinfo);
+  if (error != 0) return Fail(ErrorKind::kInvalid, address + ": " + gai_strerror(error));
+  if (!IsLoopback(*found))
+    return Fail(ErrorKind::kInvalid, address + ": only loopback addresses may be listened on");
+  const int descriptor = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int yes = 1;
+  setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  if (descriptor < 0 || bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 ||
+      listen(descriptor, limits::kListenBacklog) != 0) {
+    const int why = errno;
+    if (descriptor >= 0) close(descriptor);
+    return Fail(ErrorKind::kIo, address + ": " + std::generic_category().message(why));
+  }
+  return descriptor;
+}
+
+}  // namespace outboxd

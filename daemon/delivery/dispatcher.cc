@@ -1,0 +1,293 @@
+#include "daemon/delivery/dispatcher.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "daemon/base/log.h"
+#include "daemon/base/wall_clock.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::string_view kNotInConfig = "not in the config";
+
+// Back in the config: it goes on by itself.
+void Readmit(ConnectionQueue& queue, Timestamp now) {
+  const GateSnapshot& gate = queue.gate();
+  if (gate.pause == PauseReason::kOperator && gate.detail == kNotInConfig) queue.Resume(now);
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(OutboxReader reader, Metrics& metrics, std::uint64_t seed)
+    : reader_(std::move(reader)), metrics_(metrics), random_(seed) {}
+
+Result<void> Dispatcher::Start(const Endpoints& endpoints, const LimitsConfig& limits, Sequence tail,
+                               Timestamp now) {
+  limits_ = limits;
+  tail_ = tail;
+  return Configure(endpoints, limits, now);
+}
+
+Result<void> Dispatcher::Add(const std::string& name, std::shared_ptr<const Endpoint> endpoint,
+                             Timestamp now) {
+  auto queue = std::make_unique<ConnectionQueue>(std::move(endpoint), limits_, random_(), now);
+  const auto gates = reader_.ReadGates();
+  if (!gates) return Failure(gates.error());
+  const auto gate = gates->find(name);
+  if (Result<void> loaded = queue->Load(reader_, gate == gates->end() ? nullptr : &gate->second, tail_);
+      !loaded)
+    return loaded;
+  Readmit(*queue, now);
+  queues_.emplace(name, std::move(queue));
+  return {};
+}
+
+Result<void> Dispatcher::Configure(const Endpoints& endpoints, const LimitsConfig& limits, Timestamp now) {
+  limits_ = limits;
+  for (const auto& [name, endpoint] : endpoints) {
+    if (ConnectionQueue* queue = Find(name)) {
+      queue->Configure(endpoint, limits);
+      Readmit(*queue, now);
+    } else if (Result<void> added = Add(name, endpoint, now); !added) {
+      return added;
+    }
+  }
+  for (auto& [name, queue] : queues_) {
+    if (!endpoints.contains(name)) queue->Pause(PauseReason::kOperator, std::string(kNotInConfig), now);
+  }
+  return {};
+}
+
+ConnectionQueue* Dispatcher::Find(std::string_view connection) {
+  const auto found = queues_.find(connection);
+  return found == queues_.end() ? nullptr : found->second.get();
+}
+
+Actions Dispatcher::NewActions() {
+  Actions actions;
+  actions.report.ticket = ++ticket_;
+  return actions;
+}
+
+void Dispatcher::OnCommitted(Committed committed, Actions& actions) {
+  tail_ = std::max(tail_, committed.last);
+  std::map<std::string_view, std::vector<std::unique_ptr<QueuedJob>>> accepted;
+  for (std::unique_ptr<QueuedJob>& job : committed.accepted) {
+    const auto queue = queues_.find(job->job.connection);
+    if (queue != queues_.end()) accepted[queue->first].push_back(std::move(job));
+  }
+  for (auto& [name, queue] : queues_) {
+    const auto own = accepted.find(name);
+    if (committed.left_out) {
+      queue->OnTail(committed.last);
+    } else {
+      queue->OnAccepted(
+          own == accepted.end() ? std::vector<std::unique_ptr<QueuedJob>>() : std::move(own->second),
+          committed.last, actions);
+    }
+    queue->OnTicket(committed.ticket);
+  }
+  for (Outcome& outcome : committed.outcomes) {
+    Count(outcome);
+    if (ConnectionQueue* queue = Find(outcome.job->job.connection)) queue->OnCommitted(std::move(outcome));
+  }
+}
+
+void Dispatcher::Count(const Outcome& outcome) {
+  ConnectionMetrics& metrics = metrics_.Of(outcome.job->job.connection);
+  switch (outcome.kind) {
+    case OutcomeKind::kDelivered:
+      metrics.Delivered(outcome.job->job.type, 1);
+      break;
+    case OutcomeKind::kDead:
+      metrics.Dead(outcome.death, 1);
+      break;
+    case OutcomeKind::kDeferred:
+    case OutcomeKind::kReturned:
+      break;
+  }
+}
+
+void Dispatcher::OnFinished(std::vector<Finished> finished, Timestamp now, Actions& actions) {
+  const std::size_t settled_before = actions.report.outcomes.size();
+  for (Finished& one : finished) {
+    ConnectionQueue* queue = Find(one.transfer.connection);
+    queue->OnFinished(std::move(one), now, actions);
+  }
+  Observe(std::span(actions.report.outcomes).subspan(settled_before), now);
+}
+
+void Dispatcher::Observe(std::span<const Outcome> outcomes, Timestamp now) {
+  std::vector<double> latencies;
+  latencies.reserve(outcomes.size());
+  for (const Outcome& outcome : outcomes) {
+    metrics_.Of(outcome.job->job.connection).Attempts(outcome.attempt->result, 1);
+    if (outcome.kind == OutcomeKind::kDelivered)
+      latencies.push_back(std::chrono::duration<double>(now - outcome.job->stamp.accepted).count());
+  }
+  metrics_.ObserveDeliveries(latencies);
+}
+
+Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
+  if (stopping_) {
+    for (auto& [name, queue] : queues_) queue->ReportGate(actions);  // the next start goes by it
+    return {};
+  }
+  Result<void> result;
+  for (auto& [name, queue] : queues_) {
+    if (Result<void> pumped = queue->Pump(reader_, now, actions); !pumped) result = std::move(pumped);
+    actions.report.urgent = actions.report.urgent || queue->IsStarved();
+  }
+  return result;
+}
+
+Timestamp Dispatcher::NextWake(Timestamp now) const {
+  Timestamp wake = now + std::chrono::seconds(1);
+  if (stopping_) return wake;
+  for (const auto& [name, queue] : queues_) wake = std::min(wake, queue->NextWake(now));
+  return wake;
+}
+
+std::size_t Dispatcher::InFlight() const {
+  std::size_t count = 0;
+  for (const auto& [name, queue] : queues_) count += queue->in_flight();
+  return count;
+}
+
+void Dispatcher::Rewind(Sequence from) {
+  for (auto& [name, queue] : queues_) queue->Rewind(from);
+}
+
+void Dispatcher::Remove(std::span<const Sequence> sequences) {
+  for (auto& [name, queue] : queues_) {
+    for (const Sequence sequence : sequences) queue->Remove(sequence);
+  }
+}
+
+std::vector<std::optional<JobPlace>> Dispatcher::Places(std::span<const Sequence> sequences) const {
+  std::vector<std::optional<JobPlace>> places;
+  places.reserve(sequences.size());
+  for (const Sequence sequence : sequences) {
+    std::optional<JobPlace>& place = places.emplace_back();
+    for (const auto& [name, queue] : queues_) {
+      if (!place) place = queue->Place(sequence);
+    }
+  }
+  return places;
+}
+
+std::vector<Sequence> Dispatcher::InFlightJobs() const {
+  std::vector<Sequence> sequences;
+  for (const auto& [name, queue] : queues_) queue->AppendInFlight(sequences);
+  std::sort(sequences.begin(), sequences.end());
+  return sequences;
+}
+
+std::vector<ConnectionStatus> Dispatcher::Status() const {
+  std::vector<ConnectionStatus> statuses;
+  statuses.reserve(queues_.size());
+  for (const auto& [name, queue] : queues_) statuses.push_back(queue->Status());
+  return statuses;
+}
+
+std::vector<std::pair<std::string, ProbeReport>> Dispatcher::TakeProbeReports() {
+  std::vector<std::pair<std::string, ProbeReport>> reports;
+  for (auto& [name, queue] : queues_) {
+    if (std::optional<ProbeReport> report = queue->TakeProbeReport())
+      reports.emplace_back(name, std::move(*report));
+  }
+  return reports;
+}
+
+// --- the thread
+// ------------------------------------------------------------------------------------------------------------------------
+
+DispatcherThread::DispatcherThread(Dispatcher dispatcher, Ports ports)
+    : dispatcher_(std::move(dispatcher)),
+      ports_(std::move(ports)),
+      mailbox_(std::numeric_limits<std::size_t>::max()) {}
+
+DispatcherThread::~DispatcherThread() {
+  Stop();
+}
+
+void DispatcherThread::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void DispatcherThread::Stop() {
+  mailbox_.Close();
+  if (thread_.joinable()) thread_.join();
+}
+
+void DispatcherThread::OnCommitted(Committed committed) {
+  unread_jobs_.fetch_add(committed.accepted.size(), std::memory_order_relaxed);
+  mailbox_.Post(std::move(committed));
+}
+
+void DispatcherThread::OnFinished(std::vector<Finished> finished) {
+  mailbox_.Post(std::move(finished));
+}
+
+bool DispatcherThread::Post(Call call) {
+  return mailbox_.Post(std::move(call));
+}
+
+void DispatcherThread::Run() {
+  pthread_setname_np(pthread_self(), "outboxd-queue");
+  std::vector<Message> messages;
+  Milliseconds sleep{0};
+  while (mailbox_.TakeAll(messages, sleep)) {
+    const Timestamp now = WallClockNow();
+    Actions actions = dispatcher_.NewActions();
+    for (Message& message : messages) Handle(message, now, actions);
+    if (Result<void> pumped = dispatcher_.Pump(now, actions); !pumped) {
+      ports_.failed(pumped.error());
+      Act(actions);
+      sleep = std::chrono::seconds(1);
+      continue;
+    }
+    Act(actions);
+    sleep = std::max(Milliseconds(0), dispatcher_.NextWake(now) - now);
+  }
+}
+
+void DispatcherThread::Handle(Message& message, Timestamp now, Actions& actions) {
+  if (auto* committed = std::get_if<Committed>(&message)) {
+    unread_jobs_.fetch_sub(committed->accepted.size(), std::memory_order_relaxed);
+    dispatcher_.OnCommitted(std::move(*committed), actions);
+  } else if (auto* finished = std::get_if<std::vector<Finished>>(&message)) {
+    dispatcher_.OnFinished(std::move(*finished), now, actions);
+    for (const auto& [connection, probe] : dispatcher_.TakeProbeReports()) ports_.probed(connection, probe);
+  } else {
+    std::get<Call>(message)(dispatcher_, now);
+  }
+}
+
+void DispatcherThread::Act(Actions& actions) {
+  for (const auto& [connection, gate] : actions.report.gates) {
+    const bool open = gate.state == GateState::kOpen;
+    Log(gate.state == GateState::kPaused ? LogLevel::kWarn : LogLevel::kInfo, "connection",
+        {{"connection", connection},
+         {"state", GateStateName(gate.state)},
+         {"pause", PauseReasonName(gate.pause)},
+         {"detail", open ? "" : gate.detail}});
+  }
+  if (LogEnabled(LogLevel::kDebug)) {
+    for (const Transfer& transfer : actions.transfers) {
+      for (const std::unique_ptr<QueuedJob>& job : transfer.Jobs()) {
+        Log(LogLevel::kDebug, "sent", {{"job", job->stamp.id.ToText()}, {"connection", transfer.connection}});
+      }
+    }
+    for (const Outcome& outcome : actions.report.outcomes) {
+      Log(LogLevel::kDebug, "outcome", {{"job", outcome.job->stamp.id.ToText()}, {"reason", outcome.reason}});
+    }
+  }
+  if (!actions.report.empty()) ports_.report(std::move(actions.report));
+  if (!actions.transfers.empty()) ports_.send(std::move(actions.transfers));
+}
+
+}  // namespace outboxd

@@ -1,0 +1,30 @@
+// daemon/delivery/endpoint.h — where and how the requests of a connection go: its part of the config with the
+// credentials in use.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "config/config.h"
+#include "config/credentials.h"
+#include "core/result.h"
+
+namespace outboxd {
+
+// Where and how a connection's requests go. Immutable; a reload makes a new one, transfers under way keep
+// theirs.
+struct Endpoint {
+  ConnectionConfig config;
+  Credentials credentials;
+};
+
+using Endpoints = std::map<std::string, std::shared_ptr<const Endpoint>, std::less<>>;
+
+// Every connection with its credentials, read now.
+Result<Endpoints> MakeEndpoints(const Config& config);
+
+// The changed keys that a reload cannot apply, comma-separated; empty when there are none.
+std::string NeedsRestart(const Config& before, const Config& after);
+
+}  // namespace outboxd

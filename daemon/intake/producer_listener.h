@@ -1,0 +1,43 @@
+// daemon/intake/producer_listener.h — the producer socket: newline-delimited JSON in, one reply a line out
+// (docs/protocol.md).
+//
+// One thread serves all producers. Lines are parsed as they come and handed to the clerk a readful at a time;
+// replies go out in the order of the lines, after the commit. A producer that is ahead of the disk, or does
+// not read its replies, is no longer read from.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "config/config.h"
+#include "daemon/base/metrics.h"
+#include "daemon/base/unix_socket.h"
+#include "daemon/clerk/messages.h"
+
+namespace outboxd {
+
+class ProducerListener final : public SubmissionOrigin {
+ public:
+  using ConnectionNames = std::set<std::string, std::less<>>;
+  // Called on the listener's thread; may wait.
+  using Submit = std::function<void(std::unique_ptr<Submission>)>;
+
+  ProducerListener(UnixListener socket, const LimitsConfig& limits, ConnectionNames names, Metrics& metrics,
+                   Submit submit);
+  ~ProducerListener() override;
+
+  // Any thread.
+  void Configure(const LimitsConfig& limits, ConnectionNames names);
+  void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) override;
+  // Takes no further clients or lines, waits until what was read is answered (at most `patience`), closes.
+  // The clerk must still run.
+  void Stop(Milliseconds patience);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace outboxd

@@ -1,0 +1,218 @@
+#include "config/loopback_certificate.h"
+
+#include <curl/curl.h>
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <chrono>
+
+#include "config/named_files.h"
+#include "daemon/base/metrics.h"
+#include "daemon/base/wall_clock.h"
+#include "daemon/intake/track_endpoint.h"
+#include "daemon/intake/track_listeners.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd {
+namespace {
+
+using std::chrono::days;
+
+mode_t ModeOf(const std::filesystem::path& file) {
+  struct stat found{};
+  REQUIRE(lstat(file.c_str(), &found) == 0);
+  return found.st_mode & 07777;
+}
+
+struct Made {
+  explicit Made(Timestamp at = WallClockNow()) {
+    REQUIRE(MakeLoopbackCertificate(directory, at).has_value());
+  }
+
+  TempDir folder;
+  std::filesystem::path directory = folder / "tls";
+  LoopbackFiles files{directory};
+};
+
+bool Renewed(const Made& made, Timestamp now) {
+  const Result<bool> renewed = RenewLoopbackCertificate(made.directory, now);
+  REQUIRE_MESSAGE(renewed.has_value(), renewed.error().message);
+  return *renewed;
+}
+
+TEST_CASE("loopback certificate: keys are for their owner alone, and nobody's trust is overwritten") {
+  const Made made;
+  CHECK(ModeOf(made.directory) == 0755);
+  CHECK(ModeOf(made.files.authority) == 0644);
+  CHECK(ModeOf(made.files.certificate) == 0644);
+  CHECK(ModeOf(made.files.authority_key) == 0600);
+  CHECK(ModeOf(made.files.key) == 0600);
+  const std::string authority = ReadFile(made.files.authority);
+  CHECK(MakeLoopbackCertificate(made.directory, WallClockNow()).error().kind == ErrorKind::kConflict);
+  CHECK(ReadFile(made.files.authority) == authority);
+}
+
+TEST_CASE("loopback certificate: renewed by the same authority within thirty days of its end, not sooner") {
+  const Made made;
+  const std::string authority = ReadFile(made.files.authority);
+  const std::string certificate = ReadFile(made.files.certificate);
+  CHECK_FALSE(Renewed(made, WallClockNow() + days(334)));
+  CHECK(ReadFile(made.files.certificate) == certificate);
+  CHECK(Renewed(made, WallClockNow() + days(336)));
+  CHECK(ReadFile(made.files.certificate) != certificate);
+  CHECK(ReadFile(made.files.authority) == authority);
+  CHECK(ModeOf(made.files.key) == 0600);
+  CHECK_FALSE(Renewed(made, WallClockNow() + days(336)));
+}
+
+TEST_CASE("loopback certificate: one that is damaged, gone or without its key is made anew") {
+  const Made other;
+  const auto damages = std::to_array<std::function<void(const LoopbackFiles&)>>({
+      [](const LoopbackFiles& files) { WriteFile(files.certificate, "-----BEGIN CERTIFICATE-----\nAAAA\n"); },
+      [](const LoopbackFiles& files) { std::filesystem::remove(files.certificate); },
+      [](const LoopbackFiles& files) { std::filesystem::remove(files.key); },
+      [&other](const LoopbackFiles& files) { WriteFile(files.key, ReadFile(other.files.key)); },
+  });
+  for (const auto& damage : damages) {
+    const Made made;
+    damage(made.files);
+    CHECK(Renewed(made, WallClockNow()));
+    CHECK_FALSE(Renewed(made, WallClockNow()));
+  }
+}
+
+TEST_CASE(
+    "loopback certificate: without its authority it cannot be renewed, and the file that is missing is "
+    "named") {
+  const Made made;
+  std::filesystem::remove(made.files.authority_key);
+  const Result<bool> renewed = RenewLoopbackCertificate(made.directory, WallClockNow() + days(350));
+  REQUIRE_FALSE(renewed.has_value());
+  CHECK(renewed.error().message.find("ca-key.pem") != std::string::npos);
+  CHECK_FALSE(Renewed(made, WallClockNow()));
+}
+
+// A TLS listener of the endpoint on a Unix socket, and a client that looks at the certificate it shows.
+class TlsListener {
+ public:
+  explicit TlsListener(const std::filesystem::path& directory, std::filesystem::path certificate = {},
+                       std::filesystem::path key = {}) {
+    TrackListenerConfig config;
+    config.socket.path = socket_;
+    config.tls = true;
+    config.certificate = std::move(certificate);
+    config.key = std::move(key);
+    Result<TrackListeners> opened = TrackListeners::Open({config}, {}, directory, endpoint_, WallClockNow());
+    REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
+    listeners_.emplace(std::move(*opened));
+  }
+
+  Result<void> Refresh(Timestamp now) { return listeners_->Refresh(now); }
+  Result<void> Reload() { return listeners_->Reload({}, WallClockNow()); }
+
+  // PEM. With `authority`: trusting it alone, as the client of "localhost".
+  std::string Shown(const std::filesystem::path& authority = {}) const {
+    const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), &curl_easy_cleanup);
+    curl_easy_setopt(curl.get(), CURLOPT_URL, "https://localhost/");
+    curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+    curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 30L);
+    curl_easy_setopt(curl.get(), CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(curl.get(), CURLOPT_CERTINFO, 1L);
+    curl_easy_setopt(curl.get(), CURLOPT_SSL_VERIFYPEER, authority.empty() ? 0L : 1L);
+    if (!authority.empty()) curl_easy_setopt(curl.get(), CURLOPT_CAINFO, authority.c_str());
+    const CURLcode code = curl_easy_perform(curl.get());
+    REQUIRE_MESSAGE(code == CURLE_OK, curl_easy_strerror(code));
+    curl_certinfo* chain = nullptr;
+    curl_easy_getinfo(curl.get(), CURLINFO_CERTINFO, &chain);
+    constexpr std::string_view kPem = "Cert:";
+    for (const curl_slist* entry = chain != nullptr && chain->num_of_certs > 0 ? chain->certinfo[0] : nullptr;
+         entry != nullptr; entry = entry->next) {
+      const std::string_view line = entry->data;
+      if (line.starts_with(kPem)) return std::string(line.substr(kPem.size()));
+    }
+    return {};
+  }
+
+ private:
+  TempDir folder_;
+  std::filesystem::path socket_ = folder_ / "t.sock";
+  Metrics metrics_;
+  TrackEndpoint endpoint_{{}, 1024, metrics_, [](std::unique_ptr<Submission>) {}};
+  std::optional<TrackListeners> listeners_;
+};
+
+TEST_CASE(
+    "track listeners: a certificate near its end is made anew before it is shown, and clients of the "
+    "authority trust it") {
+  const Made made(WallClockNow() - days(340));
+  const std::string old = ReadFile(made.files.certificate);
+  const TlsListener listener(made.directory);
+  const std::string shown = listener.Shown(made.files.authority);
+  CHECK(shown != old);
+  CHECK(shown == ReadFile(made.files.certificate));
+}
+
+TEST_CASE("track listeners: the running server shows the renewed certificate from then on") {
+  const Made made;
+  TlsListener listener(made.directory);
+  const std::string before = listener.Shown(made.files.authority);
+  CHECK(before == ReadFile(made.files.certificate));
+  CHECK(listener.Refresh(WallClockNow() + days(10)).has_value());
+  CHECK(listener.Shown() == before);
+  CHECK(listener.Refresh(WallClockNow() + days(340)).has_value());
+  CHECK(ReadFile(made.files.certificate) != before);
+  CHECK(listener.Shown() == ReadFile(made.files.certificate));
+}
+
+TEST_CASE(
+    "track listeners: a certificate of one's own is read again when told so, and stays when the new one is "
+    "none") {
+  const Made first, second;
+  TempDir own;
+  const std::filesystem::path certificate = own / "certificate.pem", key = own / "key.pem";
+  const auto put = [&](const Made& made) {
+    WriteFile(certificate, ReadFile(made.files.certificate));
+    WriteFile(key, ReadFile(made.files.key));
+  };
+  put(first);
+  TlsListener listener(own / "none", certificate, key);
+  CHECK(listener.Shown() == ReadFile(first.files.certificate));
+  put(second);
+  CHECK(listener.Refresh(WallClockNow()).has_value());
+  CHECK(listener.Shown() == ReadFile(first.files.certificate));
+  CHECK(listener.Reload().has_value());
+  CHECK(listener.Shown() == ReadFile(second.files.certificate));
+  WriteFile(key, ReadFile(first.files.key));
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(listener.Reload().has_value());
+  CHECK(listener.Shown() == ReadFile(second.files.certificate));
+  put(first);
+  CHECK(listener.Reload().has_value());
+  CHECK(listener.Shown() == ReadFile(first.files.certificate));
+}
+
+TEST_CASE("config files: a listener's certificate and key are checked, and what is wrong with them is told") {
+  const Made made, other;
+  const auto wrong = [&](const std::filesystem::path& certificate, const std::filesystem::path& key) {
+    TrackListenerConfig listener;
+    listener.tls = true;
+    listener.certificate = certificate;
+    listener.key = key;
+    Config config;
+    config.outbox.path = made.folder / "none" / "outbox.db";
+    config.track = {listener};
+    const std::vector<FileProblem> problems = CheckFiles(config);
+    return problems.empty() ? std::string() : problems.front().error.message;
+  };
+  CHECK(wrong(made.files.certificate, made.files.key).empty());
+  CHECK(wrong(made.files.certificate, other.files.key).find("the key is not the certificate's") !=
+        std::string::npos);
+  CHECK(wrong(made.files.key, made.files.key).find("no certificate in PEM") != std::string::npos);
+  CHECK(wrong(made.files.certificate, made.files.certificate).find("no private key in PEM") !=
+        std::string::npos);
+  CHECK(wrong(made.folder / "gone.pem", made.files.key).find("gone.pem") != std::string::npos);
+  CHECK(wrong({}, {}).find("run outboxctl tls-init") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace outboxd

@@ -1,0 +1,375 @@
+// The one owner of the database: group commit, limits, what happens when the disk refuses.
+#include "daemon/clerk/clerk.h"
+
+#include <doctest/doctest.h>
+
+#include "storage/schema.h"
+#include "tests/support/fault_vfs.h"
+#include "tests/support/outbox_use.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd {
+namespace {
+
+using test::Ask;
+using test::FaultKind;
+using test::FaultSpan;
+using test::FaultVfs;
+using test::OutcomeOf;
+using test::TrackLine;
+
+struct Listener : SubmissionOrigin {
+  void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) override {
+    for (auto& submission : submissions) answered.push_back(std::move(submission));
+  }
+  std::vector<std::unique_ptr<Submission>> answered;
+};
+
+struct Fixture {
+  TempDir folder;
+  FaultVfs vfs;
+  std::filesystem::path file = folder / "outbox.db";
+  Timestamp now = FromUnixMs(1'700'000'000'000);
+  Listener origin;
+  std::uint64_t disk_free = 1ULL << 40;
+  Clerk::Limits limits;
+  std::optional<Clerk> clerk;
+
+  void Start() {
+    auto outbox = Outbox::Open(file, 7);
+    REQUIRE(outbox);
+    clerk.emplace(std::move(*outbox), limits, [this] { return disk_free; });
+  }
+
+  void Submit(const std::vector<std::string>& lines) {
+    auto submission = std::make_unique<Submission>(origin);
+    for (const std::string& line : lines) submission->jobs.push_back(test::NewJob(line));
+    clerk->Add(std::move(submission));
+  }
+
+  Clerk::Done Work() {
+    now += std::chrono::seconds(1);
+    return clerk->Work(now);
+  }
+
+  std::unique_ptr<QueuedJob> AcceptOne() {
+    Submit({TrackLine("1")});
+    Clerk::Done done = Work();
+    REQUIRE(done.committed.accepted.size() == 1);
+    return std::move(done.committed.accepted.front());
+  }
+
+  void ReportDelivered(std::unique_ptr<QueuedJob> job, std::uint64_t ticket) {
+    Report report;
+    report.outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200, now));
+    report.ticket = ticket;
+    clerk->Add(std::move(report));
+  }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "clerk: everything that waits is stored in one commit and answered in order, with the ids of its jobs") {
+  Fixture fixture;
+  fixture.Start();
+  fixture.Submit({TrackLine("1", "a"), TrackLine("2", "b")});
+  fixture.Submit({});
+  fixture.Submit({TrackLine("3", "c")});
+  const Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions.size() == 3);
+  CHECK(done.submissions[0]->ids.size() == 2);
+  CHECK(done.submissions[1]->ids.empty());
+  CHECK_FALSE(done.submissions[1]->refused);
+  CHECK(done.submissions[2]->ids.size() == 1);
+  REQUIRE(done.committed.accepted.size() == 3);
+  CHECK(done.committed.accepted[2]->job.name == "c");
+  CHECK(done.committed.accepted[2]->stamp.id == done.submissions[2]->ids[0]);
+  CHECK(done.committed.last == done.committed.accepted[2]->sequence);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 3);
+  CHECK_FALSE(fixture.clerk->MustRetry());
+}
+
+TEST_CASE("clerk: outcomes and new jobs share a commit, and the newest ticket comes back") {
+  Fixture fixture;
+  fixture.Start();
+  fixture.ReportDelivered(fixture.AcceptOne(), 4);
+  fixture.Submit({TrackLine("2")});
+  const Clerk::Done done = fixture.Work();
+  CHECK(done.committed.outcomes.size() == 1);
+  CHECK(done.committed.accepted.size() == 1);
+  CHECK(done.committed.ticket == 4);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 1);
+}
+
+TEST_CASE(
+    "clerk: past max_jobs the jobs that find no room are refused as busy, and none behind them overtakes") {
+  Fixture fixture;
+  fixture.limits.outbox.max_jobs = 3;
+  fixture.Start();
+  fixture.Submit({TrackLine("1"), TrackLine("2")});
+  fixture.Submit({TrackLine("3"), TrackLine("4")});
+  fixture.Submit({TrackLine("5")});
+  const Clerk::Done done = fixture.Work();
+  CHECK_FALSE(done.submissions[0]->refused);
+  REQUIRE(done.submissions[1]->refused);
+  CHECK(done.submissions[1]->refused->kind == ErrorKind::kBusy);
+  CHECK(done.submissions[1]->ids.size() == 1);
+  CHECK(done.submissions[2]->refused);
+  CHECK(done.submissions[2]->ids.empty());
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 3);
+  CHECK(fixture.clerk->State().not_accepting.find("max_jobs") != std::string::npos);
+}
+
+TEST_CASE("clerk: a submission that wants all or none gets none when some would find no room, and says so") {
+  Fixture fixture;
+  fixture.limits.outbox.max_jobs = 3;
+  fixture.Start();
+  fixture.Submit({TrackLine("1")});
+  auto whole = std::make_unique<Submission>(fixture.origin);
+  for (const char* customer : {"2", "3", "4"}) whole->jobs.push_back(test::NewJob(TrackLine(customer)));
+  whole->all_or_none = true;
+  fixture.clerk->Add(std::move(whole));
+  fixture.Submit({TrackLine("5"), TrackLine("6")});
+  const Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions.size() == 3);
+  CHECK(done.submissions[1]->ids.empty());
+  REQUIRE(done.submissions[1]->refused.has_value());
+  CHECK(done.submissions[1]->refused->kind == ErrorKind::kBusy);
+  CHECK(done.submissions[2]->ids.size() == 2);
+  CHECK_FALSE(done.submissions[2]->refused.has_value());
+}
+
+TEST_CASE(
+    "clerk: without free room new jobs are refused as full, outcomes are still written, and room reopens the "
+    "door") {
+  Fixture fixture;
+  fixture.limits.outbox.min_free_bytes = 1'000;
+  fixture.Start();
+  auto job = fixture.AcceptOne();
+  fixture.disk_free = 999;
+  fixture.ReportDelivered(std::move(job), 1);
+  fixture.Submit({TrackLine("2")});
+  Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions[0]->refused);
+  CHECK(done.submissions[0]->refused->kind == ErrorKind::kFull);
+  CHECK(done.committed.outcomes.size() == 1);
+  CHECK(fixture.clerk->State().not_accepting.find("min_free_bytes") != std::string::npos);
+  CHECK(fixture.clerk->State().not_healthy.empty());
+  fixture.disk_free = 1'000;
+  fixture.Submit({TrackLine("2")});
+  CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  CHECK(fixture.clerk->State().not_accepting.empty());
+}
+
+TEST_CASE("clerk: at max_bytes new jobs are refused as full") {
+  Fixture fixture;
+  fixture.limits.outbox.max_bytes = 10;
+  fixture.Start();
+  fixture.Submit({TrackLine("1")});
+  const Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions[0]->refused);
+  CHECK(done.submissions[0]->refused->kind == ErrorKind::kFull);
+  CHECK(done.submissions[0]->refused->message.find("max_bytes") != std::string::npos);
+}
+
+TEST_CASE("clerk: it knows its room before its first work") {
+  Fixture fixture;
+  fixture.Start();
+  CHECK(fixture.clerk->State().not_accepting.empty());
+  CHECK(fixture.clerk->State().disk_free_bytes == fixture.disk_free);
+}
+
+TEST_CASE(
+    "clerk: outcomes that cannot be written are kept and written when the disk is well again; producers are "
+    "told at once") {
+  Fixture fixture;
+  fixture.Start();
+  fixture.ReportDelivered(fixture.AcceptOne(), 9);
+  fixture.Submit({TrackLine("2")});
+  FaultKind kind = FaultKind::kIo;
+  SUBCASE("I/O errors") {}
+  SUBCASE("a full disk") {
+    kind = FaultKind::kFull;
+  }
+  fixture.vfs.Arm(1, kind, FaultSpan::kFromThenOn);
+  Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions[0]->refused);
+  CHECK(done.submissions[0]->refused->kind == (kind == FaultKind::kFull ? ErrorKind::kFull : ErrorKind::kIo));
+  CHECK(done.committed.accepted.empty());
+  CHECK(done.committed.outcomes.empty());
+  CHECK(done.committed.ticket == 0);
+  CHECK_FALSE(done.fatal);
+  CHECK(fixture.clerk->MustRetry());
+  CHECK_FALSE(fixture.clerk->State().not_healthy.empty());
+  CHECK_FALSE(fixture.clerk->State().not_accepting.empty());
+  CHECK(fixture.Work().committed.outcomes.empty());
+
+  fixture.vfs.Heal();
+  done = fixture.Work();
+  CHECK(done.committed.outcomes.size() == 1);
+  CHECK(done.committed.ticket == 9);
+  CHECK_FALSE(fixture.clerk->MustRetry());
+  CHECK(fixture.clerk->State().not_healthy.empty());
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 0);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 1);
+}
+
+TEST_CASE(
+    "clerk: when only one write fails, outcomes and new jobs are tried apart and nothing is written twice") {
+  for (std::uint64_t call = 1; call <= 6; ++call) {
+    CAPTURE(call);
+    Fixture fixture;
+    fixture.Start();
+    fixture.ReportDelivered(fixture.AcceptOne(), 9);
+    fixture.Submit({TrackLine("2")});
+    fixture.vfs.Arm(call, FaultKind::kIo, FaultSpan::kOnce);
+    const Clerk::Done done = fixture.Work();
+    fixture.vfs.Heal();
+    CHECK_FALSE(done.submissions[0]->refused);
+    CHECK(done.committed.outcomes.size() == 1);
+    CHECK(done.committed.accepted.size() == 1);
+    CHECK(done.submissions[0]->ids.size() == 1);
+    CHECK(done.submissions[0]->ids[0] == done.committed.accepted[0]->stamp.id);
+    CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 1);
+    CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 1);
+    test::CheckCounts(fixture.clerk->outbox(), fixture.file);
+  }
+}
+
+TEST_CASE("clerk: as long as outcomes cannot be written it is not healthy, though new jobs can be stored") {
+  Fixture fixture;
+  fixture.Start();
+  auto job = fixture.AcceptOne();
+  const auto change = [&](const char* sql) {
+    auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute(sql));
+  };
+  change("CREATE TRIGGER no BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END");
+  fixture.ReportDelivered(std::move(job), 9);
+  fixture.Submit({TrackLine("2")});
+  CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  CHECK_FALSE(fixture.clerk->State().not_healthy.empty());
+  CHECK(fixture.clerk->MustRetry());
+  change("DROP TRIGGER no");
+  CHECK(fixture.Work().committed.outcomes.size() == 1);
+  CHECK(fixture.clerk->State().not_healthy.empty());
+}
+
+TEST_CASE("clerk: it becomes healthy again by itself when nobody offers work") {
+  Fixture fixture;
+  fixture.Start();
+  fixture.Submit({TrackLine("1")});
+  fixture.vfs.Arm(1, FaultKind::kIo, FaultSpan::kFromThenOn);
+  CHECK(fixture.Work().submissions[0]->refused);
+  CHECK(fixture.clerk->MustRetry());
+  CHECK_FALSE(fixture.Work().fatal);
+  CHECK(fixture.clerk->MustRetry());
+  fixture.vfs.Heal();
+  fixture.Work();
+  CHECK_FALSE(fixture.clerk->MustRetry());
+  CHECK(fixture.clerk->State().not_accepting.empty());
+}
+
+TEST_CASE("clerk: an operator's work goes step by step, one a round, in the order given") {
+  Fixture fixture;
+  fixture.Start();
+  std::string done;
+  int left = 2;
+  fixture.clerk->Add(ClerkTask([&](Outbox&, Timestamp) {
+    done += 'a';
+    return --left > 0;
+  }));
+  fixture.clerk->Add(ClerkTask([&](Outbox&, Timestamp) {
+    done += 'b';
+    return false;
+  }));
+  CHECK(fixture.clerk->HasTasks());
+  fixture.Submit({TrackLine("1")});
+  CHECK(fixture.Work().committed.accepted.size() == 1);
+  CHECK(done == "a");
+  fixture.Work();
+  CHECK(done == "aa");
+  fixture.Work();
+  CHECK(done == "aab");
+  CHECK_FALSE(fixture.clerk->HasTasks());
+}
+
+TEST_CASE("clerk: history is pruned on the side") {
+  Fixture fixture;
+  fixture.limits.history.max_rows = 2;
+  fixture.Start();
+  for (std::uint64_t count = 0; count < 5; ++count) {
+    fixture.ReportDelivered(fixture.AcceptOne(), count + 1);
+    fixture.Work();
+  }
+  for (int round = 0; round < 10; ++round) fixture.Work();
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 2);
+}
+
+TEST_CASE("clerk: a damaged file is fatal, and says what to do") {
+  Fixture fixture;
+  fixture.Start();
+  fixture.AcceptOne();
+  REQUIRE(fixture.clerk->outbox().EmptyLog());
+  {
+    auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    const std::int64_t page = *database->Scalar("SELECT rootpage FROM sqlite_schema WHERE name = 'outbox'");
+    std::string bytes = ReadFile(fixture.file);
+    bytes[static_cast<std::size_t>(page - 1) * schema::kPageBytes] = '\x55';
+    std::FILE* out = std::fopen(fixture.file.c_str(), "r+b");
+    REQUIRE(out != nullptr);
+    REQUIRE(std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size());
+    std::fclose(out);
+    // Another writer's commit makes the clerk's connection read the pages anew.
+    REQUIRE(database->Execute("CREATE TABLE unrelated (x); DROP TABLE unrelated"));
+  }
+  fixture.Submit({TrackLine("1")});
+  const Clerk::Done done = fixture.Work();
+  REQUIRE(done.fatal);
+  CHECK(done.fatal->kind == ErrorKind::kCorrupt);
+  CHECK(done.fatal->message.find("backup") != std::string::npos);
+  CHECK(done.submissions[0]->refused);
+}
+
+TEST_CASE("clerk thread: each origin gets its own answers, in order, after the commit") {
+  Fixture fixture;
+  fixture.Start();
+  Listener first;
+  Listener second;
+  {
+    std::vector<Committed> committed;
+    ClerkThread::Ports ports;
+    ports.committed = [&](Committed news) { committed.push_back(std::move(news)); };
+    ports.dispatcher_is_behind = [] { return true; };
+    ports.stored = [](double, const auto&) {};
+    ports.fatal = [](const Error&) {};
+    ClerkThread thread(std::move(*fixture.clerk), 100, std::move(ports));
+    for (int count = 0; count < 50; ++count) {
+      auto submission = std::make_unique<Submission>(count % 2 == 0 ? first : second);
+      submission->jobs.push_back(test::NewJob(TrackLine("1", std::to_string(count))));
+      thread.Submit(std::move(submission));
+    }
+    thread.Stop();
+    CHECK_FALSE(thread.Post([](Outbox&, Timestamp) { return false; }));
+    for (const Committed& news : committed) {
+      CHECK(news.accepted.empty());
+      CHECK(news.left_out);
+    }
+  }
+  for (const Listener* origin : {&first, &second}) {
+    REQUIRE(origin->answered.size() == 25);
+    Sequence last{};
+    for (const auto& submission : origin->answered) {
+      REQUIRE(submission->ids.size() == 1);
+      CHECK(submission->ids[0].SequencePart() > last);
+      last = submission->ids[0].SequencePart();
+    }
+  }
+  fixture.clerk.reset();
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 50);
+}
+
+}  // namespace outboxd
