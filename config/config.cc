@@ -361,9 +361,8 @@ std::set<std::string, std::less<>> Config::ConnectionNames() const {
 }
 
 Result<Config> LoadConfig(const std::filesystem::path& file) {
-  const Result<std::string> text = ReadSmallFile(file, kConfigBytes);
-  if (!text) return Failure(text.error());
-  return ParseConfig(*text, file);
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(file, kConfigBytes));
+  return ParseConfig(text, file);
 }
 
 Result<Config> ParseConfig(const std::string& text, const std::filesystem::path& file) {
@@ -371,9 +370,8 @@ Result<Config> ParseConfig(const std::string& text, const std::filesystem::path&
 }
 
 Result<Sockets> LoadSockets(const std::filesystem::path& file) {
-  const Result<std::string> text = ReadSmallFile(file, kConfigBytes);
-  if (!text) return Failure(text.error());
-  return Parse(*text, file, ReadListenOnly).map([](const Config& config) {
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(file, kConfigBytes));
+  return Parse(text, file, ReadListenOnly).map([](const Config& config) {
     return Sockets{config.producer, config.admin};
   });
 }

@@ -31,13 +31,11 @@ Result<std::string> ReadCredential(const CredentialSource& source, CredentialKin
 
 Result<Credentials> ReadCredentials(const ConnectionConfig& connection) {
   const std::string prefix = "connections." + connection.name + ".";
-  Result<std::string> site_id =
-      ReadCredential(connection.site_id, CredentialKind::kSiteId, prefix + "site_id");
-  if (!site_id) return Failure(site_id.error());
-  Result<std::string> api_key =
-      ReadCredential(connection.api_key, CredentialKind::kApiKey, prefix + "api_key");
-  if (!api_key) return Failure(api_key.error());
-  return Credentials{std::move(*site_id), std::move(*api_key)};
+  ASSIGN_OR_RETURN(std::string site_id,
+                   ReadCredential(connection.site_id, CredentialKind::kSiteId, prefix + "site_id"));
+  ASSIGN_OR_RETURN(std::string api_key,
+                   ReadCredential(connection.api_key, CredentialKind::kApiKey, prefix + "api_key"));
+  return Credentials{std::move(site_id), std::move(api_key)};
 }
 
 Result<void> CheckCaFile(const ConnectionConfig& connection) {

@@ -117,7 +117,7 @@ Result<Key> GenerateKey() {
   Calls calls;
   calls(gnutls_x509_privkey_generate(key.get(), GNUTLS_PK_ECDSA,
                                      GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
-  if (Result<void> made = calls.Outcome(); !made) return Failure(made.error());
+  RETURN_IF_ERROR(calls.Outcome());
   return key;
 }
 
@@ -162,7 +162,7 @@ Result<Certificate> MakeAuthority(gnutls_x509_privkey_t key, Timestamp now) {
   calls(gnutls_x509_crt_set_key_usage(authority.get(), GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN));
   LimitNames(authority.get(), calls);
   calls(gnutls_x509_crt_sign2(authority.get(), authority.get(), key, GNUTLS_DIG_SHA256, 0));
-  if (Result<void> made = calls.Outcome(); !made) return Failure(made.error());
+  RETURN_IF_ERROR(calls.Outcome());
   return authority;
 }
 
@@ -186,7 +186,7 @@ Result<Certificate> MakeLeaf(gnutls_x509_privkey_t key, gnutls_x509_crt_t author
   calls(gnutls_x509_crt_get_subject_key_id(authority, id.data(), &id_bytes, nullptr));
   calls(gnutls_x509_crt_set_authority_key_id(leaf.get(), id.data(), id_bytes));
   calls(gnutls_x509_crt_sign2(leaf.get(), authority, authority_key, GNUTLS_DIG_SHA256, 0));
-  if (Result<void> made = calls.Outcome(); !made) return Failure(made.error());
+  RETURN_IF_ERROR(calls.Outcome());
   return leaf;
 }
 
@@ -220,15 +220,13 @@ Result<void> WriteFile(const std::filesystem::path& file, std::string_view text,
 // start.
 Result<void> WriteLeaf(const LoopbackFiles& files, gnutls_x509_crt_t authority,
                        gnutls_x509_privkey_t authority_key, Timestamp now) {
-  const Result<Key> key = GenerateKey();
-  if (!key) return Failure(key.error());
-  const Result<Certificate> leaf = MakeLeaf(key->get(), authority, authority_key, now);
-  if (!leaf) return Failure(leaf.error());
-  const Result<std::string> certificate_pem = ToPem(leaf->get());
-  const Result<std::string> key_pem = ToPem(key->get());
+  ASSIGN_OR_RETURN(const Key key, GenerateKey());
+  ASSIGN_OR_RETURN(const Certificate leaf, MakeLeaf(key.get(), authority, authority_key, now));
+  const Result<std::string> certificate_pem = ToPem(leaf.get());
+  const Result<std::string> key_pem = ToPem(key.get());
   if (!certificate_pem) return Failure(certificate_pem.error());
   if (!key_pem) return Failure(key_pem.error());
-  if (Result<void> written = WriteFile(files.key, *key_pem, 0600); !written) return written;
+  RETURN_IF_ERROR(WriteFile(files.key, *key_pem, 0600));
   return WriteFile(files.certificate, *certificate_pem, 0644);
 }
 
@@ -258,9 +256,8 @@ Result<Key> ParseKey(const std::string& pem) {
 
 template <typename T>
 Result<T> ReadPem(const std::filesystem::path& file, Result<T> (*parse)(const std::string&)) {
-  const Result<std::string> pem = ReadSmallFile(file, kPemBytes);
-  if (!pem) return Failure(pem.error());
-  Result<T> parsed = parse(*pem);
+  ASSIGN_OR_RETURN(const std::string pem, ReadSmallFile(file, kPemBytes));
+  Result<T> parsed = parse(pem);
   if (!parsed) return Fail(ErrorKind::kInvalid, file.string() + ": " + parsed.error().message);
   return parsed;
 }
@@ -311,43 +308,36 @@ std::filesystem::path LoopbackDirectory(const std::filesystem::path& outbox) {
 
 Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Timestamp now) {
   const LoopbackFiles files(directory);
-  if (Result<void> made = MakeDirectory(directory); !made) return made;
+  RETURN_IF_ERROR(MakeDirectory(directory));
   if (access(files.authority.c_str(), F_OK) == 0) {
     return Fail(ErrorKind::kConflict,
                 files.authority.string() +
                     " is there already; remove it to begin anew, and tell everyone who trusts it");
   }
-  const Result<Key> key = GenerateKey();
-  if (!key) return Failure(key.error());
-  const Result<Certificate> authority = MakeAuthority(key->get(), now);
-  if (!authority) return Failure(authority.error());
-  const Result<std::string> key_pem = ToPem(key->get());
-  const Result<std::string> authority_pem = ToPem(authority->get());
+  ASSIGN_OR_RETURN(const Key key, GenerateKey());
+  ASSIGN_OR_RETURN(const Certificate authority, MakeAuthority(key.get(), now));
+  const Result<std::string> key_pem = ToPem(key.get());
+  const Result<std::string> authority_pem = ToPem(authority.get());
   if (!key_pem) return Failure(key_pem.error());
   if (!authority_pem) return Failure(authority_pem.error());
-  if (Result<void> written = WriteFile(files.authority_key, *key_pem, 0600); !written) return written;
-  if (Result<void> written = WriteLeaf(files, authority->get(), key->get(), now); !written) return written;
+  RETURN_IF_ERROR(WriteFile(files.authority_key, *key_pem, 0600));
+  RETURN_IF_ERROR(WriteLeaf(files, authority.get(), key.get(), now));
   return WriteFile(files.authority, *authority_pem, 0644);
 }
 
 Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Timestamp now) {
   const LoopbackFiles files(directory);
   if (IsGood(files, now)) return false;
-  const Result<Certificate> authority = ReadCertificate(files.authority);
-  if (!authority) return Failure(authority.error());
-  const Result<Key> key = ReadKey(files.authority_key);
-  if (!key) return Failure(key.error());
-  if (Result<void> written = WriteLeaf(files, authority->get(), key->get(), now); !written)
-    return Failure(written.error());
+  ASSIGN_OR_RETURN(const Certificate authority, ReadCertificate(files.authority));
+  ASSIGN_OR_RETURN(const Key key, ReadKey(files.authority_key));
+  RETURN_IF_ERROR(WriteLeaf(files, authority.get(), key.get(), now));
   return true;
 }
 
 Result<void> CheckKeyPair(const std::string& certificate, const std::string& key) {
-  const Result<Certificate> parsed = ParseCertificate(certificate);
-  if (!parsed) return Failure(parsed.error());
-  const Result<Key> parsed_key = ParseKey(key);
-  if (!parsed_key) return Failure(parsed_key.error());
-  if (BelongTogether(parsed->get(), parsed_key->get())) return {};
+  ASSIGN_OR_RETURN(const Certificate parsed, ParseCertificate(certificate));
+  ASSIGN_OR_RETURN(const Key parsed_key, ParseKey(key));
+  if (BelongTogether(parsed.get(), parsed_key.get())) return {};
   return Fail(ErrorKind::kInvalid, "the key is not the certificate's");
 }
 

@@ -193,8 +193,7 @@ Result<std::string> ReadBaseUrl(std::string_view text) {
   if (text.find_first_of("?#") != std::string_view::npos)
     return Fail(ErrorKind::kInvalid, "must not have a query or a fragment");
   const std::string_view rest = text.substr(scheme);
-  if (Result<void> authority = CheckAuthority(rest.substr(0, rest.find('/'))); !authority)
-    return Failure(authority.error());
+  RETURN_IF_ERROR(CheckAuthority(rest.substr(0, rest.find('/'))));
   const std::string_view url = text.substr(0, text.find_last_not_of('/') + 1);
   if (url.ends_with("/api") || url.ends_with("/api/v1") || url.ends_with("/api/v2")) {
     return Fail(ErrorKind::kInvalid, "must end before /api/v1 and /api/v2, which are appended");

@@ -109,7 +109,7 @@ bool IsOtherInV2(std::string_view key) {
 }
 
 Result<void> ReadAttributes(const Member& member, Job& job) {
-  if (Result<void> object = NeedObject(member); !object) return object;
+  RETURN_IF_ERROR(NeedObject(member));
   job.body = member.raw;
   std::string copy;
   const std::vector<Member> attributes = Inside(job, member.raw, copy);
@@ -128,7 +128,7 @@ Result<void> ReadUrl(const Member& member, Job& job) {
 }
 
 Result<void> ReadData(const Member& member, Job& job) {
-  if (Result<void> object = NeedObject(member); !object) return object;
+  RETURN_IF_ERROR(NeedObject(member));
   if (member.raw.length > limits::kEventDataBytes) {
     return Bad("is " + std::to_string(member.raw.length) + " bytes; at most " +
                std::to_string(limits::kEventDataBytes) + " are allowed");
@@ -190,7 +190,7 @@ Result<void> ReadRef(const Member& member, Job& job) {
 }
 
 Result<void> ReadDevice(const Member& member, Job& job) {
-  if (Result<void> object = NeedObject(member); !object) return object;
+  RETURN_IF_ERROR(NeedObject(member));
   job.body = member.raw;
   std::string copy;
   bool has_id = false;
@@ -224,7 +224,7 @@ Result<void> ReadDeviceId(const Member& member, Job& job) {
 }
 
 Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::string& lane) {
-  if (Result<void> object = NeedObject(member); !object) return object;
+  RETURN_IF_ERROR(NeedObject(member));
   slice = member.raw;
   std::string copy;
   const std::vector<Member> parts = Inside(job, member.raw, copy);
@@ -235,9 +235,8 @@ Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::strin
   Result<void> read = ReadIdentifier(
       parts[0], std::string_view(copy).substr(parts[0].raw.offset, parts[0].raw.length), value);
   if (!read) return Bad(std::move(read.error().message), parts[0].key);
-  Result<std::string> name = LaneName(parts[0].key, std::move(value), parts[0].key);
-  if (!name) return Failure(name.error());
-  lane = std::move(*name);
+  ASSIGN_OR_RETURN(std::string name, LaneName(parts[0].key, std::move(value), parts[0].key));
+  lane = std::move(name);
   return {};
 }
 
@@ -388,9 +387,9 @@ Result<void> CheckSegment(Job& job) {
   if (job.body.empty()) return Needs(job, "\"ids\"", "ids");
   for (std::size_t i = 0; i < job.more_customers.size(); ++i) {
     std::string& id = job.more_customers[i];
-    Result<std::string> name = LaneName(job.other->id_type, std::move(id), "ids." + std::to_string(i));
-    if (!name) return Failure(name.error());
-    id = std::move(*name);
+    ASSIGN_OR_RETURN(std::string name,
+                     LaneName(job.other->id_type, std::move(id), "ids." + std::to_string(i)));
+    id = std::move(name);
   }
   return {};
 }
@@ -466,21 +465,21 @@ Result<void> CheckWhole(Job& job) {
     case JobType::kUnsuppress:
       return NeedsCustomer(job);
     case JobType::kTrack:
-      if (Result<void> customer = NeedsCustomer(job); !customer) return customer;
+      RETURN_IF_ERROR(NeedsCustomer(job));
       if (job.name.empty()) return Needs(job, "\"name\"", "name");
       return {};
     case JobType::kPageview:
-      if (Result<void> customer = NeedsCustomer(job); !customer) return customer;
+      RETURN_IF_ERROR(NeedsCustomer(job));
       if (job.name.empty()) return Needs(job, "\"url\"", "url");
       return {};
     case JobType::kRaw:
       return raw::CheckWhole(job);
     case JobType::kAddDevice:
-      if (Result<void> customer = NeedsCustomer(job); !customer) return customer;
+      RETURN_IF_ERROR(NeedsCustomer(job));
       if (job.body.empty()) return Needs(job, "\"device\"", "device");
       return {};
     case JobType::kDeleteDevice:
-      if (Result<void> customer = NeedsCustomer(job); !customer) return customer;
+      RETURN_IF_ERROR(NeedsCustomer(job));
       if (!job.other) return Needs(job, "\"device_id\"", "device_id");
       return {};
     case JobType::kMerge:

@@ -159,7 +159,7 @@ Result<void> JsonValue::ReadChildren(const std::string& text, std::size_t offset
     Node& child =
         node.children.emplace_back(Node{member.kind, raw, std::move(member.key), std::move(member.text), {}});
     if (child.kind != ValueKind::kObject && child.kind != ValueKind::kArray) continue;
-    if (Result<void> read = ReadChildren(text, start, child); !read) return read;
+    RETURN_IF_ERROR(ReadChildren(text, start, child));
   }
   return {};
 }

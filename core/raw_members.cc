@@ -137,7 +137,7 @@ Result<void> ReadQuery(const Member& member, Job& job) {
 
 Result<void> ReadHeaders(const Member& member, Job& job) {
   TextPairs& headers = Raw(job).headers;
-  if (Result<void> read = ReadTextPairs(member, job, headers); !read) return read;
+  RETURN_IF_ERROR(ReadTextPairs(member, job, headers));
   if (headers.size() > limits::kRawHeaders)
     return Bad("more than " + std::to_string(limits::kRawHeaders) + " headers");
   std::size_t bytes = 0;
@@ -161,7 +161,7 @@ Result<void> ReadBody(const Member& member, Job& job) {
 }
 
 Result<void> ReadForm(const Member& member, Job& job) {
-  if (Result<void> read = ReadTextPairs(member, job, Raw(job).form); !read) return read;
+  RETURN_IF_ERROR(ReadTextPairs(member, job, Raw(job).form));
   for (const auto& [name, value] : Raw(job).form) {
     if (name.empty() || HasControl(name)) return Bad("a field needs a name without control characters", name);
   }

@@ -39,3 +39,19 @@ inline Failure Fail(ErrorKind kind, std::string message, std::string field = {})
 }
 
 }  // namespace outboxd
+
+// In a function that returns a Result. RETURN_IF_ERROR(f()) goes on unless f() failed; ASSIGN_OR_RETURN(const
+// auto x, f()) also takes its value. Otherwise the function returns the error as it is.
+#define RETURN_IF_ERROR(...) RETURN_IF_ERROR_NAMED(OUTBOXD_UNIQUE(result_, __LINE__), __VA_ARGS__)
+#define ASSIGN_OR_RETURN(declaration, ...) \
+  ASSIGN_OR_RETURN_NAMED(OUTBOXD_UNIQUE(result_, __LINE__), declaration, __VA_ARGS__)
+
+// Their parts. Not for use elsewhere.
+#define RETURN_IF_ERROR_NAMED(result, ...) \
+  if (auto result = (__VA_ARGS__); !result) return ::outboxd::Failure(std::move(result).error())
+#define ASSIGN_OR_RETURN_NAMED(result, declaration, ...)             \
+  auto result = (__VA_ARGS__);                                       \
+  if (!result) return ::outboxd::Failure(std::move(result).error()); \
+  declaration = *std::move(result)
+#define OUTBOXD_UNIQUE(name, line) OUTBOXD_UNIQUE_JOINED(name, line)
+#define OUTBOXD_UNIQUE_JOINED(name, line) name##line

@@ -62,16 +62,15 @@ Result<std::string> ReadIdentifier(const TrackBody& body, const Member& member, 
   std::string value;
   if (member.kind == ValueKind::kString) value = member.text;
   if (member.kind == ValueKind::kNumber) value = body.Raw(member);
-  if (Result<void> checked = CheckCustomer(value, field); !checked) return Failure(checked.error());
+  RETURN_IF_ERROR(CheckCustomer(value, field));
   return value;
 }
 
 // The name of a person's lane, the same whichever request names the person: as it would stand in a v1 path.
 Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
-  const Result<TrackBody> person = body.Inside(key);
-  if (!person) return Failure(person.error());
+  ASSIGN_OR_RETURN(const TrackBody person, body.Inside(key));
   const Member* found = nullptr;
-  for (const Member& member : person->members()) {
+  for (const Member& member : person.members()) {
     if (std::find(kPersonIdentifiers.begin(), kPersonIdentifiers.end(), member.key) ==
         kPersonIdentifiers.end())
       continue;
@@ -80,18 +79,15 @@ Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
   }
   if (found == nullptr) return Bad("must hold one of id, email, phone, cio_id", std::string(key));
   const std::string field = std::string(key) + "." + found->key;
-  Result<std::string> value = ReadIdentifier(*person, *found, field);
-  if (!value) return value;
-  return members::LaneName(found->key, std::move(*value), field);
+  ASSIGN_OR_RETURN(std::string value, ReadIdentifier(person, *found, field));
+  return members::LaneName(found->key, std::move(value), field);
 }
 
 Result<void> ReadMerge(const TrackBody& body, Job& job) {
-  const Result<std::string> primary = ReadPerson(body, "primary");
-  if (!primary) return Failure(primary.error());
-  const Result<std::string> secondary = ReadPerson(body, "secondary");
-  if (!secondary) return Failure(secondary.error());
-  job.customer = *primary;
-  job.more_customers.push_back(*secondary);
+  ASSIGN_OR_RETURN(const std::string primary, ReadPerson(body, "primary"));
+  ASSIGN_OR_RETURN(const std::string secondary, ReadPerson(body, "secondary"));
+  job.customer = primary;
+  job.more_customers.push_back(secondary);
   return {};
 }
 
@@ -122,7 +118,7 @@ Result<void> ReadEventName(const TrackBody& body, Job& job) {
 }
 
 Result<void> ReadEvent(const TrackBody& body, Job& job) {
-  if (Result<void> name = ReadEventName(body, job); !name) return name;
+  RETURN_IF_ERROR(ReadEventName(body, job));
   const Member* data = body.Find("data");
   if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull)
     return Bad("must be an object", "data");
@@ -138,31 +134,29 @@ Result<void> ReadAnonymousEvent(const TrackBody& body, Job& job) {
   job.customer = body.Text("anonymous_id");
   job.anonymous = !job.customer.empty();
   if (job.anonymous) {
-    if (Result<void> checked = CheckCustomer(job.customer, "anonymous_id"); !checked) return checked;
+    RETURN_IF_ERROR(CheckCustomer(job.customer, "anonymous_id"));
   }
   return ReadEvent(body, job);
 }
 
 Result<void> ReadIdentify(const TrackBody& body, Job& job) {
-  if (Result<void> attributes = members::CheckAttributes(body.members()); !attributes) return attributes;
+  RETURN_IF_ERROR(members::CheckAttributes(body.members()));
   ReadStamps(body, TrackCall::Stamps::kTime, "_timestamp", job);
   return {};
 }
 
 Result<void> ReadDevice(const TrackBody& body) {
-  const Result<TrackBody> device = body.Inside("device");
-  if (!device) return Failure(device.error());
+  ASSIGN_OR_RETURN(const TrackBody device, body.Inside("device"));
   for (const std::string_view key : {"id", "platform"}) {
-    if (device->Text(key).empty()) return Needs("device." + std::string(key));
+    if (device.Text(key).empty()) return Needs("device." + std::string(key));
   }
   return {};
 }
 
 Result<void> ReadForm(const TrackBody& body, Job& job) {
-  const Result<TrackBody> data = body.Inside("data");
-  if (!data) return Failure(data.error());
-  const std::string_view id = data->Text("id");
-  const std::string_view email = data->Text("email");
+  ASSIGN_OR_RETURN(const TrackBody data, body.Inside("data"));
+  const std::string_view id = data.Text("id");
+  const std::string_view email = data.Text("email");
   if (id.empty() == email.empty()) return Bad("needs exactly one of id and email", "data");
   job.customer = id.empty() ? email : id;
   return CheckCustomer(job.customer, id.empty() ? "data.email" : "data.id");
@@ -183,10 +177,9 @@ Result<void> ReadSegment(const TrackBody& body, Job& job) {
     std::string id = element.kind == ValueKind::kString
                          ? element.text
                          : array.substr(element.raw.offset, element.raw.length);
-    if (Result<void> checked = CheckCustomer(id, "ids"); !checked) return checked;
-    Result<std::string> lane = members::LaneName(kind, std::move(id), "ids");
-    if (!lane) return Failure(lane.error());
-    job.more_customers.push_back(std::move(*lane));
+    RETURN_IF_ERROR(CheckCustomer(id, "ids"));
+    ASSIGN_OR_RETURN(std::string lane, members::LaneName(kind, std::move(id), "ids"));
+    job.more_customers.push_back(std::move(lane));
   }
   return {};
 }
@@ -220,15 +213,14 @@ Result<JobType> TypeOfEntity(const TrackBody& body) {
 
 // An object's requests keep their order among themselves.
 Result<void> ReadObjectIdentifiers(const TrackBody& body, Job& job) {
-  const Result<TrackBody> identifiers = body.Inside("identifiers");
-  if (!identifiers) return Failure(identifiers.error());
+  ASSIGN_OR_RETURN(const TrackBody identifiers, body.Inside("identifiers"));
   std::string name = "object";
-  for (const Member& member : identifiers->members()) {
-    const Result<std::string> value = ReadIdentifier(*identifiers, member, "identifiers." + member.key);
-    if (!value) return Failure(value.error());
-    name += "/" + *value;
+  for (const Member& member : identifiers.members()) {
+    ASSIGN_OR_RETURN(const std::string value,
+                     ReadIdentifier(identifiers, member, "identifiers." + member.key));
+    name += "/" + value;
   }
-  if (identifiers->members().empty()) return Needs("identifiers");
+  if (identifiers.members().empty()) return Needs("identifiers");
   if (name.size() <= limits::kCustomerIdBytes) job.customer = std::move(name);
   return {};
 }
@@ -240,12 +232,11 @@ Result<void> ReadEntity(const TrackBody& body, Job& job) {
   if (type == "delivery") return {};
   if (type == "object") return ReadObjectIdentifiers(body, job);
   if (job.type == JobType::kMerge) return ReadMerge(body, job);
-  const Result<std::string> person = ReadPerson(body, "identifiers");
-  if (!person) return Failure(person.error());
-  job.customer = *person;
+  ASSIGN_OR_RETURN(const std::string person, ReadPerson(body, "identifiers"));
+  job.customer = person;
   if (job.type == JobType::kIdentify) ReadStamps(body, TrackCall::Stamps::kTime, "timestamp", job);
   if (job.type != JobType::kTrack && job.type != JobType::kPageview) return {};
-  if (Result<void> name = ReadEventName(body, job); !name) return name;
+  RETURN_IF_ERROR(ReadEventName(body, job));
   ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
   return {};
 }
@@ -301,7 +292,7 @@ Result<void> ReadCall(const TrackRoute& route, const TrackBody& body, Job& job) 
   job.call->is_entity = route.operation == TrackOperation::kEntity;
   if (!route.customer.empty()) {
     job.customer = PercentDecode(route.customer);
-    if (Result<void> checked = CheckCustomer(job.customer, "id"); !checked) return checked;
+    RETURN_IF_ERROR(CheckCustomer(job.customer, "id"));
   }
   return ReadByOperation(route.operation, body, job);
 }
@@ -366,7 +357,7 @@ Result<void> ReadTrackCall(const Member& member, Job& job) {
       return Bad("must be \"method\" and \"target\", both text, and \"body\"", part.key);
     }
   }
-  if (Result<void> checked = CheckTarget(call->target); !checked) return checked;
+  RETURN_IF_ERROR(CheckTarget(call->target));
   job.call = std::move(call);
   return {};
 }
@@ -377,25 +368,23 @@ Result<void> CheckTrackCall(Job& job) {
   if (!route) return Bad(route.error().message);
   const Result<TrackBody> body = TrackBody::Read(job.Text(job.body));
   if (!body) return Bad(body.error().message);
-  const Result<JobType> type = TypeOf(*route, *body);
-  if (!type) return Failure(type.error());
-  if (*type != job.type) return Bad("is a request of type " + std::string(JobTypeName(*type)));
+  ASSIGN_OR_RETURN(const JobType type, TypeOf(*route, *body));
+  if (type != job.type) return Bad("is a request of type " + std::string(JobTypeName(type)));
   return ReadCall(*route, *body, job);
 }
 
 Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method,
                              std::string_view target, const TrackBody& body) {
-  const Result<JobType> type = TypeOf(route, body);
-  if (!type) return Failure(type.error());
-  if (Result<void> checked = CheckTarget(target); !checked) return Failure(checked.error());
+  ASSIGN_OR_RETURN(const JobType type, TypeOf(route, body));
+  RETURN_IF_ERROR(CheckTarget(target));
   Job job;
-  job.type = *type;
+  job.type = type;
   job.connection = connection;
   job.call = std::make_unique<TrackCall>();
   job.call->method = method;
   job.call->target = target;
   WriteLine(job, body.text());
-  if (Result<void> read = ReadCall(route, body, job); !read) return Failure(read.error());
+  RETURN_IF_ERROR(ReadCall(route, body, job));
   return job;
 }
 

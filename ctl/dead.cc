@@ -80,10 +80,9 @@ int Show(const Context& context, const DeadOptions& options) {
 }
 
 Result<std::string> ChangeBody(const DeadOptions& options, bool dry_run) {
-  Result<std::string> filter = options.filter.ToJson();
-  if (!filter) return filter;
+  ASSIGN_OR_RETURN(std::string filter, options.filter.ToJson());
   JsonWriter writer;
-  writer.Object().Key("filter").Raw(*filter);
+  writer.Object().Key("filter").Raw(filter);
   if (options.all) writer.Key("all").Bool(true);
   return writer.Key("dry_run").Bool(dry_run).EndObject().Take();
 }

@@ -68,7 +68,7 @@ Result<void> WriteObject(JsonWriter& writer, std::string_view member, const JobF
   } else if (!flags.fields.empty()) {
     writer.Key(member).Object();
     for (const std::string& field : flags.fields) {
-      if (Result<void> written = WriteField(writer, field_flag, field); !written) return written;
+      RETURN_IF_ERROR(WriteField(writer, field_flag, field));
     }
     writer.EndObject();
   }
@@ -106,7 +106,7 @@ Result<void> WriteDevice(JsonWriter& writer, const JobFlags& flags) {
   WriteText(writer, "id", flags.device_id);
   WriteText(writer, "platform", flags.platform);
   WriteTime(writer, "last_used", flags.last_used);
-  if (Result<void> written = WriteObject(writer, "attributes", flags); !written) return written;
+  RETURN_IF_ERROR(WriteObject(writer, "attributes", flags));
   writer.EndObject();
   return {};
 }
@@ -159,19 +159,18 @@ Result<void> WriteBody(JsonWriter& writer, const JobFlags& flags) {
 Result<void> WriteRaw(JsonWriter& writer, const JobFlags& flags) {
   WriteText(writer, "method", flags.method);
   WriteText(writer, "path", flags.path);
-  if (Result<void> written = WritePairs(writer, "query", "--query", flags.query); !written) return written;
-  if (Result<void> written = WritePairs(writer, "headers", "--header", flags.headers); !written)
-    return written;
-  if (Result<void> written = WriteBody(writer, flags); !written) return written;
-  if (Result<void> written = WritePairs(writer, "form", "--form", flags.form); !written) return written;
-  if (Result<void> written = WriteFiles(writer, flags.files); !written) return written;
+  RETURN_IF_ERROR(WritePairs(writer, "query", "--query", flags.query));
+  RETURN_IF_ERROR(WritePairs(writer, "headers", "--header", flags.headers));
+  RETURN_IF_ERROR(WriteBody(writer, flags));
+  RETURN_IF_ERROR(WritePairs(writer, "form", "--form", flags.form));
+  RETURN_IF_ERROR(WriteFiles(writer, flags.files));
   WriteText(writer, "response_type", flags.response_type);
   if (flags.timeout) {
     const Result<std::int64_t> timeout = InMilliseconds("--timeout", *flags.timeout);
     if (!timeout) return tl::unexpected(timeout.error());
     writer.Key("timeout_ms").Int(*timeout);
   }
-  if (Result<void> written = WriteRetry(writer, flags); !written) return written;
+  RETURN_IF_ERROR(WriteRetry(writer, flags));
   if (flags.debug) writer.Key("debug").Bool(true);
   return {};
 }
@@ -206,7 +205,7 @@ Result<void> WriteOwnMembers(JsonWriter& writer, const JobFlags& flags) {
   if (type == "delete_device") WriteText(writer, "device_id", flags.device_id);
   if (type == "add_to_segment" || type == "remove_from_segment") WriteSegment(writer, flags);
   if (type == "metric") WriteMetric(writer, flags);
-  if (Result<void> written = WritePerson(writer, "primary", flags.primary); !written) return written;
+  RETURN_IF_ERROR(WritePerson(writer, "primary", flags.primary));
   return WritePerson(writer, "secondary", flags.secondary);
 }
 

@@ -82,7 +82,7 @@ Result<void> ProducerClient::Exchange(std::vector<std::string>& replies, Millise
     return Fail(ErrorKind::kUnavailable, std::string("poll: ") + std::strerror(errno));
   if (count <= 0) return {};
   if ((ready.revents & POLLOUT) != 0) {
-    if (Result<void> written = Write(); !written) return written;
+    RETURN_IF_ERROR(Write());
   }
   if ((ready.revents & (POLLIN | POLLHUP | POLLERR)) != 0) return Read(replies);
   return {};

@@ -48,7 +48,7 @@ Result<void> LoadFile(std::optional<std::string>& value) {
 
 Result<void> LoadFiles(SendOptions& options) {
   for (auto* value : {&options.flags.object, &options.flags.body_json}) {
-    if (Result<void> loaded = LoadFile(*value); !loaded) return loaded;
+    RETURN_IF_ERROR(LoadFile(*value));
   }
   for (const std::string& file : options.files) {
     const std::size_t equals = file.find('=');

@@ -50,32 +50,29 @@ Service::~Service() {
 
 Result<std::unique_ptr<Service>> Service::Start(Config config) {
   std::unique_ptr<Service> service(new Service(std::move(config)));
-  if (Result<void> opened = service->OpenOutbox(); !opened) return Failure(opened.error());
-  if (Result<void> listening = service->OpenListeners(); !listening) return Failure(listening.error());
+  RETURN_IF_ERROR(service->OpenOutbox());
+  RETURN_IF_ERROR(service->OpenListeners());
   return service;
 }
 
 Result<void> Service::OpenOutbox() {
   MutexLock lock(config_mutex_);
-  const Result<Endpoints> endpoints = MakeEndpoints(config_);
-  if (!endpoints) return Failure(endpoints.error());
-  Result<Outbox> outbox = Outbox::Open(outbox_path_, RandomSeed());
-  if (!outbox) return Failure(outbox.error());
-  Result<OutboxReader> reader = OutboxReader::Open(outbox_path_);
-  if (!reader) return Failure(reader.error());
-  Dispatcher dispatcher(std::move(*reader), metrics_, RandomSeed());
+  ASSIGN_OR_RETURN(const Endpoints endpoints, MakeEndpoints(config_));
+  ASSIGN_OR_RETURN(Outbox outbox, Outbox::Open(outbox_path_, RandomSeed()));
+  ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(outbox_path_));
+  Dispatcher dispatcher(std::move(reader), metrics_, RandomSeed());
   if (Result<void> started =
-          dispatcher.Start(*endpoints, config_.limits, outbox->LastSequence(), WallClockNow());
+          dispatcher.Start(endpoints, config_.limits, outbox.LastSequence(), WallClockNow());
       !started)
     return started;
-  for (const auto& [name, counts] : outbox->CountsByConnection()) {
+  for (const auto& [name, counts] : outbox.CountsByConnection()) {
     if (counts.jobs == 0 || config_.connections.contains(name)) continue;
     Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config",
         {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
   }
   if (!config_.track.empty()) {
     track_endpoint_ = std::make_unique<TrackEndpoint>(
-        *endpoints, config_.limits.line_bytes, metrics_,
+        endpoints, config_.limits.line_bytes, metrics_,
         [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
   }
   const std::uint32_t workers = config_.workers;
@@ -88,7 +85,7 @@ Result<void> Service::OpenOutbox() {
     auto debug = [](const std::string& line) { Log(LogLevel::kInfo, "raw debug", {{"text", line}}); };
     workers_.push_back(std::make_unique<Worker>("outboxd-net-" + std::to_string(i), std::move(sink), debug));
   }
-  Clerk clerk(std::move(*outbox), {config_.outbox, config_.history},
+  Clerk clerk(std::move(outbox), {config_.outbox, config_.history},
               [path = outbox_path_] { return DiskFree(path); });
   ClerkThread::Ports ports;
   ports.committed = [this](Committed committed) { dispatcher_->OnCommitted(std::move(committed)); };
@@ -115,9 +112,8 @@ Result<void> Service::OpenOutbox() {
 Result<void> Service::OpenListeners() {
   MutexLock lock(config_mutex_);
   admin_api_ = std::make_unique<AdminApi>(outbox_path_, *this, metrics_, WallClockNow);
-  Result<UnixListener> admin = UnixListener::Open(config_.admin);
-  if (!admin) return Failure(admin.error());
-  admin_socket_ = std::move(*admin);
+  ASSIGN_OR_RETURN(UnixListener admin, UnixListener::Open(config_.admin));
+  admin_socket_ = std::move(admin);
   HttpServerOptions options;
   options.thread_name = "outboxd-admin";
   options.users = admin_socket_->users();
@@ -130,30 +126,28 @@ Result<void> Service::OpenListeners() {
   if (!server) return Failure(server.error());
   admin_server_ = std::move(*server);
   if (!config_.metrics.tcp.empty()) {
-    const Result<int> listening = ListenOnLoopback(config_.metrics.tcp);
-    if (!listening) return Failure(listening.error());
+    ASSIGN_OR_RETURN(const int listening, ListenOnLoopback(config_.metrics.tcp));
     options.thread_name = "outboxd-metrics";
     options.users.clear();  // TCP has none
-    auto metrics = HttpServer::Start(*listening, options, [this](const HttpRequestView& request) {
+    auto metrics = HttpServer::Start(listening, options, [this](const HttpRequestView& request) {
       return admin_api_->HandleMetrics(request);
     });
     if (!metrics) return Failure(metrics.error());
     metrics_server_ = std::move(*metrics);
   }
-  Result<UnixListener> producer = UnixListener::Open(config_.producer);
-  if (!producer) return Failure(producer.error());
+  ASSIGN_OR_RETURN(UnixListener producer, UnixListener::Open(config_.producer));
   producers_ = std::make_unique<ProducerListener>(
-      std::move(*producer), config_.limits, config_.ConnectionNames(), metrics_,
+      std::move(producer), config_.limits, config_.ConnectionNames(), metrics_,
       [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
   return OpenTrackListeners();
 }
 
 Result<void> Service::OpenTrackListeners() {
   if (config_.track.empty()) return {};
-  auto listeners = TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_),
-                                        *track_endpoint_, WallClockNow());
-  if (!listeners) return Failure(listeners.error());
-  track_listeners_.emplace(std::move(*listeners));
+  ASSIGN_OR_RETURN(auto listeners,
+                   TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_),
+                                        *track_endpoint_, WallClockNow()));
+  track_listeners_.emplace(std::move(listeners));
   return {};
 }
 

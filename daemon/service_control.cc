@@ -180,11 +180,9 @@ Result<std::uint64_t> Service::RunOnClerk(Step step, AfterStep after) {
 }
 
 Result<ChangeCount> Service::CountOnly(const DeadFilter& filter) {
-  Result<OutboxReader> reader = OutboxReader::Open(outbox_path_);
-  if (!reader) return Failure(reader.error());
-  const Result<std::uint64_t> count = reader->CountDead(filter);
-  if (!count) return Failure(count.error());
-  return ChangeCount{*count, 0};
+  ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(outbox_path_));
+  ASSIGN_OR_RETURN(const std::uint64_t count, reader.CountDead(filter));
+  return ChangeCount{count, 0};
 }
 
 Result<ChangeCount> Service::Redrive(const DeadFilter& filter, bool dry_run) {
@@ -216,9 +214,8 @@ Result<ChangeCount> Service::Drop(const DeadFilter& filter, bool dry_run) {
 
 Result<void> Service::Cancel(Sequence sequence) {
   const auto cancel = [this, sequence](Outbox& outbox, Timestamp now) -> Result<Outbox::Step> {
-    const Result<std::string> connection = outbox.Cancel(sequence, now);
-    if (!connection) return Failure(connection.error());
-    metrics_.Of(*connection).Dead(Death::kCancelled, 1);
+    ASSIGN_OR_RETURN(const std::string connection, outbox.Cancel(sequence, now));
+    metrics_.Of(connection).Dead(Death::kCancelled, 1);
     return Outbox::Step{{sequence}, false};
   };
   const Result<std::uint64_t> changed =
@@ -245,35 +242,32 @@ Result<ForgetCount> Service::Forget(const std::string& customer,
 
 Result<std::uint64_t> Service::Backup(const std::filesystem::path& file) {
   if (!file.is_absolute()) return Fail(ErrorKind::kInvalid, "must be an absolute path", "path");
-  Result<Database> database = Database::Open(outbox_path_, OpenMode::kReadOnly);
-  if (!database) return Failure(database.error());
-  Result<std::uint64_t> bytes = database->BackupTo(file, [this] { return stopping_.load(); });
+  ASSIGN_OR_RETURN(Database database, Database::Open(outbox_path_, OpenMode::kReadOnly));
+  Result<std::uint64_t> bytes = database.BackupTo(file, [this] { return stopping_.load(); });
   return !bytes && stopping_ ? Stopping() : bytes;
 }
 
 Result<void> Service::Reload() {
   MutexLock lock(config_mutex_);
-  Result<Config> fresh = LoadConfig(config_.file);
-  if (!fresh) return Failure(fresh.error());
-  if (std::string fixed = NeedsRestart(config_, *fresh); !fixed.empty()) {
+  ASSIGN_OR_RETURN(Config fresh, LoadConfig(config_.file));
+  if (std::string fixed = NeedsRestart(config_, fresh); !fixed.empty()) {
     Log(LogLevel::kWarn, "takes effect at the next start only", {{"keys", fixed}});
   }
-  const Result<Endpoints> endpoints = MakeEndpoints(*fresh);
-  if (!endpoints) return Failure(endpoints.error());
+  ASSIGN_OR_RETURN(const Endpoints endpoints, MakeEndpoints(fresh));
   auto done = AskDispatcher<Result<void>>(
-      [endpoints = *endpoints, limits = fresh->limits](Dispatcher& dispatcher, Timestamp now) {
+      [endpoints = endpoints, limits = fresh.limits](Dispatcher& dispatcher, Timestamp now) {
         return dispatcher.Configure(endpoints, limits, now);
       });
   if (!done) return Stopping();
   if (!*done) return *done;
-  OutboxConfig outbox = fresh->outbox;
+  OutboxConfig outbox = fresh.outbox;
   outbox.path = outbox_path_;
-  clerk_->Configure({outbox, fresh->history});
-  if (producers_) producers_->Configure(fresh->limits, fresh->ConnectionNames());
-  if (track_endpoint_) track_endpoint_->Configure(*endpoints, fresh->limits.line_bytes);
+  clerk_->Configure({outbox, fresh.history});
+  if (producers_) producers_->Configure(fresh.limits, fresh.ConnectionNames());
+  if (track_endpoint_) track_endpoint_->Configure(endpoints, fresh.limits.line_bytes);
   listeners_to_reload_ = true;
-  SetLogLevel(fresh->log_level);
-  config_ = std::move(*fresh);
+  SetLogLevel(fresh.log_level);
+  config_ = std::move(fresh);
   Log(LogLevel::kInfo, "config reloaded", {{"file", config_.file.string()}});
   return {};
 }

@@ -122,9 +122,8 @@ Result<bool> Statement::Step() {
 
 Result<void> Statement::Run() {
   for (;;) {
-    Result<bool> row = Step();
-    if (!row) return Failure(row.error());
-    if (*row) continue;
+    ASSIGN_OR_RETURN(bool row, Step());
+    if (row) continue;
     Reset();
     return {};
   }
@@ -199,11 +198,9 @@ Result<void> Database::Execute(std::string_view sql) {
 }
 
 Result<std::int64_t> Database::Scalar(std::string_view sql) {
-  Result<Statement> statement = Prepare(sql);
-  if (!statement) return Failure(statement.error());
-  Result<bool> row = statement->Step();
-  if (!row) return Failure(row.error());
-  return *row ? statement->Int(0) : 0;
+  ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
+  ASSIGN_OR_RETURN(bool row, statement.Step());
+  return row ? statement.Int(0) : 0;
 }
 
 Result<bool> Database::EmptyLog() {
@@ -246,12 +243,11 @@ Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file,
   fchmod(descriptor, 0600);  // with a strict umask SQLite could not open it
   close(descriptor);
   Result<void> copied = [&]() -> Result<void> {
-    Result<Database> target = Open(file, OpenMode::kReadWrite);
-    if (!target) return Failure(target.error());
+    ASSIGN_OR_RETURN(Database target, Open(file, OpenMode::kReadWrite));
     // One read transaction around all steps: without it a busy writer would make the copy start over again
     // and again.
     const Result<void> begun = Execute("BEGIN; SELECT count(*) FROM sqlite_schema");
-    Result<void> done = begun ? CopyPages(*target, file, gives_up) : begun;
+    Result<void> done = begun ? CopyPages(target, file, gives_up) : begun;
     static_cast<void>(Execute("ROLLBACK"));
     return done;
   }();

@@ -129,20 +129,18 @@ Result<std::vector<Row>> RowsOf(Database& database, std::string_view query,
                                 std::size_t bytes_max = kNoLimit) {
   std::vector<Row> rows;
   if (sequences.empty()) return rows;
-  Result<Statement> statement = database.Prepare(query);
-  if (!statement) return Failure(statement.error());
+  ASSIGN_OR_RETURN(Statement statement, database.Prepare(query));
   std::size_t bytes = 0;
   for (const Sequence sequence : sequences) {
     if (bytes >= bytes_max) break;
-    statement->Bind(1, ToSql(sequence));
+    statement.Bind(1, ToSql(sequence));
     for (;;) {
-      Result<bool> found = statement->Step();
-      if (!found) return Failure(found.error());
-      if (!*found) break;
-      rows.push_back(read(*statement));
+      ASSIGN_OR_RETURN(bool found, statement.Step());
+      if (!found) break;
+      rows.push_back(read(statement));
       bytes += TextBytes(rows.back());
     }
-    statement->Reset();
+    statement.Reset();
   }
   return rows;
 }
@@ -164,9 +162,8 @@ std::optional<Row> FirstOf(std::vector<Row> rows) {
 }  // namespace
 
 Result<Inspection> Inspection::Open(const std::filesystem::path& file) {
-  Result<Database> database = Database::Open(file, OpenMode::kReadOnly);
-  if (!database) return Failure(database.error());
-  return Inspection(std::move(*database));
+  ASSIGN_OR_RETURN(Database database, Database::Open(file, OpenMode::kReadOnly));
+  return Inspection(std::move(database));
 }
 
 // `rows` names the table (and the index). The condition stands in the result, not in WHERE: that way every
@@ -177,24 +174,22 @@ Result<Inspection::Found> Inspection::Scan(std::string_view rows, const SqlCondi
   std::string query = "SELECT seq, " + condition.sql + " FROM ";
   query += rows;
   query += " AND seq > ? AND seq <= ? ORDER BY seq";
-  Result<Statement> statement = database_.Prepare(query);
-  if (!statement) return Failure(statement.error());
+  ASSIGN_OR_RETURN(Statement statement, database_.Prepare(query));
   const std::int64_t after = std::max(ToSql(request.after), only ? ToSql(*only) - 1 : 0);
   const std::int64_t last = only ? ToSql(*only) : std::numeric_limits<std::int64_t>::max();
-  const int index = condition.BindTo(*statement, 1);
-  statement->Bind(index, after).Bind(index + 1, last);
+  const int index = condition.BindTo(statement, 1);
+  statement.Bind(index, after).Bind(index + 1, last);
 
   Found found;
   std::size_t matches = 0;
   Sequence examined_last{};
   for (;;) {
-    Result<bool> row = statement->Step();
-    if (!row) return Failure(row.error());
-    if (!*row) return found;
+    ASSIGN_OR_RETURN(bool row, statement.Step());
+    if (!row) return found;
     if (found.examined == request.examined_max) break;
     ++found.examined;
-    const Sequence sequence = SequenceAt(*statement, 0);
-    if (statement->Int(1) != 0) {
+    const Sequence sequence = SequenceAt(statement, 0);
+    if (statement.Int(1) != 0) {
       const bool is_new = found.sequences.empty() || found.sequences.back() != sequence;
       if (is_new && matches >= request.rows_max) break;
       if (is_new) found.sequences.push_back(sequence);
@@ -209,12 +204,11 @@ Result<Inspection::Found> Inspection::Scan(std::string_view rows, const SqlCondi
 Result<Page<JobRow>> Inspection::Jobs(const JobFilter& filter, const PageRequest& request) {
   const std::string_view rows =
       filter.deferred_only ? "outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL" : "outbox WHERE 1";
-  Result<Found> found = Scan(rows, outboxd::ToSql(filter), request, filter.sequence);
-  if (!found) return Failure(found.error());
-  auto jobs = RowsOf<JobRow>(database_, kJobQuery, found->sequences,
+  ASSIGN_OR_RETURN(Found found, Scan(rows, outboxd::ToSql(filter), request, filter.sequence));
+  auto jobs = RowsOf<JobRow>(database_, kJobQuery, found.sequences,
                              [](const Statement& row) { return ReadJob(row, Detail::kRow); });
   if (!jobs) return Failure(jobs.error());
-  return Page<JobRow>{std::move(*jobs), found->next, found->examined};
+  return Page<JobRow>{std::move(*jobs), found.next, found.examined};
 }
 
 Result<std::optional<JobRow>> Inspection::Job(Sequence sequence) {
@@ -225,14 +219,12 @@ Result<std::optional<JobRow>> Inspection::Job(Sequence sequence) {
 }
 
 Result<std::optional<JobRow>> Inspection::FirstJob(std::string_view query, const SqlCondition& values) {
-  Result<Statement> statement = database_.Prepare(query);
-  if (!statement) return Failure(statement.error());
-  values.BindTo(*statement, 1);
-  Result<bool> row = statement->Step();
-  if (!row) return Failure(row.error());
-  if (!*row) return std::optional<JobRow>();
-  const Sequence first = SequenceAt(*statement, 0);
-  statement->Reset();
+  ASSIGN_OR_RETURN(Statement statement, database_.Prepare(query));
+  values.BindTo(statement, 1);
+  ASSIGN_OR_RETURN(bool row, statement.Step());
+  if (!row) return std::optional<JobRow>();
+  const Sequence first = SequenceAt(statement, 0);
+  statement.Reset();
   return Job(first);
 }
 
@@ -252,13 +244,13 @@ Result<std::optional<JobRow>> Inspection::ParkedBefore(std::int64_t parked, Sequ
 
 Result<Page<DeadRow>> Inspection::DeadRows(const DeadFilter& filter, const PageRequest& request,
                                            Detail detail) {
-  Result<Found> found = Scan("dead_letters WHERE 1", outboxd::ToSql(filter), request, filter.sequence);
-  if (!found) return Failure(found.error());
+  ASSIGN_OR_RETURN(Found found,
+                   Scan("dead_letters WHERE 1", outboxd::ToSql(filter), request, filter.sequence));
   const auto read = [detail](const Statement& row) { return ReadDead(row, detail); };
-  auto rows = RowsOf<DeadRow>(database_, kDeadQuery, found->sequences, read, request.bytes_max);
-  if (!rows) return Failure(rows.error());
-  const std::optional<Sequence> next = NextAfter(*rows, found->sequences, found->next);
-  return Page<DeadRow>{std::move(*rows), next, found->examined};
+  ASSIGN_OR_RETURN(auto rows,
+                   RowsOf<DeadRow>(database_, kDeadQuery, found.sequences, read, request.bytes_max));
+  const std::optional<Sequence> next = NextAfter(rows, found.sequences, found.next);
+  return Page<DeadRow>{std::move(rows), next, found.examined};
 }
 
 Result<std::optional<DeadRow>> Inspection::Dead(Sequence sequence) {
@@ -270,16 +262,16 @@ Result<std::optional<DeadRow>> Inspection::Dead(Sequence sequence) {
 
 Result<std::vector<DeadGroup>> Inspection::DeadGroups() {
   // min(job) is the earliest job's id: ULIDs sort by time.
-  Result<Statement> statement = database_.Prepare(
-      "SELECT cause, death, status, count(*) AS size, min(dead_ms), max(dead_ms), min(job) FROM dead_letters"
-      " GROUP BY cause, death, status ORDER BY size DESC, cause, death, status LIMIT 1000");
-  if (!statement) return Failure(statement.error());
+  ASSIGN_OR_RETURN(Statement statement,
+                   database_.Prepare(
+                       "SELECT cause, death, status, count(*) AS size, min(dead_ms), max(dead_ms), min(job) "
+                       "FROM dead_letters"
+                       " GROUP BY cause, death, status ORDER BY size DESC, cause, death, status LIMIT 1000"));
   std::vector<DeadGroup> groups;
   for (;;) {
-    Result<bool> row = statement->Step();
-    if (!row) return Failure(row.error());
-    if (!*row) return groups;
-    groups.push_back(ReadGroup(*statement));
+    ASSIGN_OR_RETURN(bool row, statement.Step());
+    if (!row) return groups;
+    groups.push_back(ReadGroup(statement));
   }
 }
 
@@ -291,11 +283,9 @@ Result<Page<AttemptRow>> Inspection::Attempts(const AttemptFilter& filter, const
   JobFilter condition;
   condition.customer = filter.customer;
   condition.connection = filter.connection;
-  Result<Found> found = Scan("attempts WHERE 1", outboxd::ToSql(condition), request, std::nullopt);
-  if (!found) return Failure(found.error());
-  auto rows = RowsOf<AttemptRow>(database_, kAttemptQuery, found->sequences, ReadAttempt);
-  if (!rows) return Failure(rows.error());
-  return Page<AttemptRow>{std::move(*rows), found->next, found->examined};
+  ASSIGN_OR_RETURN(Found found, Scan("attempts WHERE 1", outboxd::ToSql(condition), request, std::nullopt));
+  ASSIGN_OR_RETURN(auto rows, RowsOf<AttemptRow>(database_, kAttemptQuery, found.sequences, ReadAttempt));
+  return Page<AttemptRow>{std::move(rows), found.next, found.examined};
 }
 
 }  // namespace outboxd

@@ -26,18 +26,15 @@ Result<void> Configure(Database& database) {
     PRAGMA temp_store = MEMORY;
     PRAGMA foreign_keys = OFF;)sql");
   if (!configured) return configured;
-  const Result<std::int64_t> page_bytes = database.Scalar("PRAGMA page_size");
-  if (!page_bytes) return Failure(page_bytes.error());
-  return database.Execute("PRAGMA wal_autocheckpoint = " + std::to_string(kLogBytes / *page_bytes));
+  ASSIGN_OR_RETURN(const std::int64_t page_bytes, database.Scalar("PRAGMA page_size"));
+  return database.Execute("PRAGMA wal_autocheckpoint = " + std::to_string(kLogBytes / page_bytes));
 }
 
 Result<void> CheckIdentity(Database& database, const std::filesystem::path& file, std::int64_t version) {
-  const Result<std::int64_t> application = database.Scalar("PRAGMA application_id");
-  if (!application) return Failure(application.error());
-  const Result<std::int64_t> tables = database.Scalar("SELECT count(*) FROM sqlite_schema");
-  if (!tables) return Failure(tables.error());
-  const bool fresh = *tables == 0 && version == 0;
-  if (!fresh && *application != schema::kApplicationId) {
+  ASSIGN_OR_RETURN(const std::int64_t application, database.Scalar("PRAGMA application_id"));
+  ASSIGN_OR_RETURN(const std::int64_t tables, database.Scalar("SELECT count(*) FROM sqlite_schema"));
+  const bool fresh = tables == 0 && version == 0;
+  if (!fresh && application != schema::kApplicationId) {
     return Fail(ErrorKind::kCorrupt,
                 file.string() + " is a SQLite database but no outbox; set outbox.path to another file");
   }
@@ -78,11 +75,10 @@ Result<Database> OpenForWriting(const std::filesystem::path& file) {
   Result<Database> database = Database::Open(file, OpenMode::kReadWrite);
   umask(before);
   if (!database) return database;
-  const Result<std::int64_t> version = database->Scalar("PRAGMA user_version");
-  if (!version) return Failure(version.error());
-  if (Result<void> known = CheckIdentity(*database, file, *version); !known) return Failure(known.error());
-  if (Result<void> configured = Configure(*database); !configured) return Failure(configured.error());
-  if (Result<void> migrated = Migrate(*database, *version); !migrated) return Failure(migrated.error());
+  ASSIGN_OR_RETURN(const std::int64_t version, database->Scalar("PRAGMA user_version"));
+  RETURN_IF_ERROR(CheckIdentity(*database, file, version));
+  RETURN_IF_ERROR(Configure(*database));
+  RETURN_IF_ERROR(Migrate(*database, version));
   return database;
 }
 

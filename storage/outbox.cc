@@ -47,12 +47,10 @@ Outbox::Outbox(FileLock lock, Database database, std::uint64_t seed)
     : lock_(std::move(lock)), database_(std::move(database)), random_(seed) {}
 
 Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t seed) {
-  if (Result<void> is_file = CheckIsFile(file); !is_file) return Failure(is_file.error());
-  Result<FileLock> lock = FileLock::Take(file);
-  if (!lock) return Failure(lock.error());
-  Result<Database> database = OpenForWriting(file);
-  if (!database) return Failure(database.error());
-  Outbox outbox(std::move(*lock), std::move(*database), seed);
+  RETURN_IF_ERROR(CheckIsFile(file));
+  ASSIGN_OR_RETURN(FileLock lock, FileLock::Take(file));
+  ASSIGN_OR_RETURN(Database database, OpenForWriting(file));
+  Outbox outbox(std::move(lock), std::move(database), seed);
   Result<void> ready = outbox.Prepare();
   if (ready) ready = outbox.LoadSequence();
   if (ready) ready = outbox.LoadCounts();
@@ -91,39 +89,36 @@ Result<void> Outbox::Prepare() {
       {&reserve_, "UPDATE sequence SET reserved = ?"},
   }};
   for (const auto& [statement, sql] : statements) {
-    Result<Statement> prepared = database_.Prepare(sql);
-    if (!prepared) return Failure(prepared.error());
-    *statement = std::move(*prepared);
+    ASSIGN_OR_RETURN(Statement prepared, database_.Prepare(sql));
+    *statement = std::move(prepared);
   }
   return {};
 }
 
 Result<void> Outbox::LoadSequence() {
-  const Result<std::int64_t> reserved = database_.Scalar("SELECT reserved FROM sequence");
-  if (!reserved) return Failure(reserved.error());
-  const Result<std::int64_t> used = database_.Scalar(
-      "SELECT max((SELECT ifnull(max(seq), 0) FROM outbox), (SELECT ifnull(max(seq), 0) FROM dead_letters), "
-      "(SELECT ifnull(max(seq), 0) FROM attempts))");
-  if (!used) return Failure(used.error());
-  if (*reserved <= *used || *reserved > kSequenceMax) {
-    return Fail(ErrorKind::kInternal, "the next sequence is " + std::to_string(*reserved) +
-                                          ", the last one used " + std::to_string(*used));
+  ASSIGN_OR_RETURN(const std::int64_t reserved, database_.Scalar("SELECT reserved FROM sequence"));
+  ASSIGN_OR_RETURN(const std::int64_t used,
+                   database_.Scalar("SELECT max((SELECT ifnull(max(seq), 0) FROM outbox), (SELECT "
+                                    "ifnull(max(seq), 0) FROM dead_letters), "
+                                    "(SELECT ifnull(max(seq), 0) FROM attempts))"));
+  if (reserved <= used || reserved > kSequenceMax) {
+    return Fail(ErrorKind::kInternal, "the next sequence is " + std::to_string(reserved) +
+                                          ", the last one used " + std::to_string(used));
   }
-  next_ = reserved_ = static_cast<std::uint64_t>(*reserved);
+  next_ = reserved_ = static_cast<std::uint64_t>(reserved);
   return {};
 }
 
 Result<void> Outbox::LoadCounts() {
-  Result<Statement> rows = database_.Prepare("SELECT connection, jobs, dead, attempts FROM counters");
-  if (!rows) return Failure(rows.error());
+  ASSIGN_OR_RETURN(Statement rows,
+                   database_.Prepare("SELECT connection, jobs, dead, attempts FROM counters"));
   for (;;) {
-    const Result<bool> row = rows->Step();
-    if (!row) return Failure(row.error());
-    if (!*row) return {};
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return {};
     const auto unsigned_at = [&](int column) {
-      return static_cast<std::uint64_t>(std::max<std::int64_t>(rows->Int(column), 0));
+      return static_cast<std::uint64_t>(std::max<std::int64_t>(rows.Int(column), 0));
     };
-    counts_[std::string(rows->Text(0))] = Counts{unsigned_at(1), unsigned_at(2), unsigned_at(3)};
+    counts_[std::string(rows.Text(0))] = Counts{unsigned_at(1), unsigned_at(2), unsigned_at(3)};
   }
 }
 
@@ -139,7 +134,7 @@ Counts& Outbox::Touch(std::string_view connection) {
 
 // On failure nothing has changed, in the file or here.
 Result<void> Outbox::Transaction(const std::function<Result<void>()>& work) {
-  if (Result<void> begun = begin_.Run(); !begun) return begun;
+  RETURN_IF_ERROR(begin_.Run());
   const std::map<std::string, Counts, std::less<>> counts_before = counts_;
   const std::uint64_t next_before = next_;
   const std::uint64_t reserved_before = reserved_;
@@ -162,14 +157,13 @@ Result<void> Outbox::Write(WriteBatch& batch, Timestamp now) {
 }
 
 Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
-  if (Result<void> reserved = Reserve(batch.accepted.size()); !reserved) return reserved;
+  RETURN_IF_ERROR(Reserve(batch.accepted.size()));
   for (QueuedJob* queued : batch.accepted) {
-    if (Result<void> appended = Append(*queued, now); !appended) return appended;
+    RETURN_IF_ERROR(Append(*queued, now));
   }
-  if (Result<void> recorded = RecordAll(batch.outcomes, now); !recorded) return recorded;
+  RETURN_IF_ERROR(RecordAll(batch.outcomes, now));
   for (const Park& park : batch.parks) {
-    if (Result<void> parked = park_.Bind(1, ToSql(park.lane)).Bind(2, ToSql(park.sequence)).Run(); !parked)
-      return parked;
+    RETURN_IF_ERROR(park_.Bind(1, ToSql(park.lane)).Bind(2, ToSql(park.sequence)).Run());
   }
   for (const auto& [connection, gate] : batch.gates) {
     gate_.Bind(1, std::string_view(connection))
@@ -178,7 +172,7 @@ Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
     gate_.Bind(4, std::string_view(gate.detail))
         .Bind(5, ToUnixMs(gate.since))
         .Bind(6, UnixMs(gate.reopen_at));
-    if (Result<void> written = gate_.Bind(7, std::int64_t{gate.failures}).Run(); !written) return written;
+    RETURN_IF_ERROR(gate_.Bind(7, std::int64_t{gate.failures}).Run());
   }
   return {};
 }
@@ -215,28 +209,25 @@ Result<void> Outbox::RecordAll(std::vector<const Outcome*>& outcomes, Timestamp 
   });
   for (const Outcome* outcome : outcomes) {
     if (!outcome->attempt) continue;
-    if (Result<void> recorded = RecordAttempt(*outcome); !recorded) return recorded;
+    RETURN_IF_ERROR(RecordAttempt(*outcome));
   }
   const std::span<const Outcome* const> all = outcomes;
   for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     end = EndOfRun(all, begin);
-    Result<void> recorded =
-        end - begin > 1 ? RemoveRun(all.subspan(begin, end - begin)) : Record(*all[begin], now);
-    if (!recorded) return recorded;
+    RETURN_IF_ERROR(end - begin > 1 ? RemoveRun(all.subspan(begin, end - begin)) : Record(*all[begin], now));
   }
   return {};
 }
 
 // Delivered jobs of one connection with consecutive sequences.
 Result<void> Outbox::RemoveRun(std::span<const Outcome* const> run) {
-  Result<void> removed =
-      remove_run_.Bind(1, ToSql(run.front()->job->sequence)).Bind(2, ToSql(run.back()->job->sequence)).Run();
-  if (!removed) return removed;
+  RETURN_IF_ERROR(
+      remove_run_.Bind(1, ToSql(run.front()->job->sequence)).Bind(2, ToSql(run.back()->job->sequence)).Run());
   const auto gone = static_cast<std::uint64_t>(database_.Changes());
   Touch(run.front()->job->job.connection).jobs -= gone;
   if (gone == run.size()) return {};
   for (const Outcome* outcome : run) {
-    if (Result<void> noted = NoteLate(*outcome->job); !noted) return noted;
+    RETURN_IF_ERROR(NoteLate(*outcome->job));
   }
   return {};
 }
@@ -245,10 +236,10 @@ Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
   const QueuedJob& queued = *outcome.job;
   switch (outcome.kind) {
     case OutcomeKind::kDead:
-      if (Result<void> buried = Bury(outcome, now); !buried) return buried;
+      RETURN_IF_ERROR(Bury(outcome, now));
       [[fallthrough]];
     case OutcomeKind::kDelivered: {
-      if (Result<void> removed = remove_.Bind(1, ToSql(queued.sequence)).Run(); !removed) return removed;
+      RETURN_IF_ERROR(remove_.Bind(1, ToSql(queued.sequence)).Run());
       if (database_.Changes() == 0) return NoteLate(queued);
       --Touch(queued.job.connection).jobs;
       return {};
@@ -259,7 +250,7 @@ Result<void> Outbox::Record(const Outcome& outcome, Timestamp now) {
           .Bind(2, std::int64_t{queued.charged})
           .Bind(3, UnixMs(queued.due));
       defer_.BindTextOrNull(4, outcome.reason).Bind(5, ToSql(queued.sequence));
-      if (Result<void> deferred = defer_.Run(); !deferred) return deferred;
+      RETURN_IF_ERROR(defer_.Run());
       return database_.Changes() == 0 ? NoteLate(queued) : Result<void>();
   }
   return {};
@@ -287,7 +278,7 @@ Result<void> Outbox::RecordAttempt(const Outcome& outcome) {
       .Bind(9, FateName(attempt.result));
   record.Bind(10, attempt.status == 0 ? std::nullopt : std::optional<std::int64_t>(attempt.status));
   record.BindTextOrNull(11, attempt.error).BindTextOrNull(12, attempt.answer);
-  if (Result<void> recorded = record.Run(); !recorded) return recorded;
+  RETURN_IF_ERROR(record.Run());
   if (database_.Changes() > 0) ++Touch(queued.job.connection).attempts;
   return {};
 }
@@ -300,7 +291,7 @@ Result<void> Outbox::Bury(const Outcome& outcome, Timestamp now) {
   bury_.Bind(4, std::string_view(outcome.reason)).Bind(5, std::string_view(outcome.cause));
   bury_.BindTextOrNull(6, outcome.attempt ? std::string_view(outcome.attempt->answer) : std::string_view());
   bury_.Bind(7, std::int64_t{queued.attempts}).Bind(8, ToSql(queued.sequence));
-  if (Result<void> buried = bury_.Run(); !buried) return buried;
+  RETURN_IF_ERROR(bury_.Run());
   if (database_.Changes() > 0) ++Touch(queued.job.connection).dead;
   return {};
 }
@@ -311,7 +302,7 @@ Result<void> Outbox::WriteCounts() {
     count_.Bind(1, std::string_view(connection)).Bind(2, static_cast<std::int64_t>(counts.jobs));
     count_.Bind(3, static_cast<std::int64_t>(counts.dead))
         .Bind(4, static_cast<std::int64_t>(counts.attempts));
-    if (Result<void> written = count_.Run(); !written) return written;
+    RETURN_IF_ERROR(count_.Run());
   }
   return {};
 }
@@ -327,11 +318,11 @@ Counts Outbox::Total() const {
 }
 
 Result<std::uint64_t> Outbox::UsedBytes() {
-  const Result<std::int64_t> bytes = database_.Scalar(
-      "SELECT (c.page_count - f.freelist_count) * s.page_size FROM pragma_page_count c, "
-      "pragma_freelist_count f, pragma_page_size s");
-  if (!bytes) return Failure(bytes.error());
-  return static_cast<std::uint64_t>(*bytes);
+  ASSIGN_OR_RETURN(
+      const std::int64_t bytes,
+      database_.Scalar("SELECT (c.page_count - f.freelist_count) * s.page_size FROM pragma_page_count c, "
+                       "pragma_freelist_count f, pragma_page_size s"));
+  return static_cast<std::uint64_t>(bytes);
 }
 
 }  // namespace outboxd

@@ -30,22 +30,21 @@ constexpr std::size_t kExaminedRows = 5000;
 // Of the next rows of `table` those that meet `condition`.
 Result<Outbox::Examined> Outbox::Examine(std::string_view table, const SqlCondition& condition,
                                          Sequence after, std::size_t rows_max) {
-  Result<Statement> rows =
+  ASSIGN_OR_RETURN(
+      Statement rows,
       database_.Prepare("SELECT seq, connection, " + condition.sql + " FROM " + std::string(table) +
-                        " WHERE seq > ? ORDER BY seq LIMIT " + std::to_string(kExaminedRows));
-  if (!rows) return Failure(rows.error());
-  rows->Bind(condition.BindTo(*rows, 1), ToSql(after));
+                        " WHERE seq > ? ORDER BY seq LIMIT " + std::to_string(kExaminedRows)));
+  rows.Bind(condition.BindTo(rows, 1), ToSql(after));
   Examined examined;
   examined.through = after;
   for (std::size_t count = 0; examined.matches.size() < rows_max; ++count) {
-    const Result<bool> row = rows->Step();
-    if (!row) return Failure(row.error());
-    examined.at_end = !*row && count < kExaminedRows;
-    if (!*row) return examined;
-    examined.through = SequenceAt(*rows, 0);
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    examined.at_end = !row && count < kExaminedRows;
+    if (!row) return examined;
+    examined.through = SequenceAt(rows, 0);
     const bool is_new = examined.matches.empty() ||
                         examined.matches.back().first != examined.through;  // a job has many attempts
-    if (rows->Int(2) != 0 && is_new) examined.matches.emplace_back(examined.through, rows->Text(1));
+    if (rows.Int(2) != 0 && is_new) examined.matches.emplace_back(examined.through, rows.Text(1));
   }
   return examined;
 }
@@ -59,14 +58,12 @@ Result<Outbox::Step> Outbox::ForEachDead(const DeadFilter& filter, Walk& walk, s
   Step step;
   Examined examined;
   Result<void> done = Transaction([&]() -> Result<void> {
-    Result<Examined> rows = Examine("dead_letters", condition, walk.after, rows_max);
-    if (!rows) return Failure(rows.error());
-    examined = std::move(*rows);
-    Result<Statement> remove = database_.Prepare("DELETE FROM dead_letters WHERE seq = ?");
-    if (!remove) return Failure(remove.error());
+    ASSIGN_OR_RETURN(Examined rows, Examine("dead_letters", condition, walk.after, rows_max));
+    examined = std::move(rows);
+    ASSIGN_OR_RETURN(Statement remove, database_.Prepare("DELETE FROM dead_letters WHERE seq = ?"));
     for (const auto& [sequence, connection] : examined.matches) {
-      if (Result<void> changed = change(sequence, Touch(connection)); !changed) return changed;
-      if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
+      RETURN_IF_ERROR(change(sequence, Touch(connection)));
+      RETURN_IF_ERROR(remove.Bind(1, ToSql(sequence)).Run());
       --Touch(connection).dead;
       step.sequences.push_back(sequence);
     }
@@ -80,12 +77,11 @@ Result<Outbox::Step> Outbox::ForEachDead(const DeadFilter& filter, Walk& walk, s
 
 Result<Outbox::Step> Outbox::Redrive(const DeadFilter& filter, Walk& walk, Timestamp now,
                                      std::size_t rows_max) {
-  Result<Statement> revive = database_.Prepare(kRedrive);
-  if (!revive) return Failure(revive.error());
+  ASSIGN_OR_RETURN(Statement revive, database_.Prepare(kRedrive));
   ++redrives_;
   return ForEachDead(filter, walk, rows_max, [&](Sequence sequence, Counts& counts) {
     ++counts.jobs;
-    return revive->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run();
+    return revive.Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run();
   });
 }
 
@@ -100,14 +96,12 @@ Result<std::string> Outbox::Cancel(Sequence sequence, Timestamp now) {
     Result<Statement> row = database_.Prepare("SELECT connection FROM outbox WHERE seq = ?");
     Result<Statement> bury = database_.Prepare(kCancel);
     if (!row || !bury) return Failure(row ? bury.error() : row.error());
-    const Result<bool> found = row->Bind(1, ToSql(sequence)).Step();
-    if (!found) return Failure(found.error());
-    if (!*found) return Fail(ErrorKind::kNotFound, "no such waiting job", "job");
+    ASSIGN_OR_RETURN(const bool found, row->Bind(1, ToSql(sequence)).Step());
+    if (!found) return Fail(ErrorKind::kNotFound, "no such waiting job", "job");
     connection = row->Text(0);
     row->Reset();
-    if (Result<void> buried = bury->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run(); !buried)
-      return buried;
-    if (Result<void> removed = remove_.Bind(1, ToSql(sequence)).Run(); !removed) return removed;
+    RETURN_IF_ERROR(bury->Bind(1, ToUnixMs(now)).Bind(2, ToSql(sequence)).Run());
+    RETURN_IF_ERROR(remove_.Bind(1, ToSql(sequence)).Run());
     Counts& counts = Touch(connection);
     --counts.jobs;
     ++counts.dead;
@@ -131,19 +125,17 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
     condition.sql += " AND connection = ?";
     condition.values.emplace_back(*connection);
   }
-  if (Result<void> erase = database_.Execute("PRAGMA secure_delete = ON"); !erase)
-    return Failure(erase.error());
+  RETURN_IF_ERROR(database_.Execute("PRAGMA secure_delete = ON"));
   Step step;
   Examined examined;
   std::uint64_t erased = 0;
   Result<void> done = Transaction([&]() -> Result<void> {
-    Result<Examined> rows = Examine(table, condition, walk.after, rows_max);
-    if (!rows) return Failure(rows.error());
-    examined = std::move(*rows);
-    Result<Statement> remove = database_.Prepare("DELETE FROM " + std::string(table) + " WHERE seq = ?");
-    if (!remove) return Failure(remove.error());
+    ASSIGN_OR_RETURN(Examined rows, Examine(table, condition, walk.after, rows_max));
+    examined = std::move(rows);
+    ASSIGN_OR_RETURN(Statement remove,
+                     database_.Prepare("DELETE FROM " + std::string(table) + " WHERE seq = ?"));
     for (const auto& [sequence, name] : examined.matches) {
-      if (Result<void> removed = remove->Bind(1, ToSql(sequence)).Run(); !removed) return removed;
+      RETURN_IF_ERROR(remove.Bind(1, ToSql(sequence)).Run());
       const auto gone = static_cast<std::uint64_t>(database_.Changes());
       Touch(name).*count -= gone;
       erased += gone;
@@ -168,26 +160,24 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
 Result<bool> Outbox::PruneHistory(Timestamp before, std::uint64_t rows_max_kept, std::size_t rows_max) {
   const std::uint64_t held = Total().attempts;
   const std::uint64_t excess = held > rows_max_kept ? held - rows_max_kept : 0;
-  Result<Statement> rows = database_.Prepare(
-      "SELECT seq, attempt, connection, sent_ms FROM attempts WHERE (seq, attempt) > (?, ?) ORDER BY seq, "
-      "attempt LIMIT ?");
-  if (!rows) return Failure(rows.error());
+  ASSIGN_OR_RETURN(Statement rows, database_.Prepare("SELECT seq, attempt, connection, sent_ms FROM attempts "
+                                                     "WHERE (seq, attempt) > (?, ?) ORDER BY seq, "
+                                                     "attempt LIMIT ?"));
   if (excess > 0) prune_after_ = {0, 0};
-  rows->Bind(1, prune_after_.first).Bind(2, prune_after_.second).Bind(3, static_cast<std::int64_t>(rows_max));
+  rows.Bind(1, prune_after_.first).Bind(2, prune_after_.second).Bind(3, static_cast<std::int64_t>(rows_max));
   std::size_t seen = 0;
   std::uint64_t removed = 0;
   Result<void> done = Transaction([&]() -> Result<void> {
-    Result<Statement> remove = database_.Prepare("DELETE FROM attempts WHERE seq = ? AND attempt = ?");
-    if (!remove) return Failure(remove.error());
+    ASSIGN_OR_RETURN(Statement remove,
+                     database_.Prepare("DELETE FROM attempts WHERE seq = ? AND attempt = ?"));
     for (;;) {
-      const Result<bool> row = rows->Step();
-      if (!row) return Failure(row.error());
-      if (!*row) return {};
+      ASSIGN_OR_RETURN(const bool row, rows.Step());
+      if (!row) return {};
       ++seen;
-      prune_after_ = {rows->Int(0), rows->Int(1)};
-      if (removed >= excess && rows->Int(3) >= ToUnixMs(before)) continue;
-      if (Result<void> gone = remove->Bind(1, rows->Int(0)).Bind(2, rows->Int(1)).Run(); !gone) return gone;
-      --Touch(rows->Text(2)).attempts;
+      prune_after_ = {rows.Int(0), rows.Int(1)};
+      if (removed >= excess && rows.Int(3) >= ToUnixMs(before)) continue;
+      RETURN_IF_ERROR(remove.Bind(1, rows.Int(0)).Bind(2, rows.Int(1)).Run());
+      --Touch(rows.Text(2)).attempts;
       ++removed;
     }
   });
@@ -197,13 +187,11 @@ Result<bool> Outbox::PruneHistory(Timestamp before, std::uint64_t rows_max_kept,
 }
 
 Result<bool> Outbox::Shrink(std::size_t pages_max, std::size_t pages_kept) {
-  const Result<std::int64_t> free_pages = database_.Scalar("PRAGMA freelist_count");
-  if (!free_pages) return Failure(free_pages.error());
-  const auto held = static_cast<std::size_t>(*free_pages);
+  ASSIGN_OR_RETURN(const std::int64_t free_pages, database_.Scalar("PRAGMA freelist_count"));
+  const auto held = static_cast<std::size_t>(free_pages);
   if (held <= pages_kept) return false;
   const std::size_t given = std::min(held - pages_kept, pages_max);
-  Result<void> shrunk = database_.Execute("PRAGMA incremental_vacuum(" + std::to_string(given) + ")");
-  if (!shrunk) return Failure(shrunk.error());
+  RETURN_IF_ERROR(database_.Execute("PRAGMA incremental_vacuum(" + std::to_string(given) + ")"));
   return held - given > pages_kept;
 }
 

@@ -54,12 +54,10 @@ StoredJob Decode(const Statement& row) {
 }  // namespace
 
 Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
-  Result<Database> database = Database::Open(file, OpenMode::kReadOnly);
-  if (!database) return Failure(database.error());
+  ASSIGN_OR_RETURN(Database database, Database::Open(file, OpenMode::kReadOnly));
   // It reads each row once, in order: a cache would only hold what is behind it.
-  if (Result<void> small = database->Execute("PRAGMA cache_size = -256"); !small)
-    return Failure(small.error());
-  OutboxReader reader(std::move(*database));
+  RETURN_IF_ERROR(database.Execute("PRAGMA cache_size = -256"));
+  OutboxReader reader(std::move(database));
   // INDEXED BY: for the order's sake SQLite would otherwise walk through the whole backlog.
   const std::array<std::pair<Statement*, std::string_view>, 6> statements = {{
       {&reader.after_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"},
@@ -77,9 +75,8 @@ Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
        "connection = ? LIMIT 1"},
   }};
   for (const auto& [statement, sql] : statements) {
-    Result<Statement> prepared = reader.database_.Prepare(sql);
-    if (!prepared) return Failure(prepared.error());
-    *statement = std::move(*prepared);
+    ASSIGN_OR_RETURN(Statement prepared, reader.database_.Prepare(sql));
+    *statement = std::move(prepared);
   }
   return reader;
 }
@@ -93,9 +90,8 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
   std::size_t examined = 0;
   after_.Bind(1, ToSql(after)).Bind(2, static_cast<std::int64_t>(examined_max));
   while (page.jobs.size() < count_max && bytes < bytes_max) {
-    const Result<bool> row = after_.Step();
-    if (!row) return Failure(row.error());
-    if (!*row) {
+    ASSIGN_OR_RETURN(const bool row, after_.Step());
+    if (!row) {
       page.at_end = examined < examined_max;
       break;
     }
@@ -110,10 +106,9 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
 }
 
 Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
-  const Result<bool> row = one_.Bind(1, ToSql(sequence)).Step();
-  if (!row) return Failure(row.error());
+  ASSIGN_OR_RETURN(const bool row, one_.Bind(1, ToSql(sequence)).Step());
   std::optional<StoredJob> found;
-  if (*row) found = Decode(one_);
+  if (row) found = Decode(one_);
   one_.Reset();
   return found;
 }
@@ -124,9 +119,8 @@ Result<OutboxReader::Parked> OutboxReader::ReadParked(LaneKey lane, Sequence fro
   std::size_t bytes = 0;
   parked_.Bind(1, static_cast<std::int64_t>(lane)).Bind(2, ToSql(from));
   for (;;) {
-    const Result<bool> row = parked_.Step();
-    if (!row) return Failure(row.error());
-    if (!*row) break;
+    ASSIGN_OR_RETURN(const bool row, parked_.Step());
+    if (!row) break;
     if (parked.jobs.size() >= count_max || (bytes >= bytes_max && !parked.jobs.empty())) {
       parked.next = SequenceAt(parked_, kSeq);
       break;
@@ -142,9 +136,8 @@ Result<void> OutboxReader::ReadDeferred(std::string_view connection,
                                         const std::function<void(StoredJob)>& each) {
   deferred_.Bind(1, connection);
   for (;;) {
-    const Result<bool> row = deferred_.Step();
-    if (!row) return Failure(row.error());
-    if (!*row) break;
+    ASSIGN_OR_RETURN(const bool row, deferred_.Step());
+    if (!row) break;
     each(Decode(deferred_));
   }
   deferred_.Reset();
@@ -157,9 +150,8 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
   std::int64_t last = std::numeric_limits<std::int64_t>::min();
   for (;;) {
     next_parked_lane_.Bind(1, last);
-    const Result<bool> row = next_parked_lane_.Step();
-    if (!row) return Failure(row.error());
-    if (!*row) break;
+    ASSIGN_OR_RETURN(const bool row, next_parked_lane_.Step());
+    if (!row) break;
     const std::int64_t key = next_parked_lane_.Int(0);
     if (key <= last) {  // no integer stands there, or the index is out of order: going on would not end
       next_parked_lane_.Reset();
@@ -175,50 +167,46 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
 }
 
 Result<std::uint64_t> OutboxReader::CountParked(std::string_view connection) {
-  Result<Statement> count =
-      database_.Prepare("SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND connection = ?");
-  if (!count) return Failure(count.error());
-  const Result<bool> row = count->Bind(1, connection).Step();
-  if (!row) return Failure(row.error());
-  return static_cast<std::uint64_t>(count->Int(0));
+  ASSIGN_OR_RETURN(
+      Statement count,
+      database_.Prepare("SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND connection = ?"));
+  RETURN_IF_ERROR(count.Bind(1, connection).Step());
+  return static_cast<std::uint64_t>(count.Int(0));
 }
 
 Result<std::map<std::string, GateSnapshot, std::less<>>> OutboxReader::ReadGates() {
-  Result<Statement> rows =
-      database_.Prepare("SELECT name, state, pause, detail, since_ms, reopen_ms, failures FROM connections");
-  if (!rows) return Failure(rows.error());
+  ASSIGN_OR_RETURN(
+      Statement rows,
+      database_.Prepare("SELECT name, state, pause, detail, since_ms, reopen_ms, failures FROM connections"));
   std::map<std::string, GateSnapshot, std::less<>> gates;
   for (;;) {
-    const Result<bool> row = rows->Step();
-    if (!row) return Failure(row.error());
-    if (!*row) return gates;
-    GateSnapshot& gate = gates[std::string(rows->Text(0))];
-    gate.state = GateStateFromName(rows->Text(1)).value_or(GateState::kOpen);
-    gate.pause = PauseReasonFromName(rows->Text(2)).value_or(PauseReason::kNone);
-    gate.detail = rows->Text(3);
-    gate.since = FromUnixMs(rows->Int(4));
-    gate.reopen_at = TimeOrNullAt(*rows, 5);
-    gate.failures = static_cast<std::uint32_t>(rows->Int(6));
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return gates;
+    GateSnapshot& gate = gates[std::string(rows.Text(0))];
+    gate.state = GateStateFromName(rows.Text(1)).value_or(GateState::kOpen);
+    gate.pause = PauseReasonFromName(rows.Text(2)).value_or(PauseReason::kNone);
+    gate.detail = rows.Text(3);
+    gate.since = FromUnixMs(rows.Int(4));
+    gate.reopen_at = TimeOrNullAt(rows, 5);
+    gate.failures = static_cast<std::uint32_t>(rows.Int(6));
   }
 }
 
 Result<std::optional<Timestamp>> OutboxReader::Oldest(std::string_view connection) {
-  const Result<bool> row = oldest_.Bind(1, connection).Step();
-  if (!row) return Failure(row.error());
+  ASSIGN_OR_RETURN(const bool row, oldest_.Bind(1, connection).Step());
   std::optional<Timestamp> oldest;
-  if (*row) oldest = FromUnixMs(oldest_.Int(0));
+  if (row) oldest = FromUnixMs(oldest_.Int(0));
   oldest_.Reset();
   return oldest;
 }
 
 Result<std::uint64_t> OutboxReader::CountDead(const DeadFilter& filter) {
   const SqlCondition condition = ToSql(filter);
-  Result<Statement> count = database_.Prepare("SELECT count(*) FROM dead_letters WHERE " + condition.sql);
-  if (!count) return Failure(count.error());
-  condition.BindTo(*count, 1);
-  const Result<bool> row = count->Step();
-  if (!row) return Failure(row.error());
-  return static_cast<std::uint64_t>(count->Int(0));
+  ASSIGN_OR_RETURN(Statement count,
+                   database_.Prepare("SELECT count(*) FROM dead_letters WHERE " + condition.sql));
+  condition.BindTo(count, 1);
+  RETURN_IF_ERROR(count.Step());
+  return static_cast<std::uint64_t>(count.Int(0));
 }
 
 }  // namespace outboxd

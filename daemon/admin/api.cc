@@ -77,19 +77,14 @@ struct DeadScope {
 };
 
 Result<DeadScope> ParseScope(std::string_view body, Timestamp now) {
-  const Result<JsonValue> object = ParseBody(body, {"filter", "all", "dry_run"});
-  if (!object) return Failure(object.error());
-  const Result<bool> all = FlagMember(*object, "all");
-  if (!all) return Failure(all.error());
-  const Result<bool> dry_run = FlagMember(*object, "dry_run");
-  if (!dry_run) return Failure(dry_run.error());
-  const Result<NamedValues> values = ParseFilterObject((*object)["filter"]);
-  if (!values) return Failure(values.error());
-  Result<DeadFilter> filter = ParseDeadFilter(*values, now);
-  if (!filter) return Failure(filter.error());
-  if (filter->MatchesAll() && !*all)
+  ASSIGN_OR_RETURN(const JsonValue object, ParseBody(body, {"filter", "all", "dry_run"}));
+  ASSIGN_OR_RETURN(const bool all, FlagMember(object, "all"));
+  ASSIGN_OR_RETURN(const bool dry_run, FlagMember(object, "dry_run"));
+  ASSIGN_OR_RETURN(const NamedValues values, ParseFilterObject((object)["filter"]));
+  ASSIGN_OR_RETURN(DeadFilter filter, ParseDeadFilter(values, now));
+  if (filter.MatchesAll() && !all)
     return Invalid("filter", "an empty filter means every dead letter: say so with \"all\":true");
-  return DeadScope{std::move(*filter), *dry_run};
+  return DeadScope{std::move(filter), dry_run};
 }
 
 struct ForgetScope {
@@ -98,26 +93,21 @@ struct ForgetScope {
 };
 
 Result<ForgetScope> ParseForget(std::string_view body) {
-  const Result<JsonValue> object = ParseBody(body, {"customer", "connection"});
-  if (!object) return Failure(object.error());
-  Result<std::string> customer = TextMember(*object, "customer");
-  if (!customer) return Failure(customer.error());
-  ForgetScope scope{std::move(*customer), std::nullopt};
-  if (!object->Has("connection")) return scope;
-  Result<std::string> connection = TextMember(*object, "connection");
-  if (!connection) return Failure(connection.error());
-  scope.connection = std::move(*connection);
+  ASSIGN_OR_RETURN(const JsonValue object, ParseBody(body, {"customer", "connection"}));
+  ASSIGN_OR_RETURN(std::string customer, TextMember(object, "customer"));
+  ForgetScope scope{std::move(customer), std::nullopt};
+  if (!object.Has("connection")) return scope;
+  ASSIGN_OR_RETURN(std::string connection, TextMember(object, "connection"));
+  scope.connection = std::move(connection);
   return scope;
 }
 
 Result<std::filesystem::path> ParseBackup(std::string_view body) {
-  const Result<JsonValue> object = ParseBody(body, {"path"});
-  if (!object) return Failure(object.error());
-  const Result<std::string> path = TextMember(*object, "path");
-  if (!path) return Failure(path.error());
-  if (path->front() != '/' || path->find('\0') != std::string::npos)
+  ASSIGN_OR_RETURN(const JsonValue object, ParseBody(body, {"path"}));
+  ASSIGN_OR_RETURN(const std::string path, TextMember(object, "path"));
+  if (path.front() != '/' || path.find('\0') != std::string::npos)
     return Invalid("path", "must be an absolute path");
-  return std::filesystem::path(*path);
+  return std::filesystem::path(path);
 }
 
 HttpResponse ConnectionAnswer(const Result<ConnectionStatus>& connection) {

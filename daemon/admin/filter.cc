@@ -57,9 +57,8 @@ Result<void> Store(Result<Value> value, Target& target) {
 }
 
 Result<Timestamp> ParseAge(std::string_view field, std::string_view text, Timestamp now) {
-  const Result<std::int64_t> age_s = ParseWhole(field, text, 0, kAgeMaxSeconds);
-  if (!age_s) return Failure(age_s.error());
-  return now - std::chrono::seconds(*age_s);
+  ASSIGN_OR_RETURN(const std::int64_t age_s, ParseWhole(field, text, 0, kAgeMaxSeconds));
+  return now - std::chrono::seconds(age_s);
 }
 
 Result<std::string> ParseType(std::string_view field, std::string_view text) {
@@ -87,10 +86,9 @@ Result<bool> SetCommon(Filter& filter, std::string_view name, const std::string&
   if (name == "type") return Recognised(Store(ParseType(name, value), filter.type));
   if (name == "uid") return Recognised(Store(ParseWhole(name, value, 0, kUidMax), filter.uid));
   if (name != "job") return false;
-  const Result<Ulid> id = ParseJobId(name, value);
-  if (!id) return Failure(id.error());
-  filter.job = id->ToText();
-  filter.sequence = id->SequencePart();
+  ASSIGN_OR_RETURN(const Ulid id, ParseJobId(name, value));
+  filter.job = id.ToText();
+  filter.sequence = id.SequencePart();
   return true;
 }
 
@@ -115,9 +113,9 @@ Result<bool> SetDead(DeadFilter& filter, std::string_view name, const std::strin
 Result<bool> SetPage(PageRequest& page, std::string_view name, const std::string& value) {
   if (name == "limit") return Recognised(Store(ParseWhole(name, value, 1, kRowsMax), page.rows_max));
   if (name != "after") return false;
-  const Result<std::int64_t> after = ParseWhole(name, value, 0, std::numeric_limits<std::int64_t>::max());
-  if (!after) return Failure(after.error());
-  page.after = Sequence{static_cast<std::uint64_t>(*after)};
+  ASSIGN_OR_RETURN(const std::int64_t after,
+                   ParseWhole(name, value, 0, std::numeric_limits<std::int64_t>::max()));
+  page.after = Sequence{static_cast<std::uint64_t>(after)};
   return true;
 }
 
@@ -129,9 +127,8 @@ Result<void> ForEachName(const NamedValues& values, Set set) {
     if (std::any_of(values.begin(), pair, [&](const auto& earlier) { return earlier.first == name; })) {
       return Invalid(name, "is given twice");
     }
-    const Result<bool> known = set(std::string_view(name), pair->second);
-    if (!known) return Failure(known.error());
-    if (!*known) return Invalid(name, "is unknown here");
+    ASSIGN_OR_RETURN(const bool known, set(std::string_view(name), pair->second));
+    if (!known) return Invalid(name, "is unknown here");
   }
   return {};
 }
@@ -189,9 +186,8 @@ Result<DeadQuery> ParseDeadQuery(const NamedValues& values, Timestamp now) {
   const Result<void> parsed =
       ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
         if (name == "full") {
-          const Result<bool> full = ParseBool(name, value);
-          if (!full) return Failure(full.error());
-          query.detail = *full ? Detail::kFull : Detail::kRow;
+          ASSIGN_OR_RETURN(const bool full, ParseBool(name, value));
+          query.detail = full ? Detail::kFull : Detail::kRow;
           return true;
         }
         Result<bool> known = SetPage(query.page, name, value);

@@ -27,9 +27,8 @@ class InspectionPool {
         return inspection;
       }
     }
-    Result<Inspection> opened = Inspection::Open(file_);
-    if (!opened) return Failure(opened.error());
-    return std::make_unique<Inspection>(std::move(*opened));
+    ASSIGN_OR_RETURN(Inspection opened, Inspection::Open(file_));
+    return std::make_unique<Inspection>(std::move(opened));
   }
 
   void GiveBack(std::unique_ptr<Inspection> inspection) EXCLUDES(mutex_) {

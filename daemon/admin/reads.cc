@@ -67,10 +67,9 @@ Result<ListedJobs> JobsInFlight(Control& control, Inspection& inspection, const 
     }
     JobFilter filter = query.filter;
     filter.sequence = sequence;
-    Result<Page<JobRow>> page = inspection.Jobs(filter, PageRequest{});
-    if (!page) return Failure(page.error());
-    if (page->rows.empty()) continue;
-    listed.rows.push_back(std::move(page->rows.front()));
+    ASSIGN_OR_RETURN(Page<JobRow> page, inspection.Jobs(filter, PageRequest{}));
+    if (page.rows.empty()) continue;
+    listed.rows.push_back(std::move(page.rows.front()));
     listed.states.push_back(JobState::kInFlight);
   }
   return listed;
@@ -84,11 +83,10 @@ Result<ListedJobs> JobsOfState(Control& control, Inspection& inspection, const J
   chunk.rows_max = kStateChunk;
   ListedJobs listed;
   for (;;) {
-    Result<Page<JobRow>> page = inspection.Jobs(filter, chunk);
-    if (!page) return Failure(page.error());
-    const std::size_t examined = page->examined;
-    const std::optional<Sequence> next = page->next;
-    KeepState(control, std::move(*page), state, query.page.rows_max, listed);
+    ASSIGN_OR_RETURN(Page<JobRow> page, inspection.Jobs(filter, chunk));
+    const std::size_t examined = page.examined;
+    const std::optional<Sequence> next = page.next;
+    KeepState(control, std::move(page), state, query.page.rows_max, listed);
     chunk.examined_max -= std::min(chunk.examined_max, examined);
     if (listed.rows.size() >= query.page.rows_max || !next || chunk.examined_max == 0) return listed;
     chunk.after = *next;
@@ -98,12 +96,11 @@ Result<ListedJobs> JobsOfState(Control& control, Inspection& inspection, const J
 Result<ListedJobs> JobsOf(Control& control, Inspection& inspection, const JobsQuery& query) {
   if (query.state == JobState::kInFlight) return JobsInFlight(control, inspection, query);
   if (query.state) return JobsOfState(control, inspection, query, *query.state);
-  Result<Page<JobRow>> page = inspection.Jobs(query.filter, query.page);
-  if (!page) return Failure(page.error());
+  ASSIGN_OR_RETURN(Page<JobRow> page, inspection.Jobs(query.filter, query.page));
   ListedJobs listed;
-  listed.states = StatesOf(control, page->rows);
-  listed.rows = std::move(page->rows);
-  listed.next = page->next;
+  listed.states = StatesOf(control, page.rows);
+  listed.rows = std::move(page.rows);
+  listed.next = page.next;
   return listed;
 }
 
@@ -136,15 +133,12 @@ struct Traces {
 Result<Traces> FindTraces(Inspection& inspection, const Ulid& job) {
   Traces traces;
   const std::string id = job.ToText();
-  auto waiting = inspection.Job(job.SequencePart());
-  if (!waiting) return Failure(waiting.error());
-  if (*waiting && (*waiting)->job == id) traces.waiting = std::move(*waiting);
-  auto dead = inspection.Dead(job.SequencePart());
-  if (!dead) return Failure(dead.error());
-  if (*dead && (*dead)->job == id) traces.dead = std::move(*dead);
-  auto attempts = inspection.Attempts(job.SequencePart());
-  if (!attempts) return Failure(attempts.error());
-  if (!attempts->empty() && attempts->front().job == id) traces.attempts = std::move(*attempts);
+  ASSIGN_OR_RETURN(auto waiting, inspection.Job(job.SequencePart()));
+  if (waiting && (waiting)->job == id) traces.waiting = std::move(waiting);
+  ASSIGN_OR_RETURN(auto dead, inspection.Dead(job.SequencePart()));
+  if (dead && (dead)->job == id) traces.dead = std::move(dead);
+  ASSIGN_OR_RETURN(auto attempts, inspection.Attempts(job.SequencePart()));
+  if (!attempts.empty() && attempts.front().job == id) traces.attempts = std::move(attempts);
   if (!traces.waiting && !traces.dead && traces.attempts.empty()) return Unknown(job);
   return traces;
 }
@@ -153,9 +147,8 @@ Result<Traces> FindTraces(Inspection& inspection, const Ulid& job) {
 Result<std::optional<JobRow>> InFlightBefore(Control& control, Inspection& inspection, const JobRow& row) {
   for (const Sequence sequence : control.InFlight()) {
     if (sequence >= row.sequence) continue;
-    Result<std::optional<JobRow>> other = inspection.Job(sequence);
-    if (!other) return other;
-    if (*other && (*other)->customer == row.customer && (*other)->connection == row.connection) return other;
+    ASSIGN_OR_RETURN(std::optional<JobRow> other, inspection.Job(sequence));
+    if (other && (other)->customer == row.customer && (other)->connection == row.connection) return other;
   }
   return std::optional<JobRow>();
 }
@@ -184,10 +177,9 @@ Result<WaitingJob> LookAt(Control& control, Inspection& inspection, const Daemon
   job.state = StateOf(row, place);
   job.connection = ConnectionOf(status, row.connection);
   if (job.state == JobState::kBlocked) {
-    Result<std::optional<JobRow>> blocker = FindBlocker(control, inspection, row, place);
-    if (!blocker) return Failure(blocker.error());
-    if (*blocker) job.blocker_state = StateNow(control, **blocker);
-    job.blocker = std::move(*blocker);
+    ASSIGN_OR_RETURN(std::optional<JobRow> blocker, FindBlocker(control, inspection, row, place));
+    if (blocker) job.blocker_state = StateNow(control, *blocker);
+    job.blocker = std::move(blocker);
   }
   job.row = std::move(row);
   return job;
@@ -305,10 +297,9 @@ HttpResponse ListDeadGroups(Inspection& inspection) {
 }
 
 Result<JobRow> FindWaiting(Inspection& inspection, const Ulid& job) {
-  Result<Traces> traces = FindTraces(inspection, job);
-  if (!traces) return Failure(traces.error());
-  if (traces->waiting) return std::move(*traces->waiting);
-  const std::string what = traces->dead ? "it is a dead letter already" : "it waits no longer";
+  ASSIGN_OR_RETURN(Traces traces, FindTraces(inspection, job));
+  if (traces.waiting) return std::move(*traces.waiting);
+  const std::string what = traces.dead ? "it is a dead letter already" : "it waits no longer";
   return Fail(ErrorKind::kConflict, job.ToText() + ": " + what, "job");
 }
 

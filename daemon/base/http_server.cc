@@ -428,8 +428,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::StartDeferred(int listening, Htt
 }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(int listening, std::unique_ptr<Impl> impl) {
-  Result<void> started = impl->Start(listening);
-  if (!started) return Failure(started.error());
+  RETURN_IF_ERROR(impl->Start(listening));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 

@@ -49,9 +49,8 @@ Result<void> RemoveStale(const std::filesystem::path& path, const sockaddr_un& a
   if (!S_ISSOCK(status.st_mode))
     return Fail(ErrorKind::kConflict,
                 path.string() + " exists and is no socket; remove it or configure another path");
-  const Result<bool> answered = IsAnswered(path, address);
-  if (!answered) return Failure(answered.error());
-  if (*answered)
+  ASSIGN_OR_RETURN(const bool answered, IsAnswered(path, address));
+  if (answered)
     return Fail(ErrorKind::kConflict,
                 path.string() + " is served by another process; stop it or configure another path");
   if (unlink(path.c_str()) != 0) return FailErrno(path, "cannot remove the stale socket", errno);
@@ -84,13 +83,12 @@ Result<void> SetAccess(const SocketConfig& config) {
 }  // namespace
 
 Result<UnixListener> UnixListener::Open(const SocketConfig& config) {
-  const Result<sockaddr_un> address = Address(config.path);
-  if (!address) return Failure(address.error());
-  if (Result<void> removed = RemoveStale(config.path, *address); !removed) return Failure(removed.error());
+  ASSIGN_OR_RETURN(const sockaddr_un address, Address(config.path));
+  RETURN_IF_ERROR(RemoveStale(config.path, address));
   const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return FailErrno(config.path, "socket", errno);
   const mode_t before = umask(0177);  // nobody else gets in before mode and group are set
-  const int bound = bind(descriptor, reinterpret_cast<const sockaddr*>(&*address), sizeof(*address));
+  const int bound = bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   const int why = errno;
   umask(before);
   if (bound != 0) {
@@ -99,7 +97,7 @@ Result<UnixListener> UnixListener::Open(const SocketConfig& config) {
   }
   UnixListener listener(descriptor, config);
   listener.identity_ = IdentityOf(config.path);
-  if (Result<void> set = SetAccess(config); !set) return Failure(set.error());
+  RETURN_IF_ERROR(SetAccess(config));
   if (listen(descriptor, limits::kListenBacklog) != 0) return FailErrno(config.path, "listen", errno);
   return listener;
 }

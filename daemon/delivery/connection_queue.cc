@@ -39,9 +39,8 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
     entry.parked = stored.parked;
   });
   if (!deferred) return deferred;
-  const Result<std::vector<OutboxReader::ParkedLane>> parked = reader.ReadParkedLanes();
-  if (!parked) return Failure(parked.error());
-  for (const OutboxReader::ParkedLane& lane : *parked) {
+  ASSIGN_OR_RETURN(const std::vector<OutboxReader::ParkedLane> parked, reader.ReadParkedLanes());
+  for (const OutboxReader::ParkedLane& lane : parked) {
     if (lane.connection != name) continue;
     lanes_.MarkParked(lane.lane, lane.first);
     later_refills_.emplace(lane.first, lane.lane);
@@ -50,11 +49,10 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
 }
 
 Result<void> ConnectionQueue::CountParked(OutboxReader& reader) {
-  const Result<std::uint64_t> rows = reader.CountParked(endpoint_->config.name);
-  if (!rows) return Failure(rows.error());
+  ASSIGN_OR_RETURN(const std::uint64_t rows, reader.CountParked(endpoint_->config.name));
   const auto here =
       std::count_if(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second.parked; });
-  parked_out_ = *rows - std::min(*rows, static_cast<std::uint64_t>(here));
+  parked_out_ = rows - std::min(rows, static_cast<std::uint64_t>(here));
   parked_unsure_ = false;
   return {};
 }
@@ -198,11 +196,11 @@ void ConnectionQueue::MakeReady(Entry& entry) {
 Result<void> ConnectionQueue::ReadBack(OutboxReader& reader, Actions& actions) {
   if (!MayReadBack()) return {};
   const std::size_t count = std::min<std::size_t>(kReadRows, limits_.window_jobs - window_jobs_);
-  Result<OutboxReader::Page> page = reader.ReadAfter(endpoint_->config.name, cursor_, count,
-                                                     limits_.window_bytes - window_bytes_, kExaminedRows);
-  if (!page) return Failure(page.error());
-  for (StoredJob& stored : page->jobs) Admit(std::move(stored), actions);
-  MoveCursor(page->at_end ? std::max(tail_, page->through) : page->through);
+  ASSIGN_OR_RETURN(OutboxReader::Page page,
+                   reader.ReadAfter(endpoint_->config.name, cursor_, count,
+                                    limits_.window_bytes - window_bytes_, kExaminedRows));
+  for (StoredJob& stored : page.jobs) Admit(std::move(stored), actions);
+  MoveCursor(page.at_end ? std::max(tail_, page.through) : page.through);
   return {};
 }
 
@@ -212,14 +210,13 @@ Result<void> ConnectionQueue::Refill(OutboxReader& reader, LaneKey lane, Actions
   const std::size_t count =
       HasRoom() ? limits_.lane_jobs : 1;  // one at least: the lane's last job has just made room for it
   const std::size_t bytes_max = HasRoom() ? limits_.window_bytes - window_bytes_ : 0;
-  Result<OutboxReader::Parked> parked = reader.ReadParked(lane, *from, count, bytes_max);
-  if (!parked) return Failure(parked.error());
+  ASSIGN_OR_RETURN(OutboxReader::Parked parked, reader.ReadParked(lane, *from, count, bytes_max));
 
   // Not past rows that are still being marked, nor past the frontier, where rows of this lane may stand that
   // are not parked.
   std::optional<Sequence> next = ParkingFrom(lane);
-  if (parked->next) next = next ? std::min(*next, *parked->next) : *parked->next;
-  std::vector<StoredJob>& rows = parked->jobs;
+  if (parked.next) next = next ? std::min(*next, *parked.next) : *parked.next;
+  std::vector<StoredJob>& rows = parked.jobs;
   const auto goes = [&](const StoredJob& stored) {
     return stored.job->sequence <= frontier_ && (!next || stored.job->sequence < *next);
   };
@@ -266,24 +263,23 @@ Result<void> ConnectionQueue::WakeDeferred(OutboxReader& reader, Timestamp now, 
     const auto next = NextDeferred(now);
     if (next == deferred_.end() || DueAt(*next, now) > now || !HasRetryRoom()) return {};
     const Sequence sequence = next->second;
-    Result<std::optional<StoredJob>> stored = reader.ReadOne(sequence);
-    if (!stored) return Failure(stored.error());
+    ASSIGN_OR_RETURN(std::optional<StoredJob> stored, reader.ReadOne(sequence));
     deferred_.erase(next);
     Entry* entry = Find(sequence);
-    if (!*stored) {
+    if (!stored) {
       Release(sequence);
       continue;
     }
-    if (!(*stored)->unreadable.empty()) {
-      BuryUnreadable(std::move(**stored), actions);
+    if (!(stored)->unreadable.empty()) {
+      BuryUnreadable(std::move(*stored), actions);
       continue;
     }
-    if (const std::optional<Timestamp> due = std::exchange((*stored)->job->due, std::nullopt);
+    if (const std::optional<Timestamp> due = std::exchange((stored)->job->due, std::nullopt);
         due && DueAt({*due, sequence}, now) > now) {
       deferred_.emplace(*due, sequence);
       continue;
     }
-    Fill(*entry, std::move((*stored)->job));
+    Fill(*entry, std::move((stored)->job));
     if (lanes_.IsReady(sequence, entry->lanes)) MakeReady(*entry);
   }
   return {};

@@ -31,11 +31,11 @@ void ConnectionQueue::ReportGate(Actions& actions) {
 }
 
 Result<void> ConnectionQueue::Read(OutboxReader& reader, Timestamp now, Actions& actions) {
-  if (Result<void> woken = WakeDeferred(reader, now, actions); !woken) return woken;
+  RETURN_IF_ERROR(WakeDeferred(reader, now, actions));
   for (; !refills_.empty() && HasRetryRoom(); refills_.pop_front()) {
-    if (Result<void> refilled = Refill(reader, refills_.front(), actions); !refilled) return refilled;
+    RETURN_IF_ERROR(Refill(reader, refills_.front(), actions));
   }
-  if (Result<void> counted = RecountParked(reader, now); !counted) return counted;
+  RETURN_IF_ERROR(RecountParked(reader, now));
   return ReadBack(reader, actions);
 }
 

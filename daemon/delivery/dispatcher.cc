@@ -34,10 +34,9 @@ Result<void> Dispatcher::Start(const Endpoints& endpoints, const LimitsConfig& l
 Result<void> Dispatcher::Add(const std::string& name, std::shared_ptr<const Endpoint> endpoint,
                              Timestamp now) {
   auto queue = std::make_unique<ConnectionQueue>(std::move(endpoint), limits_, random_(), now);
-  const auto gates = reader_.ReadGates();
-  if (!gates) return Failure(gates.error());
-  const auto gate = gates->find(name);
-  if (Result<void> loaded = queue->Load(reader_, gate == gates->end() ? nullptr : &gate->second, tail_);
+  ASSIGN_OR_RETURN(const auto gates, reader_.ReadGates());
+  const auto gate = gates.find(name);
+  if (Result<void> loaded = queue->Load(reader_, gate == gates.end() ? nullptr : &gate->second, tail_);
       !loaded)
     return loaded;
   Readmit(*queue, now);

@@ -5,10 +5,9 @@ namespace outboxd {
 Result<Endpoints> MakeEndpoints(const Config& config) {
   Endpoints endpoints;
   for (const auto& [name, connection] : config.connections) {
-    Result<Credentials> credentials = ReadCredentials(connection);
-    if (!credentials) return Failure(credentials.error());
-    if (Result<void> trust = CheckCaFile(connection); !trust) return Failure(trust.error());
-    endpoints.emplace(name, std::make_shared<const Endpoint>(Endpoint{connection, std::move(*credentials)}));
+    ASSIGN_OR_RETURN(Credentials credentials, ReadCredentials(connection));
+    RETURN_IF_ERROR(CheckCaFile(connection));
+    endpoints.emplace(name, std::make_shared<const Endpoint>(Endpoint{connection, std::move(credentials)}));
   }
   return endpoints;
 }

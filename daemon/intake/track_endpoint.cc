@@ -106,12 +106,11 @@ std::string CleanTarget(std::string_view target) {
 Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_view connection,
                                            std::string_view method, std::string_view target,
                                            const TrackBody& body, std::size_t line_bytes_max) {
-  Result<Job> job = MakeTrackCallJob(route, connection, method, target, body);
-  if (!job) return Failure(job.error());
-  if (job->line.size() > line_bytes_max)
+  ASSIGN_OR_RETURN(Job job, MakeTrackCallJob(route, connection, method, target, body));
+  if (job.line.size() > line_bytes_max)
     return Fail(ErrorKind::kFull, "is too large for one job (limits.line_bytes)");
   auto queued = std::make_unique<QueuedJob>();
-  queued->job = std::move(*job);
+  queued->job = std::move(job);
   return queued;
 }
 

@@ -47,18 +47,15 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
       all.Renew(now));  // a failure is told by the first refresh, or by the files that are missing
   for (Listener& listener : all.listeners_) {
     const TrackListenerConfig& config = listener.config;
-    const Result<std::optional<TlsIdentity>> identity = ReadIdentity(config, tls_directory);
-    if (!identity) return Failure(identity.error());
+    ASSIGN_OR_RETURN(const std::optional<TlsIdentity> identity, ReadIdentity(config, tls_directory));
     if (config.tcp.empty()) {
-      Result<UnixListener> socket = UnixListener::Open(config.socket);
-      if (!socket) return Failure(socket.error());
-      listener.socket = std::move(*socket);
+      ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.socket));
+      listener.socket = std::move(socket);
     } else {
-      const Result<int> tcp = ListenOnLoopback(config.tcp);
-      if (!tcp) return Failure(tcp.error());
-      listener.tcp = *tcp;
+      ASSIGN_OR_RETURN(const int tcp, ListenOnLoopback(config.tcp));
+      listener.tcp = tcp;
     }
-    if (Result<void> served = all.Serve(listener, *identity); !served) return Failure(served.error());
+    RETURN_IF_ERROR(all.Serve(listener, identity));
   }
   return all;
 }
@@ -82,10 +79,9 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   auto handle = [endpoint = endpoint_](const HttpRequestView& request, HttpExchange& exchange) {
     return endpoint->Handle(request, exchange);
   };
-  auto server = HttpServer::StartDeferred(descriptor, std::move(options), handle);
-  if (!server) return Failure(server.error());
+  ASSIGN_OR_RETURN(auto server, HttpServer::StartDeferred(descriptor, std::move(options), handle));
   if (listener.server) listener.server->Retire();
-  listener.retired = std::exchange(listener.server, std::move(*server));
+  listener.retired = std::exchange(listener.server, std::move(server));
   listener.identity = std::move(identity);
   listener.limits = limits_;
   return {};
@@ -104,11 +100,10 @@ Result<bool> TrackListeners::Renew(Timestamp now) const {
 
 Result<void> TrackListeners::ServeAnew(Listener& listener) const {
   listener.retired.reset();
-  Result<std::optional<TlsIdentity>> identity = ReadIdentity(listener.config, tls_directory_);
-  if (!identity) return Failure(identity.error());
-  const bool is_served = *identity == listener.identity && limits_.line_bytes == listener.limits.line_bytes &&
+  ASSIGN_OR_RETURN(std::optional<TlsIdentity> identity, ReadIdentity(listener.config, tls_directory_));
+  const bool is_served = identity == listener.identity && limits_.line_bytes == listener.limits.line_bytes &&
                          limits_.clients == listener.limits.clients;
-  return is_served ? Result<void>() : Serve(listener, std::move(*identity));
+  return is_served ? Result<void>() : Serve(listener, std::move(identity));
 }
 
 Result<void> TrackListeners::ServeAllAnew() {
@@ -121,9 +116,8 @@ Result<void> TrackListeners::ServeAllAnew() {
 
 Result<void> TrackListeners::Refresh(Timestamp now) {
   for (Listener& listener : listeners_) listener.retired.reset();
-  const Result<bool> renewed = Renew(now);
-  if (!renewed) return Failure(renewed.error());
-  return *renewed ? ServeAllAnew() : Result<void>();
+  ASSIGN_OR_RETURN(const bool renewed, Renew(now));
+  return renewed ? ServeAllAnew() : Result<void>();
 }
 
 Result<void> TrackListeners::Reload(const LimitsConfig& limits, Timestamp now) {

@@ -19,19 +19,17 @@ TrackRoute Route(std::string_view method, std::string_view target) {
 
 // As the endpoint makes it. Its line must read back as the same job.
 Result<Job> Take(std::string_view method, std::string_view target, std::string_view text) {
-  const Result<TrackBody> body = TrackBody::Read(text);
-  if (!body) return Failure(body.error());
-  Result<Job> job = MakeTrackCallJob(Route(method, target), "default", method, target, *body);
-  if (!job) return job;
-  const auto again = ParseJobLine(job->line);
+  ASSIGN_OR_RETURN(const TrackBody body, TrackBody::Read(text));
+  ASSIGN_OR_RETURN(Job job, MakeTrackCallJob(Route(method, target), "default", method, target, body));
+  const auto again = ParseJobLine(job.line);
   REQUIRE(again.has_value());
-  CHECK(again->type == job->type);
-  CHECK(again->connection == job->connection);
-  CHECK(again->customer == job->customer);
-  CHECK(again->more_customers == job->more_customers);
-  CHECK(again->anonymous == job->anonymous);
-  CHECK(again->Text(again->body) == text.substr(0, job->body.length));
-  CHECK(BuildRequest(*again, kStamp).body == BuildRequest(*job, kStamp).body);
+  CHECK(again->type == job.type);
+  CHECK(again->connection == job.connection);
+  CHECK(again->customer == job.customer);
+  CHECK(again->more_customers == job.more_customers);
+  CHECK(again->anonymous == job.anonymous);
+  CHECK(again->Text(again->body) == text.substr(0, job.body.length));
+  CHECK(BuildRequest(*again, kStamp).body == BuildRequest(job, kStamp).body);
   return job;
 }
 

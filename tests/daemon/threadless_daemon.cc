@@ -11,13 +11,11 @@ constexpr std::size_t kRowsAStep = 500;
 
 Result<void> ThreadlessDaemon::Start(const Setup& setup, Timestamp now) {
   Stop();
-  auto outbox = Outbox::Open(setup.file, setup.seed);
-  if (!outbox) return Failure(outbox.error());
-  auto reader = OutboxReader::Open(setup.file);
-  if (!reader) return Failure(reader.error());
-  const Sequence tail = outbox->LastSequence();
-  clerk_.emplace(std::move(*outbox), setup.clerk_limits, setup.disk_free);
-  dispatcher_.emplace(std::move(*reader), metrics_, setup.seed);
+  ASSIGN_OR_RETURN(auto outbox, Outbox::Open(setup.file, setup.seed));
+  ASSIGN_OR_RETURN(auto reader, OutboxReader::Open(setup.file));
+  const Sequence tail = outbox.LastSequence();
+  clerk_.emplace(std::move(outbox), setup.clerk_limits, setup.disk_free);
+  dispatcher_.emplace(std::move(reader), metrics_, setup.seed);
   return dispatcher_->Start(setup.endpoints, setup.limits, tail, now);
 }
 

@@ -87,9 +87,8 @@ class OutboxScript {
  private:
   Result<void> Open() {
     outbox_.reset();
-    auto opened = Outbox::Open(file_, 7);
-    if (!opened) return Failure(opened.error());
-    outbox_.emplace(std::move(*opened));
+    ASSIGN_OR_RETURN(auto opened, Outbox::Open(file_, 7));
+    outbox_.emplace(std::move(opened));
     return {};
   }
 

@@ -239,11 +239,10 @@ TEST_CASE(
   const std::vector<Question<OutboxReader>> questions = {
       {"after",
        [](OutboxReader& reader) -> Result<std::string> {
-         const auto page = reader.ReadAfter("default", Sequence{0}, 100, 1 << 20, 1'000);
-         if (!page) return Failure(page.error());
+         ASSIGN_OR_RETURN(const auto page, reader.ReadAfter("default", Sequence{0}, 100, 1 << 20, 1'000));
          std::string text;
-         for (const StoredJob& stored : page->jobs) text += Say(stored);
-         return text + std::to_string(ToNumber(page->through));
+         for (const StoredJob& stored : page.jobs) text += Say(stored);
+         return text + std::to_string(ToNumber(page.through));
        }},
       {"one", [&](OutboxReader& reader) { return SayOne(reader.ReadOne(fixture.jobs.back()->sequence)); }},
       {"parked",
@@ -256,15 +255,13 @@ TEST_CASE(
       {"count of dead", [](OutboxReader& reader) { return SayCount(reader.CountDead(DeadFilter{})); }},
       {"gates",
        [](OutboxReader& reader) -> Result<std::string> {
-         const auto gates = reader.ReadGates();
-         if (!gates) return Failure(gates.error());
-         return std::to_string(gates->size());
+         ASSIGN_OR_RETURN(const auto gates, reader.ReadGates());
+         return std::to_string(gates.size());
        }},
       {"oldest",
        [](OutboxReader& reader) -> Result<std::string> {
-         const auto oldest = reader.Oldest("default");
-         if (!oldest) return Failure(oldest.error());
-         return std::to_string(ToUnixMs(oldest->value()));
+         ASSIGN_OR_RETURN(const auto oldest, reader.Oldest("default"));
+         return std::to_string(ToUnixMs(oldest.value()));
        }},
   };
   for (const auto& question : questions) AskWithFaults(fixture, fixture.vfs, question);

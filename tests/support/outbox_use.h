@@ -39,7 +39,7 @@ inline Result<Jobs> Accept(Outbox& outbox, const std::vector<std::string>& lines
   Jobs jobs;
   WriteBatch batch;
   for (const std::string& line : lines) batch.accepted.push_back(jobs.emplace_back(NewJob(line)).get());
-  if (Result<void> written = outbox.Write(batch, now); !written) return Failure(written.error());
+  RETURN_IF_ERROR(outbox.Write(batch, now));
   return jobs;
 }
 
@@ -57,10 +57,9 @@ inline Result<std::vector<Sequence>> Redrive(Outbox& outbox, const DeadFilter& f
   std::vector<Sequence> all;
   Outbox::Walk walk;
   for (bool more = true; more;) {
-    const Result<Outbox::Step> step = outbox.Redrive(filter, walk, now, rows_max);
-    if (!step) return Failure(step.error());
-    all.insert(all.end(), step->sequences.begin(), step->sequences.end());
-    more = step->more;
+    ASSIGN_OR_RETURN(const Outbox::Step step, outbox.Redrive(filter, walk, now, rows_max));
+    all.insert(all.end(), step.sequences.begin(), step.sequences.end());
+    more = step.more;
   }
   return all;
 }
@@ -71,9 +70,8 @@ inline Result<Counts> Forget(Outbox& outbox, const std::string& customer,
   Counts counts;
   Outbox::Walk walk;
   for (bool more = true; more;) {
-    const Result<Outbox::Step> step = outbox.Forget(customer, connection, walk, rows_max, counts);
-    if (!step) return Failure(step.error());
-    more = step->more;
+    ASSIGN_OR_RETURN(const Outbox::Step step, outbox.Forget(customer, connection, walk, rows_max, counts));
+    more = step.more;
   }
   return counts;
 }

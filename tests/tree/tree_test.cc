@@ -202,6 +202,17 @@ Findings CheckHomes(const File& file) {
   return findings;
 }
 
+Findings CheckCheckStaysInside(const File& file) {
+  Findings findings;
+  for (const Include& include : IncludesOf(file)) {
+    const bool is_outside = file.path.ends_with(".h") || file.path.ends_with("_test.cc");
+    if (is_outside && include.header == "core/check.h") {
+      findings.push_back(Where(file, include.line) + "core/check.h is for .cc files without doctest");
+    }
+  }
+  return findings;
+}
+
 // core/ takes time and randomness as arguments and touches no system.
 Findings CheckPurity(const File& file) {
   static const std::regex forbidden(
@@ -399,6 +410,16 @@ TEST_CASE("tree: each third-party header has its home") {
   CHECK(breaks("core/job.cc", "doctest/doctest.h"));
   CHECK_FALSE(breaks("storage/database.cc", "sqlite3.h"));
   CHECK_FALSE(breaks("ctl/admin_client.cc", "curl/curl.h"));
+}
+
+TEST_CASE("tree: core/check.h stays out of headers and tests, where CHECK is doctest's") {
+  RequireNone(CheckEach(Sources(), CheckCheckStaysInside));
+  const auto breaks = [](const std::string& path) {
+    return !CheckCheckStaysInside(MakeFile(path, "#include \"core/check.h\"\n")).empty();
+  };
+  CHECK(breaks("core/a.h"));
+  CHECK(breaks("tests/core/a_test.cc"));
+  CHECK_FALSE(breaks("core/a.cc"));
 }
 
 TEST_CASE("tree: core reads no clock and touches no system") {

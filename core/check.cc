@@ -1,0 +1,13 @@
+#include "core/check.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace outboxd {
+
+void CheckFailed(const char* file, int line, const char* condition) noexcept {
+  std::fprintf(stderr, "%s:%d: CHECK failed: %s\n", file, line, condition);
+  std::abort();
+}
+
+}  // namespace outboxd
