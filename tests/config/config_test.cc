@@ -1,5 +1,4 @@
 #include "config/config.h"
-#include "config/credentials.h"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -11,6 +10,8 @@
 #include <set>
 #include <sstream>
 #include <tuple>
+
+#include "config/credentials.h"
 
 using namespace outboxd;
 using namespace std::chrono_literals;
