@@ -36,6 +36,7 @@ struct Figures {
   Milliseconds longest_wait_of_new{0};  // of those, the customers' who had no backlog
 };
 
+// Size: one tally of an outage; each member is a count that several checks compare with others.
 class Ledger {
  public:
   // The first `backlog` jobs are accepted during the outage.

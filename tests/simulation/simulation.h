@@ -43,6 +43,7 @@ struct Summary {
   std::uint64_t hash = 0;
 };
 
+// Size: a whole world and the steps that can happen in it; each step may touch any part of the world.
 class Simulation {
  public:
   // `trace` may be null.

@@ -30,6 +30,7 @@ std::string RenderYaml(const ConfigValues& values);
 
 enum class Launch { kNow, kLater };
 
+// Size: one call for each thing that a test does to a daemon or asks it, most of them one line.
 class DaemonUnderTest {
  public:
   // Delivers to `sim`.

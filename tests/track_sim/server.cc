@@ -30,6 +30,7 @@ std::int64_t NowMs() {
       .count();
 }
 
+// Size: what an HTTP connection with pipelined requests has to remember: input, answers in order, output.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(asio::ip::tcp::socket socket, TrackSim& sim, InFlight& in_flight)

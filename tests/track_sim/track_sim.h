@@ -2,14 +2,16 @@
 // happen to it comes out.
 //
 // Effects take place at once, also when the answer is delayed: a sender that gives up in between cannot undo
-// them. The paths below /_sim/ control it and need no credentials:
-//   POST /_sim/script
-//   {"rules":[{"match":{path_prefix,customer,method,event,probability,count},"action":{…}}]}; first match
-//   acts POST /_sim/credentials  {"site_id","api_key"}: what is accepted from now on POST /_sim/reset forgets
-//   effects, counts and requests; script and credentials stay GET  /_sim/report       totals GET
-//   /_sim/effects      one object a line, in order; ?customer=ID: {"customer","effects":[…]} GET
-//   /_sim/requests     ?last=N of the last 1000:
-//   {"requests":[{method,target,headers,auth_ok,status,body,at_ms}]}
+// them. The paths below /_sim/ control it and need no credentials (tests/track_sim/README.md has the
+// scripts):
+//
+//   POST /_sim/script        {"rules":[{"match":{…},"action":{…}}]}; the first rule that matches acts
+//   POST /_sim/credentials   {"site_id","api_key"}: what is accepted from now on
+//   POST /_sim/reset         forgets effects, counts and requests; script and credentials stay
+//   GET  /_sim/report        totals
+//   GET  /_sim/effects       one object a line, in order; with ?customer=ID {"customer","effects":[…]}
+//   GET  /_sim/requests      ?last=N of the last 1000: {"requests":[…]}, each with method, target, headers,
+//                            auth_ok, status, body, at_ms
 #pragma once
 
 #include <chrono>
@@ -75,7 +77,7 @@ class TrackSim {
   void Count(const SimRequest& request, const Judged& judged, int status, std::int64_t now_ms);
   void Log(const SimRequest& request, const Judged& judged, int status, std::int64_t now_ms);
 
-  // track_sim_control.cc
+  // In control.cc.
   Answer Control(const SimRequest& request);
   Answer ChangeCredentials(const SimRequest& request);
   Answer Reset();

@@ -1,97 +1,23 @@
 // The tree polices itself: layering, homes of third-party headers, nothing unbuilt, nothing overlong, clean
-// text. Every rule is a function of text, so that a planted example shows that it can fail.
+// text. Every rule is a function of text, so that a planted example shows that it can fail. Further rules are
+// in shape_test.cc and words_test.cc.
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
 #include <regex>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace {
+#include "tests/tree/files.h"
 
-namespace fs = std::filesystem;
+namespace outboxd::tree {
+namespace {
 
 constexpr std::size_t kFunctionLines = 80;
 constexpr std::size_t kFileLines = 730;
-
-using Findings = std::vector<std::string>;
-
-struct File {
-  std::string path;  // from the root, with "/"
-  std::vector<std::string> lines;
-};
-
-File MakeFile(const std::string& path, const std::string& text) {
-  File file{path, {}};
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) file.lines.push_back(line);
-  return file;
-}
-
-File ReadFile(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(fs::path(OUTBOXD_SOURCE_DIR) / path, std::ios::binary).rdbuf();
-  return MakeFile(path, text.str());
-}
-
-bool IsSource(const std::string& path) {
-  return path.ends_with(".cc") || path.ends_with(".h");
-}
-std::string FolderOf(const std::string& path) {
-  return path.substr(0, path.find('/'));
-}
-
-// Every file of ours; what a build or a tool leaves behind stands in none of these folders.
-const std::vector<File>& Tree() {
-  static const std::vector<File> tree = [] {
-    std::vector<File> files;
-    const fs::path root = OUTBOXD_SOURCE_DIR;
-    for (const char* folder : {"cmake", "config", "core", "storage", "daemon", "ctl", "etc", "systemd",
-                               "docs", "script", "tests", ".ci"}) {
-      if (!fs::exists(root / folder)) continue;
-      for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root / folder)) {
-        const std::string path = entry.path().lexically_relative(root).generic_string();
-        if (entry.is_regular_file() && path.find("__pycache__") == std::string::npos)
-          files.push_back(ReadFile(path));
-      }
-    }
-    for (const char* name : {"CMakeLists.txt", "CMakePresets.json", "README.md", "CHANGELOG.md"}) {
-      if (fs::exists(root / name)) files.push_back(ReadFile(name));
-    }
-    std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });
-    return files;
-  }();
-  return tree;
-}
-
-std::vector<File> Sources() {
-  std::vector<File> sources;
-  std::copy_if(Tree().begin(), Tree().end(), std::back_inserter(sources),
-               [](const File& file) { return IsSource(file.path); });
-  return sources;
-}
-
-template <typename Rule>
-Findings CheckEach(const std::vector<File>& files, Rule rule) {
-  Findings all;
-  for (const File& file : files) {
-    for (std::string& finding : rule(file)) all.push_back(std::move(finding));
-  }
-  return all;
-}
-
-void RequireNone(const Findings& findings) {
-  for (const std::string& finding : findings) FAIL_CHECK(finding);
-}
-
-std::string Where(const File& file, std::size_t line) {
-  return file.path + ':' + std::to_string(line + 1) + ": ";
-}
 
 struct Include {
   std::string header;
@@ -491,3 +417,5 @@ TEST_CASE("tree: text has no tabs, no white space at the end and nothing left to
   for (const std::string& word : kLeftovers)
     CHECK(CheckText(MakeFile("a", "// " + word + " later\n")).size() == 1);
 }
+
+}  // namespace outboxd::tree

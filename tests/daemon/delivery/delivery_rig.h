@@ -25,6 +25,7 @@ inline Answer AnswerOf(int status, std::string body = "{}") {
   return answer;
 }
 
+// Size: every step of a delivery and every question about it is one call, so that a test reads as a story.
 class DeliveryRig {
  public:
   struct Flight {
