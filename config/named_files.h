@@ -17,7 +17,7 @@ struct FileProblem {
   std::vector<std::filesystem::path> files;  // the cause is in one of them
 };
 
-// All that cannot be read or does not hold what it should. A certificate of `outboxctl tls-init` is no
+// All that cannot be read or does not hold what it should. A certificate of `outboxctl tls-init` is not a
 // problem while its authority is there: it is made anew.
 std::vector<FileProblem> CheckFiles(const Config& config);
 

@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint32_t kFreshLimit = 16;
 constexpr std::uint32_t kRestoredLimit = 8;
 // A round is slow when its answers took more than twice the usual time and this on top: a busy machine's
-// jitter is no sign of the API's load.
+// jitter is not a sign of the API's load.
 constexpr Milliseconds kAnswerJitter{10};
 // How much of the difference to slower rounds the usual time takes over each round: a service that became
 // slower for good is used again.

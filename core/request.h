@@ -38,7 +38,7 @@ HttpRequest BuildRegionProbe();
 
 // RFC 3986: everything but ALPHA / DIGIT / "-" / "." / "_" / "~" becomes %XX.
 std::string PercentEncode(std::string_view text);
-// Decodes %XX; leaves "+" alone; bytes that are no valid escape stay as they are.
+// Decodes %XX; leaves "+" alone; bytes that are not a valid escape stay as they are.
 std::string PercentDecode(std::string_view text);
 // RFC 4648, standard alphabet with padding.
 std::string Base64Encode(std::string_view bytes);

@@ -17,7 +17,7 @@ Result<TrackBody> TrackBody::Read(std::string_view text) {
   const Result<ValueKind> kind = ScanMembers(body.text_, body.members_, kDepthMax);
   if (kind && *kind == ValueKind::kObject) return body;
   if (!kind && kind.error().kind == ErrorKind::kInvalid)
-    return Fail(ErrorKind::kInvalid, "is no valid JSON: " + kind.error().message);
+    return Fail(ErrorKind::kInvalid, "is not valid JSON: " + kind.error().message);
   if (IsNull(text)) return body;
   return Fail(ErrorKind::kConflict, "must be a JSON object");
 }

@@ -17,7 +17,7 @@ class TrackBody {
   // The job line wraps a body twice.
   static constexpr std::size_t kDepthMax = limits::kJsonDepth - 2;
 
-  // kInvalid: no valid JSON. kConflict: valid, but neither object nor null.
+  // kInvalid: not valid JSON. kConflict: valid, but neither object nor null.
   static Result<TrackBody> Read(std::string_view text);
 
   static bool IsBlank(std::string_view text);
@@ -33,7 +33,7 @@ class TrackBody {
   }
   // Decoded. Empty: absent, no string, or an empty one.
   std::string_view Text(std::string_view key) const;
-  // The object that stands in a member. kInvalid, naming it, when it is absent, null or no object.
+  // The object that stands in a member. kInvalid, naming it, when it is absent, null or not an object.
   Result<TrackBody> Inside(std::string_view key) const;
 
  private:

@@ -208,7 +208,7 @@ Result<JobType> TypeOfEntity(const TrackBody& body) {
   } else {
     return Bad("must be person, object or delivery", "type");
   }
-  return Bad("is no action of a " + std::string(type), "action");
+  return Bad("is not an action of a " + std::string(type), "action");
 }
 
 // An object's requests keep their order among themselves.
@@ -283,7 +283,7 @@ bool IsEvent(TrackOperation operation) {
 Result<JobType> TypeOf(const TrackRoute& route, const TrackBody& body) {
   if (route.operation == TrackOperation::kEntity) return TypeOfEntity(body);
   if (IsEvent(route.operation) && body.Text("type") == "page") return JobType::kPageview;
-  if (!route.type) return Bad("is no request that one job can carry");
+  if (!route.type) return Bad("is not a request that one job can carry");
   return *route.type;
 }
 

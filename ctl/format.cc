@@ -87,7 +87,7 @@ Result<Milliseconds> ParseDuration(std::string_view text) {
                                                                                 {"d", 86'400'000}}};
   const auto refuse = [&] {
     return Fail(ErrorKind::kInvalid,
-                "\"" + std::string(text) + "\" is no duration; write it as 500ms, 30s, 10min, 72h or 7d");
+                "\"" + std::string(text) + "\" is not a duration; write it as 500ms, 30s, 10min, 72h or 7d");
   };
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

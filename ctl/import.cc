@@ -95,7 +95,7 @@ Result<void> ImportRun::OpenInput() {
   owns_fd_ = true;
   struct stat info{};
   if (::fstat(fd_, &info) != 0 || S_ISDIR(info.st_mode))
-    return Fail(ErrorKind::kInvalid, options_.file + " is no file");
+    return Fail(ErrorKind::kInvalid, options_.file + " is not a file");
   if (!S_ISREG(info.st_mode)) return {};
   bytes_total_ = static_cast<std::uint64_t>(info.st_size);
   state_file_.emplace(options_.file, fd_);

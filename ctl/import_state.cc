@@ -81,7 +81,7 @@ Result<std::optional<ImportState>> ImportStateFile::Load() const {
   const std::string text(std::istreambuf_iterator<char>(file), {});
   const Result<JsonValue> saved = JsonValue::Parse(text);
   if (!saved || !(*saved)["offset"].IsNumber()) {
-    return Fail(ErrorKind::kConflict, path_.string() + " is no import state; remove it to begin anew");
+    return Fail(ErrorKind::kConflict, path_.string() + " is not an import state; remove it to begin anew");
   }
   const ImportState state{Unsigned((*saved)["offset"]), Unsigned((*saved)["lines"]),
                           Unsigned((*saved)["accepted"]), Unsigned((*saved)["refused"])};

@@ -36,7 +36,7 @@ Result<void> CheckIdentity(Database& database, const std::filesystem::path& file
   const bool fresh = tables == 0 && version == 0;
   if (!fresh && application != schema::kApplicationId) {
     return Fail(ErrorKind::kCorrupt,
-                file.string() + " is a SQLite database but no outbox; set outbox.path to another file");
+                file.string() + " is a SQLite database but not an outbox; set outbox.path to another file");
   }
   if (version > static_cast<std::int64_t>(schema::kMigrations.size())) {
     return Fail(ErrorKind::kCorrupt, file.string() + " was written by a later outboxd (format " +
@@ -66,8 +66,9 @@ Result<void> Migrate(Database& database, std::int64_t version) {
 Result<void> CheckIsFile(const std::filesystem::path& file) {
   struct stat status{};
   if (lstat(file.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return {};
-  return Fail(ErrorKind::kConflict,
-              file.string() + " is no regular file; set outbox.path to the outbox itself or to a new file");
+  return Fail(
+      ErrorKind::kConflict,
+      file.string() + " is not a regular file; set outbox.path to the outbox itself or to a new file");
 }
 
 Result<Database> OpenForWriting(const std::filesystem::path& file) {

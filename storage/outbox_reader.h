@@ -21,7 +21,8 @@
 
 namespace outboxd {
 
-// A row read back. `unreadable` says why its line is no job (a damaged row): `job` then has the columns only.
+// A row read back. `unreadable` says why its line is not a job (a damaged row): `job` then has the columns
+// only.
 struct StoredJob {
   std::unique_ptr<QueuedJob> job;
   std::string unreadable;

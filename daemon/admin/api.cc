@@ -51,7 +51,7 @@ bool IsAllowed(std::string_view method, std::string_view wanted) {
 // command means.
 Result<JsonValue> ParseBody(std::string_view body, std::initializer_list<std::string_view> known) {
   Result<JsonValue> object = JsonValue::Parse(body.empty() ? "{}" : body);
-  if (!object) return Invalid({}, "the body is no JSON: " + object.error().message);
+  if (!object) return Invalid({}, "the body is not JSON: " + object.error().message);
   if (!object->IsObject()) return Invalid({}, "the body must be a JSON object");
   for (const auto& [name, value] : object->Members()) {
     if (std::find(known.begin(), known.end(), name) == known.end()) return Invalid(name, "is unknown here");
@@ -188,7 +188,7 @@ HttpResponse AdminApi::Read(Use use) {
 template <typename Use>
 HttpResponse AdminApi::ReadJob(const Call& call, Use use) {
   const std::optional<Ulid> job = Ulid::Parse(call.argument);
-  if (!job) return ErrorAnswer(Error{ErrorKind::kInvalid, "is no job id (26 letters and digits)", "job"});
+  if (!job) return ErrorAnswer(Error{ErrorKind::kInvalid, "is not a job id (26 letters and digits)", "job"});
   return Read([&](Inspection& inspection) { return use(inspection, *job); });
 }
 

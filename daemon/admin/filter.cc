@@ -31,7 +31,7 @@ Result<std::int64_t> ParseWhole(std::string_view field, std::string_view text, s
 
 Result<Ulid> ParseJobId(std::string_view field, std::string_view text) {
   const std::optional<Ulid> id = Ulid::Parse(text);
-  if (!id) return Invalid(field, "is no job id (26 letters and digits)");
+  if (!id) return Invalid(field, "is not a job id (26 letters and digits)");
   return *id;
 }
 
@@ -62,7 +62,7 @@ Result<Timestamp> ParseAge(std::string_view field, std::string_view text, Timest
 }
 
 Result<std::string> ParseType(std::string_view field, std::string_view text) {
-  if (!JobTypeFromName(text)) return Invalid(field, "is no job type");
+  if (!JobTypeFromName(text)) return Invalid(field, "is not a job type");
   return std::string(text);
 }
 

@@ -48,7 +48,7 @@ Result<void> RemoveStale(const std::filesystem::path& path, const sockaddr_un& a
   if (lstat(path.c_str(), &status) != 0) return {};
   if (!S_ISSOCK(status.st_mode))
     return Fail(ErrorKind::kConflict,
-                path.string() + " exists and is no socket; remove it or configure another path");
+                path.string() + " exists and is not a socket; remove it or configure another path");
   ASSIGN_OR_RETURN(const bool answered, IsAnswered(path, address));
   if (answered)
     return Fail(ErrorKind::kConflict,

@@ -12,7 +12,7 @@
 namespace outboxd {
 
 // A bound, listening Unix socket that removes its file at the end, unless another file has taken its place. A
-// stale file of a dead daemon is replaced; a live one, or a file that is no socket, is left alone and an
+// stale file of a dead daemon is replaced; a live one, or a file that is not a socket, is left alone and an
 // error.
 class UnixListener {
  public:

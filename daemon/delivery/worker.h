@@ -7,7 +7,7 @@
 //
 // Answers:  the body is kept up to limits::kAnswerBytes; more is read and dropped up to kDroppedAnswerBytes,
 // then the connection is cut and
-//           the status counts. An answer that breaks off before its end is no answer: whether the request
+//           the status counts. An answer that breaks off before its end is not an answer: whether the request
 //           took effect is not known. Nor is one with more than kAnswerHeadBytes of headers, for libcurl
 //           keeps them all.
 // Proxies:  http_proxy, https_proxy, all_proxy and no_proxy of the environment, as libcurl reads them.

@@ -348,7 +348,7 @@ TEST_CASE("config: variables of the environment are put into values, and $${ is 
   CHECK(api_key("${OUTBOXD_TEST}") == "${HOME}");
 }
 
-TEST_CASE("config: a file that is no config as a whole is refused") {
+TEST_CASE("config: a file that is not a config as a whole is refused") {
   CheckRefused({
       {"", "test.yaml:1: connections: at least one connection is needed"},
       {"# nothing\n", "test.yaml:1: connections: at least one connection is needed"},
@@ -538,7 +538,7 @@ TEST_CASE("config: connections need a name, credentials and a base URL that can 
   });
 }
 
-TEST_CASE("config: a variable that is unset or no variable is refused with line and key") {
+TEST_CASE("config: a variable that is unset or not a variable is refused with line and key") {
   const Environment unset("OUTBOXD_UNSET", nullptr);
   CheckRefused({
       {"connections:\n  a:\n    site_id: s\n    api_key_file: ${OUTBOXD_UNSET}/key",

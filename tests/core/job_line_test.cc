@@ -48,7 +48,7 @@ TEST_CASE("job line: what is not JSON is refused as such") {
   });
 }
 
-TEST_CASE("job line: JSON that is not an object is no job") {
+TEST_CASE("job line: JSON that is not an object is not a job") {
   for (const char* line :
        {"[]", "[{}]", R"(["type","destroy"])", "\"destroy\"", "1", "-0", "1e400", "true", "false", "null"}) {
     CheckRefused({{line, "", "a job is one JSON object"}});

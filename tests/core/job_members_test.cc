@@ -289,7 +289,7 @@ TEST_CASE("job members: a timestamp is Unix seconds, cut to whole ones, or RFC 3
   }
 }
 
-TEST_CASE("job members: what is no time is refused as timestamp") {
+TEST_CASE("job members: what is not a time is refused as timestamp") {
   for (const char* timestamp : {"-1",
                                 "-0",
                                 "-0.5",

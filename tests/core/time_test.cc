@@ -53,7 +53,7 @@ TEST_CASE("time: RFC 3339 date-times of every offset and precision are read") {
       ParseRfc3339);
 }
 
-TEST_CASE("time: what is no RFC 3339 date-time is refused") {
+TEST_CASE("time: what is not an RFC 3339 date-time is refused") {
   Check(
       {
           {"", std::nullopt},
@@ -132,7 +132,7 @@ TEST_CASE("time: the three date forms of HTTP are read") {
       ParseHttpDate);
 }
 
-TEST_CASE("time: what is no HTTP date is refused") {
+TEST_CASE("time: what is not an HTTP date is refused") {
   Check(
       {
           {"", std::nullopt},

@@ -425,7 +425,7 @@ TEST_CASE("backup: names an absolute path to the daemon") {
         R"({"path":")" + (std::filesystem::current_path() / "copy.db").string() + R"("})");
 }
 
-TEST_CASE("backup: a file that only the daemon sees, in a /tmp of its own, is no backup") {
+TEST_CASE("backup: a file that only the daemon sees, in a /tmp of its own, is not a backup") {
   AdminFixture daemon(
       [](const AdminRequest&) { return AdminAnswer{200, R"({"path":"copy.db","bytes":2048})"}; });
   const TempFolder folder;

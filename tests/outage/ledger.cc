@@ -11,7 +11,7 @@ namespace {
 
 using simulation::Demand;
 
-// A gate takes a few seconds to find its pace; and a tenth more than the rate asks for is no starvation.
+// A gate takes a few seconds to find its pace; and a tenth more than the rate asks for is not starvation.
 constexpr std::chrono::seconds kPatience{30};
 constexpr double kUnhurried = 1.1;
 constexpr double kBulk = 0.95;

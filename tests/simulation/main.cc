@@ -68,7 +68,7 @@ std::optional<Options> ReadOptions(int count, char** arguments) {
 std::uint64_t running_seed = 0;
 int own_stderr = STDERR_FILENO;
 
-// What the daemon logs of failing disks is no news here, thousands of times over.
+// What the daemon logs of failing disks is not news here, thousands of times over.
 void SilenceDaemon() {
   const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
   own_stderr = dup(STDERR_FILENO);

@@ -17,7 +17,7 @@ constexpr Milliseconds kTimeout{30'000};
 
 JsonValue ParseBody(const std::string& body) {
   const Result<JsonValue> value = JsonValue::Parse(body);
-  Demand(value.has_value(), "a request's body is no JSON: " + body);
+  Demand(value.has_value(), "a request's body is not JSON: " + body);
   return *value;
 }
 

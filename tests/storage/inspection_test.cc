@@ -71,7 +71,7 @@ TEST_CASE(
   CHECK_FALSE(*inspection.Job(Sequence{8}));
 }
 
-TEST_CASE("inspection: a line that is no JSON does not break the list it stands in") {
+TEST_CASE("inspection: a line that is not JSON does not break the list it stands in") {
   OutboxRows rows;
   OutboxLine line;
   line.line = "{broken";

@@ -177,7 +177,7 @@ TEST_CASE("reader: parked jobs are found by lane; a deferred one is not waiting 
   CHECK(fixture.reader->CountParked("default") == 4);
 }
 
-TEST_CASE("reader: a lane key that is no integer is damage, not an endless walk") {
+TEST_CASE("reader: a lane key that is not an integer is damage, not an endless walk") {
   for (const char* key : {"'x'", "5.5", "x'00'"}) {
     Fixture fixture(Lines(2));
     fixture.Park(0, LaneKey{3});
@@ -213,7 +213,7 @@ TEST_CASE("reader: a damaged row comes back as unreadable, with its columns, and
   CHECK(page.jobs[3].unreadable.empty());
 }
 
-TEST_CASE("reader: a job that is gone is no error") {
+TEST_CASE("reader: a job that is gone is not an error") {
   Fixture fixture(Lines(1));
   REQUIRE(fixture.outbox->Cancel(fixture.At(0), kNow));
   const auto gone = fixture.reader->ReadOne(fixture.At(0));

@@ -549,7 +549,7 @@ TEST_CASE("outbox: random work keeps counts and rows together") {
 // ------------------------------------------------------------------------------------------------------------
 
 TEST_CASE(
-    "outbox: a file that is no outbox of ours is refused with a word on what to do, and left as it is") {
+    "outbox: a file that is not an outbox of ours is refused with a word on what to do, and left as it is") {
   TempDir folder;
   const auto file = folder / "outbox.db";
   const auto refuse = [&](const std::string& hint) {
@@ -571,7 +571,7 @@ TEST_CASE(
       REQUIRE(database);
       REQUIRE(database->Execute("CREATE TABLE theirs (x)"));
     }
-    refuse("no outbox");
+    refuse("not an outbox");
   }
   SUBCASE("of a later version") {
     REQUIRE(Outbox::Open(file, 7));

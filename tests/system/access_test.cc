@@ -48,7 +48,7 @@ TEST_CASE("access: a link or a directory in a socket's place is refused, and wha
     const auto check_refused = [&] {
       const Finished refused = daemon.RunToEnd();
       CHECK(refused.status.code == 1);
-      CHECK(refused.err.find(socket.string() + " exists and is no socket") != std::string::npos);
+      CHECK(refused.err.find(socket.string() + " exists and is not a socket") != std::string::npos);
     };
     for (const Path& target : {daemon.Dir() / "nothing", daemon.Dir() / "file", stranger.ProducerSocket()}) {
       CAPTURE(target.string());
@@ -76,7 +76,7 @@ TEST_CASE("access: an outbox that is a link, a pipe or a directory is refused at
     daemon.SetConfig("outbox.path", Quoted(outbox.string()));
     const Finished refused = daemon.RunToEnd();
     CHECK(refused.status.code == 1);
-    CHECK(refused.err.find(outbox.string() + " is no regular file") != std::string::npos);
+    CHECK(refused.err.find(outbox.string() + " is not a regular file") != std::string::npos);
     CHECK_FALSE(std::filesystem::exists(outbox.string() + ".lock"));
   };
   WriteFile(daemon.Dir() / "file", kPrecious);
@@ -111,7 +111,7 @@ TEST_CASE("access: another program's SQLite file is refused as an outbox and not
   WriteFile(daemon.OutboxFile(), foreign);
   const Finished refused = daemon.RunToEnd();
   CHECK(refused.status.code == 1);
-  CHECK(refused.err.find(daemon.OutboxFile().string() + " is a SQLite database but no outbox") !=
+  CHECK(refused.err.find(daemon.OutboxFile().string() + " is a SQLite database but not an outbox") !=
         std::string::npos);
   CHECK(ReadFile(daemon.OutboxFile()) == foreign);
 }

@@ -74,7 +74,7 @@ TEST_CASE("config: every wrong value keeps the daemon from starting, naming file
   }
 }
 
-TEST_CASE("config: a text that is no config keeps the daemon from starting") {
+TEST_CASE("config: a text that is not a config keeps the daemon from starting") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {}, Launch::kLater);
   for (const char* text : {"", "{", "- a\n- b\n", "just words", "workers: 1\nworkers: 2\n",

@@ -64,7 +64,7 @@ TEST_CASE("lifecycle: a second daemon on the same sockets ends without taking th
   daemon.AwaitDrained();
 }
 
-TEST_CASE("lifecycle: a file that is no outbox is refused and left as it is") {
+TEST_CASE("lifecycle: a file that is not an outbox is refused and left as it is") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {}, Launch::kLater);
   const std::string precious(5000, 'x');

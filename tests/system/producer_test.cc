@@ -231,7 +231,7 @@ TEST_CASE("producer: a socket file left behind by a killed daemon does not keep 
   CheckNumbered(sim, "1", 2);
 }
 
-TEST_CASE("producer: a file that is no socket is left alone, and the daemon says so") {
+TEST_CASE("producer: a file that is not a socket is left alone, and the daemon says so") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {}, Launch::kLater);
   WriteFile(daemon.ProducerSocket(), "precious");

@@ -192,7 +192,7 @@ TEST_CASE(
   sim.AwaitReport([](const SimReport& report) { return report.requests == 3; });
   CHECK(sim.Report().overlaps == 1);
   for (LineClient* client : {&first, &second, &third}) CHECK(client->ReadLine() == "HTTP/1.1 200 OK\r");
-  // One after the other is no overlap.
+  // One after the other is not an overlap.
   REQUIRE(first.Send(Track("42", 3)));
   CHECK(sim.AwaitReport([](const SimReport& report) { return report.requests == 4; }).overlaps == 1);
 }

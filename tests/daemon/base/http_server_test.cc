@@ -365,7 +365,7 @@ TEST_CASE("http server: a request head over the limit is refused") {
   CHECK_FALSE(StartsWith(long_target, "HTTP/1.1 200"));
 }
 
-TEST_CASE("http server: bytes that are no HTTP harm nobody") {
+TEST_CASE("http server: bytes that are not HTTP harm nobody") {
   const Served served = Serve({}, &Echo);
   Client garbler(served.port);
   garbler.Say(std::string_view("\0\xff\x01 garbage\r\n\r\n\r\n", 17));

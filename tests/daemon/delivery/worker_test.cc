@@ -318,7 +318,7 @@ TEST_CASE("worker: a compressed answer is kept as it came, and what unpacks to g
   CHECK(finished.answer.body == std::string(limits::kAnswerBytes, '\0'));
 }
 
-TEST_CASE("worker: an answer that is not HTTP, or contradicts itself, is no answer") {
+TEST_CASE("worker: an answer that is not HTTP, or contradicts itself, is not an answer") {
   const std::vector<std::pair<std::string, std::string>> rows{
       {"{}\n", "transport: Received HTTP/0.9 when not allowed"},
       {"HTTP/1.1 OK\r\n\r\n", "transport: Unsupported HTTP version in response"},
@@ -386,7 +386,7 @@ TEST_CASE("worker: an answer that comes byte by byte is understood") {
   CHECK(finished.answer.body == "abcde");
 }
 
-TEST_CASE("worker: half an answer is no answer") {
+TEST_CASE("worker: half an answer is not an answer") {
   const std::vector<std::pair<std::string, std::string>> rows{
       {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}", "reset: "},
       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "reset: "},
@@ -484,7 +484,7 @@ TEST_CASE("worker: nobody listening, a name that does not exist and a wrong prot
   CHECK(bench.Do(RawTo(EndpointAt("http://no..such.host"), "POST", "/v1/x")).answer.error ==
         "resolve: Could not resolve host: no..such.host");
   CHECK(bench.Do(RawTo(EndpointAt("file:///etc/passwd#"), "GET", "/v1/x")).answer.status == 0);
-  StubServer not_tls(Fine, "220 a greeting that is no TLS\r\n");
+  StubServer not_tls(Fine, "220 a greeting that is not TLS\r\n");
   const auto tls = EndpointAt("https://127.0.0.1:" + std::to_string(not_tls.Port()));
   const std::string error = bench.Do(RawTo(tls, "POST", "/v1/x")).answer.error;
   CHECK_MESSAGE(error.starts_with("tls: "), error);
