@@ -33,7 +33,7 @@
 #include "core/region_probe.h"
 #include "daemon/base/status.h"
 #include "daemon/clerk/messages.h"
-#include "daemon/delivery/worker.h"
+#include "daemon/delivery/transfer.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {
@@ -154,7 +154,6 @@ class ConnectionQueue {
   void SettleBatch(Finished& finished, Timestamp now, Actions& actions);
   void Settle(std::unique_ptr<QueuedJob> job, const Finished& finished, const Verdict& verdict,
               std::string_view answer, Timestamp now, Actions& actions);
-  static bool IsStopped(const Finished& finished);
   void Defer(Outcome& outcome, const Verdict& verdict, Timestamp now, Actions& actions);
   bool Expire(Sequence sequence, Timestamp now, Actions& actions);
   void UpdateGate(const Finished& finished, const Verdict& verdict, Timestamp now);

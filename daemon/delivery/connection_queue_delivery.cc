@@ -313,10 +313,6 @@ void ConnectionQueue::SettleBatch(Finished& finished, Timestamp now, Actions& ac
   }
 }
 
-bool ConnectionQueue::IsStopped(const Finished& finished) {
-  return finished.answer.status == 0 && finished.answer.error == kStoppedError;
-}
-
 void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Finished& finished, const Verdict& verdict,
                              std::string_view answer, Timestamp now, Actions& actions) {
   --jobs_out_;
@@ -339,7 +335,7 @@ void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Finished& fin
   attempt.result = verdict.fate;
   attempt.answer = answer.substr(0, limits::kAnswerKeptBytes);
   outcome.kind = OutcomeKind::kReturned;
-  if (IsStopped(finished)) return;
+  if (finished.ending == Ending::kAborted) return;
   switch (verdict.fate) {
     case Fate::kDelivered:
       outcome.kind = OutcomeKind::kDelivered;
@@ -398,7 +394,7 @@ void ConnectionQueue::Evict(Sequence sequence, Report& report) {
 }
 
 void ConnectionQueue::UpdateGate(const Finished& finished, const Verdict& verdict, Timestamp now) {
-  if (IsStopped(finished)) return;
+  if (finished.ending == Ending::kAborted) return;
   switch (verdict.fate) {
     case Fate::kDelivered:
     case Fate::kRejected:  // the API is up and takes our credentials

@@ -19,7 +19,7 @@
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/messages.h"
 #include "daemon/delivery/connection_queue.h"
-#include "daemon/delivery/worker.h"
+#include "daemon/delivery/transfer.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {

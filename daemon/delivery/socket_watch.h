@@ -12,20 +12,20 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <span>
 #include <vector>
+
+#include "daemon/base/require.h"
 
 namespace outboxd {
 
 class SocketWatch {
  public:
   SocketWatch() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    Check(epoll_ >= 0, "outboxd: epoll_create1");
-    Check(wake_ >= 0, "outboxd: eventfd");
+    Require(epoll_ >= 0, "outboxd: epoll_create1");
+    Require(wake_ >= 0, "outboxd: eventfd");
     epoll_event event{.events = EPOLLIN, .data = {.fd = wake_}};
-    Check(epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event) == 0, "outboxd: epoll_ctl");
+    Require(epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event) == 0, "outboxd: epoll_ctl");
   }
   ~SocketWatch() {
     close(wake_);
@@ -77,12 +77,6 @@ class SocketWatch {
   }
 
  private:
-  static void Check(bool good, const char* what) {
-    if (good) return;
-    std::perror(what);
-    std::abort();
-  }
-
   struct Socket {
     std::uint32_t wanted = 0;
     std::uint32_t told = 0;

@@ -257,7 +257,8 @@ void Simulation::Finish(std::size_t index) {
     wait = std::min<Milliseconds>(std::chrono::seconds(std::atoi(answer.retry_after->c_str())),
                                   config_.retry.retry_after_cap);
   }
-  daemon_.Finish({std::move(flight.transfer), std::move(flight.reply.answer), flight.sent, flight.duration});
+  const Ending ending = EndingOf(flight.reply.answer);
+  daemon_.Finish({std::move(flight.transfer), ending, std::move(flight.reply.answer), flight.sent, flight.duration});
   // What comes behind it in the same queue is known to have been heard no earlier.
   if (!is_probe) {
     --links_[connection].out;

@@ -12,7 +12,7 @@
 
 #include "core/policy.h"
 #include "core/verdict.h"
-#include "daemon/delivery/worker.h"
+#include "daemon/delivery/transfer.h"
 #include "tests/simulation/random.h"
 
 namespace outboxd::simulation {

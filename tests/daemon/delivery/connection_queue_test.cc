@@ -428,13 +428,11 @@ TEST_CASE("queue: a job that used up its attempts is dead, and its followers go 
   CHECK(DeliverOneByOne(rig) == Names{"b"});
 }
 
-TEST_CASE("queue: a stopped transfer is neither charged nor held against the connection") {
+TEST_CASE("queue: an aborted transfer is neither charged nor held against the connection") {
   DeliveryRig rig;
   rig.Start();
   rig.Accept({TrackLine("1")});
-  Answer answer;
-  answer.error = kStoppedError;
-  rig.Finish(0, std::move(answer));
+  rig.Abort(0);
   rig.Run();
   CHECK(rig.Gate() == GateState::kOpen);
   CHECK(Ask(rig.file, "SELECT charged = 0 AND attempts = 1 AND due_ms IS NULL FROM outbox") == 1);

@@ -99,7 +99,13 @@ class DeliveryRig {
   void Finish(std::size_t index, Answer answer) { Finish(out, index, std::move(answer)); }
   void FinishProbe(Answer answer) { Finish(probes, 0, std::move(answer)); }
   void Finish(std::deque<Flight>& from, std::size_t index, Answer answer) {
+    const Ending ending = EndingOf(answer);
+    Finish(from, index, ending, std::move(answer));
+  }
+  void Abort(std::size_t index) { Finish(out, index, Ending::kAborted, {}); }
+  void Finish(std::deque<Flight>& from, std::size_t index, Ending ending, Answer answer) {
     Finished finished;
+    finished.ending = ending;
     REQUIRE(index < from.size());
     finished.sent = from[index].sent;
     finished.duration = now - finished.sent;

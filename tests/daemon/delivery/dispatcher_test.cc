@@ -92,7 +92,7 @@ struct Fixture {
 std::vector<Finished> AllFinished(Actions& actions, int status) {
   std::vector<Finished> finished;
   for (Transfer& transfer : actions.transfers)
-    finished.push_back({std::move(transfer), AnswerOf(status), kNow, Milliseconds(5)});
+    finished.push_back({std::move(transfer), Ending::kAnswered, AnswerOf(status), kNow, Milliseconds(5)});
   return finished;
 }
 
@@ -260,7 +260,8 @@ TEST_CASE("dispatcher thread: what is committed is sent, and its outcome reporte
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return !sent.empty(); });
   std::vector<Finished> finished;
-  finished.push_back({std::move(sent.front()), AnswerOf(200), WallClockNow(), Milliseconds(1)});
+  finished.push_back(
+      {std::move(sent.front()), Ending::kAnswered, AnswerOf(200), WallClockNow(), Milliseconds(1)});
   lock.unlock();
   thread.OnFinished(std::move(finished));
   lock.lock();

@@ -1,0 +1,57 @@
+#include "daemon/delivery/debug_text.h"
+
+#include <string_view>
+
+#include "core/ascii.h"
+#include "core/json.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kBodyBytes = 10'000;
+
+std::string Subject(const Transfer& transfer) {
+  return "connection=" + transfer.connection +
+         (transfer.job ? " job=" + transfer.job->stamp.id.ToText() : std::string());
+}
+
+std::string CutBody(std::string_view body, std::size_t bytes) {
+  std::string text = EscapeForTerminal(body.substr(0, kBodyBytes));
+  if (bytes > kBodyBytes) text += " … (" + std::to_string(bytes) + " bytes)";
+  return text;
+}
+
+bool IsSecret(std::string_view header) {
+  return EqualsIgnoringCase(header, "authorization") || EqualsIgnoringCase(header, "proxy-authorization");
+}
+
+void AppendHeader(std::string& text, const std::string& name, const std::string& value) {
+  text.append(" | ").append(EscapeForTerminal(name + ": " + value));
+}
+
+}  // namespace
+
+std::string DebugRequestText(const Transfer& transfer, const HttpRequest& request) {
+  std::string text =
+      "debug request " + Subject(transfer) + " " + EscapeForTerminal(request.method + " " + request.target);
+  for (const auto& [name, value] : request.headers) {
+    if (!IsSecret(name)) AppendHeader(text, name, value);
+  }
+  for (const MultipartPart& part : request.parts) {
+    text += " | part " + EscapeForTerminal(part.name + " " + part.filename) + " (" +
+            std::to_string(part.content.size()) + " bytes)";
+  }
+  return text + " | " + CutBody(request.body, request.body.size());
+}
+
+std::string DebugAnswerText(const Transfer& transfer, const Answer& answer,
+                            const std::vector<std::pair<std::string, std::string>>& headers,
+                            std::size_t body_bytes) {
+  std::string text = "debug answer " + Subject(transfer) + " ";
+  if (answer.status == 0) return text + answer.error;
+  text += std::to_string(answer.status);
+  for (const auto& [name, value] : headers) AppendHeader(text, name, value);
+  return text + " | " + CutBody(answer.body, body_bytes);
+}
+
+}  // namespace outboxd

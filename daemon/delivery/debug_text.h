@@ -1,0 +1,26 @@
+// daemon/delivery/debug_text.h — what the log shows of a raw job with `debug`: its request, later its answer,
+// one line each, safe for a terminal, bodies cut. Credentials never appear.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/request.h"
+#include "daemon/delivery/transfer.h"
+
+namespace outboxd {
+
+using DebugLog = std::function<void(std::string line)>;
+
+std::string DebugRequestText(const Transfer& transfer, const HttpRequest& request);
+
+// `headers` as received; `body_bytes` is the length of the whole body, of which Answer::body may be the
+// beginning.
+std::string DebugAnswerText(const Transfer& transfer, const Answer& answer,
+                            const std::vector<std::pair<std::string, std::string>>& headers,
+                            std::size_t body_bytes);
+
+}  // namespace outboxd
