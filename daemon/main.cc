@@ -63,7 +63,7 @@ void Serve(Service& service, const sigset_t& signals) {
 }
 
 int Run(Config config) {
-  InitLog(config.log_level);
+  SetLogLevel(config.log_level);
   const sigset_t signals = OwnSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);

@@ -1,77 +1,76 @@
 #include "daemon/base/log.h"
 
-#include <spdlog/logger.h>
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
+#include <charconv>
 #include <cstdlib>
-#include <iterator>
-#include <memory>
 #include <type_traits>
 
 #include "core/json.h"
+#include "daemon/base/mutex.h"
+#include "daemon/base/wall_clock.h"
 
 namespace outboxd {
 namespace {
 
 std::atomic<LogLevel> level_now = LogLevel::kInfo;
+Mutex stderr_mutex;
 
-spdlog::level::level_enum ToSpdlog(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return spdlog::level::debug;
-    case LogLevel::kInfo:
-      return spdlog::level::info;
-    case LogLevel::kWarn:
-      return spdlog::level::warn;
-    case LogLevel::kError:
-      return spdlog::level::err;
-  }
-  return spdlog::level::err;
-}
-
-// "%*" in a pattern: what a line of this level begins with. `names` are those of debug, info, warn and error.
-class LevelFlag final : public spdlog::custom_flag_formatter {
- public:
-  explicit LevelFlag(const std::array<std::string_view, 4>& names) : names_(names) {}
-
-  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& line) override {
-    const std::string_view name =
-        names_.at(static_cast<std::size_t>(message.level) - static_cast<std::size_t>(spdlog::level::debug));
-    line.append(name.data(), name.data() + name.size());
-  }
-  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
-    return std::make_unique<LevelFlag>(names_);
-  }
-
- private:
-  std::array<std::string_view, 4> names_;
+struct LevelText {
+  std::string_view name;
+  std::string_view priority;  // sd-daemon(3)
 };
 
-std::unique_ptr<spdlog::formatter> MakeFormatter(bool is_journal) {
-  constexpr std::array<std::string_view, 4> kNames = {"debug", "info", "warn", "error"};
-  constexpr std::array<std::string_view, 4> kPriorities = {"<7>", "<6>", "<4>", "<3>"};  // sd-daemon(3)
-  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  formatter->add_flag<LevelFlag>('*', is_journal ? kPriorities : kNames);
-  formatter->set_pattern(is_journal ? "%*%v" : "%Y-%m-%dT%H:%M:%S.%eZ %* %v");
-  return formatter;
+LevelText TextOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return {"debug", "<7>"};
+    case LogLevel::kInfo:
+      return {"info", "<6>"};
+    case LogLevel::kWarn:
+      return {"warn", "<4>"};
+    case LogLevel::kError:
+      return {"error", "<3>"};
+  }
+  return {};
 }
 
-// Never destroyed: threads and destructors may log until the very end.
-spdlog::logger& Logger() {
-  static spdlog::logger& logger = *[] {
-    auto made =
-        std::make_unique<spdlog::logger>("outboxd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_formatter(MakeFormatter(IsJournalStream(STDERR_FILENO, std::getenv("JOURNAL_STREAM"))));
-    made->set_level(spdlog::level::trace);
-    return made.release();
-  }();
-  return logger;
+bool IsJournal() {
+  static const bool is_journal = IsJournalStream(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
+  return is_journal;
+}
+
+// What a line begins with.
+std::string Prefix(LogLevel level) {
+  const LevelText text = TextOf(level);
+  if (IsJournal()) return std::string(text.priority);
+  std::string prefix = FormatRfc3339(WallClockNow());
+  prefix += ' ';
+  prefix += text.name;
+  prefix += ' ';
+  return prefix;
+}
+
+// A pipe may take a long line in parts; the lock keeps them together.
+void WriteToStderr(std::string_view line) {
+  MutexLock lock(stderr_mutex);
+  while (!line.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    line.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void AppendNumber(auto number, std::string& line) {
+  std::array<char, 32> digits{};
+  const std::to_chars_result end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
+  line.append(digits.data(), end.ptr);
 }
 
 // Backslashes and quotes of the text itself are escaped first, so that what EscapeForTerminal adds cannot be
@@ -103,7 +102,7 @@ void LogValue::AppendTo(std::string& line) const {
     if constexpr (std::is_same_v<Value, std::string_view>) {
       AppendText(value, line);
     } else {
-      fmt::format_to(std::back_inserter(line), "{}", value);
+      AppendNumber(value, line);
     }
   };
   std::visit(append, value_);
@@ -123,12 +122,7 @@ std::string FormatLogLine(std::string_view event, std::initializer_list<LogField
 bool IsJournalStream(int descriptor, const char* journal_stream) {
   struct stat status{};
   if (journal_stream == nullptr || ::fstat(descriptor, &status) != 0) return false;
-  return fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
-}
-
-void InitLog(LogLevel level) {
-  SetLogLevel(level);
-  (void)Logger();
+  return std::to_string(status.st_dev) + ':' + std::to_string(status.st_ino) == journal_stream;
 }
 
 void SetLogLevel(LogLevel level) {
@@ -141,10 +135,11 @@ bool LogEnabled(LogLevel level) {
 
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;
-  std::string line = FormatLogLine(event, fields);
+  std::string line = Prefix(level) + FormatLogLine(event, fields);
   line += " thread=";
   AppendText(ThreadName(), line);
-  Logger().log(ToSpdlog(level), spdlog::string_view_t(line));
+  line += '\n';
+  WriteToStderr(line);
 }
 
 }  // namespace outboxd

@@ -44,7 +44,6 @@ struct LogField {
 };
 
 // Until this is called the level is info.
-void InitLog(LogLevel level);
 void SetLogLevel(LogLevel level);
 // Whether a line of this level would be written; one relaxed load. Ask before building costly values.
 bool LogEnabled(LogLevel level);

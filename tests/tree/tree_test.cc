@@ -104,8 +104,6 @@ constexpr Home kHomes[] = {
     {"gnutls/", "config/loopback_certificate\\.cc"},
     {"asio", "daemon/intake/producer_.*"},
     {"boost/", ""},
-    {"spdlog/", "daemon/base/log\\.cc|ctl/.*"},
-    {"fmt/", "daemon/base/log\\.cc|ctl/.*"},
     {"CLI/", "daemon/main\\.cc|ctl/.*"},
     {"prometheus/", "daemon/base/metrics\\.cc"},
     {"systemd/", "daemon/base/systemd_notify\\.cc"},
@@ -329,7 +327,6 @@ TEST_CASE("tree: each third-party header has its home") {
   CHECK(breaks("config/values.cc", "yaml-cpp/yaml.h"));
   CHECK(breaks("daemon/admin/api.cc", "microhttpd.h"));
   CHECK(breaks("daemon/delivery/worker.cc", "asio/io_context.hpp"));
-  CHECK(breaks("daemon/base/log.h", "spdlog/spdlog.h"));
   CHECK(breaks("daemon/service.cc", "CLI/CLI.hpp"));
   CHECK(breaks("daemon/base/metrics.h", "prometheus/registry.h"));
   CHECK(breaks("daemon/main.cc", "systemd/sd-daemon.h"));

@@ -150,7 +150,7 @@ class Outboxd(Program):
         config = self.directory / "outboxd.yaml"
         config.write_text(make_config(self.directory, sink_url, batch, max_in_flight))
         self.started = time.monotonic()
-        super().__init__([bench.program("daemon/outboxd"), "--config", config], log=self.directory / "log")
+        super().__init__([bench.daemon, "--config", config], log=self.directory / "log")
         self.ready_seconds = self._await_ready()
 
     def _await_ready(self):
@@ -235,8 +235,10 @@ def make_config(directory, sink_url, batch, max_in_flight):
 class Bench:
     """Where the programs are and where files go."""
 
-    def __init__(self, build_dir, work_dir):
+    def __init__(self, build_dir, work_dir, daemon_dir=None):
+        """`daemon_dir`: the build whose daemon is measured, where that is another one."""
         self.build_dir = pathlib.Path(build_dir)
+        self.daemon = pathlib.Path(daemon_dir or build_dir) / "daemon/outboxd"
         self.work_dir = pathlib.Path(work_dir)
         self._directories = 0
 

@@ -83,7 +83,7 @@ def _feed(run, daemon, count, connections, window, credentials):
     return run.bench.feed(socket_path, count, connections=connections, window=window, credentials=credentials)
 
 
-def _accept_once(run, count, connections, window, credentials=""):
+def accept_once(run, count, connections, window, credentials=""):
     directory = run.bench.new_directory()
     with Outboxd(run.bench, directory, "http://127.0.0.1:9") as daemon:
         daemon.pause()
@@ -98,7 +98,7 @@ def _accept(run, scenario, name, count, connections, window):
     bare, ours = [], []
     for _ in range(run.repeat):  # in turns, so that both see the same machine
         bare.append(run.bench.bare_accept(count, connections, window))
-        ours.append(_accept_once(run, count, connections, window))
+        ours.append(accept_once(run, count, connections, window))
     row = _row(scenario, name, ours, median_by_rate(bare)["rate"])
     row.goals = [at_least(row.ratio, 0.9, "0.90 of the bare loop"), at_most(row.peak_bytes, 24 * MEGABYTE, "24 MB")]
     row.extra["bare_cpu_per_1000"] = median_by_rate(bare)["cpu_per_1000"]
@@ -122,8 +122,8 @@ def accept_requests(run):
     count, connections = run.size(100_000, 30_000), 64
     by_line, by_request = [], []
     for _ in range(run.repeat):  # in turns, so that both see the same machine
-        by_line.append(_accept_once(run, count, connections, connections))
-        by_request.append(_accept_once(run, count, connections, connections, credentials="bench:bench"))
+        by_line.append(accept_once(run, count, connections, connections))
+        by_request.append(accept_once(run, count, connections, connections, credentials="bench:bench"))
     row = _row("j", "accept, 64 keep-alive clients of the endpoint", by_request, median_by_rate(by_line)["rate"])
     row.goals = [at_least(row.ratio, 0.8, "0.80 of the producer socket")]
     yield row
@@ -132,7 +132,7 @@ def accept_requests(run):
 # (c) to (e): accept and deliver
 
 
-def _deliver_once(run, count, delay_ms=0, **options):
+def deliver_once(run, count, delay_ms=0, **options):
     directory = run.bench.new_directory()
     with Sink(run.bench, delay_ms=delay_ms) as sink, Outboxd(run.bench, directory, sink.url, **options) as daemon:
 
@@ -172,7 +172,7 @@ def _batched_goals(run, row):
 def deliver_singly(run):
     count = run.size(100_000, 50_000)
     bare = run.bare_posts()
-    row = _row("c", "accept + deliver, one a request", [_deliver_once(run, count) for _ in range(run.repeat)], bare["rate"])
+    row = _row("c", "accept + deliver, one a request", [deliver_once(run, count) for _ in range(run.repeat)], bare["rate"])
     row.goals = _single_goals(run, row)
     row.extra["bare_cpu_per_1000"] = bare["cpu_per_1000"]
     yield row
@@ -183,7 +183,7 @@ def deliver_slowly(run):
     count = run.size(100_000, 30_000)
     for in_flight in (256, 1024):
         bare = run.bare_posts(in_flight=in_flight, delay_ms=20)
-        runs = [_deliver_once(run, count, max_in_flight=in_flight, delay_ms=20) for _ in range(run.repeat)]
+        runs = [deliver_once(run, count, max_in_flight=in_flight, delay_ms=20) for _ in range(run.repeat)]
         row = _row("d", f"the same, each answer after 20 ms, {in_flight} in flight", runs, bare["rate"])
         row.goals = [at_least(row.rate, 4 * BEST_AT_20_MS, f"{4 * BEST_AT_20_MS:,}/s (4 times the best other)"), at_most(row.peak_bytes, 24 * MEGABYTE, "24 MB")]
         yield row
@@ -196,7 +196,7 @@ def deliver_batched(run):
         return
     count = run.size(500_000, 200_000)
     bare = run.bare_posts(items=1000, in_flight=8)
-    row = _row("e", name, [_deliver_once(run, count, batch=True) for _ in range(run.repeat)], bare["rate"])
+    row = _row("e", name, [deliver_once(run, count, batch=True) for _ in range(run.repeat)], bare["rate"])
     row.goals = _batched_goals(run, row)
     yield row
 
