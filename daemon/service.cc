@@ -15,6 +15,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/delivery/ask_dispatcher.h"
 #include "daemon/delivery/endpoint.h"
 #include "storage/outbox_reader.h"
 
@@ -40,7 +41,7 @@ std::uint64_t DiskFree(const std::filesystem::path& file) {
 }  // namespace
 
 Service::Service(Config config)
-    : config_(std::move(config)), outbox_path_(config_.outbox.path), started_(WallClockNow()) {
+    : config_(std::move(config)), outbox_path_(config_.Get()->outbox.path), started_(WallClockNow()) {
   metrics_.Tick(started_);
 }
 
@@ -56,36 +57,30 @@ Result<std::unique_ptr<Service>> Service::Start(Config config) {
 }
 
 Result<void> Service::OpenOutbox() {
-  MutexLock lock(config_mutex_);
-  ASSIGN_OR_RETURN(const Endpoints endpoints, MakeEndpoints(config_));
+  const std::shared_ptr<const Config> config = config_.Get();
+  ASSIGN_OR_RETURN(const Endpoints endpoints, MakeEndpoints(*config));
   ASSIGN_OR_RETURN(Outbox outbox, Outbox::Open(outbox_path_, RandomSeed()));
   ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(outbox_path_));
   Dispatcher dispatcher(std::move(reader), metrics_, RandomSeed());
   if (Result<void> started =
-          dispatcher.Start(endpoints, config_.limits, outbox.LastSequence(), WallClockNow());
+          dispatcher.Start(endpoints, config->limits, outbox.LastSequence(), WallClockNow());
       !started)
     return started;
   for (const auto& [name, counts] : outbox.CountsByConnection()) {
-    if (counts.jobs == 0 || config_.connections.contains(name)) continue;
+    if (counts.jobs == 0 || config->connections.contains(name)) continue;
     Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config",
         {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
   }
-  if (!config_.track.empty()) {
+  if (!config->track.empty()) {
     track_endpoint_ = std::make_unique<TrackEndpoint>(
-        endpoints, config_.limits.line_bytes, metrics_,
+        endpoints, config->limits.line_bytes, metrics_,
         [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
   }
-  const std::uint32_t workers = config_.workers;
-  for (std::uint32_t i = 0; i < workers; ++i) {
-    worker_loads_.push_back(std::make_unique<std::atomic<std::size_t>>(0));
-    auto sink = [this, load = worker_loads_.back().get()](std::vector<Finished> finished) {
-      load->fetch_sub(finished.size(), std::memory_order_relaxed);
-      dispatcher_->OnFinished(std::move(finished));
-    };
-    auto debug = [](const std::string& line) { Log(LogLevel::kInfo, "raw debug", {{"text", line}}); };
-    workers_.push_back(std::make_unique<Worker>("outboxd-net-" + std::to_string(i), std::move(sink), debug));
-  }
-  Clerk clerk(std::move(outbox), {config_.outbox, config_.history},
+  workers_.emplace(
+      config->workers,
+      [this](std::vector<Finished> finished) { dispatcher_->OnFinished(std::move(finished)); },
+      [](const std::string& line) { Log(LogLevel::kInfo, "raw debug", {{"text", line}}); });
+  Clerk clerk(std::move(outbox), {config->outbox, config->history},
               [path = outbox_path_] { return DiskFree(path); });
   ClerkThread::Ports ports;
   ports.committed = [this](Committed committed) { dispatcher_->OnCommitted(std::move(committed)); };
@@ -95,7 +90,7 @@ Result<void> Service::OpenOutbox() {
   clerk_ = std::make_unique<ClerkThread>(std::move(clerk), kSubmissionsWaiting, std::move(ports));
 
   DispatcherThread::Ports outward;
-  outward.send = [this](std::vector<Transfer> transfers) { Send(std::move(transfers)); };
+  outward.send = [this](std::vector<Transfer> transfers) { workers_->Send(std::move(transfers)); };
   outward.report = [this](Report report) { clerk_->OnReport(std::move(report)); };
   outward.probed = [this](const std::string& connection, const ProbeReport& report) {
     probe_waiters_.Answer(connection, report);
@@ -106,13 +101,16 @@ Result<void> Service::OpenOutbox() {
   };
   dispatcher_ = std::make_unique<DispatcherThread>(std::move(dispatcher), std::move(outward));
   dispatcher_->Start();
+  operations_.emplace(Operations::Parts{outbox_path_, started_, config_, metrics_, *clerk_, *dispatcher_,
+                                        probe_waiters_, [this] { return Reload(); }});
   return {};
 }
 
 Result<void> Service::OpenListeners() {
-  MutexLock lock(config_mutex_);
-  admin_api_ = std::make_unique<AdminApi>(outbox_path_, *this, metrics_, WallClockNow);
-  ASSIGN_OR_RETURN(UnixListener admin, UnixListener::Open(config_.admin));
+  MutexLock lock(reload_mutex_);  // the first of them may bring a reload
+  const std::shared_ptr<const Config> config = config_.Get();
+  admin_api_ = std::make_unique<AdminApi>(outbox_path_, *operations_, metrics_, WallClockNow);
+  ASSIGN_OR_RETURN(UnixListener admin, UnixListener::Open(config->admin));
   admin_socket_ = std::move(admin);
   HttpServerOptions options;
   options.thread_name = "outboxd-admin";
@@ -125,8 +123,8 @@ Result<void> Service::OpenListeners() {
                         [this](const HttpRequestView& request) { return admin_api_->Handle(request); });
   if (!server) return Failure(server.error());
   admin_server_ = std::move(*server);
-  if (!config_.metrics.tcp.empty()) {
-    ASSIGN_OR_RETURN(const int listening, ListenOnLoopback(config_.metrics.tcp));
+  if (!config->metrics.tcp.empty()) {
+    ASSIGN_OR_RETURN(const int listening, ListenOnLoopback(config->metrics.tcp));
     options.thread_name = "outboxd-metrics";
     options.users.clear();  // TCP has none
     auto metrics = HttpServer::Start(listening, options, [this](const HttpRequestView& request) {
@@ -135,38 +133,21 @@ Result<void> Service::OpenListeners() {
     if (!metrics) return Failure(metrics.error());
     metrics_server_ = std::move(*metrics);
   }
-  ASSIGN_OR_RETURN(UnixListener producer, UnixListener::Open(config_.producer));
+  ASSIGN_OR_RETURN(UnixListener producer, UnixListener::Open(config->producer));
   producers_ = std::make_unique<ProducerListener>(
-      std::move(producer), config_.limits, config_.ConnectionNames(), metrics_,
+      std::move(producer), config->limits, config->ConnectionNames(), metrics_,
       [this](std::unique_ptr<Submission> submission) { clerk_->Submit(std::move(submission)); });
   return OpenTrackListeners();
 }
 
 Result<void> Service::OpenTrackListeners() {
-  if (config_.track.empty()) return {};
+  const std::shared_ptr<const Config> config = config_.Get();
+  if (config->track.empty()) return {};
   ASSIGN_OR_RETURN(auto listeners,
-                   TrackListeners::Open(config_.track, config_.limits, LoopbackDirectory(outbox_path_),
+                   TrackListeners::Open(config->track, config->limits, LoopbackDirectory(outbox_path_),
                                         *track_endpoint_, WallClockNow()));
   track_listeners_.emplace(std::move(listeners));
   return {};
-}
-
-// To the worker with the least under way.
-void Service::Send(std::vector<Transfer> transfers) {
-  std::vector<std::vector<Transfer>> shares(workers_.size());
-  std::vector<std::size_t> loads;
-  loads.reserve(worker_loads_.size());
-  for (const auto& load : worker_loads_) loads.push_back(load->load(std::memory_order_relaxed));
-  for (Transfer& transfer : transfers) {
-    const auto least = static_cast<std::size_t>(std::min_element(loads.begin(), loads.end()) - loads.begin());
-    ++loads[least];
-    shares[least].push_back(std::move(transfer));
-  }
-  for (std::size_t i = 0; i < shares.size(); ++i) {
-    if (shares[i].empty()) continue;
-    worker_loads_[i]->fetch_add(shares[i].size(), std::memory_order_relaxed);
-    workers_[i]->Send(std::move(shares[i]));
-  }
 }
 
 void Service::OnStored(double seconds, const std::vector<std::unique_ptr<QueuedJob>>& jobs) {
@@ -226,8 +207,7 @@ void Service::RefreshListeners(Timestamp now) {
   certificates_checked_ = now;
   Result<void> refreshed;
   if (is_reloaded) {
-    MutexLock lock(config_mutex_);
-    refreshed = track_listeners_->Reload(config_.limits, now);
+    refreshed = track_listeners_->Reload(config_.Get()->limits, now);
   } else {
     refreshed = track_listeners_->Refresh(now);
   }
@@ -237,21 +217,15 @@ void Service::RefreshListeners(Timestamp now) {
 
 void Service::Stop() {
   if (std::exchange(stopped_, true)) return;
-  stopping_ = true;
-  probe_waiters_.Close({ErrorKind::kBusy, "outboxd is stopping", {}});
+  if (operations_) operations_->StopWork();
   if (track_endpoint_) track_endpoint_->StopAccepting();
   track_listeners_.reset();
   if (producers_) producers_->Stop(kIntakePatience);
-  Milliseconds patience;
-  {
-    MutexLock lock(config_mutex_);
-    patience = config_.drain_timeout;
-  }
-  if (dispatcher_) AwaitInFlight(patience);
+  if (dispatcher_) AwaitInFlight(config_.Get()->drain_timeout);
   admin_server_.reset();
   admin_socket_.reset();
   metrics_server_.reset();
-  for (const auto& worker : workers_) worker->Stop();
+  if (workers_) workers_->Stop();
   if (dispatcher_) dispatcher_->Stop();
   if (clerk_) clerk_->Stop();
   producers_.reset();
@@ -262,8 +236,8 @@ void Service::AwaitInFlight(Milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   dispatcher_->Post([](Dispatcher& dispatcher, Timestamp) { dispatcher.StopSending(); });
   for (;;) {
-    const auto left =
-        AskDispatcher<std::size_t>([](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlight(); });
+    const auto left = AskDispatcher<std::size_t>(
+        *dispatcher_, [](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlight(); });
     if (!left || *left == 0) return;
     if (std::chrono::steady_clock::now() >= deadline) {
       Log(LogLevel::kWarn, "stopping with requests in flight; they will be sent again",
@@ -272,6 +246,32 @@ void Service::AwaitInFlight(Milliseconds patience) {
     }
     std::this_thread::sleep_for(Milliseconds(10));
   }
+}
+
+Result<void> Service::Reload() {
+  MutexLock lock(reload_mutex_);
+  const std::shared_ptr<const Config> before = config_.Get();
+  ASSIGN_OR_RETURN(Config fresh, LoadConfig(before->file));
+  if (std::string fixed = NeedsRestart(*before, fresh); !fixed.empty()) {
+    Log(LogLevel::kWarn, "takes effect at the next start only", {{"keys", fixed}});
+  }
+  ASSIGN_OR_RETURN(const Endpoints endpoints, MakeEndpoints(fresh));
+  auto done = AskDispatcher<Result<void>>(
+      *dispatcher_, [endpoints = endpoints, limits = fresh.limits](Dispatcher& dispatcher, Timestamp now) {
+        return dispatcher.Configure(endpoints, limits, now);
+      });
+  if (!done) return Failure(done.error());
+  if (!*done) return *done;
+  OutboxConfig outbox = fresh.outbox;
+  outbox.path = outbox_path_;
+  clerk_->Configure({outbox, fresh.history});
+  if (producers_) producers_->Configure(fresh.limits, fresh.ConnectionNames());
+  if (track_endpoint_) track_endpoint_->Configure(endpoints, fresh.limits.line_bytes);
+  SetLogLevel(fresh.log_level);
+  Log(LogLevel::kInfo, "config reloaded", {{"file", fresh.file.string()}});
+  config_.Replace(std::move(fresh));
+  listeners_to_reload_ = true;
+  return {};
 }
 
 }  // namespace outboxd

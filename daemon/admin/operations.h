@@ -1,0 +1,75 @@
+// daemon/admin/operations.h — what an operator may ask of the running daemon: the Control behind the admin
+// API.
+//
+// Questions go to the dispatcher's thread, changes of rows to the clerk's, in steps between two commits; what
+// the disk alone tells is read by connections of its own. Any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/admin/control.h"
+#include "daemon/admin/probe_waiters.h"
+#include "daemon/base/current_config.h"
+#include "daemon/base/metrics.h"
+#include "daemon/clerk/clerk.h"
+#include "daemon/delivery/dispatcher.h"
+
+namespace outboxd {
+
+class Operations final : public Control {
+ public:
+  // All of it outlives this object.
+  struct Parts {
+    std::filesystem::path outbox;
+    Timestamp started;
+    const CurrentConfig& config;
+    Metrics& metrics;
+    ClerkThread& clerk;
+    DispatcherThread& dispatcher;
+    ProbeWaiters& probe_waiters;
+    std::function<Result<void>()> reload;
+  };
+  explicit Operations(Parts parts);
+
+  // From now on nothing new begins; work in steps ends after the step it is at, a backup is given up, and
+  // nobody waits for a probe any longer.
+  void StopWork();
+
+  DaemonStatus Status() override;
+  std::vector<std::optional<JobPlace>> Places(std::span<const Sequence> sequences) override;
+  std::vector<Sequence> InFlight() override;
+  Result<ConnectionStatus> Pause(const std::string& connection) override;
+  Result<ConnectionStatus> Resume(const std::string& connection) override;
+  Result<ProbeReport> Probe(const std::string& connection) override;
+  Result<ChangeCount> Redrive(const DeadFilter& filter, bool dry_run) override;
+  Result<ChangeCount> Drop(const DeadFilter& filter, bool dry_run) override;
+  Result<void> Cancel(Sequence sequence) override;
+  Result<ForgetCount> Forget(const std::string& customer,
+                             const std::optional<std::string>& connection) override;
+  Result<std::uint64_t> Backup(const std::filesystem::path& file) override;
+  Result<void> Reload() override { return parts_.reload(); }
+
+ private:
+  using Step = std::function<Result<Outbox::Step>(Outbox&, Timestamp now)>;
+  using AfterStep = std::function<void(const Outbox::Step&)>;
+
+  void FillCounts(DaemonStatus& status, const OutboxState& outbox) const;
+  Result<ConnectionStatus> ChangeGate(const std::string& connection,
+                                      std::function<void(ConnectionQueue&, Timestamp)> change);
+  // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
+  Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);
+  // The rows are gone: the dispatcher forgets them too.
+  void Remove(const Outbox::Step& step);
+  Result<ChangeCount> CountOnly(const DeadFilter& filter) const;
+
+  const Parts parts_;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace outboxd
