@@ -25,8 +25,8 @@ using std::chrono::seconds;
 constexpr std::size_t kConfigBytes = 1 << 20;
 constexpr std::size_t kSocketPathBytes = 107;  // sockaddr_un's, without its NUL
 constexpr std::size_t kGroupNameBytes = 32;
-// What recording outcomes can take on the disk: a full log not yet folded into the file, as much again until
-// the next fold, and what producers hand over between two looks at the free space. With less, the outbox
+// What recording outcomes can take on the disk: a full WAL before its checkpoint, as much again until the
+// next checkpoint, and what producers hand over between two looks at the free space. With less, the outbox
 // itself can fill the disk to the last byte and stay so.
 constexpr std::uint64_t kHeadroomBytes = 64ULL << 20;
 

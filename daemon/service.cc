@@ -1,7 +1,6 @@
 #include "daemon/service.h"
 
 #include <signal.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/clerk/disk_space.h"
 #include "daemon/delivery/ask_dispatcher.h"
 #include "daemon/delivery/endpoint.h"
 #include "storage/outbox_reader.h"
@@ -30,12 +30,6 @@ constexpr Milliseconds kIntakePatience{5000};  // how long a stop waits for prod
 std::uint64_t RandomSeed() {
   std::random_device device;
   return std::uint64_t{device()} << 32 | device();
-}
-
-std::uint64_t DiskFree(const std::filesystem::path& file) {
-  struct statvfs disk{};
-  if (statvfs(file.parent_path().c_str(), &disk) != 0) return std::numeric_limits<std::uint64_t>::max();
-  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
 }  // namespace
@@ -81,7 +75,7 @@ Result<void> Service::OpenOutbox() {
       [this](std::vector<Finished> finished) { dispatcher_->OnFinished(std::move(finished)); },
       [](const std::string& line) { Log(LogLevel::kInfo, "raw debug", {{"text", line}}); });
   Clerk clerk(std::move(outbox), {config->outbox, config->history},
-              [path = outbox_path_] { return DiskFree(path); });
+              [path = outbox_path_] { return FreeDiskBytes(path); });
   ClerkThread::Ports ports;
   ports.committed = [this](Committed committed) { dispatcher_->OnCommitted(std::move(committed)); };
   ports.dispatcher_is_behind = [this] { return dispatcher_->IsBehind(); };

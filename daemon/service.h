@@ -20,7 +20,7 @@
 #include "daemon/base/http_server.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
-#include "daemon/clerk/clerk.h"
+#include "daemon/clerk/clerk_thread.h"
 #include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/worker_pool.h"
 #include "daemon/intake/producer_listener.h"

@@ -203,7 +203,7 @@ Result<std::int64_t> Database::Scalar(std::string_view sql) {
   return row ? statement.Int(0) : 0;
 }
 
-Result<bool> Database::EmptyLog() {
+Result<bool> Database::TruncateWal() {
   sqlite3_busy_timeout(handle_, 0);
   const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   sqlite3_busy_timeout(handle_, kBusyMs);

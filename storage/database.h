@@ -67,7 +67,8 @@ class Database {
 
   Result<Statement> Prepare(std::string_view sql);
   Result<void> Execute(std::string_view sql);  // any number of statements, rows ignored
-  Result<bool> EmptyLog();  // folds the log back without waiting; false while somebody reads it
+  // Checkpoints the WAL and truncates it, without waiting: false while somebody reads it.
+  Result<bool> TruncateWal();
   Result<std::int64_t> Scalar(std::string_view sql);  // first column of the first row; 0 when there is none
   std::int64_t Changes() const;                       // rows changed by the last statement
   // Online, a state of one moment; the file must not exist; fsynced; its size. Asks `gives_up` every few

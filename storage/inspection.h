@@ -2,7 +2,7 @@
 //
 // Threads:      an Inspection belongs to one thread at a time; any number may be open beside the clerk's
 // writing connection. Transactions: each question reads in a transaction of its own and ends it before it
-// returns, so that the log of a busy outbox can be
+// returns, so that the WAL of a busy outbox can be
 //               checkpointed. A row that settles between two questions (or between the two halves of a list)
 //               is simply not there.
 // Errors:       those of storage/database.h.

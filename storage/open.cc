@@ -9,12 +9,12 @@
 namespace outboxd {
 namespace {
 
-// At this size the log is folded back into the file, which holds up one commit: 16 MB took 30 ms and more,
-// and made nothing faster.
-constexpr std::int64_t kLogBytes = 4 << 20;
+// At this size the WAL is checkpointed, which delays one commit: 16 MB took 30 ms and more, and made nothing
+// faster.
+constexpr std::int64_t kWalBytes = 4 << 20;
 
 Result<void> Configure(Database& database) {
-  // A crash loses nothing that was committed: WAL and FULL sync each commit. What the log grew to beyond 64
+  // A crash loses nothing that was committed: WAL and FULL sync each commit. What the WAL grew to beyond 64
   // MB is given back.
   Result<void> configured =
       database.Execute("PRAGMA page_size = " + std::to_string(schema::kPageBytes) + R"sql(;
@@ -27,7 +27,7 @@ Result<void> Configure(Database& database) {
     PRAGMA foreign_keys = OFF;)sql");
   if (!configured) return configured;
   ASSIGN_OR_RETURN(const std::int64_t page_bytes, database.Scalar("PRAGMA page_size"));
-  return database.Execute("PRAGMA wal_autocheckpoint = " + std::to_string(kLogBytes / page_bytes));
+  return database.Execute("PRAGMA wal_autocheckpoint = " + std::to_string(kWalBytes / page_bytes));
 }
 
 Result<void> CheckIdentity(Database& database, const std::filesystem::path& file, std::int64_t version) {

@@ -118,14 +118,12 @@ class Outbox {
   // Gives free pages beyond `pages_kept` back to the file system, at most `pages_max` a call. True while
   // there is more to give.
   Result<bool> Shrink(std::size_t pages_max, std::size_t pages_kept);
-  // Moves what no reader needs of the log into the main file, without waiting: what Shrink() gave back is
-  // free only then.
-  Result<void> Fold();
-  // Moves the log into the main file and empties it, without waiting for those who read it: then false, and
-  // the log stays.
-  Result<bool> EmptyLog();
-  // After a Forget until the log, which may hold what was erased, was emptied.
-  bool MustEmptyLog() const { return must_empty_log_; }
+  // Checkpoints what no reader needs of the WAL, without waiting: what Shrink() gave back is free only then.
+  Result<void> Checkpoint();
+  // Checkpoints the WAL and truncates it, without waiting for those who read it: then false, and it stays.
+  Result<bool> TruncateWal();
+  // After a Forget until the WAL, which may hold what was erased, was truncated.
+  bool MustTruncateWal() const { return must_truncate_wal_; }
   // Commits a change that changes nothing: tells whether the disk takes writes again.
   Result<void> TryWriting();
 
@@ -171,7 +169,7 @@ class Outbox {
   std::pair<std::string_view, Counts*> touched_last_{};  // points into counts_
   std::pair<std::int64_t, std::int64_t> prune_after_{0, 0};
   std::uint64_t redrives_ = 0;  // steps that brought rows back into the outbox
-  bool must_empty_log_ = false;
+  bool must_truncate_wal_ = false;
   bool has_erased_ = false;  // jobs, since the start: a request of theirs may still be out
   Statement begin_, commit_, rollback_, append_, remove_, remove_run_, defer_, park_, bury_, attempt_,
       attempt_of_kept_, late_, gate_, count_, reserve_;

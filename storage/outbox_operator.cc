@@ -146,12 +146,12 @@ Result<Outbox::Step> Outbox::Forget(const std::string& customer, const std::opti
   static_cast<void>(database_.Execute("PRAGMA secure_delete = OFF"));
   if (!done) return Failure(done.error());
   forgotten.*count += erased;
-  must_empty_log_ = must_empty_log_ || erased > 0;
+  must_truncate_wal_ = must_truncate_wal_ || erased > 0;
   walk.after = examined.at_end ? Sequence{} : examined.through;
   walk.table += examined.at_end ? 1 : 0;
   if (walk.table == kTables.size() && walk.redrives != redrives_) walk = {};
   step.more = walk.table < kTables.size();
-  if (!step.more && must_empty_log_) static_cast<void>(EmptyLog());
+  if (!step.more && must_truncate_wal_) static_cast<void>(TruncateWal());
   return step;
 }
 
@@ -195,13 +195,13 @@ Result<bool> Outbox::Shrink(std::size_t pages_max, std::size_t pages_kept) {
   return held - given > pages_kept;
 }
 
-Result<void> Outbox::Fold() {
+Result<void> Outbox::Checkpoint() {
   return database_.Execute("PRAGMA wal_checkpoint(PASSIVE)");
 }
 
-Result<bool> Outbox::EmptyLog() {
-  Result<bool> emptied = database_.EmptyLog();
-  must_empty_log_ = must_empty_log_ && !(emptied && *emptied);
+Result<bool> Outbox::TruncateWal() {
+  Result<bool> emptied = database_.TruncateWal();
+  must_truncate_wal_ = must_truncate_wal_ && !(emptied && *emptied);
   return emptied;
 }
 

@@ -1,11 +1,9 @@
 #include "daemon/clerk/clerk.h"
 
-#include <pthread.h>
-
 #include <algorithm>
+#include <iterator>
 
 #include "daemon/base/log.h"
-#include "daemon/base/wall_clock.h"
 
 namespace outboxd {
 namespace {
@@ -13,17 +11,14 @@ namespace {
 constexpr Milliseconds kRoomInterval{100};     // how often the disk is asked for its free space
 constexpr std::uint64_t kRoomBytes = 2 << 20;  // and after how many bytes of lines at the latest
 constexpr Milliseconds kHousekeepingInterval{1000};
-constexpr Milliseconds kRetryInterval{200};  // of outcomes that could not be written
-constexpr std::chrono::milliseconds kReportPatience{
-    10};  // outcomes gather this long unless somebody waits for a commit
 constexpr std::size_t kPruneRows = 500;
 constexpr std::size_t kShrinkPages = 64;
 constexpr std::size_t kFreePagesKept = 256;
 
 }  // namespace
 
-Clerk::Clerk(Outbox outbox, Limits limits, std::function<std::uint64_t()> disk_free)
-    : outbox_(std::move(outbox)), limits_(std::move(limits)), disk_free_(std::move(disk_free)) {
+Clerk::Clerk(Outbox outbox, Limits limits, DiskSpace::Ask disk_free)
+    : outbox_(std::move(outbox)), limits_(std::move(limits)), disk_space_(std::move(disk_free)) {
   ReadRoom();
 }
 
@@ -51,7 +46,7 @@ void Clerk::CheckRoom(Timestamp now) {
 }
 
 void Clerk::ReadRoom() {
-  disk_free_bytes_ = disk_free_();
+  disk_space_.Read();
   if (const Result<std::uint64_t> used = outbox_.UsedBytes()) used_bytes_ = *used;
 }
 
@@ -69,9 +64,15 @@ std::optional<Error> Clerk::WhyFull(std::size_t jobs) const {
         "the outbox has its limit of " + std::to_string(config.max_bytes) + " bytes (outbox.max_bytes)",
         {}};
   }
-  if (disk_free_bytes_ < config.min_free_bytes) {
+  const std::optional<std::uint64_t> free_bytes = disk_space_.FreeBytes();
+  if (!free_bytes) {
     return Error{ErrorKind::kFull,
-                 "only " + std::to_string(disk_free_bytes_) +
+                 "the free space of the outbox's disk is not known: " + disk_space_.WhyUnknown(),
+                 {}};
+  }
+  if (*free_bytes < config.min_free_bytes) {
+    return Error{ErrorKind::kFull,
+                 "only " + std::to_string(*free_bytes) +
                      " bytes are free on the outbox's disk (outbox.min_free_bytes: " +
                      std::to_string(config.min_free_bytes) + ")",
                  {}};
@@ -95,16 +96,11 @@ void Clerk::Admit(Done& done) {
   }
 }
 
-WriteBatch Clerk::Batch(bool accepted, bool reports) {
-  WriteBatch batch;
-  if (accepted) batch.accepted = accepting_;
-  if (reports) {
-    batch.outcomes.reserve(pending_.outcomes.size());
-    for (const Outcome& outcome : pending_.outcomes) batch.outcomes.push_back(&outcome);
-    batch.parks = pending_.parks;
-    batch.gates = pending_.gates;
-  }
-  return batch;
+void Clerk::AddReport(WriteBatch& batch) const {
+  batch.outcomes.reserve(pending_.outcomes.size());
+  for (const Outcome& outcome : pending_.outcomes) batch.outcomes.push_back(&outcome);
+  batch.parks = pending_.parks;
+  batch.gates = pending_.gates;
 }
 
 Clerk::Done Clerk::Work(Timestamp now) {
@@ -113,12 +109,15 @@ Clerk::Done Clerk::Work(Timestamp now) {
   if (!tasks_.empty() && !tasks_.front()(outbox_, now)) tasks_.pop_front();
   CheckRoom(now);
   Admit(done);
-  WriteBatch batch = Batch(true, true);
+  WriteBatch batch;
+  batch.accepted = accepting_;
+  AddReport(batch);
   if (!batch.empty()) {
     const Result<void> written = outbox_.Write(batch, now);
     if (written) {
       not_healthy_.clear();
-      Confirm(done, true, true);
+      ConfirmJobs(done);
+      ConfirmReport(done);
     } else if (!batch.accepted.empty() && !pending_.empty()) {
       WriteApart(now, done);
     } else {
@@ -126,7 +125,8 @@ Clerk::Done Clerk::Work(Timestamp now) {
       if (!batch.accepted.empty()) Refuse(done, written.error());
     }
   } else if (!not_healthy_.empty()) {
-    Note(outbox_.TryWriting(), done);  // nobody offers work to a daemon that says it is not ready
+    // Producers stop submitting while /readyz fails, so nothing else would notice the recovery.
+    Note(outbox_.TryWriting(), done);
   }
   Housekeep(now);
   done.committed.last = outbox_.LastSequence();
@@ -135,15 +135,17 @@ Clerk::Done Clerk::Work(Timestamp now) {
 
 // Outcomes first: they free room.
 void Clerk::WriteApart(Timestamp now, Done& done) {
-  WriteBatch reports = Batch(false, true);
+  WriteBatch reports;
+  AddReport(reports);
   const Result<void> settled = outbox_.Write(reports, now);
   Note(settled, done);
-  if (settled) Confirm(done, false, true);
-  WriteBatch jobs = Batch(true, false);
+  if (settled) ConfirmReport(done);
+  WriteBatch jobs;
+  jobs.accepted = accepting_;
   const Result<void> stored = outbox_.Write(jobs, now);
-  if (settled || !stored) Note(stored, done);  // that jobs can be stored does not mend that outcomes cannot
+  if (settled || !stored) Note(stored, done);  // storing jobs does not prove that outcomes can be written
   if (stored) {
-    Confirm(done, true, false);
+    ConfirmJobs(done);
   } else {
     Refuse(done, stored.error());
   }
@@ -166,25 +168,24 @@ void Clerk::Refuse(Done& done, const Error& error) {
   }
 }
 
-void Clerk::Confirm(Done& done, bool accepted, bool reports) {
-  if (accepted) {
-    done.committed.accepted.reserve(accepting_.size());
-    for (const std::unique_ptr<Submission>& submission : done.submissions) {
-      submission->ids.reserve(submission->admitted);
-      for (std::size_t i = 0; i < submission->admitted; ++i) {
-        submission->ids.push_back(submission->jobs[i]->stamp.id);
-        stored_bytes_ += submission->jobs[i]->job.line.size();
-        done.committed.accepted.push_back(std::move(submission->jobs[i]));
-      }
+void Clerk::ConfirmJobs(Done& done) {
+  done.committed.accepted.reserve(accepting_.size());
+  for (const std::unique_ptr<Submission>& submission : done.submissions) {
+    submission->ids.reserve(submission->admitted);
+    for (std::size_t i = 0; i < submission->admitted; ++i) {
+      submission->ids.push_back(submission->jobs[i]->stamp.id);
+      stored_bytes_ += submission->jobs[i]->job.line.size();
+      done.committed.accepted.push_back(std::move(submission->jobs[i]));
     }
   }
-  if (reports) {
-    done.committed.outcomes = std::move(pending_.outcomes);
-    done.committed.ticket = pending_.ticket;
-    pending_.outcomes.clear();
-    pending_.parks.clear();
-    pending_.gates.clear();
-  }
+}
+
+void Clerk::ConfirmReport(Done& done) {
+  done.committed.outcomes = std::move(pending_.outcomes);
+  done.committed.ticket = pending_.ticket;
+  pending_.outcomes.clear();
+  pending_.parks.clear();
+  pending_.gates.clear();
 }
 
 void Clerk::Housekeep(Timestamp now) {
@@ -194,121 +195,21 @@ void Clerk::Housekeep(Timestamp now) {
       outbox_.PruneHistory(now - limits_.history.keep, limits_.history.max_rows, kPruneRows);
   const Result<bool> shrunk = outbox_.Shrink(kShrinkPages, kFreePagesKept);
   more_housekeeping_ = (pruned && *pruned) || (shrunk && *shrunk);
-  if (outbox_.MustEmptyLog()) static_cast<void>(outbox_.EmptyLog());
-  // After the last job left nothing else is written that would fold the log, and the room it gave back would
-  // never be seen.
-  if (!more_housekeeping_ && WhyFull(0)) static_cast<void>(outbox_.Fold());
+  if (outbox_.MustTruncateWal()) static_cast<void>(outbox_.TruncateWal());
+  // After the last job left nothing else is written that would cause a checkpoint, and the room it gave back
+  // would never be seen.
+  if (!more_housekeeping_ && WhyFull(0)) static_cast<void>(outbox_.Checkpoint());
 }
 
 OutboxState Clerk::State() const {
   OutboxState state;
   state.counts = outbox_.CountsByConnection();
   state.used_bytes = used_bytes_;
-  state.disk_free_bytes = disk_free_bytes_;
+  state.disk_free_bytes = disk_space_.FreeBytes().value_or(0);
   state.not_healthy = not_healthy_;
   if (const std::optional<Error> full = WhyFull(0)) state.not_accepting = full->message;
   if (!not_healthy_.empty()) state.not_accepting = not_healthy_;
   return state;
-}
-
-// --- the thread
-// ------------------------------------------------------------------------------------------------------------------------
-
-ClerkThread::ClerkThread(Clerk clerk, std::size_t submissions_max, Ports ports)
-    : clerk_(std::move(clerk)),
-      ports_(std::move(ports)),
-      mailbox_(submissions_max),
-      state_(clerk_.State()),
-      thread_([this] { Run(); }) {}
-
-ClerkThread::~ClerkThread() {
-  Stop();
-}
-
-void ClerkThread::Stop() {
-  mailbox_.Close();
-  if (thread_.joinable()) thread_.join();
-}
-
-void ClerkThread::Submit(std::unique_ptr<Submission> submission) {
-  mailbox_.Put(std::move(submission));
-}
-void ClerkThread::OnReport(Report report) {
-  if (report.urgent) {
-    mailbox_.Post(std::move(report));
-  } else {
-    mailbox_.PostPatiently(std::move(report), kReportPatience);
-  }
-}
-bool ClerkThread::Post(ClerkTask task) {
-  return mailbox_.Post(std::move(task));
-}
-void ClerkThread::Configure(Clerk::Limits limits) {
-  mailbox_.Post(std::move(limits));
-}
-
-OutboxState ClerkThread::State() const {
-  MutexLock lock(mutex_);
-  return state_;
-}
-
-void ClerkThread::Run() {
-  pthread_setname_np(pthread_self(), "outboxd-clerk");
-  std::vector<Message> messages;
-  Milliseconds sleep = kHousekeepingInterval;
-  while (mailbox_.TakeAll(messages, sleep)) {
-    const auto started = std::chrono::steady_clock::now();
-    for (Message& message : messages) Handle(message);
-    const Timestamp now = WallClockNow();
-    Clerk::Done done = clerk_.Work(now);
-    {
-      OutboxState state = clerk_.State();
-      MutexLock lock(mutex_);
-      state_ = std::move(state);
-    }
-    if (!done.committed.accepted.empty()) {
-      ports_.stored(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
-                    done.committed.accepted);
-    }
-    Answer(std::move(done));
-    sleep = clerk_.HasTasks() ? Milliseconds(0) : clerk_.MustRetry() ? kRetryInterval : kHousekeepingInterval;
-  }
-  Finish();
-}
-
-void ClerkThread::Handle(Message& message) {
-  if (auto* submission = std::get_if<std::unique_ptr<Submission>>(&message)) {
-    clerk_.Add(std::move(*submission));
-  } else if (auto* report = std::get_if<Report>(&message)) {
-    clerk_.Add(std::move(*report));
-  } else if (auto* task = std::get_if<ClerkTask>(&message)) {
-    clerk_.Add(std::move(*task));
-  } else {
-    clerk_.Configure(std::get<Clerk::Limits>(std::move(message)));
-  }
-}
-
-// First the producers, who wait; each origin gets its own in one call.
-void ClerkThread::Answer(Clerk::Done done) {
-  std::map<SubmissionOrigin*, std::vector<std::unique_ptr<Submission>>> by_origin;
-  for (std::unique_ptr<Submission>& submission : done.submissions) {
-    SubmissionOrigin* origin = &submission->origin;
-    by_origin[origin].push_back(std::move(submission));
-  }
-  for (auto& [origin, submissions] : by_origin) origin->OnAnswered(std::move(submissions));
-  const bool news =
-      !done.committed.accepted.empty() || !done.committed.outcomes.empty() || done.committed.ticket > 0;
-  done.committed.left_out = !done.committed.accepted.empty() && ports_.dispatcher_is_behind();
-  if (done.committed.left_out) done.committed.accepted.clear();
-  if (news) ports_.committed(std::move(done.committed));
-  if (done.fatal) ports_.fatal(*done.fatal);
-}
-
-void ClerkThread::Finish() {
-  const Result<bool> emptied = clerk_.outbox().EmptyLog();
-  if (emptied && *emptied) return;
-  Log(LogLevel::kWarn, "outbox log not folded back",
-      {{"reason", emptied ? "somebody reads it" : emptied.error().message}});
 }
 
 }  // namespace outboxd

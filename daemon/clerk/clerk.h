@@ -6,24 +6,21 @@
 // disk refuses new jobs and still settles old ones. Outcomes that cannot be written are kept and tried again:
 // nothing of them is lost but time.
 //
-// Class Clerk is the logic, driven by whoever owns it; ClerkThread runs it on a thread of its own.
+// Threads: belongs to one thread, which drives it (daemon/clerk/clerk_thread.h).
 #pragma once
 
-#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
-#include <variant>
 #include <vector>
 
 #include "config/config.h"
-#include "daemon/base/mailbox.h"
-#include "daemon/base/mutex.h"
-#include "daemon/clerk/messages.h"
+#include "daemon/clerk/disk_space.h"
+#include "daemon/clerk/report.h"
+#include "daemon/clerk/submission.h"
 #include "storage/outbox.h"
 
 namespace outboxd {
@@ -35,9 +32,9 @@ using ClerkTask = std::function<bool(Outbox&, Timestamp now)>;
 struct OutboxState {
   std::map<std::string, Counts, std::less<>> counts;
   std::uint64_t used_bytes = 0;
-  std::uint64_t disk_free_bytes = 0;
-  std::string not_accepting;  // empty: accepting
-  std::string not_healthy;    // empty: the last write succeeded
+  std::uint64_t disk_free_bytes = 0;  // 0 while it is not known
+  std::string not_accepting;          // empty: accepting
+  std::string not_healthy;            // empty: the last write succeeded
 };
 
 class Clerk {
@@ -47,7 +44,7 @@ class Clerk {
     HistoryConfig history;
   };
   // `disk_free` tells the free bytes of the outbox's file system.
-  Clerk(Outbox outbox, Limits limits, std::function<std::uint64_t()> disk_free);
+  Clerk(Outbox outbox, Limits limits, DiskSpace::Ask disk_free);
 
   void Configure(Limits limits) { limits_ = std::move(limits); }
   void Add(std::unique_ptr<Submission> submission);
@@ -76,61 +73,25 @@ class Clerk {
   void Admit(Done& done);
   void WriteApart(Timestamp now, Done& done);
   void Refuse(Done& done, const Error& error);
-  void Confirm(Done& done, bool accepted, bool reports);
+  void ConfirmJobs(Done& done);
+  void ConfirmReport(Done& done);
   void Note(const Result<void>& written, Done& done);
   void Housekeep(Timestamp now);
-  WriteBatch Batch(bool accepted, bool reports);
+  void AddReport(WriteBatch& batch) const;
 
   Outbox outbox_;
   Limits limits_;
-  std::function<std::uint64_t()> disk_free_;
+  DiskSpace disk_space_;
   std::vector<std::unique_ptr<Submission>> submissions_;
   std::vector<QueuedJob*> accepting_;  // jobs of submissions_ that are not refused
   Report pending_;                     // not yet written
   std::deque<ClerkTask> tasks_;
   std::uint64_t used_bytes_ = 0;
-  std::uint64_t disk_free_bytes_ = 0;
   Timestamp room_checked_{};
   std::uint64_t stored_bytes_ = 0;  // of lines, since then
   Timestamp housekept_{};
   bool more_housekeeping_ = false;
   std::string not_healthy_;
-};
-
-class ClerkThread {
- public:
-  struct Ports {
-    std::function<void(Committed)> committed;  // to the dispatcher
-    std::function<bool()> dispatcher_is_behind;
-    // Of each commit with new jobs: how long it took, and what it stored.
-    std::function<void(double seconds, const std::vector<std::unique_ptr<QueuedJob>>& jobs)> stored;
-    std::function<void(const Error&)> fatal;
-  };
-  ClerkThread(Clerk clerk, std::size_t submissions_max, Ports ports);
-  ~ClerkThread();
-
-  // Any thread. Waits while too many submissions are ahead of it. Not after Stop().
-  void Submit(std::unique_ptr<Submission> submission);
-  void OnReport(Report report);
-  bool Post(ClerkTask task);  // false after Stop()
-  void Configure(Clerk::Limits limits);
-  OutboxState State() const EXCLUDES(mutex_);
-  // Writes what is there, folds the log into the file and ends the thread.
-  void Stop();
-
- private:
-  using Message = std::variant<std::unique_ptr<Submission>, Report, ClerkTask, Clerk::Limits>;
-  void Run();
-  void Handle(Message& message);
-  void Answer(Clerk::Done done);
-  void Finish();
-
-  Clerk clerk_;
-  Ports ports_;
-  Mailbox<Message> mailbox_;
-  mutable Mutex mutex_;
-  OutboxState state_ GUARDED_BY(mutex_);
-  std::thread thread_;
 };
 
 }  // namespace outboxd

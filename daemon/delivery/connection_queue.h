@@ -32,7 +32,7 @@
 #include "core/rate_limiter.h"
 #include "core/region_probe.h"
 #include "daemon/base/status.h"
-#include "daemon/clerk/messages.h"
+#include "daemon/clerk/report.h"
 #include "daemon/delivery/transfer.h"
 #include "storage/outbox_reader.h"
 

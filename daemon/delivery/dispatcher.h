@@ -17,7 +17,7 @@
 
 #include "daemon/base/mailbox.h"
 #include "daemon/base/metrics.h"
-#include "daemon/clerk/messages.h"
+#include "daemon/clerk/report.h"
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/transfer.h"
 #include "storage/outbox_reader.h"

@@ -14,7 +14,7 @@
 
 #include "config/config.h"
 #include "core/job_line.h"
-#include "daemon/clerk/messages.h"
+#include "daemon/clerk/submission.h"
 
 namespace outboxd {
 

@@ -14,7 +14,7 @@
 #include "config/config.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
-#include "daemon/clerk/messages.h"
+#include "daemon/clerk/submission.h"
 
 namespace outboxd {
 

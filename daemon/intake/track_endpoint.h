@@ -21,7 +21,7 @@
 #include "daemon/base/http_server.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/mutex.h"
-#include "daemon/clerk/messages.h"
+#include "daemon/clerk/submission.h"
 #include "daemon/delivery/dispatcher.h"
 
 namespace outboxd {

@@ -32,7 +32,7 @@ class ThreadlessDaemon : public SubmissionOrigin {
     Endpoints endpoints;
     LimitsConfig limits;
     Clerk::Limits clerk_limits;
-    std::function<std::uint64_t()> disk_free;
+    DiskSpace::Ask disk_free;
   };
 
   // Opens the outbox. What was under way between the two before is gone, as after a crash.

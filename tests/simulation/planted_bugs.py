@@ -31,7 +31,7 @@ class Bug(NamedTuple):
 BUGS = [
     Bug("ack-without-commit", "daemon/clerk/clerk.cc",
         "if (!batch.accepted.empty()) Refuse(done, written.error());",
-        "if (!batch.accepted.empty()) Confirm(done, true, false);"),
+        "if (!batch.accepted.empty()) ConfirmJobs(done);"),
     Bug("forgotten-fsync", "storage/open.cc", "PRAGMA synchronous = FULL;", "PRAGMA synchronous = NORMAL;"),
     Bug("failed-outcomes-dropped", "daemon/clerk/clerk.cc",
         "  not_healthy_ = written.error().message;\n",

@@ -2,7 +2,7 @@
 //
 // What holds: a step that returned a value is there with all its content. A step that returned an Error left
 // nothing behind: SQLite rolls back in the running process even when only the last sync of COMMIT failed.
-// (After a crash right then the log may hold that commit whole, and it comes back as one: powerloss_test.cc
+// (After a crash right then the WAL may hold that commit whole, and it comes back as one: powerloss_test.cc
 // allows for it. A producer that was refused and repeats has then two jobs, never none.)
 #include <doctest/doctest.h>
 

@@ -341,7 +341,7 @@ TEST_CASE(
   CHECK_FALSE(*inspection.ParkedBefore(77, Sequence{3}));
 }
 
-TEST_CASE("inspection: an open inspection holds no transaction, so the log can be checkpointed whole") {
+TEST_CASE("inspection: an open inspection holds no transaction, so the WAL can be checkpointed whole") {
   OutboxRows rows;
   rows.Add(OutboxLine{});
   rows.Add(DeadLine{});

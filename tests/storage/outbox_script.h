@@ -62,7 +62,7 @@ class OutboxScript {
         [this] { return Settle(5, OutcomeKind::kDelivered); },
         [this] { return Prune(); },
         [this] { return Shrink(); },
-        [this] { return Plain(outbox_->EmptyLog()); },
+        [this] { return Plain(outbox_->TruncateWal()); },
         [this] { return Accept(2, 20'000); },
         [this] { return Open(); },
         [this] { return Settle(1, OutcomeKind::kDelivered); },

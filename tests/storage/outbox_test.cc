@@ -387,7 +387,7 @@ TEST_CASE("outbox: after forget no byte of the customer is left in the file or i
     CheckCounts(*fixture.outbox, fixture.file);
   }
   CHECK(steps > 10);
-  CHECK_FALSE(fixture.outbox->MustEmptyLog());
+  CHECK_FALSE(fixture.outbox->MustTruncateWal());
   CHECK(counts.jobs == 40);
   CHECK(counts.dead == 20);
   CHECK(counts.attempts == 40);
@@ -410,7 +410,7 @@ TEST_CASE("outbox: what comes back of a job that was forgotten meanwhile leaves 
 }
 
 TEST_CASE(
-    "outbox: while somebody reads the log a forget waits for nobody, and what it erased leaves the log "
+    "outbox: while somebody reads the WAL a forget waits for nobody, and what it erased leaves the WAL "
     "afterwards") {
   Fixture fixture;
   fixture.AcceptOne(TrackLine("forget-me@example.com"));
@@ -420,11 +420,11 @@ TEST_CASE(
   REQUIRE(rows);
   REQUIRE(rows->Step() == true);
   REQUIRE(test::Forget(*fixture.outbox, "forget-me@example.com"));
-  CHECK(fixture.outbox->MustEmptyLog());
+  CHECK(fixture.outbox->MustTruncateWal());
   CHECK(fixture.Bytes().find("forget-me@example.com") != std::string::npos);
   rows->Reset();
-  REQUIRE(fixture.outbox->EmptyLog() == true);
-  CHECK_FALSE(fixture.outbox->MustEmptyLog());
+  REQUIRE(fixture.outbox->TruncateWal() == true);
+  CHECK_FALSE(fixture.outbox->MustTruncateWal());
   CHECK(fixture.Bytes().find("forget-me@example.com") == std::string::npos);
 }
 
@@ -486,7 +486,7 @@ TEST_CASE("outbox: free pages go back to the file system, but for those to be ke
   std::vector<Outcome> outcomes;
   for (int count = 0; count < 100; ++count)
     outcomes.push_back(OutcomeOf(fixture.AcceptOne(big), OutcomeKind::kDelivered, 200));
-  REQUIRE(fixture.outbox->EmptyLog() == true);
+  REQUIRE(fixture.outbox->TruncateWal() == true);
   const auto size_full = std::filesystem::file_size(fixture.file);
   const auto used_full = fixture.outbox->UsedBytes();
   for (const Outcome& outcome : outcomes) REQUIRE(Settle(*fixture.outbox, outcome, kNow));
@@ -499,9 +499,9 @@ TEST_CASE("outbox: free pages go back to the file system, but for those to be ke
     REQUIRE(shrunk);
     more = *shrunk;
   }
-  REQUIRE(fixture.outbox->Fold());
+  REQUIRE(fixture.outbox->Checkpoint());
   CHECK(std::filesystem::file_size(fixture.file) * 4 < size_full);
-  REQUIRE(fixture.outbox->EmptyLog() == true);
+  REQUIRE(fixture.outbox->TruncateWal() == true);
   CHECK(std::filesystem::file_size(fixture.file) * 4 < size_full);
   CHECK(Ask(fixture.file, "PRAGMA freelist_count") == 16);
   CHECK(std::filesystem::file_size(fixture.file.string() + "-wal") == 0);
@@ -642,7 +642,7 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
     fixture.BuryOne(TrackLine(std::to_string(count), std::string(90, 'n')));
   for (int count = 0; count < 60; ++count)
     fixture.AcceptOne(TrackLine(std::to_string(count), std::string(90, 'n')));
-  REQUIRE(fixture.outbox->EmptyLog() == true);
+  REQUIRE(fixture.outbox->TruncateWal() == true);
   fixture.outbox.reset();
   const std::string whole = ReadFile(fixture.file);
   const auto try_to_open = [&](const std::string& content) {

@@ -50,7 +50,7 @@ struct Fixture {
       batch.gates.emplace_back("default", GateSnapshot{});
       REQUIRE(outbox->Write(batch, kNow));
     }
-    REQUIRE(outbox->EmptyLog());
+    REQUIRE(outbox->TruncateWal());
   }
 
   Outcome OutcomeOf(std::size_t index, OutcomeKind kind) const {

@@ -311,7 +311,7 @@ TEST_CASE(
   CHECK(breaks("core/a.cc", "job.h"));
   CHECK_FALSE(breaks("core/a.cc", "core/job.h"));
   CHECK_FALSE(breaks("daemon/base/a.cc", "config/config.h"));
-  CHECK_FALSE(breaks("daemon/intake/a.cc", "daemon/clerk/messages.h"));
+  CHECK_FALSE(breaks("daemon/intake/a.cc", "daemon/clerk/submission.h"));
   CHECK_FALSE(breaks("daemon/service.cc", "daemon/admin/api.h"));
   CHECK_FALSE(breaks("ctl/a.cc", "config/config.h"));
 }

@@ -31,7 +31,7 @@ struct Fixture {
   std::filesystem::path file = folder / "outbox.db";
   Timestamp now = FromUnixMs(1'700'000'000'000);
   Listener origin;
-  std::uint64_t disk_free = 1ULL << 40;
+  Result<std::uint64_t> disk_free = 1ULL << 40;
   Clerk::Limits limits;
   std::optional<Clerk> clerk;
 
@@ -177,7 +177,33 @@ TEST_CASE("clerk: it knows its room before its first work") {
   Fixture fixture;
   fixture.Start();
   CHECK(fixture.clerk->State().not_accepting.empty());
-  CHECK(fixture.clerk->State().disk_free_bytes == fixture.disk_free);
+  CHECK(fixture.clerk->State().disk_free_bytes == *fixture.disk_free);
+}
+
+TEST_CASE(
+    "clerk: free space that the system does not tell is not endless: the last known room counts, and without "
+    "any no job is taken") {
+  Fixture fixture;
+  fixture.limits.outbox.min_free_bytes = 1'000;
+  fixture.disk_free = Fail(ErrorKind::kIo, "/outbox: no such device");
+  fixture.Start();
+  fixture.Submit({TrackLine("1")});
+  const Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions[0]->refused);
+  CHECK(done.submissions[0]->refused->kind == ErrorKind::kFull);
+  CHECK(done.submissions[0]->refused->message.find("no such device") != std::string::npos);
+  fixture.disk_free = 1'000;
+  fixture.Submit({TrackLine("1")});
+  CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  fixture.disk_free = Fail(ErrorKind::kIo, "/outbox: no such device");
+  fixture.Submit({TrackLine("1")});
+  CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  CHECK(fixture.clerk->State().disk_free_bytes == 1'000);
+  fixture.disk_free = 999;
+  fixture.Work();
+  fixture.disk_free = Fail(ErrorKind::kIo, "/outbox: no such device");
+  fixture.Submit({TrackLine("1")});
+  CHECK(fixture.Work().submissions[0]->refused);
 }
 
 TEST_CASE(
@@ -312,7 +338,7 @@ TEST_CASE("clerk: a damaged file is fatal, and says what to do") {
   Fixture fixture;
   fixture.Start();
   fixture.AcceptOne();
-  REQUIRE(fixture.clerk->outbox().EmptyLog());
+  REQUIRE(fixture.clerk->outbox().TruncateWal());
   {
     auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
     REQUIRE(database);
@@ -332,44 +358,6 @@ TEST_CASE("clerk: a damaged file is fatal, and says what to do") {
   CHECK(done.fatal->kind == ErrorKind::kCorrupt);
   CHECK(done.fatal->message.find("backup") != std::string::npos);
   CHECK(done.submissions[0]->refused);
-}
-
-TEST_CASE("clerk thread: each origin gets its own answers, in order, after the commit") {
-  Fixture fixture;
-  fixture.Start();
-  Listener first;
-  Listener second;
-  {
-    std::vector<Committed> committed;
-    ClerkThread::Ports ports;
-    ports.committed = [&](Committed news) { committed.push_back(std::move(news)); };
-    ports.dispatcher_is_behind = [] { return true; };
-    ports.stored = [](double, const auto&) {};
-    ports.fatal = [](const Error&) {};
-    ClerkThread thread(std::move(*fixture.clerk), 100, std::move(ports));
-    for (int count = 0; count < 50; ++count) {
-      auto submission = std::make_unique<Submission>(count % 2 == 0 ? first : second);
-      submission->jobs.push_back(test::NewJob(TrackLine("1", std::to_string(count))));
-      thread.Submit(std::move(submission));
-    }
-    thread.Stop();
-    CHECK_FALSE(thread.Post([](Outbox&, Timestamp) { return false; }));
-    for (const Committed& news : committed) {
-      CHECK(news.accepted.empty());
-      CHECK(news.left_out);
-    }
-  }
-  for (const Listener* origin : {&first, &second}) {
-    REQUIRE(origin->answered.size() == 25);
-    Sequence last{};
-    for (const auto& submission : origin->answered) {
-      REQUIRE(submission->ids.size() == 1);
-      CHECK(submission->ids[0].SequencePart() > last);
-      last = submission->ids[0].SequencePart();
-    }
-  }
-  fixture.clerk.reset();
-  CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 50);
 }
 
 }  // namespace outboxd

@@ -1,18 +1,13 @@
-// daemon/clerk/messages.h — what travels between listener, clerk and dispatcher (docs/design.md section
-// "Threads").
+// daemon/clerk/submission.h — how producers hand jobs to the clerk, and hear what became of them.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "core/gate.h"
 #include "core/job.h"
 #include "core/result.h"
-#include "storage/outbox.h"
 
 namespace outboxd {
 
@@ -40,25 +35,6 @@ class SubmissionOrigin {
  public:
   virtual ~SubmissionOrigin() = default;
   virtual void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) = 0;
-};
-
-// dispatcher → clerk: what is to be written.
-struct Report {
-  std::vector<Outcome> outcomes;
-  std::vector<Park> parks;
-  std::uint64_t ticket = 0;  // comes back in Committed; rising
-  std::vector<std::pair<std::string, GateSnapshot>> gates;
-  bool urgent = false;  // nothing else can be sent before it is written
-  bool empty() const { return outcomes.empty() && parks.empty() && gates.empty(); }
-};
-
-// clerk → dispatcher: what is on stable storage now.
-struct Committed {
-  std::vector<std::unique_ptr<QueuedJob>> accepted;  // in order
-  bool left_out = false;  // `accepted` is, because the dispatcher has enough to do: they are on disk
-  Sequence last{};        // the highest sequence written so far
-  std::vector<Outcome> outcomes;
-  std::uint64_t ticket = 0;  // of the newest Report written; reports are written in order
 };
 
 }  // namespace outboxd

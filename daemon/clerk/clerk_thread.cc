@@ -1,0 +1,118 @@
+#include "daemon/clerk/clerk_thread.h"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <map>
+#include <utility>
+
+#include "daemon/base/log.h"
+#include "daemon/base/wall_clock.h"
+
+namespace outboxd {
+namespace {
+
+constexpr Milliseconds kIdleInterval{1000};  // then it looks for housekeeping
+constexpr Milliseconds kRetryInterval{200};  // of outcomes that could not be written
+constexpr Milliseconds kReportPatience{10};  // outcomes gather this long unless somebody waits for a commit
+
+}  // namespace
+
+ClerkThread::ClerkThread(Clerk clerk, std::size_t submissions_max, Ports ports)
+    : clerk_(std::move(clerk)),
+      ports_(std::move(ports)),
+      mailbox_(submissions_max),
+      state_(clerk_.State()),
+      thread_([this] { Run(); }) {}
+
+ClerkThread::~ClerkThread() {
+  Stop();
+}
+
+void ClerkThread::Stop() {
+  mailbox_.Close();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ClerkThread::Submit(std::unique_ptr<Submission> submission) {
+  mailbox_.Put(std::move(submission));
+}
+void ClerkThread::OnReport(Report report) {
+  if (report.urgent) {
+    mailbox_.Post(std::move(report));
+  } else {
+    mailbox_.PostPatiently(std::move(report), kReportPatience);
+  }
+}
+bool ClerkThread::Post(ClerkTask task) {
+  return mailbox_.Post(std::move(task));
+}
+void ClerkThread::Configure(Clerk::Limits limits) {
+  mailbox_.Post(std::move(limits));
+}
+
+OutboxState ClerkThread::State() const {
+  MutexLock lock(mutex_);
+  return state_;
+}
+
+void ClerkThread::Run() {
+  pthread_setname_np(pthread_self(), "outboxd-clerk");
+  std::vector<Message> messages;
+  Milliseconds sleep = kIdleInterval;
+  while (mailbox_.TakeAll(messages, sleep)) {
+    const auto started = std::chrono::steady_clock::now();
+    for (Message& message : messages) Handle(message);
+    const Timestamp now = WallClockNow();
+    Clerk::Done done = clerk_.Work(now);
+    {
+      OutboxState state = clerk_.State();
+      MutexLock lock(mutex_);
+      state_ = std::move(state);
+    }
+    if (!done.committed.accepted.empty()) {
+      ports_.stored(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
+                    done.committed.accepted);
+    }
+    Answer(std::move(done));
+    sleep = clerk_.HasTasks() ? Milliseconds(0) : clerk_.MustRetry() ? kRetryInterval : kIdleInterval;
+  }
+  Finish();
+}
+
+void ClerkThread::Handle(Message& message) {
+  if (auto* submission = std::get_if<std::unique_ptr<Submission>>(&message)) {
+    clerk_.Add(std::move(*submission));
+  } else if (auto* report = std::get_if<Report>(&message)) {
+    clerk_.Add(std::move(*report));
+  } else if (auto* task = std::get_if<ClerkTask>(&message)) {
+    clerk_.Add(std::move(*task));
+  } else {
+    clerk_.Configure(std::get<Clerk::Limits>(std::move(message)));
+  }
+}
+
+// First the producers, who wait; each origin gets its own in one call.
+void ClerkThread::Answer(Clerk::Done done) {
+  std::map<SubmissionOrigin*, std::vector<std::unique_ptr<Submission>>> by_origin;
+  for (std::unique_ptr<Submission>& submission : done.submissions) {
+    SubmissionOrigin* origin = &submission->origin;
+    by_origin[origin].push_back(std::move(submission));
+  }
+  for (auto& [origin, submissions] : by_origin) origin->OnAnswered(std::move(submissions));
+  const bool news =
+      !done.committed.accepted.empty() || !done.committed.outcomes.empty() || done.committed.ticket > 0;
+  done.committed.left_out = !done.committed.accepted.empty() && ports_.dispatcher_is_behind();
+  if (done.committed.left_out) done.committed.accepted.clear();
+  if (news) ports_.committed(std::move(done.committed));
+  if (done.fatal) ports_.fatal(*done.fatal);
+}
+
+void ClerkThread::Finish() {
+  const Result<bool> truncated = clerk_.outbox().TruncateWal();
+  if (truncated && *truncated) return;
+  Log(LogLevel::kWarn, "outbox WAL not truncated",
+      {{"reason", truncated ? "somebody reads it" : truncated.error().message}});
+}
+
+}  // namespace outboxd

@@ -1,0 +1,36 @@
+// daemon/clerk/report.h — what the dispatcher wants written, and what the clerk tells it is on stable
+// storage.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/gate.h"
+#include "core/job.h"
+#include "storage/outbox.h"
+
+namespace outboxd {
+
+// dispatcher → clerk: what is to be written.
+struct Report {
+  std::vector<Outcome> outcomes;
+  std::vector<Park> parks;
+  std::uint64_t ticket = 0;  // comes back in Committed; rising
+  std::vector<std::pair<std::string, GateSnapshot>> gates;
+  bool urgent = false;  // nothing else can be sent before it is written
+  bool empty() const { return outcomes.empty() && parks.empty() && gates.empty(); }
+};
+
+// clerk → dispatcher: what is on stable storage now.
+struct Committed {
+  std::vector<std::unique_ptr<QueuedJob>> accepted;  // in order
+  bool left_out = false;  // `accepted` is, because the dispatcher has enough to do: they are on disk
+  Sequence last{};        // the highest sequence written so far
+  std::vector<Outcome> outcomes;
+  std::uint64_t ticket = 0;  // of the newest Report written; reports are written in order
+};
+
+}  // namespace outboxd
