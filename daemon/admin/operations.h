@@ -17,7 +17,7 @@
 #include "daemon/admin/probe_waiters.h"
 #include "daemon/base/current_config.h"
 #include "daemon/base/metrics.h"
-#include "daemon/clerk/clerk.h"
+#include "daemon/clerk/clerk_thread.h"
 #include "daemon/delivery/dispatcher.h"
 
 namespace outboxd {
