@@ -215,19 +215,16 @@ void ReadCredentialSource(ConfigSection& section, const std::string& key, Creden
 }
 
 ConnectionConfig ReadConnection(ConfigSection section, const std::string& name, const RetryPolicy& retry) {
-  constexpr std::pair<std::string_view, Region> kRegions[] = {{"us", Region::kUs}, {"eu", Region::kEu}};
-  constexpr std::pair<std::string_view, LaneOrder> kOrders[] = {{"per_customer", LaneOrder::kPerCustomer},
-                                                                {"none", LaneOrder::kNone}};
   ConnectionConfig connection;
   connection.name = name;
-  section.Choice<Region>("region", connection.region, kRegions);
+  section.Choice("region", connection.region);
   if (const std::optional<std::string> text = section.Text("base_url")) {
     // Not shown when wrong: people put passwords into URLs.
     Result<std::string> url = config_values::ReadBaseUrl(*text);
     if (url) connection.base_url = *url;
     if (!url) section.Problem("base_url", url.error().message);
   }
-  section.Choice<LaneOrder>("order", connection.order, kOrders);
+  section.Choice("order", connection.order);
   ReadCredentialSource(section, "site_id", CredentialKind::kSiteId, connection.site_id);
   ReadCredentialSource(section, "api_key", CredentialKind::kApiKey, connection.api_key);
   section.Number("rate_limit", connection.rate_limit, 0, 1'000'000);
@@ -287,11 +284,7 @@ void ReadMetrics(ConfigSection section, MetricsConfig& metrics) {
 }
 
 void ReadLog(ConfigSection section, LogLevel& level) {
-  constexpr std::pair<std::string_view, LogLevel> kLevels[] = {{"debug", LogLevel::kDebug},
-                                                               {"info", LogLevel::kInfo},
-                                                               {"warn", LogLevel::kWarn},
-                                                               {"error", LogLevel::kError}};
-  section.Choice<LogLevel>("level", level, kLevels);
+  section.Choice("level", level);
   section.Finish();
 }
 

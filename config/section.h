@@ -133,17 +133,14 @@ class ConfigSection {
     Ranged(key, out, low, high, convert, [](T number) { return std::to_string(number); });
   }
 
-  template <typename T>
-  void Choice(std::string_view key, T& out, std::span<const std::pair<std::string_view, T>> choices) {
-    const auto convert = [&](const std::string& text) -> Result<T> {
-      std::string names;
-      for (const auto& [name, value] : choices) {
-        if (name == text) return value;
-        names += (names.empty() ? "" : name == choices.back().first ? " or " : ", ") + std::string(name);
-      }
-      return Fail(ErrorKind::kInvalid, "must be " + names);
+  // One of the enum's names.
+  template <typename Enum>
+  void Choice(std::string_view key, Enum& out) {
+    const auto convert = [](const std::string& text) -> Result<Enum> {
+      if (const std::optional<Enum> value = kNames<Enum>.Find(text)) return *value;
+      return Fail(ErrorKind::kInvalid, "must be " + ListNames<Enum>());
     };
-    if (std::optional<T> value = Converted(key, convert)) out = *value;
+    if (std::optional<Enum> value = Converted(key, convert)) out = *value;
   }
 
   void Finish();

@@ -1,7 +1,6 @@
 #include "core/gate.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace outboxd {
@@ -18,43 +17,7 @@ constexpr int kDrift = 128;
 // Keeps what leaves after a closure apart from what left before it.
 constexpr Milliseconds kTick{1};
 
-template <typename Enum, std::size_t kCount>
-std::optional<Enum> FromName(const std::array<std::pair<Enum, std::string_view>, kCount>& names,
-                             std::string_view name) {
-  for (const auto& [value, text] : names) {
-    if (text == name) return value;
-  }
-  return std::nullopt;
-}
-
-constexpr std::array<std::pair<GateState, std::string_view>, 4> kStateNames = {
-    {{GateState::kOpen, "open"},
-     {GateState::kThrottled, "throttled"},
-     {GateState::kProbing, "probing"},
-     {GateState::kPaused, "paused"}}};
-constexpr std::array<std::pair<PauseReason, std::string_view>, 4> kReasonNames = {
-    {{PauseReason::kNone, ""},
-     {PauseReason::kAuth, "auth"},
-     {PauseReason::kRegion, "region"},
-     {PauseReason::kOperator, "operator"}}};
-
 }  // namespace
-
-std::string_view GateStateName(GateState state) {
-  return kStateNames.at(static_cast<std::size_t>(state)).second;
-}
-
-std::string_view PauseReasonName(PauseReason reason) {
-  return kReasonNames.at(static_cast<std::size_t>(reason)).second;
-}
-
-std::optional<GateState> GateStateFromName(std::string_view name) {
-  return FromName(kStateNames, name);
-}
-
-std::optional<PauseReason> PauseReasonFromName(std::string_view name) {
-  return FromName(kReasonNames, name);
-}
 
 Gate::Gate(std::uint32_t max_in_flight, RetryPolicy policy, Timestamp now)
     : max_in_flight_(std::max(max_in_flight, 1U)),

@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/names.h"
 #include "core/policy.h"
 #include "core/time.h"
 
@@ -28,10 +29,22 @@ namespace outboxd {
 
 enum class GateState : std::uint8_t { kOpen, kThrottled, kProbing, kPaused };
 enum class PauseReason : std::uint8_t { kNone, kAuth, kRegion, kOperator };
-std::string_view GateStateName(GateState state);       // "open"
-std::string_view PauseReasonName(PauseReason reason);  // "auth"; "" for kNone
-std::optional<GateState> GateStateFromName(std::string_view name);
-std::optional<PauseReason> PauseReasonFromName(std::string_view name);
+template <>
+inline constexpr Names<GateState> kNames<GateState>{{{GateState::kOpen, "open"},
+                                                     {GateState::kThrottled, "throttled"},
+                                                     {GateState::kProbing, "probing"},
+                                                     {GateState::kPaused, "paused"}}};
+template <>
+inline constexpr Names<PauseReason> kNames<PauseReason>{{{PauseReason::kNone, ""},
+                                                         {PauseReason::kAuth, "auth"},
+                                                         {PauseReason::kRegion, "region"},
+                                                         {PauseReason::kOperator, "operator"}}};
+constexpr std::string_view GateStateName(GateState state) {
+  return NameOf(state);
+}
+constexpr std::string_view PauseReasonName(PauseReason reason) {
+  return NameOf(reason);
+}
 
 // What survives a restart, and what `status` shows.
 struct GateSnapshot {

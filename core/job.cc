@@ -51,16 +51,6 @@ std::optional<JobType> JobTypeFromName(std::string_view name) {
   return static_cast<JobType>(found - kTypeNames.begin());
 }
 
-std::string_view RegionName(Region region) {
-  return region == Region::kUs ? "us" : "eu";
-}
-
-std::optional<Region> RegionFromName(std::string_view name) {
-  if (name == "us") return Region::kUs;
-  if (name == "eu") return Region::kEu;
-  return std::nullopt;
-}
-
 LaneKey MakeLaneKey(std::string_view connection, std::string_view customer) {
   std::uint64_t hash = HashBytes(0xcbf29ce484222325, connection);
   hash = HashBytes(hash, std::string_view("\0", 1));

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/names.h"
 #include "core/time.h"
 #include "core/ulid.h"
 
@@ -37,8 +38,11 @@ std::string_view JobTypeName(JobType type);  // "add_to_segment"
 std::optional<JobType> JobTypeFromName(std::string_view name);
 
 enum class Region : std::uint8_t { kUs, kEu };
-std::string_view RegionName(Region region);  // "us"
-std::optional<Region> RegionFromName(std::string_view name);
+template <>
+inline constexpr Names<Region> kNames<Region>{{{Region::kUs, "us"}, {Region::kEu, "eu"}}};
+constexpr std::string_view RegionName(Region region) {
+  return NameOf(region);
+}
 
 // A stretch of Job::line. Empty (length 0) when the member was absent: no JSON value has length 0.
 struct Slice {
@@ -61,6 +65,9 @@ struct RawRetry {
 };
 
 enum class ResponseType : std::uint8_t { kJson, kText, kBinary };
+template <>
+inline constexpr Names<ResponseType> kNames<ResponseType>{
+    {{ResponseType::kJson, "json"}, {ResponseType::kText, "text"}, {ResponseType::kBinary, "binary"}}};
 
 // Members of raw jobs only.
 struct RawCall {

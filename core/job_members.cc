@@ -175,8 +175,8 @@ Result<void> ReadMaxAge(const Member& member, Job& job) {
 }
 
 Result<void> ReadRegion(const Member& member, Job& job) {
-  job.region = member.kind == ValueKind::kString ? RegionFromName(member.text) : std::nullopt;
-  if (!job.region) return Bad("must be \"us\" or \"eu\"");
+  job.region = member.kind == ValueKind::kString ? kNames<Region>.Find(member.text) : std::nullopt;
+  if (!job.region) return Bad("must be " + ListNames<Region>("\""));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/names.h"
 #include "core/time.h"
 
 namespace outboxd {
@@ -19,5 +20,8 @@ struct RetryPolicy {
 };
 
 enum class LaneOrder : std::uint8_t { kPerCustomer, kNone };
+template <>
+inline constexpr Names<LaneOrder> kNames<LaneOrder>{
+    {{LaneOrder::kPerCustomer, "per_customer"}, {LaneOrder::kNone, "none"}}};
 
 }  // namespace outboxd

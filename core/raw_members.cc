@@ -184,15 +184,10 @@ Result<void> ReadFiles(const Member& member, Job& job) {
 }
 
 Result<void> ReadResponseType(const Member& member, Job& job) {
-  if (member.kind == ValueKind::kString && member.text == "json") {
-    Raw(job).response_type = ResponseType::kJson;
-  } else if (member.kind == ValueKind::kString && member.text == "text") {
-    Raw(job).response_type = ResponseType::kText;
-  } else if (member.kind == ValueKind::kString && member.text == "binary") {
-    Raw(job).response_type = ResponseType::kBinary;
-  } else {
-    return Bad("must be \"json\", \"text\" or \"binary\"");
-  }
+  const std::optional<ResponseType> type =
+      member.kind == ValueKind::kString ? kNames<ResponseType>.Find(member.text) : std::nullopt;
+  if (!type) return Bad("must be " + ListNames<ResponseType>("\""));
+  Raw(job).response_type = *type;
   return {};
 }
 

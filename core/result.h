@@ -9,6 +9,8 @@
 #include <tl/expected.hpp>
 #include <utility>
 
+#include "core/names.h"
+
 namespace outboxd {
 
 enum class ErrorKind : std::uint8_t {
@@ -22,6 +24,17 @@ enum class ErrorKind : std::uint8_t {
   kIo,           // the operating system refused: retry is pointless without a change there
   kInternal,     // a library failed in a way we do not know
 };
+
+template <>
+inline constexpr Names<ErrorKind> kNames<ErrorKind>{{{ErrorKind::kInvalid, "invalid"},
+                                                     {ErrorKind::kNotFound, "not_found"},
+                                                     {ErrorKind::kConflict, "conflict"},
+                                                     {ErrorKind::kBusy, "busy"},
+                                                     {ErrorKind::kFull, "full"},
+                                                     {ErrorKind::kUnavailable, "unavailable"},
+                                                     {ErrorKind::kCorrupt, "corrupt"},
+                                                     {ErrorKind::kIo, "io"},
+                                                     {ErrorKind::kInternal, "internal"}}};
 
 struct Error {
   ErrorKind kind = ErrorKind::kInternal;

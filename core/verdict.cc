@@ -268,24 +268,6 @@ Milliseconds BackoffOf(const RawRetry* own, std::uint32_t charged, const RetryPo
 
 }  // namespace
 
-std::string_view FateName(Fate fate) {
-  switch (fate) {
-    case Fate::kDelivered:
-      return "delivered";
-    case Fate::kDeferred:
-      return "deferred";
-    case Fate::kRejected:
-      return "rejected";
-    case Fate::kPausedAuth:
-      return "paused_auth";
-    case Fate::kPausedRegion:
-      return "paused_region";
-    case Fate::kSplit:
-      return "split";
-  }
-  return {};
-}
-
 Verdict JudgeAnswer(const Answer& answer, const RetryPolicy& policy, Timestamp now) {
   Verdict verdict;
   verdict.fate = FateOf(answer.status);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/job.h"
+#include "core/names.h"
 #include "core/policy.h"
 
 namespace outboxd {
@@ -30,9 +31,16 @@ enum class Fate : std::uint8_t {
            // (core/batch_verdict.h)
 };
 
-inline constexpr std::size_t kFateCount = 6;
-std::string_view FateName(
-    Fate fate);  // "delivered", "deferred", "rejected", "paused_auth", "paused_region", "split"
+template <>
+inline constexpr Names<Fate> kNames<Fate>{{{Fate::kDelivered, "delivered"},
+                                           {Fate::kDeferred, "deferred"},
+                                           {Fate::kRejected, "rejected"},
+                                           {Fate::kPausedAuth, "paused_auth"},
+                                           {Fate::kPausedRegion, "paused_region"},
+                                           {Fate::kSplit, "split"}}};
+constexpr std::string_view FateName(Fate fate) {
+  return NameOf(fate);
+}
 
 struct Verdict {
   Fate fate = Fate::kDelivered;

@@ -25,18 +25,8 @@ std::size_t Collect(char* data, std::size_t size, std::size_t count, void* into)
 
 // `unavailable` is the Track API behind the daemon, not the daemon: to a script the daemon said no.
 ErrorKind KindFromName(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, ErrorKind>, 7> kKinds = {
-      {{"invalid", ErrorKind::kInvalid},
-       {"not_found", ErrorKind::kNotFound},
-       {"conflict", ErrorKind::kConflict},
-       {"busy", ErrorKind::kBusy},
-       {"full", ErrorKind::kFull},
-       {"unavailable", ErrorKind::kIo},
-       {"internal", ErrorKind::kInternal}}};
-  for (const auto& [text, kind] : kKinds) {
-    if (text == name) return kind;
-  }
-  return ErrorKind::kInternal;
+  const ErrorKind kind = kNames<ErrorKind>.Find(name).value_or(ErrorKind::kInternal);
+  return kind == ErrorKind::kUnavailable ? ErrorKind::kIo : kind;
 }
 
 Error Refusal(long status, const std::string& body) {

@@ -38,11 +38,6 @@ std::optional<std::int64_t> UnixMs(const std::optional<Timestamp>& at) {
 
 }  // namespace
 
-std::string_view DeathName(Death death) {
-  constexpr std::array<std::string_view, 4> kNames = {"rejected", "exhausted", "expired", "cancelled"};
-  return kNames[static_cast<std::size_t>(death)];
-}
-
 Outbox::Outbox(FileLock lock, Database database, std::uint64_t seed)
     : lock_(std::move(lock)), database_(std::move(database)), random_(seed) {}
 

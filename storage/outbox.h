@@ -21,6 +21,7 @@
 
 #include "core/gate.h"
 #include "core/job.h"
+#include "core/names.h"
 #include "core/result.h"
 #include "core/verdict.h"
 #include "storage/database.h"
@@ -47,9 +48,14 @@ enum class OutcomeKind : std::uint8_t {
 };
 
 enum class Death : std::uint8_t { kRejected, kExhausted, kExpired, kCancelled };
-inline constexpr std::array kDeaths = {Death::kRejected, Death::kExhausted, Death::kExpired,
-                                       Death::kCancelled};
-std::string_view DeathName(Death death);  // "rejected"
+template <>
+inline constexpr Names<Death> kNames<Death>{{{Death::kRejected, "rejected"},
+                                             {Death::kExhausted, "exhausted"},
+                                             {Death::kExpired, "expired"},
+                                             {Death::kCancelled, "cancelled"}}};
+constexpr std::string_view DeathName(Death death) {
+  return NameOf(death);
+}
 
 // What became of a job. `job` carries the new attempts, charged and due.
 struct Outcome {

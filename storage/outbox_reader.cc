@@ -183,8 +183,8 @@ Result<std::map<std::string, GateSnapshot, std::less<>>> OutboxReader::ReadGates
     ASSIGN_OR_RETURN(const bool row, rows.Step());
     if (!row) return gates;
     GateSnapshot& gate = gates[std::string(rows.Text(0))];
-    gate.state = GateStateFromName(rows.Text(1)).value_or(GateState::kOpen);
-    gate.pause = PauseReasonFromName(rows.Text(2)).value_or(PauseReason::kNone);
+    gate.state = kNames<GateState>.Find(rows.Text(1)).value_or(GateState::kOpen);
+    gate.pause = kNames<PauseReason>.Find(rows.Text(2)).value_or(PauseReason::kNone);
     gate.detail = rows.Text(3);
     gate.since = FromUnixMs(rows.Int(4));
     gate.reopen_at = TimeOrNullAt(rows, 5);

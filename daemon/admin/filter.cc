@@ -1,7 +1,6 @@
 #include "daemon/admin/filter.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <limits>
 
@@ -15,8 +14,6 @@ namespace {
 constexpr std::int64_t kRowsMax = 1000;
 constexpr std::int64_t kUidMax = std::numeric_limits<std::uint32_t>::max();
 constexpr std::int64_t kAgeMaxSeconds = 100LL * 365 * 24 * 3600;
-constexpr std::array kStates = {JobState::kReady, JobState::kInFlight, JobState::kDeferred,
-                                JobState::kBlocked};
 
 Result<std::int64_t> ParseWhole(std::string_view field, std::string_view text, std::int64_t min,
                                 std::int64_t max) {
@@ -36,10 +33,8 @@ Result<Ulid> ParseJobId(std::string_view field, std::string_view text) {
 }
 
 Result<JobState> ParseState(std::string_view field, std::string_view text) {
-  for (const JobState state : kStates) {
-    if (JobStateName(state) == text) return state;
-  }
-  return Invalid(field, "must be ready, in_flight, deferred or blocked");
+  if (const std::optional<JobState> state = kNames<JobState>.Find(text)) return *state;
+  return Invalid(field, "must be " + ListNames<JobState>());
 }
 
 Result<bool> ParseBool(std::string_view field, std::string_view text) {
@@ -67,10 +62,8 @@ Result<std::string> ParseType(std::string_view field, std::string_view text) {
 }
 
 Result<std::string> ParseDeath(std::string_view field, std::string_view text) {
-  for (const Death death : kDeaths) {
-    if (DeathName(death) == text) return std::string(text);
-  }
-  return Invalid(field, "must be rejected, exhausted, expired or cancelled");
+  if (kNames<Death>.Find(text)) return std::string(text);
+  return Invalid(field, "must be " + ListNames<Death>());
 }
 
 // True when the name was one of those.

@@ -10,30 +10,30 @@ namespace outboxd {
 namespace {
 
 struct KindAnswer {
-  std::string_view name;
+  ErrorKind shown;
   unsigned status;
 };
 
 KindAnswer AnswerOf(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kInvalid:
-      return {"invalid", 400};
+      return {kind, 400};
     case ErrorKind::kNotFound:
-      return {"not_found", 404};
+      return {kind, 404};
     case ErrorKind::kConflict:
-      return {"conflict", 409};
+      return {kind, 409};
     case ErrorKind::kBusy:
-      return {"busy", 503};
+      return {kind, 503};
     case ErrorKind::kFull:
-      return {"full", 507};
+      return {kind, 507};
     case ErrorKind::kUnavailable:
-      return {"unavailable", 502};
+      return {kind, 502};
     case ErrorKind::kCorrupt:
     case ErrorKind::kIo:
     case ErrorKind::kInternal:
       break;
   }
-  return {"internal", 500};
+  return {ErrorKind::kInternal, 500};
 }
 
 void WriteErrorObject(JsonWriter& writer, std::string_view kind, const Error& error) {
@@ -110,7 +110,7 @@ HttpResponse JsonAnswer(JsonWriter& writer, unsigned status) {
 HttpResponse ErrorAnswer(const Error& error) {
   const KindAnswer answer = AnswerOf(error.kind);
   JsonWriter writer;
-  WriteErrorObject(writer, answer.name, error);
+  WriteErrorObject(writer, NameOf(answer.shown), error);
   return JsonAnswer(writer, answer.status);
 }
 

@@ -21,21 +21,16 @@ namespace {
 std::atomic<LogLevel> level_now = LogLevel::kInfo;
 Mutex stderr_mutex;
 
-struct LevelText {
-  std::string_view name;
-  std::string_view priority;  // sd-daemon(3)
-};
-
-LevelText TextOf(LogLevel level) {
+std::string_view PriorityOf(LogLevel level) {  // sd-daemon(3)
   switch (level) {
     case LogLevel::kDebug:
-      return {"debug", "<7>"};
+      return "<7>";
     case LogLevel::kInfo:
-      return {"info", "<6>"};
+      return "<6>";
     case LogLevel::kWarn:
-      return {"warn", "<4>"};
+      return "<4>";
     case LogLevel::kError:
-      return {"error", "<3>"};
+      return "<3>";
   }
   return {};
 }
@@ -47,11 +42,10 @@ bool IsJournal() {
 
 // What a line begins with.
 std::string Prefix(LogLevel level) {
-  const LevelText text = TextOf(level);
-  if (IsJournal()) return std::string(text.priority);
+  if (IsJournal()) return std::string(PriorityOf(level));
   std::string prefix = FormatRfc3339(WallClockNow());
   prefix += ' ';
-  prefix += text.name;
+  prefix += NameOf(level);
   prefix += ' ';
   return prefix;
 }

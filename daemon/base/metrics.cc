@@ -34,8 +34,6 @@ using CounterFamily = prometheus::Family<Counter>;
 constexpr std::array<std::string_view, 8> kCodes = {"invalid_json",       "invalid_job", "too_large",
                                                     "unknown_connection", "forbidden",   "busy",
                                                     "spool_full",         "internal"};
-constexpr std::array kGateStates = {GateState::kOpen, GateState::kThrottled, GateState::kProbing,
-                                    GateState::kPaused};
 
 constexpr auto kRateWindow = std::chrono::seconds(10);
 
@@ -67,13 +65,13 @@ class CachedCounters final : public ConnectionMetrics {
       accepted_[index] = &families.accepted.Add({{"connection", name}, {"type", type}});
       delivered_[index] = &families.delivered.Add({{"connection", name}, {"type", type}});
     }
-    for (std::size_t index = 0; index < kFateCount; ++index) {
-      attempts_[index] = &families.attempts.Add(
-          {{"connection", name}, {"result", std::string(FateName(static_cast<Fate>(index)))}});
+    for (const auto& [fate, result] : kNames<Fate>) {
+      attempts_.at(static_cast<std::size_t>(fate)) =
+          &families.attempts.Add({{"connection", name}, {"result", std::string(result)}});
     }
-    for (std::size_t index = 0; index < kDeaths.size(); ++index) {
-      dead_[index] =
-          &families.dead.Add({{"connection", name}, {"reason", std::string(DeathName(kDeaths[index]))}});
+    for (const auto& [death, reason] : kNames<Death>) {
+      dead_.at(static_cast<std::size_t>(death)) =
+          &families.dead.Add({{"connection", name}, {"reason", std::string(reason)}});
     }
   }
 
@@ -97,8 +95,8 @@ class CachedCounters final : public ConnectionMetrics {
  private:
   AtomicTotals& totals_;
   std::array<Counter*, kJobTypeCount> accepted_{}, delivered_{};
-  std::array<Counter*, kFateCount> attempts_{};
-  std::array<Counter*, kDeaths.size()> dead_{};
+  std::array<Counter*, Names<Fate>::kCount> attempts_{};
+  std::array<Counter*, Names<Death>::kCount> dead_{};
 };
 
 // Gauges are made anew for each scrape, from values read for it.
@@ -152,9 +150,9 @@ MetricFamily AgeFamily(const DaemonStatus& status) {
 MetricFamily StateFamily(const DaemonStatus& status) {
   GaugeFamily states("outboxd_connection_state", "1 for the state the connection is in, 0 for the others");
   for (const ConnectionStatus& connection : status.connections) {
-    for (const GateState state : kGateStates) {
+    for (const auto& [state, name] : kNames<GateState>) {
       states.Add(connection.gate.state == state ? 1 : 0,
-                 {{"connection", connection.name}, {"state", std::string(GateStateName(state))}});
+                 {{"connection", connection.name}, {"state", std::string(name)}});
     }
   }
   return states.Take();

@@ -11,13 +11,21 @@
 #include <vector>
 
 #include "core/gate.h"
+#include "core/names.h"
 #include "core/time.h"
 #include "core/ulid.h"
 
 namespace outboxd {
 
 enum class JobState : std::uint8_t { kReady, kInFlight, kDeferred, kBlocked };
-std::string_view JobStateName(JobState state);
+template <>
+inline constexpr Names<JobState> kNames<JobState>{{{JobState::kReady, "ready"},
+                                                   {JobState::kInFlight, "in_flight"},
+                                                   {JobState::kDeferred, "deferred"},
+                                                   {JobState::kBlocked, "blocked"}}};
+constexpr std::string_view JobStateName(JobState state) {
+  return NameOf(state);
+}
 
 struct ConnectionStatus {
   std::string name, base_url, region;

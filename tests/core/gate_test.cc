@@ -114,18 +114,12 @@ TEST_CASE("gate: a service that became slower for good is used to the full again
 }
 
 TEST_CASE("gate: states and reasons have names that lead back to them") {
-  for (const GateState state :
-       {GateState::kOpen, GateState::kThrottled, GateState::kProbing, GateState::kPaused}) {
-    CHECK(GateStateFromName(GateStateName(state)) == state);
-  }
-  for (const PauseReason reason :
-       {PauseReason::kNone, PauseReason::kAuth, PauseReason::kRegion, PauseReason::kOperator}) {
-    CHECK(PauseReasonFromName(PauseReasonName(reason)) == reason);
-  }
-  CHECK(GateStateName(GateState::kThrottled) == "throttled");
-  CHECK(PauseReasonName(PauseReason::kNone).empty());
-  CHECK_FALSE(GateStateFromName("ajar"));
-  CHECK_FALSE(PauseReasonFromName("whim"));
+  CHECK(NameOf(GateState::kThrottled) == "throttled");
+  CHECK(kNames<GateState>.Find("throttled") == GateState::kThrottled);
+  CHECK_FALSE(kNames<GateState>.Find("ajar"));
+  CHECK(NameOf(PauseReason::kNone).empty());
+  CHECK(kNames<PauseReason>.Find("") == PauseReason::kNone);
+  CHECK_FALSE(kNames<PauseReason>.Find("whim"));
 }
 
 TEST_CASE("gate: a fresh gate starts small and doubles while its limit is reached") {

@@ -29,9 +29,8 @@ TEST_CASE("job: every type and region has a name that names it") {
   CHECK(JobTypeName(JobType::kMetric) == "metric");
   CHECK(!JobTypeFromName(""));
   CHECK(!JobTypeFromName("Track"));
-  CHECK(RegionFromName(RegionName(Region::kUs)) == Region::kUs);
-  CHECK(RegionFromName(RegionName(Region::kEu)) == Region::kEu);
-  CHECK(!RegionFromName("EU"));
+  CHECK(kNames<Region>.Find("eu") == Region::kEu);
+  CHECK_FALSE(kNames<Region>.Find("EU"));
 }
 
 TEST_CASE("job: lane keys are part of the disk format and never change") {

@@ -18,7 +18,7 @@ using test::Ask;
 using test::AskText;
 using test::DeliveryRig;
 using test::TrackLine;
-using Names = std::vector<std::string>;
+using EventNames = std::vector<std::string>;
 using std::chrono::milliseconds;
 
 class BatchRig : public DeliveryRig {
@@ -29,8 +29,8 @@ class BatchRig : public DeliveryRig {
   }
 
   // The names in the transfer at `index`.
-  Names In(std::size_t index) const {
-    Names names;
+  EventNames In(std::size_t index) const {
+    EventNames names;
     REQUIRE(index < out.size());
     for (const auto& job : out[index].transfer.Jobs()) names.push_back(job->job.name);
     return names;
@@ -41,7 +41,7 @@ class BatchRig : public DeliveryRig {
   std::size_t RefuseWith(int status, const std::string& culprit) {
     std::size_t requests = 0;
     for (int round = 0; round < 1000 && !out.empty(); ++round) {
-      const Names names = In(0);
+      const EventNames names = In(0);
       const bool bad = std::find(names.begin(), names.end(), culprit) != names.end();
       Finish(0, AnswerOf(bad ? status : 200));
       ++requests;
@@ -66,7 +66,7 @@ TEST_CASE("batch queue: ready jobs of many lanes leave together, and each has it
   rig.Accept(OfCustomers(5));
   REQUIRE(rig.out.size() == 1);
   CHECK(rig.out[0].transfer.kind == TransferKind::kBatch);
-  CHECK(rig.In(0) == Names{"n1", "n2", "n3", "n4", "n5"});
+  CHECK(rig.In(0) == EventNames{"n1", "n2", "n3", "n4", "n5"});
   CHECK(rig.Queue().in_flight() == 1);
   CHECK(rig.Queue().Status().in_flight == 5);
   rig.AnswerAll(200);
@@ -81,9 +81,9 @@ TEST_CASE("batch queue: items limit a batch, and a job without company goes by i
   rig.Start();
   rig.Accept(OfCustomers(5));
   REQUIRE(rig.out.size() == 3);
-  CHECK(rig.In(0) == Names{"n1", "n2"});
-  CHECK(rig.In(1) == Names{"n3", "n4"});
-  CHECK(rig.In(2) == Names{"n5"});
+  CHECK(rig.In(0) == EventNames{"n1", "n2"});
+  CHECK(rig.In(1) == EventNames{"n3", "n4"});
+  CHECK(rig.In(2) == EventNames{"n5"});
   CHECK(rig.out[2].transfer.kind == TransferKind::kJob);
 }
 
@@ -112,7 +112,7 @@ TEST_CASE("batch queue: a job lingers for company, but not longer than told") {
   CHECK(rig.dispatcher().NextWake(rig.now) == rig.now + milliseconds(2));
   rig.Pass(milliseconds(2));
   REQUIRE(rig.out.size() == 1);
-  CHECK(rig.In(0) == Names{"a", "b"});
+  CHECK(rig.In(0) == EventNames{"a", "b"});
 }
 
 TEST_CASE("batch queue: a stream of jobs that go by themselves does not keep a gathered one waiting") {
@@ -125,7 +125,7 @@ TEST_CASE("batch queue: a stream of jobs that go by themselves does not keep a g
     lines.push_back(TrackLine("c" + std::to_string(number) + "@example.com"));
   rig.Accept(lines);
   std::size_t answered = 0;
-  for (; answered < 50 && rig.OutNames() != Names{"gathered", "gathered"}; ++answered) {
+  for (; answered < 50 && rig.OutNames() != EventNames{"gathered", "gathered"}; ++answered) {
     rig.now += milliseconds(10);
     rig.AnswerAll(200);
   }
@@ -137,9 +137,9 @@ TEST_CASE("batch queue: never two jobs of one lane in a batch") {
   rig.Start();
   rig.Accept({TrackLine("1", "a"), TrackLine("1", "b"), TrackLine("2", "c"), TrackLine("1", "d")});
   REQUIRE(rig.out.size() == 1);
-  CHECK(rig.In(0) == Names{"a", "c"});
+  CHECK(rig.In(0) == EventNames{"a", "c"});
   rig.AnswerAll(200);
-  CHECK(rig.OutNames() == Names{"b"});
+  CHECK(rig.OutNames() == EventNames{"b"});
 }
 
 TEST_CASE("batch queue: with same_lane the followers ride along in their order, up to a fence") {
@@ -149,13 +149,13 @@ TEST_CASE("batch queue: with same_lane the followers ride along in their order, 
   rig.Accept({TrackLine("1", "a"), TrackLine("1", "b"), TrackLine("2", "c"), TrackLine("1", "d"),
               R"({"type":"destroy","id":"1"})", TrackLine("1", "e")});
   REQUIRE(rig.out.size() == 1);
-  CHECK(rig.In(0) == Names{"a", "b", "d", "c"});
+  CHECK(rig.In(0) == EventNames{"a", "b", "d", "c"});
   rig.AnswerAll(200);
   REQUIRE(rig.out.size() == 1);
   CHECK(rig.out[0].transfer.kind == TransferKind::kJob);
   CHECK(rig.out[0].transfer.job->job.type == JobType::kDestroy);
   rig.AnswerAll(200);
-  CHECK(rig.OutNames() == Names{"e"});
+  CHECK(rig.OutNames() == EventNames{"e"});
 }
 
 TEST_CASE("batch queue: behind a rider whose time is over the others wait until that is written down") {
@@ -168,11 +168,11 @@ TEST_CASE("batch queue: behind a rider whose time is over the others wait until 
   REQUIRE(rig.out.empty());
   rig.now += milliseconds(3'000);
   rig.Dispatch();
-  CHECK(rig.In(0) == Names{"n1"});
+  CHECK(rig.In(0) == EventNames{"n1"});
   rig.AnswerAll(200);
   CHECK(rig.Total().jobs == 1);
   rig.Pass(milliseconds(3'000));
-  CHECK(rig.In(0) == Names{"n3"});
+  CHECK(rig.In(0) == EventNames{"n3"});
 }
 
 TEST_CASE("batch queue: one whose time ran out while it lingered, redriven and gathered again, leaves once") {
@@ -186,9 +186,9 @@ TEST_CASE("batch queue: one whose time ran out while it lingered, redriven and g
   rig.Redrive();
   rig.Pass(milliseconds(8'000));
   REQUIRE(rig.out.size() == 1);
-  Names names = rig.In(0);
+  EventNames names = rig.In(0);
   std::sort(names.begin(), names.end());
-  CHECK(names == Names{"n1", "n2"});
+  CHECK(names == EventNames{"n1", "n2"});
 }
 
 TEST_CASE("batch queue: riders of a batch without an answer go again behind their head") {
@@ -197,21 +197,21 @@ TEST_CASE("batch queue: riders of a batch without an answer go again behind thei
   rig.connection.retry.base = rig.connection.retry.cap = milliseconds(100);
   rig.Start();
   rig.Accept({TrackLine("1", "a"), TrackLine("1", "b"), TrackLine("1", "c")});
-  CHECK(rig.In(0) == Names{"a", "b", "c"});
+  CHECK(rig.In(0) == EventNames{"a", "b", "c"});
   rig.Finish(0, AnswerOf(0));
   rig.Run();
   CHECK(Ask(rig.file, "SELECT count(*) FROM attempts WHERE result = 'deferred'") == 3);
   CHECK(Ask(rig.file, "SELECT count(*) FROM outbox WHERE charged = 1") == 3);
-  Names order;
+  EventNames order;
   for (int round = 0; round < 100 && rig.Total().jobs > 0; ++round) {
     if (rig.out.empty()) rig.PassToWake();
-    const Names names = rig.OutNames();
+    const EventNames names = rig.OutNames();
     order.insert(order.end(), names.begin(), names.end());
     rig.AnswerAll(200);
     for (const std::string& name : rig.OutNames()) order.push_back(name);
     rig.AnswerAll(200);
   }
-  CHECK(order == Names{"a", "b", "c"});
+  CHECK(order == EventNames{"a", "b", "c"});
 }
 
 TEST_CASE("batch queue: of a 207 the listed items are dead letters, the others delivered") {
@@ -257,8 +257,8 @@ TEST_CASE("batch queue: new jobs do not join the suspects of a refused batch") {
   rig.Submit({TrackLine("9", "new")});
   rig.Run();
   for (std::size_t index = 0; index < rig.out.size(); ++index) {
-    const Names names = rig.In(index);
-    if (std::find(names.begin(), names.end(), "new") != names.end()) CHECK(names == Names{"new"});
+    const EventNames names = rig.In(index);
+    if (std::find(names.begin(), names.end(), "new") != names.end()) CHECK(names == EventNames{"new"});
   }
   CHECK(rig.OutNames().size() == 5);
 }
@@ -316,12 +316,12 @@ TEST_CASE("batch queue: what does not fit goes by itself, and its lane's order h
               R"({"type":"identify","id":"1","attributes":{"_timestamp":5}})", TrackLine("1", "c"),
               R"({"type":"track","anonymous_id":"x","name":"d"})"});
   REQUIRE(rig.out.size() == 2);
-  CHECK(rig.OutNames() == Names{"d", "a", "b"});
+  CHECK(rig.OutNames() == EventNames{"d", "a", "b"});
   rig.AnswerAll(200);
   REQUIRE(rig.out.size() == 1);
   CHECK(rig.out[0].transfer.job->job.type == JobType::kIdentify);
   rig.AnswerAll(200);
-  CHECK(rig.OutNames() == Names{"c"});
+  CHECK(rig.OutNames() == EventNames{"c"});
 }
 
 TEST_CASE("batch queue: refused credentials return the whole batch uncharged") {

@@ -16,7 +16,7 @@ using test::Ask;
 using test::AskText;
 using test::DeliveryRig;
 using test::TrackLine;
-using Names = std::vector<std::string>;
+using EventNames = std::vector<std::string>;
 
 std::vector<std::string> Lines(const std::string& customer, int first, int last) {
   std::vector<std::string> lines;
@@ -26,8 +26,8 @@ std::vector<std::string> Lines(const std::string& customer, int first, int last)
 }
 
 // Answers 200 one by one and returns the names in the order in which they left.
-Names DeliverOneByOne(DeliveryRig& rig) {
-  Names names;
+EventNames DeliverOneByOne(DeliveryRig& rig) {
+  EventNames names;
   for (int round = 0; round < 10'000 && rig.Total().jobs > 0; ++round) {
     if (!rig.probes.empty()) rig.FinishProbe(AnswerOf(200, R"({"region":"us"})"));
     if (rig.out.empty()) {
@@ -41,8 +41,8 @@ Names DeliverOneByOne(DeliveryRig& rig) {
   return names;
 }
 
-Names Numbers(int first, int last) {
-  Names names;
+EventNames Numbers(int first, int last) {
+  EventNames names;
   for (int number = first; number <= last; ++number) names.push_back(std::to_string(number));
   return names;
 }
@@ -60,7 +60,7 @@ TEST_CASE("queue: a delivered job leaves the outbox and is recorded") {
   DeliveryRig rig;
   rig.Start();
   rig.Accept({TrackLine("1", "a")});
-  REQUIRE(rig.OutNames() == Names{"a"});
+  REQUIRE(rig.OutNames() == EventNames{"a"});
   rig.AnswerAll(200);
   CHECK(rig.Total().jobs == 0);
   CHECK(rig.Total().attempts == 1);
@@ -111,12 +111,12 @@ TEST_CASE("queue: jobs of one customer leave one after another, those of others 
   DeliveryRig rig;
   rig.Start();
   rig.Accept({TrackLine("1", "a"), TrackLine("1", "b"), TrackLine("2", "c"), TrackLine("1", "d")});
-  CHECK(rig.OutNames() == Names{"a", "c"});
+  CHECK(rig.OutNames() == EventNames{"a", "c"});
   rig.Finish(0, AnswerOf(200));
   rig.Dispatch();
-  CHECK(rig.OutNames() == Names{"c"});  // the outcome is not on disk yet
+  CHECK(rig.OutNames() == EventNames{"c"});  // the outcome is not on disk yet
   rig.Run();
-  CHECK(rig.OutNames() == Names{"c", "b"});
+  CHECK(rig.OutNames() == EventNames{"c", "b"});
   rig.DeliverRest();
   CHECK(rig.Total().jobs == 0);
 }
@@ -157,7 +157,7 @@ TEST_CASE("queue: followers beyond what a lane may hold are parked, others overt
   rig.Accept(Lines("1", 1, 50));
   CHECK(Ask(rig.file, "SELECT count(*) FROM outbox WHERE parked IS NOT NULL") == 46);
   rig.Accept({TrackLine("2", "other")});
-  CHECK(rig.OutNames() == Names{"1", "other"});
+  CHECK(rig.OutNames() == EventNames{"1", "other"});
   rig.Finish(1, AnswerOf(200));
   rig.Finish(0, AnswerOf(500));
   rig.Run();
@@ -179,7 +179,7 @@ TEST_CASE("queue: a long lane behind a failing head leaves the window to the oth
   rig.Accept(Lines("1", 1, 2'000));
   rig.Accept({TrackLine("2", "other")});
   while (rig.Gate() != GateState::kOpen) {
-    if (!rig.out.empty() && rig.OutNames() == Names{"other"}) {
+    if (!rig.out.empty() && rig.OutNames() == EventNames{"other"}) {
       rig.AnswerAll(200);
     } else if (!rig.out.empty()) {
       rig.AnswerAll(500);
@@ -257,7 +257,7 @@ TEST_CASE("queue: fresh jobs and retries take turns") {
   rig.Submit(Lines("2", 2, 2));
   rig.Submit(Lines("3", 3, 3));
   rig.Pass(std::chrono::seconds(1));
-  Names kinds;
+  EventNames kinds;
   while (rig.Total().jobs > 0) {
     REQUIRE(rig.out.size() == 1);
     kinds.push_back(rig.out[0].transfer.job->job.type == JobType::kRaw ? "retry" : "fresh");
@@ -420,12 +420,12 @@ TEST_CASE("queue: a job that used up its attempts is dead, and its followers go 
   rig.Start();
   rig.Accept({TrackLine("1", "a"), TrackLine("1", "b")});
   for (int round = 0; round < 200 && rig.Total().dead == 0; ++round) {
-    CHECK((rig.OutNames().empty() || rig.OutNames() == Names{"a"}));
+    CHECK((rig.OutNames().empty() || rig.OutNames() == EventNames{"a"}));
     rig.AnswerAll(500);
     if (rig.out.empty()) rig.PassToWake();
   }
   CHECK(AskText(rig.file, "SELECT death || attempts FROM dead_letters") == "exhausted3");
-  CHECK(DeliverOneByOne(rig) == Names{"b"});
+  CHECK(DeliverOneByOne(rig) == EventNames{"b"});
 }
 
 TEST_CASE("queue: an aborted transfer is neither charged nor held against the connection") {
@@ -450,7 +450,7 @@ TEST_CASE("queue: redriven jobs are delivered again, in order, beside what waits
   rig.Accept(Lines("2", 6, 8));
   rig.Redrive();
   rig.Run();
-  Names names = DeliverOneByOne(rig);
+  EventNames names = DeliverOneByOne(rig);
   std::erase_if(names, [](const std::string& name) { return name > "5"; });
   CHECK(names == Numbers(1, 5));
   CHECK(rig.Total().dead == 0);
@@ -483,14 +483,14 @@ TEST_CASE(
   rig.Start();
   rig.Accept({TrackLine("1", "a"), TrackLine("1", "b"), TrackLine("1", "c")});
   rig.AnswerAll(400);
-  REQUIRE(rig.OutNames() == Names{"b"});
+  REQUIRE(rig.OutNames() == EventNames{"b"});
   const auto redrive = [&] {
     rig.Redrive();
     rig.Run();
   };
   SUBCASE("while a later one is out, which fails") {
     redrive();
-    CHECK(rig.OutNames() == Names{"b"});
+    CHECK(rig.OutNames() == EventNames{"b"});
     rig.AnswerAll(500);
   }
   SUBCASE("while a later one is out, which comes back uncharged") {
@@ -501,7 +501,7 @@ TEST_CASE(
     rig.AnswerAll(500);
     redrive();
     while (rig.out.empty()) rig.PassToWake();
-    CHECK(rig.OutNames() == Names{"b"});  // it keeps its turn: its request may have had its effect
+    CHECK(rig.OutNames() == EventNames{"b"});  // it keeps its turn: its request may have had its effect
     rig.AnswerAll(500);
   }
   SUBCASE("while a later one is deferred, and all starts anew") {
@@ -513,7 +513,7 @@ TEST_CASE(
     rig.AnswerAll(401);
     redrive();
   }
-  const Names names = DeliverOneByOne(rig);
+  const EventNames names = DeliverOneByOne(rig);
   CHECK(std::set<std::string>(names.begin(), names.end()).size() == 3);
   CHECK(rig.Total().jobs == 0);
   CHECK(rig.Total().dead == 0);
@@ -532,7 +532,7 @@ TEST_CASE("queue: a job taken away is not sent, whatever its state was, and its 
     rig.Cancel(sequences[index]);
     rig.Run();
   };
-  Names rest = Numbers(1, 6);
+  EventNames rest = Numbers(1, 6);
   SUBCASE("waiting") {
     cancel(1);
     rest = {"1", "3", "4", "5", "6"};
@@ -586,7 +586,7 @@ TEST_CASE("queue: a customer forgotten with jobs in every state leaves nothing b
   rig.Run();
   CHECK(rig.Total().jobs == 1);
   rig.AnswerAll(500);
-  CHECK(DeliverOneByOne(rig) == Names{"other"});
+  CHECK(DeliverOneByOne(rig) == EventNames{"other"});
   CHECK(rig.Queue().Status().blocked == 0);
   rig.Accept(Lines("1", 21, 22));
   CHECK(DeliverOneByOne(rig) == Numbers(21, 22));
@@ -601,14 +601,14 @@ TEST_CASE("queue: a damaged row becomes a dead letter and holds nobody up") {
     rig.WorkClerk();
     const auto& ids = rig.answered.front()->ids;
     Damage(rig, ids[1].SequencePart());
-    CHECK(DeliverOneByOne(rig) == Names{"1", "3"});
+    CHECK(DeliverOneByOne(rig) == EventNames{"1", "3"});
   }
   SUBCASE("parked") {
     rig.limits.lane_jobs = 1;
     rig.Start();
     rig.Accept(Lines("1", 1, 3));
     Damage(rig, Sequence{ToNumber(rig.out[0].transfer.job->sequence) + 1});
-    CHECK(DeliverOneByOne(rig) == Names{"1", "3"});
+    CHECK(DeliverOneByOne(rig) == EventNames{"1", "3"});
   }
   SUBCASE("deferred") {
     rig.Start();
@@ -616,7 +616,7 @@ TEST_CASE("queue: a damaged row becomes a dead letter and holds nobody up") {
     const Sequence sequence = rig.out[0].transfer.job->sequence;
     rig.AnswerAll(500);
     Damage(rig, sequence);
-    CHECK(DeliverOneByOne(rig) == Names{"2", "3"});
+    CHECK(DeliverOneByOne(rig) == EventNames{"2", "3"});
   }
   CHECK(rig.Total().dead == 1);
   CHECK(AskText(rig.file, "SELECT reason FROM dead_letters").find("damaged") != std::string::npos);
@@ -645,9 +645,9 @@ TEST_CASE("queue: after a restart in the middle of everything nothing is lost an
   SUBCASE("behind a head that was parked itself before it failed") {
     rig.Accept(Lines("1", 0, 30));
     rig.AnswerAll(500);
-    while (rig.OutNames() != Names{"1"}) {
+    while (rig.OutNames() != EventNames{"1"}) {
       if (rig.out.empty()) rig.PassToWake();
-      if (rig.OutNames() == Names{"0"}) rig.AnswerAll(200);
+      if (rig.OutNames() == EventNames{"0"}) rig.AnswerAll(200);
     }
     rig.AnswerAll(500);
   }
