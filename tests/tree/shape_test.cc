@@ -186,6 +186,17 @@ Findings CheckSwitches(const File& file) {
   return findings;
 }
 
+// Where cases share a process they are found by their file's name (cmake/test_cases.cmake).
+Findings CheckTestCases(const File& file) {
+  Findings findings;
+  if (file.path.ends_with("_test.cc")) return findings;
+  for (std::size_t line = 0; line < file.lines.size(); ++line) {
+    if (file.lines[line].starts_with("TEST_CASE"))
+      findings.push_back(Where(file, line) + "a test case stands in a file that ends in _test.cc");
+  }
+  return findings;
+}
+
 std::string Repeated(const std::string& text, std::size_t count) {
   std::string out;
   for (std::size_t i = 0; i < count; ++i) out += text;
@@ -258,6 +269,12 @@ TEST_CASE("tree: a switch over an enum class has no default") {
   CHECK(breaks("Kind::kJob", "default: {"));
   CHECK_FALSE(breaks("Kind::kJob", "case Kind::kDead:"));
   CHECK_FALSE(breaks("'a'", "default:"));
+}
+
+TEST_CASE("tree: test cases stand in files that end in _test.cc") {
+  RequireNone(CheckEach(Sources(), CheckTestCases));
+  CHECK(CheckTestCases(MakeFile("tests/a.cc", "TEST_CASE(\"a\") {\n}\n")).size() == 1);
+  CHECK(CheckTestCases(MakeFile("tests/a_test.cc", "TEST_CASE(\"a\") {\n}\n")).empty());
 }
 
 }  // namespace outboxd::tree

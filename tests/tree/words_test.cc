@@ -61,7 +61,7 @@ Findings CheckPaths(const std::vector<File>& tree, const File& file) {
   static const std::regex pattern(
       R"((?:^|[^\w./~:$}<-])((?:(?:config|core|storage|daemon|ctl|etc|systemd|debian|docs|script|tests|cmake)/)"
       R"([\w./*-]*(?:\.(?:h|cc|md|py|sql|svg|cmake|yaml|txt|json|in|\{h,cc\})(?![\w/])|/(?![\w.*{<])))"
-      R"(|[\w/-]+\.cc(?![\w/]))|script/[\w-]+(?![\w/*.-])))");
+      R"(|[a-z][\w/-]*\.cc(?![\w/]))|script/[\w-]+(?![\w/*.-])))");
   static const std::regex example(R"([A-Z])");
   Findings findings;
   if (IsHistory(file) || file.path.starts_with("tests/tree/") ||
