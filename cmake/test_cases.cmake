@@ -2,7 +2,7 @@
 #
 # Makes the doctest cases of TARGET known to ctest by their names: `ctest -N` lists them, `ctest -R 'a deferred head'` runs one. Each runs in
 # a process of its own, behind LAUNCHER if there is one; exit 77 is "skipped". A sanitized program takes a tenth of a second to start and to
-# end, so there the cases of one file share a process and are one entry, named by the file, with five times the TIMEOUT.
+# end, so there the cases of one file share a process and are one entry, named by the file, with twice the TIMEOUT.
 function(outboxd_test_cases target)
   cmake_parse_arguments(PARSE_ARGV 1 given "" "TIMEOUT" "ENVIRONMENT;ARGUMENTS;LAUNCHER")
   if(NOT given_TIMEOUT)
@@ -25,7 +25,7 @@ endfunction()
 function(outboxd_test_files target)
   get_target_property(sources ${target} SOURCES)
   list(FILTER sources INCLUDE REGEX "_test\\.cc$")
-  math(EXPR timeout "${given_TIMEOUT} * 5")
+  math(EXPR timeout "${given_TIMEOUT} * 2")
   math(EXPR kill_after "${timeout} + 20")
   foreach(source ${sources})
     file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/tests ${CMAKE_CURRENT_SOURCE_DIR}/${source})
