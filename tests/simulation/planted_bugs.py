@@ -2,7 +2,7 @@
 
     script/planted-bugs [--only NAME] [--runs M] [--check]
 
-Each bug is one exact text of one source file and what takes its place. --check only looks whether those texts are still there (ctest does).
+Each bug is one text of one source file, white space aside, and what takes its place. --check only looks whether those texts are still there (ctest does).
 The copy is built in build/planted; a bug costs one compilation and the seeds until it is found, at most M (3000).
 Exit: 0 all were caught, 1 one was not, 2 wrong usage or a text that is no longer there.
 """
@@ -94,10 +94,17 @@ BUGS = [
 ]
 
 
+def pattern_of(text):
+    """Where the formatter breaks a line is its business: between two tokens there may be any white space, or none."""
+    tokens = re.findall(r"\w+|\S", text)
+    between = [r"\s+" if one[-1].isalnum() and next_one[0].isalnum() else r"\s*" for one, next_one in zip(tokens, tokens[1:])]
+    return re.compile("".join(re.escape(token) + gap for token, gap in zip(tokens, [*between, ""])))
+
+
 def check():
     stale = []
     for bug in BUGS:
-        count = (ROOT / bug.file).read_text().count(bug.text)
+        count = len(pattern_of(bug.text).findall((ROOT / bug.file).read_text()))
         if count != 1:
             stale.append(f"{bug.name}: its text stands {count} times in {bug.file}")
     return stale
@@ -137,7 +144,7 @@ def is_caught(bug, runs):
     file = COPY / "source" / bug.file
     sound = file.read_text()
     started = time.monotonic()
-    file.write_text(sound.replace(bug.text, bug.mutation))
+    file.write_text(pattern_of(bug.text).sub(lambda _: bug.mutation, sound))
     try:
         build()
         found = simulate(runs)
