@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/check.h"
+
 namespace outboxd {
 namespace {
 
@@ -17,7 +19,36 @@ constexpr int kDrift = 128;
 // Keeps what leaves after a closure apart from what left before it.
 constexpr Milliseconds kTick{1};
 
+// A pause gives way to one that weighs as much or more.
+int Weight(PauseReason reason) {
+  switch (reason) {
+    case PauseReason::kNone:
+      return 0;
+    case PauseReason::kAuth:
+    case PauseReason::kRegion:
+      return 1;
+    case PauseReason::kUnconfigured:
+      return 2;
+    case PauseReason::kOperator:
+      return 3;
+  }
+  return 0;
+}
+
 }  // namespace
+
+bool EndsByProbe(PauseReason reason) {
+  switch (reason) {
+    case PauseReason::kAuth:
+    case PauseReason::kRegion:
+      return true;
+    case PauseReason::kNone:
+    case PauseReason::kUnconfigured:
+    case PauseReason::kOperator:
+      return false;
+  }
+  return false;
+}
 
 Gate::Gate(std::uint32_t max_in_flight, RetryPolicy policy, Timestamp now)
     : max_in_flight_(std::max(max_in_flight, 1U)),
@@ -34,7 +65,7 @@ void Gate::Restore(const GateSnapshot& snapshot) {
   if (snapshot_.state != GateState::kPaused) snapshot_.pause = PauseReason::kNone;
   if (snapshot_.state != GateState::kThrottled && snapshot_.state != GateState::kPaused)
     snapshot_.reopen_at.reset();
-  not_before_ = snapshot_.reopen_at.value_or(Timestamp());
+  not_before_ = snapshot_.reopen_at;
   if (snapshot_.state == GateState::kThrottled && !snapshot_.reopen_at) snapshot_.state = GateState::kProbing;
 }
 
@@ -44,7 +75,7 @@ void Gate::Configure(std::uint32_t max_in_flight, RetryPolicy policy) {
   limit_ = std::min(limit_, max_in_flight_);
 }
 
-bool Gate::MaySend(Timestamp now, std::uint32_t in_flight) {
+bool Gate::TryAdmit(Timestamp now, std::uint32_t in_flight) {
   switch (snapshot_.state) {
     case GateState::kOpen:
       next_reaches_limit_ = in_flight + 1 >= limit_;
@@ -70,7 +101,7 @@ void Gate::OnSent(Timestamp now) {
     probe_out_ = true;
     era_ = now;
   } else {
-    era_ = std::min(era_, now);  // a clock that was set back must not make new attempts look old
+    if (era_) era_ = std::min(*era_, now);  // a clock that was set back must not make new attempts look old
     limit_reached_ = limit_reached_ || next_reaches_limit_;
   }
 }
@@ -122,21 +153,21 @@ void Gate::OnNeutral(Timestamp sent, Timestamp /*now*/) {
 void Gate::Pause(PauseReason reason, std::string detail, Timestamp now, std::optional<Timestamp> sent) {
   if (sent && IsStale(*sent)) return;
   const bool is_paused = snapshot_.state == GateState::kPaused;
-  if (is_paused && (snapshot_.pause == reason || snapshot_.pause == PauseReason::kOperator)) return;
+  if (is_paused && (snapshot_.pause == reason || Weight(snapshot_.pause) > Weight(reason))) return;
   snapshot_.pause = reason;
   snapshot_.detail = std::move(detail);
   Enter(GateState::kPaused, now);
-  if (not_before_ > now) snapshot_.reopen_at = not_before_;
+  if (not_before_ && *not_before_ > now) snapshot_.reopen_at = not_before_;
 }
 
 void Gate::Resume(Timestamp now) {
   if (snapshot_.state != GateState::kPaused) return;
-  if (snapshot_.pause == PauseReason::kOperator)
-    snapshot_.detail.clear();  // he has lifted it; other reasons stand until an answer says else
+  // Auth and region stand until an answer says otherwise.
+  if (!EndsByProbe(snapshot_.pause)) snapshot_.detail.clear();
   snapshot_.pause = PauseReason::kNone;
   era_ = now + kTick;
-  if (not_before_ > now) {
-    Close(now, not_before_ - now);
+  if (not_before_ && *not_before_ > now) {
+    Close(now, *not_before_ - now);
   } else if (last_sent_ == now) {
     Close(now, kTick);  // a probe in this tick could not be told from what left before the pause
   } else {
@@ -146,6 +177,17 @@ void Gate::Resume(Timestamp now) {
 
 bool Gate::TakeChanged() {
   return std::exchange(changed_, false);
+}
+
+void Gate::CheckInvariants() const {
+  CHECK(limit_ >= 1 && limit_ <= max_in_flight_);
+  CHECK(!trouble_level_ || *trouble_level_ >= 1);
+  CHECK(answer_time_ >= Milliseconds(0));
+  CHECK((snapshot_.state == GateState::kPaused) == (snapshot_.pause != PauseReason::kNone));
+  CHECK(snapshot_.state != GateState::kThrottled || snapshot_.reopen_at);
+  CHECK(!snapshot_.reopen_at || snapshot_.state == GateState::kThrottled ||
+        snapshot_.state == GateState::kPaused);
+  CHECK(!probe_out_ || snapshot_.state == GateState::kProbing);
 }
 
 void Gate::Enter(GateState state, Timestamp now) {
@@ -167,7 +209,7 @@ void Gate::Close(Timestamp now, Milliseconds wait) {
 void Gate::ExtendClosure(Timestamp now, Milliseconds retry_after) {
   if (retry_after <= Milliseconds(0)) return;
   const Timestamp until = now + retry_after;
-  not_before_ = std::max(not_before_, until);
+  not_before_ = std::max(not_before_.value_or(until), until);
   switch (snapshot_.state) {
     case GateState::kOpen:
     case GateState::kProbing:
@@ -185,7 +227,7 @@ void Gate::ExtendClosure(Timestamp now, Milliseconds retry_after) {
 // No closure is longer than the caps allow: if it looks so, the clock was set back or the caps were lowered.
 void Gate::ForgetImpossibleWait(Timestamp now) {
   const Timestamp latest = now + std::max({policy_.cap, policy_.retry_after_cap, kTick});
-  not_before_ = std::min(not_before_, latest);
+  if (not_before_) not_before_ = std::min(*not_before_, latest);
   if (!snapshot_.reopen_at || *snapshot_.reopen_at <= latest) return;
   snapshot_.reopen_at = latest;
   changed_ = true;

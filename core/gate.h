@@ -1,19 +1,19 @@
-// core/gate.h — whether a connection may send now, and how much at once. Pure: time and randomness are
-// arguments.
+// core/gate.h — whether a connection may send now, and how much at once: a circuit breaker with an AIMD
+// concurrency limit (additive increase, multiplicative decrease). Pure: time and randomness are arguments.
 //
 // States (docs/design.md draws them):
-//   open       sending, at most Limit() in flight. After Limit() successes (a round), if the limit was
-//   reached meanwhile and the answers
-//              took no longer than they used to, it doubles while it is below the level where trouble last
-//              began, and grows by one above that; trouble halves it.
+//   open       sends, at most Limit() in flight. After Limit() successes (a round), if the limit was reached
+//              meanwhile and the answers took no longer than they used to, it doubles while it is below the
+//              level where trouble last began, and grows by one above that; trouble halves it.
 //   throttled  closed until ReopenAt(): Retry-After, or exponential backoff over the failures since the last
-//   success. probing    the time is over: exactly one attempt may be in flight; its success opens the gate at
-//   limit 1, its failure closes it again. paused     closed until Resume(): credentials (auth), wrong region
-//   (region), or an operator.
+//              success.
+//   probing    the time is over: exactly one attempt may be in flight. Its success opens the gate at limit 1,
+//              its failure closes it again.
+//   paused     closed until Resume(): credentials (auth), wrong region (region), gone from the config
+//              (unconfigured), or an operator.
 //
-// Attempts that left before the gate last closed say nothing new when their answers come late: their success
-// opens nothing, their trouble counts no second time. Only their Retry-After is obeyed, whatever the state:
-// the API has given it just now.
+// Answers to attempts that left before the gate last closed are ignored: a success does not open it, trouble
+// is not counted again. Only their Retry-After is obeyed, whatever the state: the API has given it just now.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@
 namespace outboxd {
 
 enum class GateState : std::uint8_t { kOpen, kThrottled, kProbing, kPaused };
-enum class PauseReason : std::uint8_t { kNone, kAuth, kRegion, kOperator };
+enum class PauseReason : std::uint8_t { kNone, kAuth, kRegion, kUnconfigured, kOperator };
 template <>
 inline constexpr Names<GateState> kNames<GateState>{{{GateState::kOpen, "open"},
                                                      {GateState::kThrottled, "throttled"},
@@ -38,6 +38,7 @@ template <>
 inline constexpr Names<PauseReason> kNames<PauseReason>{{{PauseReason::kNone, ""},
                                                          {PauseReason::kAuth, "auth"},
                                                          {PauseReason::kRegion, "region"},
+                                                         {PauseReason::kUnconfigured, "unconfigured"},
                                                          {PauseReason::kOperator, "operator"}}};
 constexpr std::string_view GateStateName(GateState state) {
   return NameOf(state);
@@ -45,6 +46,8 @@ constexpr std::string_view GateStateName(GateState state) {
 constexpr std::string_view PauseReasonName(PauseReason reason) {
   return NameOf(reason);
 }
+// Whether a region probe that succeeds ends the pause.
+bool EndsByProbe(PauseReason reason);
 
 // What survives a restart, and what `status` shows.
 struct GateSnapshot {
@@ -67,8 +70,9 @@ class Gate {
   void Configure(std::uint32_t max_in_flight, RetryPolicy policy);
 
   // True when one more attempt may leave now; `in_flight` counts those out. Moves throttled → probing when
-  // the time is over. Call OnSent() right after using it.
-  bool MaySend(Timestamp now, std::uint32_t in_flight);
+  // the time is over, and notes whether the limit is reached. What is admitted need not leave: only OnSent()
+  // counts it.
+  bool TryAdmit(Timestamp now, std::uint32_t in_flight);
   void OnSent(Timestamp now);
 
   // Outcomes of attempts. `sent` is when the attempt left, not before its OnSent(); `random` is uniform in
@@ -80,7 +84,8 @@ class Gate {
   // transfer).
   void OnNeutral(Timestamp sent, Timestamp now);
   // With `sent`, the answer of that attempt is the cause: ignored when it left before the gate last closed or
-  // was resumed. An operator's pause outweighs the others, which change it no more.
+  // was resumed. Auth and region replace each other; unconfigured replaces these, an operator's pause all; a
+  // weaker one changes nothing.
   void Pause(PauseReason reason, std::string detail, Timestamp now,
              std::optional<Timestamp> sent = std::nullopt);
   // Lifts a pause of any reason: the gate probes before it opens, at once or (throttled until then) after a
@@ -90,12 +95,14 @@ class Gate {
   const GateSnapshot& Snapshot() const { return snapshot_; }
   // Between 1 and max_in_flight.
   std::uint32_t Limit() const { return limit_; }
-  // When MaySend may turn true by time alone; nullopt when open, probing or paused.
+  // When TryAdmit() may turn true by time alone; nullopt when open, probing or paused.
   std::optional<Timestamp> ReopenAt() const {
     return snapshot_.state == GateState::kThrottled ? snapshot_.reopen_at : std::nullopt;
   }
   // True once after every change that must be persisted or shown (state, reason, reopen time).
   bool TakeChanged();
+  // Aborts when its state contradicts itself. For tests.
+  void CheckInvariants() const;
 
  private:
   void Enter(GateState state, Timestamp now);
@@ -104,7 +111,7 @@ class Gate {
   void ForgetImpossibleWait(Timestamp now);
   void Grow(Milliseconds took);
   bool AnswersSlowDown(Milliseconds mean);
-  bool IsStale(Timestamp sent) const { return sent < era_; }
+  bool IsStale(Timestamp sent) const { return era_ && sent < *era_; }
   Milliseconds BackoffAfterFailures(double random) const;
 
   std::uint32_t max_in_flight_;
@@ -117,11 +124,12 @@ class Gate {
   std::optional<Milliseconds>
       usual_;  // mean answer time of the quickest round, drifting up where rounds stay slower
   bool limit_reached_ = false;       // in the same time as successes_
-  bool next_reaches_limit_ = false;  // between MaySend and OnSent
+  bool next_reaches_limit_ = false;  // between TryAdmit and OnSent
   bool probe_out_ = false;
-  Timestamp era_{};  // attempts that left before this belong to a time before the last closure
-  Timestamp last_sent_{};
-  Timestamp not_before_{};  // the last Retry-After, kept through a pause
+  // Attempts that left before this belong to a time before the last closure; nullopt: there was none.
+  std::optional<Timestamp> era_;
+  std::optional<Timestamp> last_sent_;
+  std::optional<Timestamp> not_before_;  // the last Retry-After, kept through a pause
   bool changed_ = false;
 };
 

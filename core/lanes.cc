@@ -1,7 +1,9 @@
 #include "core/lanes.h"
 
 #include <algorithm>
-#include <cassert>
+#include <functional>
+
+#include "core/check.h"
 
 namespace outboxd {
 namespace {
@@ -72,9 +74,12 @@ bool Lanes::IsReady(Sequence sequence, std::span<const LaneKey> lanes) const {
   });
 }
 
-void Lanes::Start([[maybe_unused]] Sequence sequence, std::span<const LaneKey> lanes) {
-  assert(IsReady(sequence, lanes));
-  for (const LaneKey key : lanes) lanes_[key].active = true;
+void Lanes::Start(Sequence sequence, std::span<const LaneKey> lanes) {
+  for (const LaneKey key : lanes) {
+    const auto lane = lanes_.find(key);
+    CHECK(lane != lanes_.end() && lane->second.turn == sequence && !lane->second.active);
+    lane->second.active = true;
+  }
 }
 
 void Lanes::Stop(Sequence sequence, std::span<const LaneKey> lanes) {
@@ -198,6 +203,37 @@ std::optional<Sequence> Lanes::Blocker(Sequence sequence, std::span<const LaneKe
     if (!lane.jobs.empty() && lane.jobs.front() < sequence) return lane.jobs.front();
   }
   return std::nullopt;
+}
+
+std::vector<std::pair<LaneKey, std::span<const Sequence>>> Lanes::Held() const {
+  std::vector<std::pair<LaneKey, std::span<const Sequence>>> held;
+  held.reserve(lanes_.size());
+  for (const auto& [key, lane] : lanes_) held.emplace_back(key, lane.jobs);
+  return held;
+}
+
+void Lanes::CheckInvariants() const {
+  for (const auto& [key, lane] : lanes_) {
+    CHECK(std::adjacent_find(lane.jobs.begin(), lane.jobs.end(), std::greater_equal()) == lane.jobs.end());
+    CHECK(!lane.jobs.empty() || lane.parked_from);
+    if (lane.turn != Sequence{}) {
+      CHECK(std::binary_search(lane.jobs.begin(), lane.jobs.end(), lane.turn));
+      continue;
+    }
+    CHECK(!lane.active);
+    if (lane.jobs.empty() || !IsFirst(lane, lane.jobs.front())) continue;
+    const auto pinned = pinned_.find(ToNumber(lane.jobs.front()));
+    CHECK(pinned != pinned_.end());  // or it would have the turn
+    CHECK(std::any_of(pinned->second.begin(), pinned->second.end(),
+                      [&](LaneKey other) { return !IsFirst(lanes_.at(other), lane.jobs.front()); }));
+  }
+  for (const auto& [sequence, keys] : pinned_) {
+    for (const LaneKey key : keys) {
+      const auto lane = lanes_.find(key);
+      CHECK(lane != lanes_.end());
+      CHECK(std::binary_search(lane->second.jobs.begin(), lane->second.jobs.end(), Sequence{sequence}));
+    }
+  }
 }
 
 void Lanes::EraseIfIdle(Map::iterator place) {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/job.h"
@@ -70,6 +71,11 @@ class Lanes {
   // What is held already stays.
   void Configure(std::size_t lane_jobs_max) { lane_jobs_max_ = lane_jobs_max; }
   std::size_t LaneCount() const { return lanes_.size(); }
+  // Each lane with its held jobs, ascending; valid until the next change. Slow; for tests.
+  std::vector<std::pair<LaneKey, std::span<const Sequence>>> Held() const;
+  // Aborts when lanes contradict themselves or a job that has nobody to wait for was not given the turn.
+  // Slow; for tests.
+  void CheckInvariants() const;
 
  private:
   struct Lane {

@@ -21,7 +21,7 @@
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/clerk/clerk_thread.h"
-#include "daemon/delivery/dispatcher.h"
+#include "daemon/delivery/dispatcher_thread.h"
 #include "daemon/delivery/worker_pool.h"
 #include "daemon/intake/producer_listener.h"
 #include "daemon/intake/track_endpoint.h"

@@ -95,6 +95,10 @@ INSERT INTO sequence (reserved) VALUES (1);
 ALTER TABLE outbox ADD COLUMN uid INTEGER;        -- of the producer's process
 ALTER TABLE dead_letters ADD COLUMN uid INTEGER;
 )sql",
+    // What was known by the text alone has a reason of its own.
+    R"sql(
+UPDATE connections SET pause = 'unconfigured' WHERE pause = 'operator' AND detail = 'not in the config';
+)sql",
 };
 
 }  // namespace outboxd::schema

@@ -42,6 +42,8 @@ std::string PauseOf(const ConnectionStatus& connection) {
     case PauseReason::kRegion:
       return "paused because Customer.io redirects elsewhere, as for a wrong region" + detail +
              ": correct its region; it resumes by itself once that is right, or after " + resume;
+    case PauseReason::kUnconfigured:
+      return "paused because it is no longer in the config: put it back and reload, and it goes on by itself";
     case PauseReason::kOperator:
       return "paused by an operator" + detail + "; " + resume + " lets it go on";
   }

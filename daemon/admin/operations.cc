@@ -78,7 +78,7 @@ void Operations::FillCounts(DaemonStatus& status, const OutboxState& outbox) con
       ConnectionStatus gone;
       gone.name = name;
       gone.gate.state = GateState::kPaused;
-      gone.gate.pause = PauseReason::kOperator;
+      gone.gate.pause = PauseReason::kUnconfigured;
       gone.gate.detail = "not in the config";
       found = status.connections.insert(status.connections.end(), std::move(gone));
     }

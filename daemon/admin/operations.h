@@ -18,7 +18,7 @@
 #include "daemon/base/current_config.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/clerk_thread.h"
-#include "daemon/delivery/dispatcher.h"
+#include "daemon/delivery/dispatcher_thread.h"
 
 namespace outboxd {
 

@@ -382,8 +382,7 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
   const bool wakes_deferred = !deferred_.empty() && HasRetryRoom();
   if (wakes_deferred) wake = std::min(wake, std::max(now, DueAt(*NextDeferred(now), now)));
   const GateSnapshot& gate = gate_.Snapshot();
-  if (gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator && !probing_)
-    wake = std::min(wake, std::max(now, probe_at_));
+  if (EndsByProbe(gate.pause) && !probing_) wake = std::min(wake, std::max(now, probe_at_));
   if (!HasReady() || requests_out_ >= endpoint_->config.max_in_flight || gate.state == GateState::kPaused)
     return wake;
   const Timestamp may_send = std::max(gate_.ReopenAt().value_or(now), now + limiter_.Wait(now));

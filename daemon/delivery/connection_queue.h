@@ -136,7 +136,7 @@ class ConnectionQueue {
   bool HasReady() const {
     return !fresh_.empty() || !retries_.empty() || !suspects_.empty() || !gathered_.jobs.empty();
   }
-  bool MaySend(Timestamp now);
+  bool TryAdmit(Timestamp now);
   void Send(Timestamp now, Actions& actions);
   void SendAlone(Entry& entry, Actions& actions);
   void Gather(Sequence sequence, Entry& entry, Timestamp now);

@@ -67,15 +67,16 @@ std::optional<Sequence> ConnectionQueue::NextReady() {
 }
 
 // One more request may leave now. Ask only with something to send.
-bool ConnectionQueue::MaySend(Timestamp now) {
+bool ConnectionQueue::TryAdmit(Timestamp now) {
   if (requests_out_ >= endpoint_->config.max_in_flight)
-    return false;                                // a resumed gate probes beside what is still out
-  const bool has_token = limiter_.MayTake(now);  // which notes the time, also while the gate is closed
-  return gate_.MaySend(now, static_cast<std::uint32_t>(requests_out_)) && has_token;
+    return false;  // a resumed gate probes beside what is still out
+  limiter_.Advance(
+      now);  // also while the gate is closed: a clock that was set back is the clock from then on
+  return gate_.TryAdmit(now, static_cast<std::uint32_t>(requests_out_)) && limiter_.HasToken();
 }
 
 void ConnectionQueue::Send(Timestamp now, Actions& actions) {
-  while (HasReady() && MaySend(now)) {
+  while (HasReady() && TryAdmit(now)) {
     const std::size_t out_before = requests_out_;
     if (!suspects_.empty()) {
       SendSuspects(now, actions);
@@ -417,9 +418,7 @@ void ConnectionQueue::UpdateGate(const Finished& finished, const Verdict& verdic
 // ------------------------------------------------------------------------------------------------------------
 
 void ConnectionQueue::SendProbe(Timestamp now, Actions& actions) {
-  const PauseReason pause = gate_.Snapshot().pause;
-  const bool heals = gate_.Snapshot().state == GateState::kPaused &&
-                     (pause == PauseReason::kAuth || pause == PauseReason::kRegion);
+  const bool heals = EndsByProbe(gate_.Snapshot().pause);
   const bool asked = probe_at_ == Timestamp::min();
   if (probing_ || !(asked || (heals && now >= probe_at_))) return;
   probing_ = true;
@@ -446,9 +445,7 @@ void ConnectionQueue::OnProbeFinished(const Finished& finished, Timestamp now) {
   report.environment_id = verdict.environment_id;
   report.duration = finished.duration;
   report.message = verdict.message;
-  const GateSnapshot& gate = gate_.Snapshot();
-  if (verdict.ok && gate.state == GateState::kPaused && gate.pause != PauseReason::kOperator)
-    gate_.Resume(now);
+  if (verdict.ok && EndsByProbe(gate_.Snapshot().pause)) gate_.Resume(now);
 }
 
 void ConnectionQueue::Pause(PauseReason reason, std::string detail, Timestamp now) {

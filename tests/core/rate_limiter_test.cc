@@ -27,7 +27,9 @@ TEST_CASE("rate limiter: the bucket starts full with a tenth of a second's worth
 }
 
 TEST_CASE("rate limiter: no limit means that every request may go") {
-  for (const double per_second : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+  using Limit = std::optional<double>;
+  for (const Limit per_second :
+       {Limit(), Limit(0.0), Limit(-1.0), Limit(std::numeric_limits<double>::quiet_NaN())}) {
     RateLimiter limiter(per_second, kStart);
     CHECK(TakeAll(limiter, kStart) == 100'000);
     CHECK(limiter.Wait(kStart) == Milliseconds(0));
@@ -73,8 +75,10 @@ TEST_CASE(
   while (limiter.TryTake(kStart)) {
   }
   const Timestamp earlier = kStart - std::chrono::hours(1);
-  CHECK_FALSE(limiter.MayTake(earlier));
-  CHECK(limiter.MayTake(earlier + limiter.Wait(earlier)));
+  limiter.Advance(earlier);
+  CHECK_FALSE(limiter.HasToken());
+  limiter.Advance(earlier + limiter.Wait(earlier));
+  CHECK(limiter.HasToken());
 }
 
 TEST_CASE("rate limiter: a new rate holds at once") {
@@ -84,7 +88,7 @@ TEST_CASE("rate limiter: a new rate holds at once") {
   limiter.Configure(1000);
   CHECK(TakeAll(limiter, kStart) == 0);
   CHECK(TakeAll(limiter, kStart + Milliseconds(10)) == 10);
-  limiter.Configure(0);
+  limiter.Configure(std::nullopt);
   CHECK(TakeAll(limiter, kStart + Milliseconds(10)) == 100'000);
   limiter.Configure(20);
   CHECK(TakeAll(limiter, kStart + Milliseconds(10)) == 2);

@@ -13,14 +13,17 @@ namespace {
 
 constexpr Timestamp kNow = FromUnixMs(1'800'000'000'000);
 
-// Format 1: a deferred job (1), four parked behind it (2, 3, 5, 6), a ready one (4), a dead letter (7), an
-// attempt.
-void MakeFormat1(const std::filesystem::path& file) {
+void MakeOutbox(const std::filesystem::path& file, const std::string& dump) {
   auto database = Database::Open(file, OpenMode::kReadWrite);
   REQUIRE(database);
   REQUIRE(database->Execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL"));
-  REQUIRE(
-      database->Execute(ReadFile(std::filesystem::path(OUTBOXD_SOURCE_DIR) / "tests/storage/outbox_v1.sql")));
+  REQUIRE(database->Execute(ReadFile(std::filesystem::path(OUTBOXD_SOURCE_DIR) / "tests/storage" / dump)));
+}
+
+// Format 1: a deferred job (1), four parked behind it (2, 3, 5, 6), a ready one (4), a dead letter (7), an
+// attempt.
+void MakeFormat1(const std::filesystem::path& file) {
+  MakeOutbox(file, "outbox_v1.sql");
 }
 
 TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter and attempt") {
@@ -86,6 +89,23 @@ TEST_CASE(
   CHECK(uid_in("outbox") == 33);
   REQUIRE(outbox->Cancel(sequence, kNow));
   CHECK(uid_in("dead_letters") == 33);
+}
+
+// Format 2: "gone" was paused because it left the config, "lunch" by an operator, "default" waits.
+TEST_CASE("upgrade: in an outbox of format 2 a connection that left the config is paused for that reason") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeOutbox(file, "outbox_v2.sql");
+  REQUIRE(Outbox::Open(file, 1));
+  CHECK(test::Ask(file, "PRAGMA user_version") == std::int64_t{schema::kMigrations.size()});
+  auto reader = OutboxReader::Open(file);
+  REQUIRE(reader);
+  const auto gates = reader->ReadGates();
+  REQUIRE((gates && gates->size() == 3));
+  CHECK(gates->at("gone").pause == PauseReason::kUnconfigured);
+  CHECK(gates->at("gone").state == GateState::kPaused);
+  CHECK(gates->at("lunch").pause == PauseReason::kOperator);
+  CHECK(gates->at("default").pause == PauseReason::kNone);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "tests/daemon/delivery/delivery_rig.h"
+#include "tests/support/seed_on_abort.h"
 
 namespace outboxd {
 namespace {
@@ -299,6 +300,7 @@ void WalkOften(Operator oper, int runs) {
   for (int run = 0; run < runs; ++run) {
     const std::uint64_t seed = fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : device();
     INFO("OUTBOXD_WALK_SEED=" << seed);
+    const test::SeedOnAbort named("OUTBOXD_WALK_SEED", seed);
     Walk(seed, oper).Run(static_cast<int>(50 + seed % 250));
     if (fixed != nullptr) return;
   }

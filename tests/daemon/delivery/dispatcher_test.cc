@@ -1,12 +1,11 @@
 // One scheduler over all connections.
-#include "daemon/delivery/dispatcher.h"
-
 #include <doctest/doctest.h>
 
 #include <condition_variable>
 #include <mutex>
 
 #include "daemon/base/wall_clock.h"
+#include "daemon/delivery/dispatcher_thread.h"
 #include "tests/daemon/delivery/delivery_rig.h"
 
 namespace outboxd {
@@ -181,6 +180,7 @@ TEST_CASE(
   fixture.dispatcher->OnCommitted(fixture.Accept({TrackLine("1", "a", "two")}), actions);
   REQUIRE(fixture.dispatcher->Pump(kNow, actions));
   CHECK(actions.transfers.empty());
+  CHECK(fixture.dispatcher->Find("two")->gate().pause == PauseReason::kUnconfigured);
   CHECK(fixture.dispatcher->Find("two")->gate().detail == "not in the config");
 
   SUBCASE("by a reload") {

@@ -1,0 +1,59 @@
+// daemon/delivery/dispatcher_thread.h — the thread "outboxd-queue": runs the Dispatcher.
+//
+// Takes what clerk and workers tell it from a mailbox, lets the dispatcher act on all of it, and hands on
+// what is to be sent and written. It wakes by itself when the dispatcher asks for that.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "daemon/base/mailbox.h"
+#include "daemon/clerk/report.h"
+#include "daemon/delivery/dispatcher.h"
+#include "daemon/delivery/worker.h"
+
+namespace outboxd {
+
+class DispatcherThread {
+ public:
+  using Call = std::function<void(Dispatcher&, Timestamp now)>;
+  struct Ports {
+    std::function<void(std::vector<Transfer>)> send;  // to the workers
+    std::function<void(Report)> report;               // to the clerk
+    std::function<void(const std::string& connection, const ProbeReport&)> probed;
+    std::function<void(const Error&)> failed;  // the outbox cannot be read
+  };
+  DispatcherThread(Dispatcher dispatcher, Ports ports);
+  ~DispatcherThread();
+
+  // Once, when whoever the ports reach can reach this object: what is sent may come back at once.
+  void Start();
+
+  // Any thread; none of them waits.
+  void OnCommitted(Committed committed);
+  void OnFinished(std::vector<Finished> finished);
+  bool Post(Call call);  // false after Stop()
+  // True when so much waits to be looked at that bodies of accepted jobs need not be sent along.
+  bool IsBehind() const { return unread_jobs_.load(std::memory_order_relaxed) > kUnreadJobsMax; }
+  void Stop();
+
+ private:
+  static constexpr std::size_t kUnreadJobsMax = 2048;
+  using Message = std::variant<Committed, std::vector<Finished>, Call>;
+  void Run();
+  void Handle(Message& message, Timestamp now, Actions& actions);
+  void Act(Actions& actions);
+
+  Dispatcher dispatcher_;
+  Ports ports_;
+  Mailbox<Message> mailbox_;
+  std::atomic<std::size_t> unread_jobs_{0};
+  std::thread thread_;
+};
+
+}  // namespace outboxd
