@@ -30,6 +30,7 @@ int Weight(PauseReason reason) {
     case PauseReason::kUnconfigured:
       return 2;
     case PauseReason::kOperator:
+    case PauseReason::kCrashes:
       return 3;
   }
   return 0;
@@ -45,6 +46,7 @@ bool EndsByProbe(PauseReason reason) {
     case PauseReason::kNone:
     case PauseReason::kUnconfigured:
     case PauseReason::kOperator:
+    case PauseReason::kCrashes:
       return false;
   }
   return false;

@@ -28,7 +28,9 @@
 namespace outboxd {
 
 enum class GateState : std::uint8_t { kOpen, kThrottled, kProbing, kPaused };
-enum class PauseReason : std::uint8_t { kNone, kAuth, kRegion, kUnconfigured, kOperator };
+// kCrashes is shown, never entered: nothing is sent since outboxd crashed too often
+// (daemon/delivery/delivery_hold.h).
+enum class PauseReason : std::uint8_t { kNone, kAuth, kRegion, kUnconfigured, kOperator, kCrashes };
 template <>
 inline constexpr Names<GateState> kNames<GateState>{{{GateState::kOpen, "open"},
                                                      {GateState::kThrottled, "throttled"},
@@ -39,7 +41,8 @@ inline constexpr Names<PauseReason> kNames<PauseReason>{{{PauseReason::kNone, ""
                                                          {PauseReason::kAuth, "auth"},
                                                          {PauseReason::kRegion, "region"},
                                                          {PauseReason::kUnconfigured, "unconfigured"},
-                                                         {PauseReason::kOperator, "operator"}}};
+                                                         {PauseReason::kOperator, "operator"},
+                                                         {PauseReason::kCrashes, "crashes"}}};
 constexpr std::string_view GateStateName(GateState state) {
   return NameOf(state);
 }

@@ -28,12 +28,15 @@ void PrintHead(const Context& context, const JsonValue& status) {
   console.out << Paint(console, Colour::kBold, "outboxd " + EscapeForTerminal(status["version"].String()))
               << ", pid " << status["pid"].Int() << ", up " << AgeAt(status, status["started_ms"]) << ", ";
   if (status["accepting"].Bool()) {
-    console.out << Paint(console, Colour::kGreen, "accepting jobs") << "\n\n";
+    console.out << Paint(console, Colour::kGreen, "accepting jobs") << '\n';
   } else {
     console.out << Paint(console, Colour::kRed,
                          "refusing jobs: " + EscapeForTerminal(status["accepting_reason"].String()))
-                << "\n\n";
+                << '\n';
   }
+  if (const std::string reason = status["delivering_reason"].String(); !reason.empty())
+    console.out << Paint(console, Colour::kRed, "not delivering: " + EscapeForTerminal(reason)) << '\n';
+  console.out << '\n';
 }
 
 std::string OldestAge(const JsonValue& status) {

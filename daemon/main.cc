@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <iostream>
+#include <optional>
+#include <string>
 
 #include "config/config.h"
 #include "config/named_files.h"
@@ -68,16 +70,16 @@ int Run(Config config) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   KeepMemoryPrivate();
-  Result<std::unique_ptr<Service>> service = Service::Start(std::move(config));
+  Result<Service> service = Service::Start(std::move(config));
   if (!service) return Complain(service.error());
   Log(LogLevel::kInfo, "started", {{"version", OUTBOXD_VERSION}});
-  NotifyReady((*service)->Summary());
-  Serve(**service, signals);
+  NotifyReady(service->Summary());
+  Serve(*service, signals);
   NotifyStopping("finishing what is in flight");
-  const std::string fatal = (*service)->FatalReason();
+  const std::optional<std::string> fatal = service->FatalReason();
   Log(LogLevel::kInfo, "stopping", {});
-  (*service)->Stop();
-  if (!fatal.empty()) return Complain({ErrorKind::kCorrupt, fatal, {}});
+  service->Stop();
+  if (fatal) return Complain({ErrorKind::kCorrupt, *fatal, {}});
   Log(LogLevel::kInfo, "stopped", {});
   return 0;
 }

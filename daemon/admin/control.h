@@ -1,9 +1,10 @@
-// daemon/admin/control.h — what the admin API may ask of the running daemon. Implemented by Service; a fake
-// serves the API's tests.
+// daemon/admin/control.h — what the admin API may ask of the running daemon. Implemented by Operations; a
+// fake serves the API's tests.
 //
-// Threads: every method may be called on any thread and may wait for the clerk or the dispatcher, a few
-// milliseconds as a rule; Backup, Forget, Redrive and Drop take as long as their work. Errors carry the kind
-// that the API's status comes from.
+// Threads: every method may be called on any thread, and all but CheckHealth() may wait for the clerk or the
+// dispatcher, a few milliseconds as a rule; Backup, Forget, Redrive and Drop take as long as their work.
+// Errors carry the kind that the API's status comes from. kBusy: the daemon stops or has too much to do, and
+// what was asked will not take effect later.
 #pragma once
 
 #include <cstdint>
@@ -25,18 +26,22 @@ class Control {
  public:
   virtual ~Control() = default;
 
-  virtual DaemonStatus Status() = 0;
+  // What is known already: waits for nobody and reads no disk.
+  virtual Health CheckHealth() = 0;
+  virtual Result<DaemonStatus> Status() = 0;
   // One entry per sequence; nullopt: not in memory (then the row's own columns tell: due_ms → deferred,
   // parked → blocked, else ready).
-  virtual std::vector<std::optional<JobPlace>> Places(std::span<const Sequence> sequences) = 0;
-  virtual std::vector<Sequence> InFlight() = 0;
+  virtual Result<std::vector<std::optional<JobPlace>>> Places(std::span<const Sequence> sequences) = 0;
+  virtual Result<std::vector<Sequence>> InFlight() = 0;
 
   virtual Result<ConnectionStatus> Pause(const std::string& connection) = 0;
   virtual Result<ConnectionStatus> Resume(const std::string& connection) = 0;
   virtual Result<ProbeReport> Probe(const std::string& connection) = 0;
 
-  virtual Result<ChangeCount> Redrive(const DeadFilter& filter, bool dry_run) = 0;
-  virtual Result<ChangeCount> Drop(const DeadFilter& filter, bool dry_run) = 0;
+  virtual Result<std::uint64_t> CountDead(const DeadFilter& filter) = 0;
+  // How many dead letters were put back, or are gone.
+  virtual Result<std::uint64_t> Redrive(const DeadFilter& filter) = 0;
+  virtual Result<std::uint64_t> Drop(const DeadFilter& filter) = 0;
   virtual Result<void> Cancel(Sequence sequence) = 0;
   virtual Result<ForgetCount> Forget(const std::string& customer,
                                      const std::optional<std::string>& connection) = 0;

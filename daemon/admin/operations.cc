@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "daemon/base/crash_record.h"
 #include "daemon/base/log.h"
 #include "daemon/base/stopping.h"
 #include "daemon/base/wall_clock.h"
@@ -34,6 +35,35 @@ std::optional<Timestamp> Oldest(OutboxReader& reader, const ConnectionStatus& co
   return reader.Oldest(connection.name).value_or(std::nullopt);
 }
 
+// One that has jobs or dead letters, and that the dispatcher does not know.
+ConnectionStatus NotInConfig(const std::string& name) {
+  ConnectionStatus gone;
+  gone.name = name;
+  gone.gate.state = GateState::kPaused;
+  gone.gate.pause = PauseReason::kUnconfigured;
+  gone.gate.detail = "not in the config";
+  return gone;
+}
+
+// What the clerk knows, and the age of each connection's oldest job as the disk has it.
+void FillCounts(DaemonStatus& status, const OutboxState& outbox) {
+  status.bytes = outbox.used_bytes;
+  status.disk_free_bytes = outbox.disk_free_bytes;
+  Result<OutboxReader> reader = OutboxReader::Open(status.outbox_path);
+  for (const auto& [name, counts] : outbox.counts) {
+    status.attempts_rows += counts.attempts;
+    const auto named = [&](const ConnectionStatus& connection) { return connection.name == name; };
+    auto found = std::find_if(status.connections.begin(), status.connections.end(), named);
+    if (found == status.connections.end()) {
+      if (counts.jobs == 0 && counts.dead == 0) continue;
+      found = status.connections.insert(status.connections.end(), NotInConfig(name));
+    }
+    found->jobs = counts.jobs;
+    found->dead = counts.dead;
+    if (counts.jobs > 0 && reader) found->oldest = Oldest(*reader, *found);
+  }
+}
+
 }  // namespace
 
 Operations::Operations(Parts parts) : parts_(std::move(parts)) {}
@@ -43,81 +73,76 @@ void Operations::StopWork() {
   parts_.probe_waiters.Close(StoppingError());
 }
 
-DaemonStatus Operations::Status() {
+Health Operations::CheckHealth() {
+  const OutboxState outbox = parts_.clerk.State();
+  Health health;
+  if (!outbox.not_accepting.empty()) health.not_accepting = outbox.not_accepting;
+  if (!outbox.not_healthy.empty()) health.not_healthy = outbox.not_healthy;
+  if (stopping_) health.not_accepting = StoppingError().message;
+  health.not_delivering = parts_.hold.Reason();
+  return health;
+}
+
+// A held connection is shown as paused: whatever its gate says, nothing is sent.
+void Operations::ShowHold(ConnectionStatus& connection) const {
+  if (!parts_.hold.IsHeld(connection.name)) return;
+  connection.gate = GateSnapshot();
+  connection.gate.state = GateState::kPaused;
+  connection.gate.pause = PauseReason::kCrashes;
+  connection.gate.detail = "outboxd crashed " + std::to_string(kCrashesMax) + " times within 10 minutes";
+  connection.gate.since = parts_.hold.since();
+}
+
+Result<std::vector<ConnectionStatus>> Operations::AskConnections() {
+  using Statuses = std::vector<ConnectionStatus>;
+  ASSIGN_OR_RETURN(Statuses connections,
+                   AskDispatcher<Statuses>(parts_.dispatcher, [](Dispatcher& dispatcher, Timestamp) {
+                     return dispatcher.Status();
+                   }));
+  for (ConnectionStatus& connection : connections) ShowHold(connection);
+  return connections;
+}
+
+Result<DaemonStatus> Operations::Status() {
   DaemonStatus status;
   status.started = parts_.started;
   status.now = WallClockNow();
-  status.outbox_path = parts_.outbox;
   const std::shared_ptr<const Config> config = parts_.config.Get();
+  status.outbox_path = config->outbox.path;
   status.max_jobs = config->outbox.max_jobs;
   status.max_bytes = config->outbox.max_bytes;
   status.totals = parts_.metrics.ReadTotals();
   status.rates = parts_.metrics.ReadRates();
-  using Statuses = std::vector<ConnectionStatus>;
-  if (auto connections = AskDispatcher<Statuses>(
-          parts_.dispatcher, [](Dispatcher& dispatcher, Timestamp) { return dispatcher.Status(); })) {
-    status.connections = std::move(*connections);
-  }
+  ASSIGN_OR_RETURN(status.connections, AskConnections());
   FillCounts(status, parts_.clerk.State());
-  if (stopping_) status.not_accepting = StoppingError().message;
+  status.health = CheckHealth();
   return status;
 }
 
-void Operations::FillCounts(DaemonStatus& status, const OutboxState& outbox) const {
-  status.bytes = outbox.used_bytes;
-  status.disk_free_bytes = outbox.disk_free_bytes;
-  status.not_accepting = outbox.not_accepting;
-  status.not_healthy = outbox.not_healthy;
-  Result<OutboxReader> reader = OutboxReader::Open(parts_.outbox);
-  for (const auto& [name, counts] : outbox.counts) {
-    status.attempts_rows += counts.attempts;
-    const auto named = [&](const ConnectionStatus& connection) { return connection.name == name; };
-    auto found = std::find_if(status.connections.begin(), status.connections.end(), named);
-    if (found == status.connections.end()) {
-      if (counts.jobs == 0 && counts.dead == 0) continue;
-      ConnectionStatus gone;
-      gone.name = name;
-      gone.gate.state = GateState::kPaused;
-      gone.gate.pause = PauseReason::kUnconfigured;
-      gone.gate.detail = "not in the config";
-      found = status.connections.insert(status.connections.end(), std::move(gone));
-    }
-    found->jobs = counts.jobs;
-    found->dead = counts.dead;
-    if (counts.jobs == 0 || !reader) continue;
-    found->oldest = Oldest(*reader, *found);
-  }
-}
-
-std::vector<std::optional<JobPlace>> Operations::Places(std::span<const Sequence> sequences) {
-  using Found = std::vector<std::optional<JobPlace>>;
-  return AskDispatcher<Found>(
-             parts_.dispatcher,
-             [sequences](Dispatcher& dispatcher, Timestamp) { return dispatcher.Places(sequences); })
-      .value_or(Found(sequences.size()));
-}
-
-std::vector<Sequence> Operations::InFlight() {
-  using Found = std::vector<Sequence>;
-  return AskDispatcher<Found>(parts_.dispatcher,
-                              [](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlightJobs(); })
-      .value_or(Found());
-}
-
-Result<ConnectionStatus> Operations::ChangeGate(const std::string& connection,
-                                                std::function<void(ConnectionQueue&, Timestamp)> change) {
-  using Changed = std::optional<ConnectionStatus>;
-  auto answer = AskDispatcher<Changed>(
+Result<std::vector<std::optional<JobPlace>>> Operations::Places(std::span<const Sequence> sequences) {
+  return AskDispatcher<std::vector<std::optional<JobPlace>>>(
       parts_.dispatcher,
-      [connection, change = std::move(change)](Dispatcher& dispatcher, Timestamp now) -> Changed {
+      [sequences](Dispatcher& dispatcher, Timestamp) { return dispatcher.Places(sequences); });
+}
+
+Result<std::vector<Sequence>> Operations::InFlight() {
+  return AskDispatcher<std::vector<Sequence>>(
+      parts_.dispatcher, [](Dispatcher& dispatcher, Timestamp) { return dispatcher.InFlightJobs(); });
+}
+
+Result<ConnectionStatus> Operations::ChangeGate(const std::string& connection, const GateChange& change) {
+  using Changed = std::optional<ConnectionStatus>;
+  ASSIGN_OR_RETURN(
+      Changed changed,
+      AskDispatcher<Changed>(parts_.dispatcher, [&](Dispatcher& dispatcher, Timestamp now) -> Changed {
         ConnectionQueue* queue = dispatcher.Find(connection);
         if (queue == nullptr) return std::nullopt;
         change(*queue, now);
         return queue->Status();
-      });
-  if (!answer) return Failure(answer.error());
-  if (!*answer) return UnknownConnection(connection);
-  return **answer;
+      }));
+  if (!changed) return UnknownConnection(connection);
+  ShowHold(*changed);
+  return *changed;
 }
 
 Result<ConnectionStatus> Operations::Pause(const std::string& connection) {
@@ -126,19 +151,23 @@ Result<ConnectionStatus> Operations::Pause(const std::string& connection) {
   });
 }
 
+// On the dispatcher's thread as well, so that the round that follows sends.
 Result<ConnectionStatus> Operations::Resume(const std::string& connection) {
-  return ChangeGate(connection, [](ConnectionQueue& queue, Timestamp now) { queue.Resume(now); });
+  return ChangeGate(connection, [&](ConnectionQueue& queue, Timestamp now) {
+    if (parts_.hold.Lift(connection))
+      Log(LogLevel::kInfo, "sending again after crashes", {{"connection", connection}});
+    queue.Resume(now);
+  });
 }
 
 Result<ProbeReport> Operations::Probe(const std::string& connection) {
+  if (parts_.hold.IsHeld(connection)) return Fail(ErrorKind::kConflict, *parts_.hold.Reason(), "connection");
   Milliseconds patience = kDispatcherPatience;
   const std::shared_ptr<const Config> config = parts_.config.Get();
   if (const auto found = config->connections.find(connection); found != config->connections.end())
     patience += found->second.timeout;
   return parts_.probe_waiters.Await(connection, patience, [&]() -> Result<void> {
-    const Result<ConnectionStatus> asked =
-        ChangeGate(connection, [](ConnectionQueue& queue, Timestamp) { queue.ProbeNow(); });
-    if (!asked) return Failure(asked.error());
+    RETURN_IF_ERROR(ChangeGate(connection, [](ConnectionQueue& queue, Timestamp) { queue.ProbeNow(); }));
     return {};
   });
 }
@@ -172,14 +201,12 @@ Result<std::uint64_t> Operations::RunOnClerk(Step step, AfterStep after) {
   }
 }
 
-Result<ChangeCount> Operations::CountOnly(const DeadFilter& filter) const {
-  ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(parts_.outbox));
-  ASSIGN_OR_RETURN(const std::uint64_t count, reader.CountDead(filter));
-  return ChangeCount{count, 0};
+Result<std::uint64_t> Operations::CountDead(const DeadFilter& filter) {
+  ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(parts_.config.Get()->outbox.path));
+  return reader.CountDead(filter);
 }
 
-Result<ChangeCount> Operations::Redrive(const DeadFilter& filter, bool dry_run) {
-  if (dry_run) return CountOnly(filter);
+Result<std::uint64_t> Operations::Redrive(const DeadFilter& filter) {
   const auto rewind = [this](const Outbox::Step& step) {
     parts_.dispatcher.Post(
         [first = step.sequences.front()](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
@@ -189,20 +216,17 @@ Result<ChangeCount> Operations::Redrive(const DeadFilter& filter, bool dry_run) 
         return outbox.Redrive(filter, walk, now, kRowsAStep);
       },
       rewind);
-  if (!changed) return Failure(changed.error());
-  Log(LogLevel::kInfo, "redrive", {{"jobs", std::to_string(*changed)}});
-  return ChangeCount{*changed, *changed};
+  if (changed) Log(LogLevel::kInfo, "redrive", {{"jobs", std::to_string(*changed)}});
+  return changed;
 }
 
-Result<ChangeCount> Operations::Drop(const DeadFilter& filter, bool dry_run) {
-  if (dry_run) return CountOnly(filter);
+Result<std::uint64_t> Operations::Drop(const DeadFilter& filter) {
   const Result<std::uint64_t> changed =
       RunOnClerk([filter, walk = Outbox::Walk()](
                      Outbox& outbox, Timestamp) mutable { return outbox.Drop(filter, walk, kRowsAStep); },
                  [](const Outbox::Step&) {});
-  if (!changed) return Failure(changed.error());
-  Log(LogLevel::kInfo, "dead letters dropped", {{"jobs", std::to_string(*changed)}});
-  return ChangeCount{*changed, *changed};
+  if (changed) Log(LogLevel::kInfo, "dead letters dropped", {{"jobs", std::to_string(*changed)}});
+  return changed;
 }
 
 Result<void> Operations::Cancel(Sequence sequence) {
@@ -236,7 +260,7 @@ Result<ForgetCount> Operations::Forget(const std::string& customer,
 
 Result<std::uint64_t> Operations::Backup(const std::filesystem::path& file) {
   if (!file.is_absolute()) return Fail(ErrorKind::kInvalid, "must be an absolute path", "path");
-  ASSIGN_OR_RETURN(Database database, Database::Open(parts_.outbox, OpenMode::kReadOnly));
+  ASSIGN_OR_RETURN(Database database, Database::Open(parts_.config.Get()->outbox.path, OpenMode::kReadOnly));
   Result<std::uint64_t> bytes = database.BackupTo(file, [this] { return stopping_.load(); });
   return !bytes && stopping_ ? Stopping() : bytes;
 }

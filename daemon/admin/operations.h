@@ -18,6 +18,7 @@
 #include "daemon/base/current_config.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/clerk_thread.h"
+#include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/dispatcher_thread.h"
 
 namespace outboxd {
@@ -26,13 +27,13 @@ class Operations final : public Control {
  public:
   // All of it outlives this object.
   struct Parts {
-    std::filesystem::path outbox;
     Timestamp started;
     const CurrentConfig& config;
     Metrics& metrics;
     ClerkThread& clerk;
     DispatcherThread& dispatcher;
     ProbeWaiters& probe_waiters;
+    DeliveryHold& hold;
     std::function<Result<void>()> reload;
   };
   explicit Operations(Parts parts);
@@ -41,14 +42,16 @@ class Operations final : public Control {
   // nobody waits for a probe any longer.
   void StopWork();
 
-  DaemonStatus Status() override;
-  std::vector<std::optional<JobPlace>> Places(std::span<const Sequence> sequences) override;
-  std::vector<Sequence> InFlight() override;
+  Health CheckHealth() override;
+  Result<DaemonStatus> Status() override;
+  Result<std::vector<std::optional<JobPlace>>> Places(std::span<const Sequence> sequences) override;
+  Result<std::vector<Sequence>> InFlight() override;
   Result<ConnectionStatus> Pause(const std::string& connection) override;
   Result<ConnectionStatus> Resume(const std::string& connection) override;
   Result<ProbeReport> Probe(const std::string& connection) override;
-  Result<ChangeCount> Redrive(const DeadFilter& filter, bool dry_run) override;
-  Result<ChangeCount> Drop(const DeadFilter& filter, bool dry_run) override;
+  Result<std::uint64_t> CountDead(const DeadFilter& filter) override;
+  Result<std::uint64_t> Redrive(const DeadFilter& filter) override;
+  Result<std::uint64_t> Drop(const DeadFilter& filter) override;
   Result<void> Cancel(Sequence sequence) override;
   Result<ForgetCount> Forget(const std::string& customer,
                              const std::optional<std::string>& connection) override;
@@ -57,16 +60,16 @@ class Operations final : public Control {
 
  private:
   using Step = std::function<Result<Outbox::Step>(Outbox&, Timestamp now)>;
+  using GateChange = std::function<void(ConnectionQueue&, Timestamp now)>;
   using AfterStep = std::function<void(const Outbox::Step&)>;
 
-  void FillCounts(DaemonStatus& status, const OutboxState& outbox) const;
-  Result<ConnectionStatus> ChangeGate(const std::string& connection,
-                                      std::function<void(ConnectionQueue&, Timestamp)> change);
+  Result<std::vector<ConnectionStatus>> AskConnections();
+  void ShowHold(ConnectionStatus& connection) const;
+  Result<ConnectionStatus> ChangeGate(const std::string& connection, const GateChange& change);
   // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
   Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);
   // The rows are gone: the dispatcher forgets them too.
   void Remove(const Outbox::Step& step);
-  Result<ChangeCount> CountOnly(const DeadFilter& filter) const;
 
   const Parts parts_;
   std::atomic<bool> stopping_{false};

@@ -22,11 +22,11 @@ struct ListedJobs {
   std::optional<Sequence> next;
 };
 
-std::vector<JobState> StatesOf(Control& control, const std::vector<JobRow>& rows) {
+Result<std::vector<JobState>> StatesOf(Control& control, const std::vector<JobRow>& rows) {
   std::vector<Sequence> sequences;
   sequences.reserve(rows.size());
   for (const JobRow& row : rows) sequences.push_back(row.sequence);
-  const std::vector<std::optional<JobPlace>> places = control.Places(sequences);
+  ASSIGN_OR_RETURN(const std::vector<std::optional<JobPlace>> places, control.Places(sequences));
   std::vector<JobState> states;
   states.reserve(rows.size());
   for (std::size_t index = 0; index < rows.size(); ++index)
@@ -34,14 +34,15 @@ std::vector<JobState> StatesOf(Control& control, const std::vector<JobRow>& rows
   return states;
 }
 
-JobState StateNow(Control& control, const JobRow& row) {
-  return StatesOf(control, {row}).front();
+Result<JobState> StateNow(Control& control, const JobRow& row) {
+  ASSIGN_OR_RETURN(const std::vector<JobState> states, StatesOf(control, {row}));
+  return states.front();
 }
 
 // Moves the rows of `state` from `page` to `listed`, until that is full.
-void KeepState(Control& control, Page<JobRow> page, JobState state, std::size_t rows_max,
-               ListedJobs& listed) {
-  const std::vector<JobState> states = StatesOf(control, page.rows);
+Result<void> KeepState(Control& control, Page<JobRow> page, JobState state, std::size_t rows_max,
+                       ListedJobs& listed) {
+  ASSIGN_OR_RETURN(const std::vector<JobState> states, StatesOf(control, page.rows));
   listed.next = page.next;
   for (std::size_t index = 0; index < page.rows.size(); ++index) {
     if (states[index] != state) continue;
@@ -49,13 +50,14 @@ void KeepState(Control& control, Page<JobRow> page, JobState state, std::size_t 
     listed.states.push_back(state);
     if (listed.rows.size() < rows_max) continue;
     if (index + 1 < page.rows.size()) listed.next = listed.rows.back().sequence;
-    return;
+    break;
   }
+  return {};
 }
 
 // Who is in flight is known in memory only, and these are few.
 Result<ListedJobs> JobsInFlight(Control& control, Inspection& inspection, const JobsQuery& query) {
-  std::vector<Sequence> sequences = control.InFlight();
+  ASSIGN_OR_RETURN(std::vector<Sequence> sequences, control.InFlight());
   std::sort(sequences.begin(), sequences.end());
   ListedJobs listed;
   for (const Sequence sequence : sequences) {
@@ -86,7 +88,7 @@ Result<ListedJobs> JobsOfState(Control& control, Inspection& inspection, const J
     ASSIGN_OR_RETURN(Page<JobRow> page, inspection.Jobs(filter, chunk));
     const std::size_t examined = page.examined;
     const std::optional<Sequence> next = page.next;
-    KeepState(control, std::move(page), state, query.page.rows_max, listed);
+    RETURN_IF_ERROR(KeepState(control, std::move(page), state, query.page.rows_max, listed));
     chunk.examined_max -= std::min(chunk.examined_max, examined);
     if (listed.rows.size() >= query.page.rows_max || !next || chunk.examined_max == 0) return listed;
     chunk.after = *next;
@@ -98,7 +100,7 @@ Result<ListedJobs> JobsOf(Control& control, Inspection& inspection, const JobsQu
   if (query.state) return JobsOfState(control, inspection, query, *query.state);
   ASSIGN_OR_RETURN(Page<JobRow> page, inspection.Jobs(query.filter, query.page));
   ListedJobs listed;
-  listed.states = StatesOf(control, page.rows);
+  ASSIGN_OR_RETURN(listed.states, StatesOf(control, page.rows));
   listed.rows = std::move(page.rows);
   listed.next = page.next;
   return listed;
@@ -145,7 +147,8 @@ Result<Traces> FindTraces(Inspection& inspection, const Ulid& job) {
 
 // The in-flight job of the same customer before `row`.
 Result<std::optional<JobRow>> InFlightBefore(Control& control, Inspection& inspection, const JobRow& row) {
-  for (const Sequence sequence : control.InFlight()) {
+  ASSIGN_OR_RETURN(const std::vector<Sequence> in_flight, control.InFlight());
+  for (const Sequence sequence : in_flight) {
     if (sequence >= row.sequence) continue;
     ASSIGN_OR_RETURN(std::optional<JobRow> other, inspection.Job(sequence));
     if (other && (other)->customer == row.customer && (other)->connection == row.connection) return other;
@@ -172,13 +175,16 @@ std::optional<ConnectionStatus> ConnectionOf(const DaemonStatus& status, const s
 
 Result<WaitingJob> LookAt(Control& control, Inspection& inspection, const DaemonStatus& status, JobRow row) {
   const std::array sequences = {row.sequence};
-  const std::optional<JobPlace> place = control.Places(sequences).at(0);
+  ASSIGN_OR_RETURN(const std::vector<std::optional<JobPlace>> places, control.Places(sequences));
+  const std::optional<JobPlace>& place = places.at(0);
   WaitingJob job;
   job.state = StateOf(row, place);
   job.connection = ConnectionOf(status, row.connection);
   if (job.state == JobState::kBlocked) {
     ASSIGN_OR_RETURN(std::optional<JobRow> blocker, FindBlocker(control, inspection, row, place));
-    if (blocker) job.blocker_state = StateNow(control, *blocker);
+    if (blocker) {
+      ASSIGN_OR_RETURN(job.blocker_state, StateNow(control, *blocker));
+    }
     job.blocker = std::move(blocker);
   }
   job.row = std::move(row);
@@ -232,8 +238,10 @@ HttpResponse ShowJob(Control& control, Inspection& inspection, const Ulid& job) 
   JsonWriter writer;
   writer.Object();
   if (traces->waiting) {
+    const Result<JobState> state = StateNow(control, *traces->waiting);
+    if (!state) return ErrorAnswer(state.error());
     writer.Key("job");
-    WriteJob(writer, *traces->waiting, StateNow(control, *traces->waiting));
+    WriteJob(writer, *traces->waiting, *state);
   }
   if (traces->dead) {
     writer.Key("dead");
@@ -249,9 +257,10 @@ HttpResponse ExplainJob(Control& control, Inspection& inspection, const Ulid& jo
   Result<Traces> traces = FindTraces(inspection, job);
   if (!traces) return ErrorAnswer(traces.error());
   if (traces->waiting) {
-    const DaemonStatus status = control.Status();
-    const Result<WaitingJob> waiting = LookAt(control, inspection, status, std::move(*traces->waiting));
-    return waiting ? WaitingAnswer(*waiting, status.now) : ErrorAnswer(waiting.error());
+    const Result<DaemonStatus> status = control.Status();
+    if (!status) return ErrorAnswer(status.error());
+    const Result<WaitingJob> waiting = LookAt(control, inspection, *status, std::move(*traces->waiting));
+    return waiting ? WaitingAnswer(*waiting, status->now) : ErrorAnswer(waiting.error());
   }
   if (traces->dead) return SettledAnswer(job, "dead", ExplainDead(*traces->dead), traces->dead->reason);
   const AttemptRow& last = traces->attempts.back();

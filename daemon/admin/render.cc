@@ -154,9 +154,13 @@ void WriteStatus(JsonWriter& writer, const DaemonStatus& status) {
   WriteTime(writer, "started_ms", status.started);
   WriteTime(writer, "now_ms", status.now);
   writer.Key("accepting")
-      .Bool(status.not_accepting.empty())
+      .Bool(!status.health.not_accepting)
       .Key("accepting_reason")
-      .String(status.not_accepting);
+      .String(status.health.not_accepting.value_or(""))
+      .Key("delivering")
+      .Bool(!status.health.not_delivering)
+      .Key("delivering_reason")
+      .String(status.health.not_delivering.value_or(""));
   WriteOutbox(writer, status, sums);
   WriteStates(writer, sums);
   WriteRates(writer, status.rates);

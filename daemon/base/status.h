@@ -47,10 +47,16 @@ struct Rates {
   double accepted = 0, attempts = 0, delivered = 0, dead = 0;  // per second, over the last 10 s
 };
 
+// What is wrong with the daemon as a whole; each absent while nothing is.
+struct Health {
+  std::optional<std::string> not_accepting;   // why jobs are refused
+  std::optional<std::string> not_delivering;  // why nothing is sent, on which connections
+  std::optional<std::string> not_healthy;     // why the outbox cannot be written
+};
+
 struct DaemonStatus {
   Timestamp started{}, now{};
-  std::string not_accepting;  // why jobs are refused; empty: they are accepted
-  std::string not_healthy;    // why the outbox cannot be written; empty: it can
+  Health health;
   std::filesystem::path outbox_path;
   std::uint64_t max_jobs = 0, bytes = 0, max_bytes = 0, disk_free_bytes = 0, attempts_rows = 0;
   Totals totals;
@@ -71,10 +77,6 @@ struct ProbeReport {
   std::int64_t environment_id = 0;
   Milliseconds duration{0};
   std::string message;  // why not ok
-};
-
-struct ChangeCount {
-  std::uint64_t matched = 0, changed = 0;
 };
 
 struct ForgetCount {

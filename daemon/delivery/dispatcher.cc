@@ -132,6 +132,7 @@ Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
   }
   Result<void> result;
   for (auto& [name, queue] : queues_) {
+    if (IsHeld(name)) continue;
     if (Result<void> pumped = queue->Pump(reader_, now, actions); !pumped) result = std::move(pumped);
     actions.report.urgent = actions.report.urgent || queue->IsStarved();
   }
@@ -141,7 +142,9 @@ Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
 Timestamp Dispatcher::NextWake(Timestamp now) const {
   Timestamp wake = now + std::chrono::seconds(1);
   if (stopping_) return wake;
-  for (const auto& [name, queue] : queues_) wake = std::min(wake, queue->NextWake(now));
+  for (const auto& [name, queue] : queues_) {
+    if (!IsHeld(name)) wake = std::min(wake, queue->NextWake(now));
+  }
   return wake;
 }
 

@@ -20,6 +20,7 @@
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/connection_queue.h"
+#include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/transfer.h"
 #include "storage/outbox_reader.h"
 
@@ -31,6 +32,9 @@ class Dispatcher {
 
   // `tail`: the highest sequence in the outbox.
   Result<void> Start(const Endpoints& endpoints, const LimitsConfig& limits, Sequence tail, Timestamp now);
+  // While `hold` holds a connection nothing of it leaves, and nothing of it is read back. Before the first
+  // Pump().
+  void Obey(const DeliveryHold& hold) { hold_ = &hold; }
   // Connections that are gone keep their jobs and pause; new ones begin.
   Result<void> Configure(const Endpoints& endpoints, const LimitsConfig& limits, Timestamp now);
 
@@ -56,6 +60,7 @@ class Dispatcher {
 
  private:
   Result<void> Add(const std::string& name, std::shared_ptr<const Endpoint> endpoint, Timestamp now);
+  bool IsHeld(std::string_view connection) const { return hold_ != nullptr && hold_->IsHeld(connection); }
   void Count(const Outcome& outcome);
   void Observe(std::span<const Outcome> outcomes, Timestamp now);
 
@@ -67,6 +72,7 @@ class Dispatcher {
   std::map<std::string, std::unique_ptr<ConnectionQueue>, std::less<>> queues_;
   std::uint64_t ticket_ = 0;
   bool stopping_ = false;
+  const DeliveryHold* hold_ = nullptr;  // null: nothing is ever held
 };
 
 }  // namespace outboxd

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "daemon/base/crash_record.h"
 #include "daemon/base/mutex.h"
 #include "daemon/base/require.h"
 #include "daemon/base/wall_clock.h"
@@ -76,12 +77,13 @@ class Worker::Impl {
 
 namespace {
 
-// The thread inherits a mask that blocks every signal: they belong to the main thread.
+// The thread inherits a mask that blocks every signal but those of a crash: they belong to the main thread.
 class BlockedSignals {
  public:
   BlockedSignals() {
     sigset_t all;
     sigfillset(&all);
+    for (const int number : kCrashSignals) sigdelset(&all, number);
     pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

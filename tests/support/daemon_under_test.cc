@@ -125,6 +125,13 @@ ExitStatus DaemonUnderTest::Terminate(std::chrono::milliseconds timeout) {
   return *status;
 }
 
+ExitStatus DaemonUnderTest::Abort() {
+  process_->Signal(SIGABRT);
+  const std::optional<ExitStatus> status = process_->Wait(std::chrono::seconds(60));
+  if (!status) GiveUp("outboxd survives SIGABRT");
+  return *status;
+}
+
 void DaemonUnderTest::Kill9() {
   process_->Signal(SIGKILL);
   if (!process_->Wait(std::chrono::seconds(10))) GiveUp("outboxd survives SIGKILL");

@@ -65,6 +65,8 @@ class DaemonUnderTest {
   // SIGTERM and wait; gives up when it does not end.
   ExitStatus Terminate(std::chrono::milliseconds timeout = std::chrono::seconds(30));
   void Kill9();
+  // SIGABRT, as a failed check or the service manager's watchdog sends it, and wait.
+  ExitStatus Abort();
   void Restart() { Terminate(), Start(); }
   void Reload() { Signal(1); }  // SIGHUP; its effect is seen in the status
   void Signal(int number) { process_->Signal(number); }

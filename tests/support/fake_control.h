@@ -21,8 +21,15 @@ class FakeControl final : public Control {
   std::vector<std::string> calls;
   DeadFilter filter;
 
-  DaemonStatus Status() override { return status; }
-  std::vector<std::optional<JobPlace>> Places(std::span<const Sequence> sequences) override {
+  std::optional<Error> busy;  // what every question fails with
+
+  Health CheckHealth() override { return status.health; }
+  Result<DaemonStatus> Status() override {
+    if (busy) return Failure(*busy);
+    return status;
+  }
+  Result<std::vector<std::optional<JobPlace>>> Places(std::span<const Sequence> sequences) override {
+    if (busy) return Failure(*busy);
     std::vector<std::optional<JobPlace>> found;
     for (const Sequence sequence : sequences) {
       const auto place = places.find(sequence);
@@ -30,7 +37,10 @@ class FakeControl final : public Control {
     }
     return found;
   }
-  std::vector<Sequence> InFlight() override { return in_flight; }
+  Result<std::vector<Sequence>> InFlight() override {
+    if (busy) return Failure(*busy);
+    return in_flight;
+  }
 
   Result<ConnectionStatus> Pause(const std::string& connection) override {
     return OfConnection("pause", connection);
@@ -41,12 +51,9 @@ class FakeControl final : public Control {
   Result<ProbeReport> Probe(const std::string& connection) override {
     return Done("probe " + connection, probe);
   }
-  Result<ChangeCount> Redrive(const DeadFilter& which, bool dry_run) override {
-    return Change("redrive", which, dry_run);
-  }
-  Result<ChangeCount> Drop(const DeadFilter& which, bool dry_run) override {
-    return Change("drop", which, dry_run);
-  }
+  Result<std::uint64_t> CountDead(const DeadFilter& which) override { return Change("count", which); }
+  Result<std::uint64_t> Redrive(const DeadFilter& which) override { return Change("redrive", which); }
+  Result<std::uint64_t> Drop(const DeadFilter& which) override { return Change("drop", which); }
   Result<void> Cancel(Sequence sequence) override {
     return DoneWithout("cancel " + std::to_string(ToNumber(sequence)));
   }
@@ -76,9 +83,9 @@ class FakeControl final : public Control {
     connection.name = name;
     return Done(verb + " " + name, connection);
   }
-  Result<ChangeCount> Change(const std::string& verb, const DeadFilter& which, bool dry_run) {
+  Result<std::uint64_t> Change(const std::string& verb, const DeadFilter& which) {
     filter = which;
-    return Done(verb + (dry_run ? " dry" : ""), ChangeCount{5, dry_run ? 0U : 4U});
+    return Done<std::uint64_t>(verb, 5);
   }
 };
 

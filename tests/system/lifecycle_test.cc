@@ -3,13 +3,23 @@
 
 #include <algorithm>
 #include <csignal>
+#include <sstream>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/fake_manager.h"
 #include "tests/system/scene.h"
 
 namespace outboxd {
 namespace {
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
 
 bool Holds(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
@@ -260,6 +270,72 @@ TEST_CASE("lifecycle: a job can be followed by its id at debug level, and leaves
   CHECK(Holds(log, "job=" + followed));
   CHECK(std::count_if(life.begin(), life.end(), [](const std::string& line) { return Holds(line, "503"); }) ==
         1);
+}
+
+void Crash(DaemonUnderTest& daemon, int times) {
+  for (int i = 0; i < times; ++i) {
+    CHECK(daemon.Abort().signal == SIGABRT);
+    daemon.Start();
+  }
+}
+
+TEST_CASE("lifecycle: after three crashes jobs are accepted, none is sent, and everyone who asks is told") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  Crash(daemon, 2);
+  CHECK(daemon.Status()["delivering"].Bool());
+  test::FakeManager manager;
+  Crash(daemon, 1);
+  const std::string job = daemon.Accept(Event("1", 1));
+  const JsonValue status = daemon.Status();
+  CHECK_FALSE(status["delivering"].Bool());
+  CHECK(Holds(status["delivering_reason"].String(), "outboxd crashed 3 times within 10 minutes"));
+  CHECK(ConnectionOf(status, "default")["state"].String() == "paused");
+  CHECK(ConnectionOf(status, "default")["pause"].String() == "crashes");
+  CHECK(daemon.Admin().Get("/healthz").status == 503);
+  CHECK(daemon.Admin().Get("/readyz").status == 200);
+  CHECK(Holds(daemon.Log(), "accepting without delivering"));
+  CHECK(manager.Hears("not delivering: outboxd crashed 3 times"));
+  CHECK(Holds(daemon.Ctl({"status"}).out, "not delivering: outboxd crashed 3 times"));
+  CHECK(Holds(daemon.Ctl({"explain", job}).out, "`outboxctl resume default` lets it go on"));
+  CHECK(JobRequests(sim).empty());
+
+  CHECK(daemon.Ctl({"resume", "default"}).status.code == 0);
+  daemon.AwaitDrained();
+  CHECK(daemon.Status()["delivering"].Bool());
+  CHECK(daemon.Admin().Get("/healthz").status == 200);
+  CheckNumbered(sim, "1", 1);
+}
+
+TEST_CASE("lifecycle: only a restart ten minutes after the last crash sends again by itself") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  Crash(daemon, 3);
+  daemon.Accept(Event("1", 1));
+  daemon.Restart();
+  CHECK_FALSE(daemon.Status()["delivering"].Bool());
+  daemon.Terminate();
+  const auto record = daemon.OutboxFile().string() + ".crashes";
+  std::string earlier;
+  for (const std::string& line : Lines(ReadFile(record)))
+    earlier += line.front() == '0' ? line + '\n' : std::to_string(std::stoll(line) - 600'000) + '\n';
+  WriteFile(record, earlier);
+  daemon.Start();
+  CHECK(daemon.Status()["delivering"].Bool());
+  daemon.AwaitDrained();
+}
+
+TEST_CASE("lifecycle: kill -9 and clean stops are no crashes, however many there are") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  for (int i = 0; i < 4; ++i) {
+    daemon.Kill9();
+    daemon.Start();
+    daemon.Restart();
+  }
+  CHECK(daemon.Status()["delivering"].Bool());
+  daemon.Accept(Event("1", 1));
+  daemon.AwaitDrained();
 }
 
 }  // namespace

@@ -142,9 +142,8 @@ bool GivesReason(const File& file, std::size_t line) {
 }
 
 // Classes that are being taken apart.
-constexpr std::string_view kUnderWork[] = {"ConfigSection",    "Importer",    "AdminApi",
-                                           "ConnectionQueue",  "CurlRequest", "Worker",
-                                           "ProducerListener", "Service",     "Outbox"};
+constexpr std::string_view kUnderWork[] = {
+    "ConfigSection", "Importer", "ConnectionQueue", "CurlRequest", "Worker", "ProducerListener", "Outbox"};
 
 // A struct with nothing private and next to no methods is a value, and may have as many members as it is made
 // of.

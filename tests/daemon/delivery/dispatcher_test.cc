@@ -125,6 +125,26 @@ TEST_CASE("dispatcher: each connection gets its own jobs, and trouble on one doe
   CHECK(fixture.metrics.ReadTotals().delivered == 1);
 }
 
+TEST_CASE("dispatcher: a held connection sends nothing and asks for no attention, the others go on") {
+  Fixture fixture;
+  DeliveryHold hold({"one"}, kNow, kNow);
+  fixture.Start({"one", "two"});
+  fixture.dispatcher->Obey(hold);
+  Actions actions = fixture.dispatcher->NewActions();
+  fixture.dispatcher->OnCommitted(fixture.Accept({TrackLine("1", "a", "one"), TrackLine("1", "b", "two")}),
+                                  actions);
+  REQUIRE(fixture.dispatcher->Pump(kNow, actions));
+  REQUIRE(actions.transfers.size() == 1);
+  CHECK(actions.transfers[0].connection == "two");
+  CHECK(fixture.dispatcher->NextWake(kNow) > kNow);
+  CHECK(fixture.Pump(kNow + std::chrono::hours(1)).transfers.empty());
+
+  CHECK(hold.Lift("one"));
+  actions = fixture.Pump();
+  REQUIRE(actions.transfers.size() == 1);
+  CHECK(actions.transfers[0].connection == "one");
+}
+
 TEST_CASE("dispatcher: a ticket confirms only what was reported with it, on whichever connection") {
   Fixture fixture;
   fixture.limits.lane_jobs = 1;

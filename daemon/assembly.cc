@@ -1,0 +1,148 @@
+#include "daemon/assembly.h"
+
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "daemon/base/log.h"
+#include "daemon/base/wall_clock.h"
+#include "daemon/clerk/disk_space.h"
+#include "daemon/clerk/stored_jobs.h"
+#include "daemon/delivery/endpoint.h"
+#include "storage/outbox.h"
+#include "storage/outbox_reader.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kSubmissionsWaiting =
+    65'536;  // in front of the clerk; their bytes are bounded by limits.intake_bytes
+
+std::uint64_t RandomSeed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+void WarnOfForgottenConnections(const Outbox& outbox, const Config& config) {
+  for (const auto& [name, counts] : outbox.CountsByConnection()) {
+    if (counts.jobs == 0 || config.connections.contains(name)) continue;
+    Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config",
+        {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
+  }
+}
+
+Clerk MakeClerk(Outbox outbox, const Config& config) {
+  return {std::move(outbox), {config.outbox, config.history}, [path = config.outbox.path] {
+            return FreeDiskBytes(path);
+          }};
+}
+
+// nullopt: crashes of this run will not be known to the next start.
+std::optional<CrashRecord> OpenCrashRecord(std::filesystem::path outbox) {
+  Result<CrashRecord> record = CrashRecord::Open(outbox += ".crashes");
+  if (record) return *std::move(record);
+  Log(LogLevel::kWarn, "crashes are not recorded", {{"reason", record.error().message}});
+  return std::nullopt;
+}
+
+DeliveryHold MakeHold(const std::optional<CrashRecord>& record, const Config& config) {
+  const Timestamp now = WallClockNow();
+  const auto until = record ? HoldUntil(record->crashes(), now) : std::nullopt;
+  return until ? DeliveryHold(config.ConnectionNames(), now, *until) : DeliveryHold();
+}
+
+Dispatcher Obeying(Dispatcher dispatcher, const DeliveryHold& hold) {
+  dispatcher.Obey(hold);
+  return dispatcher;
+}
+
+void LogRawDebug(const std::string& line) {
+  Log(LogLevel::kInfo, "raw debug", {{"text", line}});
+}
+
+}  // namespace
+
+// What can fail, before anything runs.
+struct Assembly::Loaded {
+  std::optional<CrashRecord> crashes;
+  Endpoints endpoints;
+  std::unique_ptr<Metrics> metrics;
+  Outbox outbox;
+  Dispatcher dispatcher;
+};
+
+Result<Assembly::Loaded> Assembly::Load(const Config& config) {
+  ASSIGN_OR_RETURN(Endpoints endpoints, MakeEndpoints(config));
+  ASSIGN_OR_RETURN(Outbox outbox, Outbox::Open(config.outbox.path, RandomSeed()));
+  std::optional<CrashRecord> crashes = OpenCrashRecord(config.outbox.path);  // the outbox is ours now
+  if (crashes) crashes->Watch();
+  ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(config.outbox.path));
+  auto metrics = std::make_unique<Metrics>();
+  Dispatcher dispatcher(std::move(reader), *metrics, RandomSeed());
+  RETURN_IF_ERROR(dispatcher.Start(endpoints, config.limits, outbox.LastSequence(), WallClockNow()));
+  WarnOfForgottenConnections(outbox, config);
+  return Loaded{std::move(crashes), std::move(endpoints), std::move(metrics), std::move(outbox),
+                std::move(dispatcher)};
+}
+
+Assembly::Assembly(Config with, Loaded loaded)
+    : config(std::move(with)),
+      metrics(std::move(loaded.metrics)),
+      hold(MakeHold(loaded.crashes, *config.Get())),
+      crashes(std::move(loaded.crashes)),
+      clerk(MakeClerk(std::move(loaded.outbox), *config.Get()), kSubmissionsWaiting, PortsOfClerk()),
+      workers(
+          config.Get()->workers,
+          [this](std::vector<Finished> finished) { dispatcher.OnFinished(std::move(finished)); },
+          LogRawDebug),
+      dispatcher(Obeying(std::move(loaded.dispatcher), hold), PortsOfDispatcher()),
+      reloader({config, clerk, dispatcher, intake}),
+      operations({WallClockNow(), config, *metrics, clerk, dispatcher, probe_waiters, hold,
+                  [this] { return reloader.Reload(); }}),
+      admin_api(config.Get()->outbox.path, operations, *metrics, WallClockNow) {}
+
+ClerkThread::Ports Assembly::PortsOfClerk() {
+  return {.committed = [this](Committed committed) { dispatcher.OnCommitted(std::move(committed)); },
+          .dispatcher_is_behind = [this] { return dispatcher.IsBehind(); },
+          .stored = [this](double seconds, const auto& jobs) { CountStored(*metrics, seconds, jobs); },
+          .fatal = [this](const Error& error) { fatal.Raise(error); }};
+}
+
+DispatcherThread::Ports Assembly::PortsOfDispatcher() {
+  return {.send = [this](std::vector<Transfer> transfers) { workers.Send(std::move(transfers)); },
+          .report = [this](Report report) { clerk.OnReport(std::move(report)); },
+          .probed = [this](const std::string& connection,
+                           const ProbeReport& report) { probe_waiters.Answer(connection, report); },
+          .failed =
+              [this](const Error& error) {
+                Log(LogLevel::kError, "outbox cannot be read", {{"reason", error.message}});
+                if (error.kind == ErrorKind::kCorrupt) fatal.Raise(error);
+              }};
+}
+
+Result<std::unique_ptr<Assembly>> Assembly::Build(Config config) {
+  const Config wanted = config;
+  ASSIGN_OR_RETURN(Loaded loaded, Load(wanted));
+  const Endpoints endpoints = loaded.endpoints;
+  std::unique_ptr<Assembly> all(new Assembly(std::move(config), std::move(loaded)));
+  ClerkThread& clerk = all->clerk;
+  const auto submit = [&clerk](std::unique_ptr<Submission> submission) {
+    clerk.Submit(std::move(submission));
+  };
+  if (const std::optional<std::string> held = all->hold.Reason())
+    Log(LogLevel::kError, "accepting without delivering", {{"reason", *held}});
+  ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, endpoints, *all->metrics, submit, WallClockNow()));
+  ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, all->admin_api));
+  return all;
+}
+
+Assembly::~Assembly() {
+  admin.reset();
+  workers.Stop();
+  dispatcher.Stop();
+  clerk.Stop();
+}
+
+}  // namespace outboxd

@@ -1,0 +1,58 @@
+#include "daemon/intake/intake.h"
+
+#include <chrono>
+#include <utility>
+
+#include "config/loopback_certificate.h"
+#include "daemon/base/log.h"
+#include "daemon/base/unix_socket.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::chrono::hours kCertificateInterval{1};
+
+}  // namespace
+
+Intake::Intake(UnixListener producers, const Config& config, const Endpoints& endpoints, Metrics& metrics,
+               const Submit& submit)
+    : producers_(std::move(producers), config.limits, config.ConnectionNames(), metrics, submit) {
+  if (!config.track.empty()) endpoint_.emplace(endpoints, config.limits.line_bytes, metrics, submit);
+}
+
+Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoints& endpoints,
+                                             Metrics& metrics, const Submit& submit, Timestamp now) {
+  ASSIGN_OR_RETURN(UnixListener producers, UnixListener::Open(config.producer));
+  std::unique_ptr<Intake> intake(new Intake(std::move(producers), config, endpoints, metrics, submit));
+  if (!intake->endpoint_) return intake;
+  ASSIGN_OR_RETURN(TrackListeners listeners,
+                   TrackListeners::Open(config.track, config.limits, LoopbackDirectory(config.outbox.path),
+                                        *intake->endpoint_, now));
+  intake->listeners_.emplace(std::move(listeners));
+  return intake;
+}
+
+void Intake::Configure(const Config& config, const Endpoints& endpoints) {
+  producers_.Configure(config.limits, config.ConnectionNames());
+  if (endpoint_) endpoint_->Configure(endpoints, config.limits.line_bytes);
+  limits_changed_ = true;
+}
+
+void Intake::Refresh(const LimitsConfig& limits, Timestamp now) {
+  if (!listeners_) return;
+  const bool is_reloaded = limits_changed_.exchange(false);
+  const bool is_recent = now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval;
+  if (!is_reloaded && is_recent) return;
+  certificates_checked_ = now;
+  const Result<void> refreshed = is_reloaded ? listeners_->Reload(limits, now) : listeners_->Refresh(now);
+  if (!refreshed)
+    Log(LogLevel::kWarn, "listen.track stays as it was", {{"reason", refreshed.error().message}});
+}
+
+void Intake::Stop(Milliseconds patience) {
+  if (endpoint_) endpoint_->StopAccepting();
+  listeners_.reset();
+  producers_.Stop(patience);
+}
+
+}  // namespace outboxd

@@ -1,0 +1,51 @@
+// daemon/intake/intake.h — all ways in which jobs come in: the producer socket and, where configured, the
+// Track-compatible endpoint with its listeners.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "config/config.h"
+#include "core/result.h"
+#include "daemon/base/metrics.h"
+#include "daemon/delivery/endpoint.h"
+#include "daemon/intake/producer_listener.h"
+#include "daemon/intake/track_endpoint.h"
+#include "daemon/intake/track_listeners.h"
+
+namespace outboxd {
+
+class Intake {
+ public:
+  // Called on the threads of the listeners; may wait. The clerk.
+  using Submit = std::function<void(std::unique_ptr<Submission>)>;
+
+  // Opens every socket and serves it. `metrics` and whom `submit` reaches outlive this object's Stop().
+  static Result<std::unique_ptr<Intake>> Open(const Config& config, const Endpoints& endpoints,
+                                              Metrics& metrics, const Submit& submit, Timestamp now);
+
+  // What a reload changes here; the Track-compatible listeners take theirs with the next Refresh(). Any
+  // thread.
+  void Configure(const Config& config, const Endpoints& endpoints);
+  // The main thread, about once a second: limits and certificates of a reload, and every hour a look whether
+  // the loopback certificate has to be made anew.
+  void Refresh(const LimitsConfig& limits, Timestamp now);
+  // No new requests, lines or clients; what was read is answered, for the producer socket within `patience`.
+  // The clerk must still run, and must have ended before this object does: it may owe an answer yet. Once.
+  void Stop(Milliseconds patience);
+
+ private:
+  Intake(UnixListener producers, const Config& config, const Endpoints& endpoints, Metrics& metrics,
+         const Submit& submit);
+
+  ProducerListener producers_;
+  std::optional<TrackEndpoint> endpoint_;    // with listen.track
+  std::optional<TrackListeners> listeners_;  // with listen.track, until Stop(); the main thread's
+  Timestamp certificates_checked_{};         // the main thread's
+  std::atomic<bool> limits_changed_{false};
+};
+
+}  // namespace outboxd

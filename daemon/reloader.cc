@@ -1,0 +1,34 @@
+#include "daemon/reloader.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "daemon/base/log.h"
+#include "daemon/delivery/ask_dispatcher.h"
+#include "daemon/delivery/endpoint.h"
+
+namespace outboxd {
+
+Result<void> Reloader::Reload() {
+  MutexLock lock(mutex_);
+  const std::shared_ptr<const Config> before = parts_.config.Get();
+  ASSIGN_OR_RETURN(Config fresh, LoadConfig(before->file));
+  if (std::string fixed = NeedsRestart(*before, fresh); !fixed.empty())
+    Log(LogLevel::kWarn, "takes effect at the next start only", {{"keys", fixed}});
+  fresh.outbox.path = before->outbox.path;
+  ASSIGN_OR_RETURN(const Endpoints endpoints, MakeEndpoints(fresh));
+  ASSIGN_OR_RETURN(const Result<void> configured,
+                   AskDispatcher<Result<void>>(parts_.dispatcher, [&](Dispatcher& dispatcher, Timestamp now) {
+                     return dispatcher.Configure(endpoints, fresh.limits, now);
+                   }));
+  if (!configured) return configured;
+  parts_.clerk.Configure({fresh.outbox, fresh.history});
+  parts_.intake->Configure(fresh, endpoints);
+  SetLogLevel(fresh.log_level);
+  Log(LogLevel::kInfo, "config reloaded", {{"file", fresh.file.string()}});
+  parts_.config.Replace(std::move(fresh));
+  return {};
+}
+
+}  // namespace outboxd
