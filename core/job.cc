@@ -1,27 +1,9 @@
 #include "core/job.h"
 
 #include <algorithm>
-#include <array>
 
 namespace outboxd {
 namespace {
-
-constexpr std::array<std::string_view, kJobTypeCount> kTypeNames = {
-    "identify",
-    "track",
-    "pageview",
-    "destroy",
-    "raw",
-    "suppress",
-    "unsuppress",
-    "add_device",
-    "delete_device",
-    "merge",
-    "form",
-    "add_to_segment",
-    "remove_from_segment",
-    "metric",
-};
 
 // FNV-1a, 64 bits, with a final mix. It is part of the disk format (outbox.parked): never change it.
 constexpr std::uint64_t HashBytes(std::uint64_t hash, std::string_view bytes) {
@@ -40,16 +22,6 @@ constexpr std::uint64_t Mix(std::uint64_t hash) {
 }
 
 }  // namespace
-
-std::string_view JobTypeName(JobType type) {
-  return kTypeNames[static_cast<std::size_t>(type)];
-}
-
-std::optional<JobType> JobTypeFromName(std::string_view name) {
-  const auto* const found = std::find(kTypeNames.begin(), kTypeNames.end(), name);
-  if (found == kTypeNames.end()) return std::nullopt;
-  return static_cast<JobType>(found - kTypeNames.begin());
-}
 
 LaneKey MakeLaneKey(std::string_view connection, std::string_view customer) {
   std::uint64_t hash = HashBytes(0xcbf29ce484222325, connection);

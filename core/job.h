@@ -16,6 +16,7 @@
 
 namespace outboxd {
 
+// What each of them is says core/job_types.h. The order is that of metrics and messages.
 enum class JobType : std::uint8_t {
   kIdentify,
   kTrack,
@@ -32,10 +33,7 @@ enum class JobType : std::uint8_t {
   kRemoveFromSegment,
   kMetric,
 };
-inline constexpr std::size_t kJobTypeCount = 14;
-
-std::string_view JobTypeName(JobType type);  // "add_to_segment"
-std::optional<JobType> JobTypeFromName(std::string_view name);
+inline constexpr std::size_t kJobTypeCount = Names<JobType>::kCount;
 
 enum class Region : std::uint8_t { kUs, kEu };
 template <>

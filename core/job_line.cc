@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstdint>
+#include <cstddef>
+#include <optional>
+#include <vector>
 
 #include "core/job_members.h"
+#include "core/job_types.h"
 #include "core/limits.h"
 #include "core/object_scan.h"
+#include "core/track_call.h"
 
 namespace outboxd {
 namespace {
 
-using members::Bit;
 using members::Name;
 
 constexpr std::size_t kMembersKept = 256;  // for the next line: a hostile one may have a hundred thousand
@@ -24,8 +26,9 @@ tl::unexpected<LineError> Refuse(std::string field, std::string message,
 
 // The line's members by name: each known, at most once.
 struct Table {
-  std::array<const Member*, members::kCount> at{};
-  const Member* operator[](Name name) const { return at[static_cast<std::size_t>(name)]; }
+  std::array<const Member*, members::kCount> at{};  // filled in where `given` has the name
+  members::Set given;
+  const Member& operator[](Name name) const { return *at[static_cast<std::size_t>(name)]; }
 };
 
 tl::expected<Table, LineError> Sort(const std::vector<Member>& found) {
@@ -33,42 +36,46 @@ tl::expected<Table, LineError> Sort(const std::vector<Member>& found) {
   for (const Member& member : found) {
     const std::optional<Name> name = members::FromText(member.key);
     if (!name) return Refuse(member.key.substr(0, limits::kShortTextBytes), "unknown member");
-    const Member*& place = table.at[static_cast<std::size_t>(*name)];
-    if (place != nullptr) return Refuse(member.key, "given twice");
-    place = &member;
+    if (table.given.Has(*name)) return Refuse(member.key, "given twice");
+    table.given.Add(*name);
+    table.at[static_cast<std::size_t>(*name)] = &member;
   }
   return table;
 }
 
 tl::expected<JobType, LineError> ReadType(const Table& table) {
-  const Member* type = table[Name::kType];
-  if (type == nullptr) return Refuse("type", "a job needs \"type\"");
-  if (type->kind != ValueKind::kString) return Refuse("type", "must be a string");
-  const std::optional<JobType> known = JobTypeFromName(type->text);
-  if (!known)
-    return Refuse(
-        "type",
-        "unknown type; one of identify, track, pageview, destroy, raw, suppress, unsuppress, add_device, "
-        "delete_device, merge, form, add_to_segment, remove_from_segment, metric");
+  if (!table.given.Has(Name::kType)) return Refuse("type", "a job needs \"type\"");
+  const Member& type = table[Name::kType];
+  if (type.kind != ValueKind::kString) return Refuse("type", "must be a string");
+  const std::optional<JobType> known = kNames<JobType>.Find(type.text);
+  if (!known) return Refuse("type", "unknown type; one of " + ListJobTypes());
   return *known;
 }
 
-std::optional<LineError> RefuseStrangers(const Table& table, JobType type) {
-  for (std::size_t i = 0; i < table.at.size(); ++i) {
-    if (table.at[i] == nullptr || (members::TypesOf(static_cast<Name>(i)) & Bit(type)) != 0) continue;
-    return LineError{LineErrorCode::kInvalidJob,
-                     table.at[i]->key,
-                     "does not belong to " + std::string(JobTypeName(type)),
-                     {},
-                     false};
+tl::expected<void, LineError> RefuseStrangers(const Table& table, const JobTypeRow& row) {
+  const members::Set strangers = table.given.Without(row.Allowed());
+  if (!strangers.IsEmpty())
+    return Refuse(table[strangers.First()].key, "does not belong to " + std::string(row.name));
+  if (!table.given.Has(Name::kRequest)) return {};
+  const members::Set beside = table.given.Without(members::kOfEveryType);
+  if (!beside.IsEmpty()) return Refuse(table[beside.First()].key, "does not stand beside \"request\"");
+  return {};
+}
+
+// What no single member shows. Fills in the lanes of types that name their customers inside.
+Result<void> CheckWhole(Job& job, const JobTypeRow& row, members::Set given) {
+  if (job.call) {
+    Result<void> checked = CheckTrackCall(job);
+    if (!checked)
+      checked.error().field =
+          checked.error().field.empty() ? "request" : "request.body." + checked.error().field;
+    return checked;
   }
-  if (table[Name::kRequest] == nullptr) return std::nullopt;
-  for (std::size_t i = 0; i < table.at.size(); ++i) {
-    if (table.at[i] == nullptr || members::GoesWithRequest(static_cast<Name>(i))) continue;
-    return LineError{
-        LineErrorCode::kInvalidJob, table.at[i]->key, "does not stand beside \"request\"", {}, false};
+  if (const Need* missing = FirstMissing(row, given)) {
+    return Fail(ErrorKind::kInvalid, std::string(row.name) + " needs " + TextOf(*missing),
+                std::string(members::TextOf(missing->member)));
   }
-  return std::nullopt;
+  return row.check != nullptr ? row.check(job) : Result<void>();
 }
 
 tl::expected<Job, LineError> Read(std::string line, const std::vector<Member>& found) {
@@ -76,21 +83,22 @@ tl::expected<Job, LineError> Read(std::string line, const std::vector<Member>& f
   if (!table) return tl::unexpected(table.error());
   const tl::expected<JobType, LineError> type = ReadType(*table);
   if (!type) return tl::unexpected(type.error());
-  if (std::optional<LineError> stranger = RefuseStrangers(*table, *type))
-    return tl::unexpected(std::move(*stranger));
+  const JobTypeRow& row = RowOf(*type);
+  if (tl::expected<void, LineError> strangers = RefuseStrangers(*table, row); !strangers)
+    return tl::unexpected(std::move(strangers.error()));
 
   Job job;
   job.type = *type;
   job.line = std::move(line);
   for (const members::Rule& rule : members::Rules()) {
-    const Member* member = (*table)[rule.name];
-    if (member == nullptr) continue;
-    if (Result<void> read = rule.read(*member, job); !read) {
-      std::string field = read.error().field.empty() ? member->key : member->key + "." + read.error().field;
+    if (!table->given.Has(rule.name)) continue;
+    const Member& member = (*table)[rule.name];
+    if (Result<void> read = rule.read(member, job); !read) {
+      std::string field = read.error().field.empty() ? member.key : member.key + "." + read.error().field;
       return Refuse(std::move(field), std::move(read.error().message));
     }
   }
-  if (Result<void> whole = members::CheckWhole(job); !whole)
+  if (Result<void> whole = CheckWhole(job, row, table->given); !whole)
     return Refuse(std::move(whole.error().field), std::move(whole.error().message));
   return job;
 }

@@ -1,17 +1,19 @@
-// core/job_members.h — every member a job line may have: which types take it, how it is read, what it must
-// hold.
+// core/job_members.h — every member a job line may have: its name, how it is read, what it must hold. Which
+// types take it says core/job_types.h.
 //
-// Used by core/job_line.cc alone. Errors: kInvalid; `field` is the path below the member ("" for the member
-// itself).
+// Errors: kInvalid; `field` is the path below the member ("" for the member itself).
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "core/job.h"
+#include "core/names.h"
 #include "core/object_scan.h"
 #include "core/result.h"
 
@@ -57,35 +59,51 @@ enum class Name : std::uint8_t {
   kHref,
   kRequest,
 };
-inline constexpr std::size_t kCount = 38;
+inline constexpr std::size_t kCount = Names<Name>::kCount;
 
-constexpr std::uint32_t Bit(JobType type) {
-  return std::uint32_t{1} << static_cast<unsigned>(type);
-}
+class Set {
+ public:
+  constexpr Set() = default;
+  constexpr Set(std::initializer_list<Name> names) {
+    for (const Name name : names) Add(name);
+  }
 
-std::optional<Name> FromText(std::string_view text);
-std::uint32_t TypesOf(Name name);  // bits of the job types that take it
+  constexpr void Add(Name name) { bits_ |= BitOf(name); }
+  constexpr bool Has(Name name) const { return (bits_ & BitOf(name)) != 0; }
+  constexpr bool IsEmpty() const { return bits_ == 0; }
+  constexpr Set operator|(Set other) const { return Set(bits_ | other.bits_); }
+  constexpr Set Without(Set other) const { return Set(bits_ & ~other.bits_); }
+  constexpr bool operator==(const Set&) const = default;
+
+  // The first one in the order of Name, of a set that is not empty.
+  constexpr Name First() const { return static_cast<Name>(std::countr_zero(bits_)); }
+
+ private:
+  constexpr explicit Set(std::uint64_t bits) : bits_(bits) {}
+  static constexpr std::uint64_t BitOf(Name name) {
+    static_assert(kCount <= 64);
+    return std::uint64_t{1} << static_cast<unsigned>(name);
+  }
+
+  std::uint64_t bits_ = 0;
+};
+
+// What every line may have. The others say what their type asks for, and so do not stand beside `request`,
+// which says all of it.
+inline constexpr Set kOfEveryType = {Name::kType,   Name::kConnection, Name::kMaxAge,
+                                     Name::kRegion, Name::kRef,        Name::kRequest};
 
 struct Rule {
   Name name;
   std::string_view text;
-  std::uint32_t types;
   Result<void> (*read)(const Member& member, Job& job);
 };
-std::span<const Rule> Rules();  // in the order of Name
+std::span<const Rule, kCount> Rules();  // in the order of Name
 
-// As it would stand in a v1 path, so that a person named in either way has one lane. `kind`: "id", "email",
-// "cio_id", … kInvalid, naming `field`: too long.
-Result<std::string> LaneName(std::string_view kind, std::string value, std::string field);
+std::string_view TextOf(Name name);
+std::optional<Name> FromText(std::string_view text);
 
 // Of an identify: how many, how long. `field` is the attribute's name.
 Result<void> CheckAttributes(std::span<const Member> attributes);
-
-// The job is a request as a whole: no member of a single type may stand beside it.
-bool GoesWithRequest(Name name);
-
-// What no single member shows: required members, and members that exclude each other. Fills in the lanes of
-// types that name their customers inside (merge, form, segments, raw).
-Result<void> CheckWhole(Job& job);
 
 }  // namespace outboxd::members

@@ -1,21 +1,16 @@
 #include "core/raw_members.h"
 
 #include <algorithm>
-#include <charconv>
-#include <span>
 
 #include "core/ascii.h"
 #include "core/limits.h"
+#include "core/member_values.h"
 #include "core/request.h"
 
 namespace outboxd::members::raw {
 namespace {
 
 using TextPairs = std::vector<std::pair<std::string, std::string>>;
-
-Failure Bad(std::string message, std::string field = {}) {
-  return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
-}
 
 RawCall& Raw(Job& job) {
   if (!job.raw) job.raw = std::make_unique<RawCall>();
@@ -36,12 +31,6 @@ bool IsToken(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), is_token_byte);
 }
 
-std::vector<Member> Inside(const std::string& text) {
-  std::vector<Member> inside;
-  static_cast<void>(ScanMembers(text, inside));  // part of a line that was scanned: valid
-  return inside;
-}
-
 Result<void> ReadTextPairs(const Member& member, const Job& job, TextPairs& into) {
   if (member.kind != ValueKind::kObject) return Bad("must be an object of strings");
   for (Member& part : Inside(std::string(job.Text(member.raw)))) {
@@ -51,14 +40,10 @@ Result<void> ReadTextPairs(const Member& member, const Job& job, TextPairs& into
   return {};
 }
 
-std::optional<std::int64_t> ReadInteger(ValueKind kind, std::string_view json, std::int64_t least,
-                                        std::int64_t most) {
-  std::int64_t number = 0;
-  if (kind != ValueKind::kNumber) return std::nullopt;
-  const auto [end, error] = std::from_chars(json.data(), json.data() + json.size(), number);
-  if (error != std::errc{} || end != json.data() + json.size() || number < least || number > most)
-    return std::nullopt;
-  return number;
+std::optional<std::int64_t> ReadWithin(ValueKind kind, std::string_view json, std::int64_t least,
+                                       std::int64_t most) {
+  const std::optional<std::int64_t> number = ReadInteger(kind, json);
+  return number && *number >= least && *number <= most ? number : std::nullopt;
 }
 
 bool HasDotSegment(std::string_view path) {
@@ -193,7 +178,7 @@ Result<void> ReadResponseType(const Member& member, Job& job) {
 
 Result<void> ReadTimeout(const Member& member, Job& job) {
   constexpr std::int64_t kMostMs = 600'000;
-  const std::optional<std::int64_t> timeout = ReadInteger(member.kind, job.Text(member.raw), 1, kMostMs);
+  const std::optional<std::int64_t> timeout = ReadWithin(member.kind, job.Text(member.raw), 1, kMostMs);
   if (!timeout) return Bad("must be whole milliseconds, 1 to 600000");
   Raw(job).timeout = Milliseconds(*timeout);
   return {};
@@ -206,11 +191,11 @@ Result<void> ReadRetry(const Member& member, Job& job) {
   for (const Member& part : Inside(text)) {
     const std::string_view json = std::string_view(text).substr(part.raw.offset, part.raw.length);
     if (part.key == "max_retries") {
-      const auto count = ReadInteger(part.kind, json, 0, limits::kRawRetries);
+      const auto count = ReadWithin(part.kind, json, 0, limits::kRawRetries);
       if (!count) return Bad("must be 0 to " + std::to_string(limits::kRawRetries), part.key);
       retry.max_retries = *count;
     } else if (part.key == "delay_ms") {
-      const auto delay = ReadInteger(part.kind, json, 0, 86'400'000);
+      const auto delay = ReadWithin(part.kind, json, 0, 86'400'000);
       if (!delay) return Bad("must be 0 to 86400000", part.key);
       retry.delay = Milliseconds(*delay);
     } else if (part.key == "exponential" || part.key == "all_errors") {
@@ -233,8 +218,6 @@ Result<void> ReadDebug(const Member& member, Job& job) {
 
 Result<void> CheckWhole(Job& job) {
   const RawCall& call = Raw(job);
-  if (call.method.empty()) return Bad("raw needs \"method\"", "method");
-  if (call.path.empty()) return Bad("raw needs \"path\"", "path");
   const bool multipart = !call.form.empty() || !call.files.empty();
   if (multipart && (call.text_body || !job.body.empty()))
     return Bad("give \"body\" or \"form\" and \"files\", not both", "body");

@@ -1,5 +1,5 @@
 // core/raw_members.h — the members of `raw` jobs: any Track API request, within bounds. Used by
-// core/job_members.cc alone.
+// core/job_members.cc and core/job_types.h.
 #pragma once
 
 #include "core/job.h"
@@ -20,7 +20,7 @@ Result<void> ReadTimeout(const Member& member, Job& job);
 Result<void> ReadRetry(const Member& member, Job& job);
 Result<void> ReadDebug(const Member& member, Job& job);
 
-// Required members and exclusions; puts a request about /v1/customers/{id}/… into that customer's lane unless
+// Members that exclude each other; puts a request about /v1/customers/{id}/… into that customer's lane unless
 // the job names another.
 Result<void> CheckWhole(Job& job);
 

@@ -38,6 +38,8 @@ HttpRequest BuildRegionProbe();
 
 // RFC 3986: everything but ALPHA / DIGIT / "-" / "." / "_" / "~" becomes %XX.
 std::string PercentEncode(std::string_view text);
+void AppendPercentEncoded(std::string& out, std::string_view text);
+bool IsPercentEscape(std::string_view text, std::size_t at);  // %XX begins at `at`
 // Decodes %XX; leaves "+" alone; bytes that are not a valid escape stay as they are.
 std::string PercentDecode(std::string_view text);
 // RFC 4648, standard alphabet with padding.

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "core/job_members.h"
+#include "core/job_types.h"
 #include "core/limits.h"
+#include "core/people_members.h"
 #include "core/splice.h"
 
 namespace outboxd {
@@ -235,7 +237,7 @@ Result<void> ReadEntity(const TrackBody& body, Job& job) {
   ASSIGN_OR_RETURN(const std::string person, ReadPerson(body, "identifiers"));
   job.customer = person;
   if (job.type == JobType::kIdentify) ReadStamps(body, TrackCall::Stamps::kTime, "timestamp", job);
-  if (job.type != JobType::kTrack && job.type != JobType::kPageview) return {};
+  if (!IsEvent(job.type)) return {};
   RETURN_IF_ERROR(ReadEventName(body, job));
   ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
   return {};

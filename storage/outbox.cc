@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/job_types.h"
 #include "storage/column.h"
 #include "storage/open.h"
 

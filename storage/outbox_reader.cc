@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/job_line.h"
+#include "core/job_types.h"
 #include "storage/column.h"
 
 namespace outboxd {
@@ -47,7 +48,7 @@ StoredJob Decode(const Statement& row) {
   stored.unreadable =
       job ? "stored job id or connection is damaged" : "stored line is damaged: " + job.error().message;
   queued.job.connection = row.Text(kConnection);
-  queued.job.type = JobTypeFromName(row.Text(kType)).value_or(JobType::kRaw);
+  queued.job.type = kNames<JobType>.Find(row.Text(kType)).value_or(JobType::kRaw);
   return stored;
 }
 

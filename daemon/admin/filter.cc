@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "core/job_types.h"
 #include "core/request.h"
 #include "storage/outbox.h"
 
@@ -57,7 +58,7 @@ Result<Timestamp> ParseAge(std::string_view field, std::string_view text, Timest
 }
 
 Result<std::string> ParseType(std::string_view field, std::string_view text) {
-  if (!JobTypeFromName(text)) return Invalid(field, "is not a job type");
+  if (!kNames<JobType>.Find(text)) return Invalid(field, "is not a job type");
   return std::string(text);
 }
 

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/job_types.h"
 #include "daemon/base/mutex.h"
 
 namespace outboxd {

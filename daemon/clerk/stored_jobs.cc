@@ -6,6 +6,7 @@
 #include <map>
 #include <string_view>
 
+#include "core/job_types.h"
 #include "daemon/base/log.h"
 
 namespace outboxd {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "core/job_types.h"
 #include "core/limits.h"
 #include "tests/core/job_lines.h"
 
@@ -28,28 +29,42 @@ struct Minimal {
   std::string members;
 };
 
-const std::vector<Minimal>& MinimalJobs() {
-  static const std::vector<Minimal> jobs = {
-      {JobType::kIdentify, R"("id":"1")"},
-      {JobType::kTrack, R"("id":"1","name":"n")"},
-      {JobType::kPageview, R"("id":"1","url":"/")"},
-      {JobType::kDestroy, R"("id":"1")"},
-      {JobType::kRaw, R"("method":"GET","path":"/v1/x")"},
-      {JobType::kSuppress, R"("id":"1")"},
-      {JobType::kUnsuppress, R"("id":"1")"},
-      {JobType::kAddDevice, R"("id":"1","device":{"id":"d","platform":"ios"})"},
-      {JobType::kDeleteDevice, R"("id":"1","device_id":"d")"},
-      {JobType::kMerge, R"("primary":{"id":"1"},"secondary":{"id":"2"})"},
-      {JobType::kForm, R"("form_id":"f","data":{"email":"a@b.c"})"},
-      {JobType::kAddToSegment, R"("segment_id":7,"ids":["1"])"},
-      {JobType::kRemoveFromSegment, R"("segment_id":7,"ids":["1"])"},
-      {JobType::kMetric, R"("delivery_id":"d","metric":"opened")"},
+// A value that a line may hold for `name`.
+std::string_view Sample(members::Name name) {
+  using members::Name;
+  constexpr std::pair<Name, std::string_view> kSamples[] = {
+      {Name::kDevice, R"({"id":"d","platform":"ios"})"},
+      {Name::kData, R"({"email":"a@b.c"})"},
+      {Name::kPrimary, R"({"id":"1"})"},
+      {Name::kSecondary, R"({"id":"2"})"},
+      {Name::kIds, R"(["1"])"},
+      {Name::kSegmentId, "7"},
+      {Name::kMetric, R"("opened")"},
+      {Name::kMethod, R"("GET")"},
+      {Name::kPath, R"("/v1/x")"},
   };
+  for (const auto& [sampled, value] : kSamples) {
+    if (sampled == name) return value;
+  }
+  return R"("1")";
+}
+
+// A line of each type with what its row requires and nothing else.
+std::vector<Minimal> MinimalJobs() {
+  std::vector<Minimal> jobs;
+  for (const JobTypeRow& row : kJobTypes) {
+    std::string members;
+    for (const Need& need : row.required) {
+      if (need.member == members::Name::kType) continue;
+      if (!members.empty()) members += ',';
+      members += '"' + std::string(members::TextOf(need.member)) + "\":" + std::string(Sample(need.member));
+    }
+    jobs.push_back({row.type, members});
+  }
   return jobs;
 }
 
 TEST_CASE("job members: the least that each type needs is enough, and nothing else is filled in") {
-  REQUIRE(MinimalJobs().size() == kJobTypeCount);
   for (const Minimal& minimal : MinimalJobs()) {
     const Job job = Read(Line(JobTypeName(minimal.type), minimal.members));
     CHECK(job.type == minimal.type);
@@ -80,13 +95,35 @@ TEST_CASE("job members: every type takes connection, max_age, region and ref") {
 TEST_CASE("job members: a member is taken by the types it belongs to and refused by name by all others") {
   for (const members::Rule& rule : members::Rules()) {
     CHECK(members::FromText(rule.text) == rule.name);
-    CHECK(members::TypesOf(rule.name) == rule.types);
+    CHECK(members::TextOf(rule.name) == rule.text);
     for (const Minimal& minimal : MinimalJobs()) {
-      if ((rule.types & members::Bit(minimal.type)) != 0) continue;
+      if (RowOf(minimal.type).Allowed().Has(rule.name)) continue;
       const std::string type(JobTypeName(minimal.type));
       CheckRefused({{Line(type, minimal.members + ",\"" + std::string(rule.text) + "\":1"),
                      std::string(rule.text), "does not belong to " + type}});
     }
+  }
+}
+
+TEST_CASE("job members: a set knows what is in it, and which comes first") {
+  using members::Name;
+  using members::Set;
+  constexpr Set kSome = {Name::kRequest, Name::kId};
+  CHECK(kSome.Has(Name::kId));
+  CHECK(kSome.Has(Name::kRequest));
+  CHECK_FALSE(kSome.Has(Name::kType));
+  CHECK(kSome.First() == Name::kId);
+  CHECK(kSome.Without({Name::kId}) == Set{Name::kRequest});
+  CHECK((Set{Name::kId} | Set{Name::kRequest}) == kSome);
+  CHECK(kSome.Without(kSome).IsEmpty());
+  CHECK_FALSE(kSome.IsEmpty());
+}
+
+TEST_CASE("job members: the rules stand in the order of their names") {
+  REQUIRE(members::Rules().size() == members::kCount);
+  for (std::size_t i = 0; i < members::kCount; ++i) {
+    CHECK(members::Rules()[i].name == static_cast<members::Name>(i));
+    CHECK_FALSE(members::Rules()[i].text.empty());
   }
 }
 

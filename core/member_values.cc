@@ -1,0 +1,77 @@
+#include "core/member_values.h"
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "core/ascii.h"
+#include "core/limits.h"
+
+namespace outboxd::members {
+namespace {
+
+bool IsInteger(std::string_view number) {
+  if (number.starts_with('-')) number.remove_prefix(1);
+  return !number.empty() && std::all_of(number.begin(), number.end(), IsDigit);
+}
+
+}  // namespace
+
+Failure Bad(std::string message, std::string field) {
+  return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
+}
+
+Result<void> NeedObject(const Member& member) {
+  if (member.kind != ValueKind::kObject) return Bad("must be an object");
+  return {};
+}
+
+Result<void> CheckText(const std::string& text, std::size_t bytes_max) {
+  if (text.empty()) return Bad("must not be empty");
+  if (text.size() > bytes_max) {
+    return Bad("is " + std::to_string(text.size()) + " bytes; at most " + std::to_string(bytes_max) +
+               " are allowed");
+  }
+  if (text.find('\0') != std::string::npos) return Bad("must not hold a NUL byte");
+  return {};
+}
+
+Result<void> ReadText(const Member& member, std::size_t bytes_max, std::string& into) {
+  if (member.kind != ValueKind::kString) return Bad("must be a string");
+  into = member.text;
+  return CheckText(into, bytes_max);
+}
+
+Result<void> ReadIdentifier(const Member& member, std::string_view json, std::string& into) {
+  if (member.kind == ValueKind::kString) {
+    into = member.text;
+  } else if (member.kind == ValueKind::kNumber && IsInteger(json)) {
+    into = json;
+  } else {
+    return Bad("must be a string or an integer");
+  }
+  return CheckText(into, limits::kCustomerIdBytes);
+}
+
+std::optional<std::int64_t> ReadInteger(ValueKind kind, std::string_view json) {
+  std::int64_t number = 0;
+  if (kind != ValueKind::kNumber) return std::nullopt;
+  const auto [end, error] = std::from_chars(json.data(), json.data() + json.size(), number);
+  if (error != std::errc{} || end != json.data() + json.size()) return std::nullopt;
+  return number;
+}
+
+std::vector<Member> Inside(const std::string& text) {
+  std::vector<Member> inside;
+  static_cast<void>(ScanMembers(text, inside));  // a part of a line that was scanned is valid JSON
+  return inside;
+}
+
+OtherMembers& Other(Job& job) {
+  if (!job.other) job.other = std::make_unique<OtherMembers>();
+  return *job.other;
+}
+
+}  // namespace outboxd::members

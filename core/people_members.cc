@@ -1,0 +1,119 @@
+#include "core/people_members.h"
+
+#include <utility>
+#include <vector>
+
+#include "core/limits.h"
+#include "core/member_values.h"
+
+namespace outboxd::members {
+namespace {
+
+constexpr std::string_view kCioIdPrefix = "cio_";  // of a cio_id in a v1 path
+
+Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::string& lane) {
+  RETURN_IF_ERROR(NeedObject(member));
+  slice = member.raw;
+  const std::string object(job.Text(member.raw));
+  const std::vector<Member> parts = Inside(object);
+  const bool known =
+      parts.size() == 1 && (parts[0].key == "id" || parts[0].key == "email" || parts[0].key == "cio_id");
+  if (!known) return Bad("must hold exactly one of \"id\", \"email\", \"cio_id\"");
+  std::string value;
+  Result<void> read = ReadIdentifier(
+      parts[0], std::string_view(object).substr(parts[0].raw.offset, parts[0].raw.length), value);
+  if (!read) return Bad(std::move(read.error().message), parts[0].key);
+  ASSIGN_OR_RETURN(std::string name, LaneName(parts[0].key, std::move(value), parts[0].key));
+  lane = std::move(name);
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> LaneName(std::string_view kind, std::string value, std::string field) {
+  if (kind != "cio_id") return value;
+  if (value.size() + kCioIdPrefix.size() > limits::kCustomerIdBytes) {
+    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes - kCioIdPrefix.size()) + " bytes",
+               std::move(field));
+  }
+  return std::string(kCioIdPrefix) + value;
+}
+
+namespace people {
+
+Result<void> ReadPrimary(const Member& member, Job& job) {
+  return ReadPerson(member, job, Other(job).primary, job.customer);
+}
+Result<void> ReadSecondary(const Member& member, Job& job) {
+  return ReadPerson(member, job, Other(job).secondary, job.more_customers.emplace_back());
+}
+
+Result<void> ReadFormId(const Member& member, Job& job) {
+  return ReadIdentifier(member, job.Text(member.raw), Other(job).form_id);
+}
+
+Result<void> ReadSegmentId(const Member& member, Job& job) {
+  std::string& id = Other(job).segment_id;
+  const std::string_view json = job.Text(member.raw);
+  id = member.kind == ValueKind::kString ? member.text : std::string(json);
+  const bool digits =
+      !id.empty() && id.size() <= 18 && id.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits || (member.kind != ValueKind::kString && member.kind != ValueKind::kNumber))
+    return Bad("must be a segment's number");
+  return {};
+}
+
+Result<void> ReadIds(const Member& member, Job& job) {
+  if (member.kind != ValueKind::kArray) return Bad("must be an array");
+  job.body = member.raw;
+  const std::string array(job.Text(member.raw));
+  const std::vector<Member> ids = Inside(array);
+  if (ids.empty() || ids.size() > limits::kSegmentIds)
+    return Bad("must hold 1 to " + std::to_string(limits::kSegmentIds) + " ids");
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    std::string& id = job.more_customers.emplace_back();
+    Result<void> read =
+        ReadIdentifier(ids[i], std::string_view(array).substr(ids[i].raw.offset, ids[i].raw.length), id);
+    if (!read) return Bad(std::move(read.error().message), std::to_string(i));
+  }
+  return {};
+}
+
+Result<void> ReadIdType(const Member& member, Job& job) {
+  std::string& type = Other(job).id_type;
+  type = member.text;
+  if (type != "id" && type != "email" && type != "cio_id")
+    return Bad("must be \"id\", \"email\" or \"cio_id\"");
+  return {};
+}
+
+// A form's data names its person by exactly one of id and email, and holds strings alone: the API answers 400
+// otherwise.
+Result<void> CheckForm(Job& job) {
+  const std::string data(job.Text(job.body));
+  std::size_t persons = 0;
+  for (const Member& part : Inside(data)) {
+    if (part.kind != ValueKind::kString) return Bad("must be a string", "data." + part.key);
+    if (part.key != "id" && part.key != "email") continue;
+    ++persons;
+    job.customer = part.text;
+    if (Result<void> checked = CheckText(job.customer, limits::kCustomerIdBytes); !checked) {
+      return Bad(std::move(checked.error().message), "data." + part.key);
+    }
+  }
+  if (persons != 1) return Bad("form data needs exactly one of \"id\" and \"email\"", "data");
+  return {};
+}
+
+Result<void> CheckSegment(Job& job) {
+  for (std::size_t i = 0; i < job.more_customers.size(); ++i) {
+    std::string& id = job.more_customers[i];
+    ASSIGN_OR_RETURN(std::string name,
+                     LaneName(job.other->id_type, std::move(id), "ids." + std::to_string(i)));
+    id = std::move(name);
+  }
+  return {};
+}
+
+}  // namespace people
+}  // namespace outboxd::members

@@ -1,0 +1,34 @@
+// core/people_members.h — the members by which merge, form and segment jobs name people, and so their lanes.
+//
+// Errors: kInvalid; `field` is the path below the member ("" for the member itself), of CheckForm() and
+// CheckSegment() the path below the line.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/job.h"
+#include "core/object_scan.h"
+#include "core/result.h"
+
+namespace outboxd::members {
+
+// As it would stand in a v1 path, so that a person named in either way has one lane. `kind`: "id", "email",
+// "cio_id", … kInvalid, naming `field`: too long.
+Result<std::string> LaneName(std::string_view kind, std::string value, std::string field);
+
+namespace people {
+
+Result<void> ReadPrimary(const Member& member, Job& job);
+Result<void> ReadSecondary(const Member& member, Job& job);
+Result<void> ReadFormId(const Member& member, Job& job);
+Result<void> ReadSegmentId(const Member& member, Job& job);
+Result<void> ReadIds(const Member& member, Job& job);
+Result<void> ReadIdType(const Member& member, Job& job);
+
+// Of a job that has what its type requires: fill in its lanes.
+Result<void> CheckForm(Job& job);
+Result<void> CheckSegment(Job& job);
+
+}  // namespace people
+}  // namespace outboxd::members
