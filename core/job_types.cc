@@ -1,6 +1,14 @@
 #include "core/job_types.h"
 
+#include <algorithm>
+
 namespace outboxd {
+
+static_assert(std::ranges::all_of(kJobTypes,
+                                  [](const JobTypeRow& row) {
+                                    return row.build != nullptr && !row.help.empty();
+                                  }),
+              "each job type has its request and its help");
 
 std::string ListJobTypes() {
   std::string list;
