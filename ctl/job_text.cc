@@ -3,12 +3,15 @@
 #include <string_view>
 #include <utility>
 
+#include "core/job_types.h"
 #include "core/json.h"
 #include "core/request.h"
 #include "ctl/format.h"
 
 namespace outboxd {
 namespace {
+
+using members::Name;
 
 Failure Bad(std::string flag, std::string message) {
   return Fail(ErrorKind::kInvalid, std::move(message), std::move(flag));
@@ -156,77 +159,127 @@ Result<void> WriteBody(JsonWriter& writer, const JobFlags& flags) {
   return {};
 }
 
-Result<void> WriteRaw(JsonWriter& writer, const JobFlags& flags) {
-  WriteText(writer, "method", flags.method);
-  WriteText(writer, "path", flags.path);
-  RETURN_IF_ERROR(WritePairs(writer, "query", "--query", flags.query));
-  RETURN_IF_ERROR(WritePairs(writer, "headers", "--header", flags.headers));
-  RETURN_IF_ERROR(WriteBody(writer, flags));
-  RETURN_IF_ERROR(WritePairs(writer, "form", "--form", flags.form));
-  RETURN_IF_ERROR(WriteFiles(writer, flags.files));
-  WriteText(writer, "response_type", flags.response_type);
-  if (flags.timeout) {
-    const Result<std::int64_t> timeout = InMilliseconds("--timeout", *flags.timeout);
-    if (!timeout) return tl::unexpected(timeout.error());
-    writer.Key("timeout_ms").Int(*timeout);
-  }
-  RETURN_IF_ERROR(WriteRetry(writer, flags));
+Result<void> WriteTimeout(JsonWriter& writer, const JobFlags& flags) {
+  if (!flags.timeout) return {};
+  ASSIGN_OR_RETURN(const std::int64_t timeout, InMilliseconds("--timeout", *flags.timeout));
+  writer.Key("timeout_ms").Int(timeout);
+  return {};
+}
+
+Result<void> WriteMaxAge(JsonWriter& writer, const JobFlags& flags) {
+  if (!flags.max_age) return {};
+  ASSIGN_OR_RETURN(const std::int64_t age_ms, InMilliseconds("--max-age", *flags.max_age));
+  writer.Key("max_age").Int(age_ms / 1000);
+  return {};
+}
+
+Result<void> WriteIds(JsonWriter& writer, const JobFlags& flags) {
+  writer.Key("ids").Array();
+  for (const std::string& id : flags.ids) writer.String(id);
+  writer.EndArray();
+  return {};
+}
+
+Result<void> WriteDebug(JsonWriter& writer, const JobFlags& flags) {
   if (flags.debug) writer.Key("debug").Bool(true);
   return {};
 }
 
-void WriteSegment(JsonWriter& writer, const JobFlags& flags) {
-  WriteText(writer, "segment_id", flags.segment_id);
-  writer.Key("ids").Array();
-  for (const std::string& id : flags.ids) writer.String(id);
-  writer.EndArray();
-  WriteText(writer, "id_type", flags.id_type);
+using Write = Result<void> (*)(JsonWriter& writer, const JobFlags& flags);
+
+// A member whose value is the flag's text.
+template <Name kName, std::optional<std::string> JobFlags::* kFlag>
+Result<void> WriteAsText(JsonWriter& writer, const JobFlags& flags) {
+  WriteText(writer, members::TextOf(kName), flags.*kFlag);
+  return {};
 }
 
-void WriteMetric(JsonWriter& writer, const JobFlags& flags) {
-  WriteText(writer, "delivery_id", flags.delivery_id);
-  WriteText(writer, "metric", flags.metric);
-  WriteText(writer, "recipient", flags.recipient);
-  WriteText(writer, "reason", flags.reason);
-  WriteText(writer, "href", flags.href);
+struct MemberWriter {
+  Name member;
+  Write write;
+};
+
+template <Name kName, std::optional<std::string> JobFlags::* kFlag>
+constexpr MemberWriter AsText() {
+  return {kName, WriteAsText<kName, kFlag>};
 }
 
-Result<void> WriteOwnMembers(JsonWriter& writer, const JobFlags& flags) {
-  const std::string& type = flags.type;
-  if (type == "identify") return WriteObject(writer, "attributes", flags);
-  if (type == "track" || type == "pageview" || type == "form") {
-    WriteText(writer, "name", flags.name);
-    WriteText(writer, "url", flags.url);
-    WriteText(writer, "form_id", flags.form_id);
-    return WriteObject(writer, "data", flags);
+// In the order of the line.
+constexpr MemberWriter kWriters[] = {
+    AsText<Name::kConnection, &JobFlags::connection>(),
+    AsText<Name::kId, &JobFlags::id>(),
+    AsText<Name::kAnonymousId, &JobFlags::anonymous_id>(),
+    AsText<Name::kName, &JobFlags::name>(),
+    AsText<Name::kUrl, &JobFlags::url>(),
+    AsText<Name::kFormId, &JobFlags::form_id>(),
+    {Name::kAttributes,
+     [](JsonWriter& writer, const JobFlags& flags) { return WriteObject(writer, "attributes", flags); }},
+    {Name::kData,
+     [](JsonWriter& writer, const JobFlags& flags) { return WriteObject(writer, "data", flags); }},
+    AsText<Name::kMethod, &JobFlags::method>(),
+    AsText<Name::kPath, &JobFlags::path>(),
+    {Name::kQuery, [](JsonWriter& writer,
+                      const JobFlags& flags) { return WritePairs(writer, "query", "--query", flags.query); }},
+    {Name::kHeaders,
+     [](JsonWriter& writer, const JobFlags& flags) {
+       return WritePairs(writer, "headers", "--header", flags.headers);
+     }},
+    {Name::kBody, WriteBody},
+    {Name::kForm, [](JsonWriter& writer,
+                     const JobFlags& flags) { return WritePairs(writer, "form", "--form", flags.form); }},
+    {Name::kFiles, [](JsonWriter& writer, const JobFlags& flags) { return WriteFiles(writer, flags.files); }},
+    AsText<Name::kResponseType, &JobFlags::response_type>(),
+    {Name::kTimeoutMs, WriteTimeout},
+    {Name::kRetry, WriteRetry},
+    {Name::kDebug, WriteDebug},
+    {Name::kDevice, WriteDevice},
+    AsText<Name::kDeviceId, &JobFlags::device_id>(),
+    AsText<Name::kSegmentId, &JobFlags::segment_id>(),
+    {Name::kIds, WriteIds},
+    AsText<Name::kIdType, &JobFlags::id_type>(),
+    AsText<Name::kDeliveryId, &JobFlags::delivery_id>(),
+    AsText<Name::kMetric, &JobFlags::metric>(),
+    AsText<Name::kRecipient, &JobFlags::recipient>(),
+    AsText<Name::kReason, &JobFlags::reason>(),
+    AsText<Name::kHref, &JobFlags::href>(),
+    {Name::kPrimary,
+     [](JsonWriter& writer, const JobFlags& flags) { return WritePerson(writer, "primary", flags.primary); }},
+    {Name::kSecondary,
+     [](JsonWriter& writer, const JobFlags& flags) {
+       return WritePerson(writer, "secondary", flags.secondary);
+     }},
+    {Name::kTimestamp,
+     [](JsonWriter& writer, const JobFlags& flags) {
+       WriteTime(writer, "timestamp", flags.timestamp);
+       return Result<void>();
+     }},
+    AsText<Name::kEventId, &JobFlags::event_id>(),
+    {Name::kMaxAge, WriteMaxAge},
+    AsText<Name::kRegion, &JobFlags::region>(),
+    AsText<Name::kRef, &JobFlags::ref>(),
+};
+
+constexpr bool EachMemberHasAWriter() {
+  members::Set covered = {Name::kType, Name::kRequest};  // written first; lines of libraries alone
+  for (const MemberWriter& row : kWriters) covered.Add(row.member);
+  for (const JobTypeRow& row : kJobTypes) {
+    if (!row.Allowed().Without(covered).IsEmpty()) return false;
   }
-  if (type == "raw") return WriteRaw(writer, flags);
-  if (type == "add_device") return WriteDevice(writer, flags);
-  if (type == "delete_device") WriteText(writer, "device_id", flags.device_id);
-  if (type == "add_to_segment" || type == "remove_from_segment") WriteSegment(writer, flags);
-  if (type == "metric") WriteMetric(writer, flags);
-  RETURN_IF_ERROR(WritePerson(writer, "primary", flags.primary));
-  return WritePerson(writer, "secondary", flags.secondary);
+  return true;
 }
+static_assert(EachMemberHasAWriter(), "each member of a job type can be written into a line");
 
 }  // namespace
 
 Result<std::string> BuildJobLine(const JobFlags& flags) {
+  const JobTypeRow& row = RowOf(flags.type.value());
+  const members::Set allowed = row.Allowed();
   JsonWriter writer;
-  writer.Object().Key("type").String(flags.type);
-  WriteText(writer, "connection", flags.connection);
-  WriteText(writer, "id", flags.id);
-  WriteText(writer, "anonymous_id", flags.anonymous_id);
-  if (Result<void> written = WriteOwnMembers(writer, flags); !written) return tl::unexpected(written.error());
-  WriteTime(writer, "timestamp", flags.timestamp);
-  WriteText(writer, "event_id", flags.event_id);
-  if (flags.max_age) {
-    const Result<std::int64_t> age = InMilliseconds("--max-age", *flags.max_age);
-    if (!age) return tl::unexpected(age.error());
-    writer.Key("max_age").Int(*age / 1000);
+  writer.Object().Key("type").String(row.name);
+  for (const auto& [member, write] : kWriters) {
+    if (!allowed.Has(member)) continue;
+    RETURN_IF_ERROR(write(writer, flags));
   }
-  WriteText(writer, "region", flags.region);
-  WriteText(writer, "ref", flags.ref);
   return writer.EndObject().Take();
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/job.h"
 #include "core/result.h"
 
 namespace outboxd {
@@ -19,7 +20,7 @@ struct FileFlag {
 };
 
 struct JobFlags {
-  std::string type;
+  std::optional<JobType> type;
   std::optional<std::string> connection, id, anonymous_id, name, url, timestamp, event_id, max_age, region,
       ref;
   std::optional<std::string> object;  // --attributes or --data: a JSON object
@@ -34,7 +35,7 @@ struct JobFlags {
   std::vector<FileFlag> files;
 };
 
-// kInvalid with the flag as `field`.
+// The members that the type may have, of those given; `flags.type` is set. kInvalid with the flag as `field`.
 Result<std::string> BuildJobLine(const JobFlags& flags);
 
 }  // namespace outboxd

@@ -1,6 +1,5 @@
 // outboxctl send: one job by flags, or finished lines.
 #include <CLI/CLI.hpp>
-#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -9,9 +8,11 @@
 #include <optional>
 #include <sstream>
 
+#include "core/job_types.h"
 #include "core/json.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
+#include "ctl/job_flags.h"
 #include "ctl/job_text.h"
 #include "ctl/line_reader.h"
 #include "ctl/producer_client.h"
@@ -167,13 +168,13 @@ int SendInput(Sender& sender, const Context& context) {
 int Send(const Context& context, SendOptions options) {
   const bool json = options.json || context.globals.json;
   std::string line = options.json_line;
-  if (options.flags.type.empty() && line.empty()) {
+  if (!options.flags.type && line.empty()) {
     return ReportUsage(context.console,
                        "send what? Name a type (outboxctl send --help) or give a line with --json LINE");
   }
-  if (!options.flags.type.empty() && !line.empty())
+  if (options.flags.type && !line.empty())
     return ReportUsage(context.console, "give a type with flags or --json LINE, not both");
-  if (!options.flags.type.empty()) {
+  if (options.flags.type) {
     if (Result<void> loaded = LoadFiles(options); !loaded)
       return ReportUsage(context.console, loaded.error().message);
     const Result<std::string> built = BuildJobLine(options.flags);
@@ -190,144 +191,6 @@ int Send(const Context& context, SendOptions options) {
   return line == "-" ? SendInput(sender, context) : SendOne(sender, context, json, line);
 }
 
-void AddText(CLI::App& verb, const std::string& flag, std::optional<std::string>& value,
-             const std::string& type, const std::string& help, bool required = false) {
-  verb.add_option(flag, value, help)->type_name(type)->required(required);
-}
-
-constexpr bool kRequired = true;
-
-void AddMany(CLI::App& verb, const std::string& flag, std::vector<std::string>& values,
-             const std::string& type, const std::string& help) {
-  verb.add_option(flag, values, help)->type_name(type)->allow_extra_args(false);
-}
-
-void AddCommon(CLI::App& verb, JobFlags& flags) {
-  AddText(verb, "--connection", flags.connection, "NAME", "Connection to send by (default: default)");
-  AddText(verb, "--max-age", flags.max_age, "DURATION",
-          "Give up (dead letter \"expired\") when not delivered after this time");
-  verb.add_option("--region", flags.region, "Region of this job, instead of its connection's")
-      ->check(CLI::IsMember({"us", "eu"}));
-  AddText(verb, "--ref", flags.ref, "TEXT", "Your own reference, echoed in the reply and kept with the job");
-}
-
-void AddData(CLI::App& verb, JobFlags& flags) {
-  AddText(verb, "--data", flags.object, "JSON", "Data, a JSON object; @FILE reads it from a file");
-  AddMany(verb, "--data-field", flags.fields, "NAME=TEXT",
-          "One member of the data; NAME:=JSON for other values than strings");
-}
-
-void AddAttributes(CLI::App& verb, JobFlags& flags) {
-  AddText(verb, "--attributes", flags.object, "JSON",
-          "Attributes, a JSON object; @FILE reads it from a file");
-  AddMany(verb, "--attribute", flags.fields, "NAME=TEXT",
-          "One attribute; NAME:=JSON for other values than strings");
-}
-
-void AddEvent(CLI::App& verb, JobFlags& flags) {
-  AddText(verb, "--id", flags.id, "ID", "Customer");
-  AddText(verb, "--anonymous-id", flags.anonymous_id, "ID", "Instead of --id: an anonymous event");
-  AddData(verb, flags);
-  AddText(verb, "--timestamp", flags.timestamp, "TIME",
-          "When it happened: Unix seconds or RFC 3339 (default: now)");
-  AddText(verb, "--event-id", flags.event_id, "ULID", "Your own ULID: a repeated one takes effect once");
-}
-
-void AddRaw(CLI::App& verb, SendOptions& options) {
-  JobFlags& flags = options.flags;
-  AddText(verb, "--id", flags.id, "ID",
-          "Customer whose order this request keeps (default: the one in the path)");
-  AddText(verb, "--method", flags.method, "METHOD", "HTTP method", kRequired);
-  AddText(verb, "--path", flags.path, "PATH", "/v1/… or /v2/…", kRequired);
-  AddMany(verb, "--query", flags.query, "NAME=TEXT", "One query parameter");
-  AddMany(verb, "--header", flags.headers, "NAME=TEXT", "One header");
-  AddText(verb, "--body", flags.body, "TEXT", "Body, sent as it is");
-  AddText(verb, "--body-json", flags.body_json, "JSON", "Body, a JSON value; @FILE reads it from a file");
-  AddMany(verb, "--form", flags.form, "NAME=TEXT", "One field of a multipart form");
-  AddMany(verb, "--file", options.files, "NAME=PATH", "One file of a multipart form");
-  verb.add_option("--response-type", flags.response_type, "How the answer is read")
-      ->check(CLI::IsMember({"json", "text", "binary"}));
-  AddText(verb, "--timeout", flags.timeout, "DURATION", "Total time of one attempt");
-  verb.add_option("--max-retries", flags.max_retries, "Own retry rule: attempts after the first")
-      ->type_name("COUNT");
-  AddText(verb, "--retry-delay", flags.retry_delay, "DURATION", "Own retry rule: wait between attempts");
-  verb.add_flag("--exponential", flags.exponential, "Own retry rule: the delay doubles each time");
-  verb.add_flag("--all-errors", flags.all_errors, "Own retry rule: repeat after any error");
-  verb.add_flag("--debug", flags.debug, "Log request and answer (without credentials)");
-}
-
-void AddSegment(CLI::App& verb, JobFlags& flags) {
-  AddText(verb, "--segment-id", flags.segment_id, "NUMBER", "Manual segment", kRequired);
-  verb.add_option("--id,--ids", flags.ids, "One person; give it up to 1000 times")
-      ->type_name("ID")
-      ->allow_extra_args(false)
-      ->required();
-  verb.add_option("--id-type", flags.id_type, "What the ids are")
-      ->check(CLI::IsMember({"id", "email", "cio_id"}));
-}
-
-void AddMetric(CLI::App& verb, JobFlags& flags) {
-  AddText(verb, "--delivery-id", flags.delivery_id, "ID", "Delivery that is reported on", kRequired);
-  AddText(verb, "--metric", flags.metric, "NAME",
-          "bounced, clicked, converted, deferred, delivered, dropped, opened or spammed", kRequired);
-  AddText(verb, "--recipient", flags.recipient, "TEXT", "Recipient");
-  AddText(verb, "--reason", flags.reason, "TEXT", "Reason of a failure");
-  AddText(verb, "--href", flags.href, "URL", "Link that was clicked");
-  AddText(verb, "--timestamp", flags.timestamp, "TIME",
-          "When it happened: Unix seconds or RFC 3339 (default: now)");
-}
-
-void AddOwnFlags(CLI::App& verb, const std::string& type, SendOptions& options) {
-  JobFlags& flags = options.flags;
-  if (type == "raw") return AddRaw(verb, options);
-  if (type == "metric") return AddMetric(verb, flags);
-  if (type == "add_to_segment" || type == "remove_from_segment") return AddSegment(verb, flags);
-  if (type == "track") AddText(verb, "--name", flags.name, "NAME", "Name of the event", kRequired);
-  if (type == "pageview") AddText(verb, "--url", flags.url, "URL", "URL or name of the page", kRequired);
-  if (type == "track" || type == "pageview") return AddEvent(verb, flags);
-  if (type == "merge") {
-    AddText(verb, "--primary", flags.primary, "KIND=ID", "Person that stays: id=…, email=… or cio_id=…",
-            kRequired);
-    return AddText(verb, "--secondary", flags.secondary, "KIND=ID", "Person merged into it", kRequired);
-  }
-  if (type == "form") {
-    AddText(verb, "--form-id", flags.form_id, "ID", "Form", kRequired);
-    return AddData(verb, flags);
-  }
-  AddText(verb, "--id", flags.id, "ID", "Customer", kRequired);
-  if (type == "identify") {
-    AddAttributes(verb, flags);
-    AddText(verb, "--timestamp", flags.timestamp, "TIME",
-            "When it was so: Unix seconds or RFC 3339 (default: now)");
-  }
-  if (type == "add_device" || type == "delete_device")
-    AddText(verb, "--device-id", flags.device_id, "ID", "Device token", kRequired);
-  if (type == "add_device") {
-    verb.add_option("--platform", flags.platform, "Platform")
-        ->check(CLI::IsMember({"ios", "android"}))
-        ->required();
-    AddText(verb, "--last-used", flags.last_used, "TIME", "Unix seconds");
-    AddAttributes(verb, flags);
-  }
-}
-
-constexpr std::array<std::pair<const char*, const char*>, 14> kTypes = {{
-    {"identify", "Create or update a person"},
-    {"track", "An event of a person"},
-    {"pageview", "A page view of a person"},
-    {"destroy", "Delete a person"},
-    {"raw", "Any request of the Track API"},
-    {"suppress", "Delete a person and block the identifier"},
-    {"unsuppress", "Lift a suppression"},
-    {"add_device", "Add or update a device of a person"},
-    {"delete_device", "Delete a device of a person"},
-    {"merge", "Merge two people"},
-    {"form", "Submit a form"},
-    {"add_to_segment", "Add people to a manual segment"},
-    {"remove_from_segment", "Remove people from a manual segment"},
-    {"metric", "Report on a delivery"},
-}};
-
 }  // namespace
 
 void AddSend(CLI::App& app, Context& context) {
@@ -340,11 +203,10 @@ void AddSend(CLI::App& app, Context& context) {
                                 ->type_name("[LINE]")
                                 ->expected(0, 1);
   send->require_subcommand(0, 1);
-  for (const auto& [type, help] : kTypes) {
-    CLI::App* verb = send->add_subcommand(type, help);
-    AddOwnFlags(*verb, type, *options);
-    AddCommon(*verb, options->flags);
-    verb->callback([options, name = std::string(type)] { options->flags.type = name; });
+  for (const JobTypeRow& row : kJobTypes) {
+    CLI::App* verb = send->add_subcommand(std::string(row.name), std::string(row.help));
+    AddJobFlags(*verb, row, options->flags, options->files);
+    verb->callback([options, type = row.type] { options->flags.type = type; });
   }
   send->footer(
       "Examples:\n  outboxctl send identify --id 42 --attribute plan=pro --attribute age:=30\n"

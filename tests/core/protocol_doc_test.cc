@@ -1,12 +1,15 @@
-// docs/protocol.md keeps its word: each example is read, refused or sent as it says there.
+// docs/protocol.md keeps its word: each example is read, refused or sent as it says there. Its table of
+// types, like the list in docs/outboxctl.1, is that of core/job_types.h.
 #include <doctest/doctest.h>
 
 #include <fstream>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "core/job_line.h"
+#include "core/job_types.h"
 #include "core/json.h"
 #include "core/request.h"
 #include "tests/core/job_lines.h"
@@ -87,6 +90,54 @@ TEST_CASE("protocol document: every example is true") {
     if (!example.request.empty()) types.insert(job.type);
   }
   CHECK_MESSAGE(types.size() == kJobTypeCount, "each type has an example with its request");
+}
+
+std::string Quoted(members::Name name) {
+  return "`" + std::string(members::TextOf(name)) + "`";
+}
+
+// As the document's table has it: | `track` | `id` or `anonymous_id`, `name` | `data`, `timestamp`,
+// `event_id` |
+std::string TableLine(const JobTypeRow& row) {
+  std::string required;
+  for (const Need& need : row.required) {
+    if (need.member == members::Name::kType) continue;
+    required += (required.empty() ? "" : ", ") + Quoted(need.member);
+    if (need.or_else != need.member) required += " or " + Quoted(need.or_else);
+  }
+  std::string optional;
+  for (const members::Rule& rule : members::Rules()) {
+    if (row.optional.Has(rule.name)) optional += (optional.empty() ? " " : ", ") + Quoted(rule.name);
+  }
+  return "| `" + std::string(row.name) + "` | " + required + " |" + optional + " |";
+}
+
+TEST_CASE("protocol document: its table of types says what each type requires and may have") {
+  std::vector<std::string> expected = {"| type | required | optional |", "|---|---|---|"};
+  for (const JobTypeRow& row : kJobTypes) expected.push_back(TableLine(row));
+  std::ifstream document(OUTBOXD_SOURCE_DIR "/docs/protocol.md");
+  std::string line;
+  while (std::getline(document, line) && line != expected.front()) continue;
+  for (const std::string& one : expected) {
+    CHECK(line == one);
+    std::getline(document, line);
+  }
+  CHECK(line.empty());
+}
+
+TEST_CASE("outboxctl's man page lists the types that send takes, in their order") {
+  std::ifstream page(OUTBOXD_SOURCE_DIR "/docs/outboxctl.1");
+  std::string line;
+  while (std::getline(page, line) && !line.ends_with("The types are")) continue;
+  std::string listed;  // without the marks of roff
+  while (std::getline(page, line) && line.starts_with(".BR ")) {
+    std::istringstream words(line.substr(4));
+    for (std::string word; words >> word;) {
+      const bool is_name = word.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+      if (is_name && word != "and") listed += (listed.empty() ? "" : ", ") + word;
+    }
+  }
+  CHECK(listed == ListJobTypes());
 }
 
 }  // namespace

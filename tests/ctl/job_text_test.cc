@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "core/job_line.h"
+#include "core/job_types.h"
 
 namespace outboxd {
 namespace {
@@ -25,7 +26,7 @@ std::string RefusedFlag(const JobFlags& flags) {
 
 JobFlags Flags(const std::string& type) {
   JobFlags flags;
-  flags.type = type;
+  flags.type = kNames<JobType>.Find(type).value();
   return flags;
 }
 
