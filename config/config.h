@@ -1,4 +1,5 @@
-// config/config.h — the config file, read strictly (etc/outboxd.yaml documents every key).
+// config/config.h — the config file, read strictly (etc/outboxd.yaml documents every key, config/keys.cc has
+// them).
 //
 // Unknown keys, wrong types and values out of range are errors that name file, line, key and what is allowed.
 // outboxctl reads the same file with the same code.
@@ -25,7 +26,7 @@ inline constexpr std::string_view kDefaultConfigPath = "/etc/outboxd/outboxd.yam
 struct SocketConfig {
   std::filesystem::path path;
   std::uint32_t mode = 0660;
-  std::string group;                 // empty: leave the group alone
+  std::optional<std::string> group;  // nullopt: leave the group alone
   std::vector<std::uint32_t> users;  // empty: whoever the mode lets in
 
   bool operator==(const SocketConfig&) const = default;
@@ -33,7 +34,7 @@ struct SocketConfig {
 
 // Where the Track-compatible endpoint listens: on a Unix socket, or on a loopback address.
 struct TrackListenerConfig {
-  std::string tcp;  // "127.0.0.1:8480"; empty: `socket`
+  std::optional<std::string> tcp;  // "127.0.0.1:8480"; nullopt: `socket`
   SocketConfig socket;
   bool tls = false;
   std::filesystem::path certificate, key;  // PEM; empty with `tls`: what `outboxctl tls-init` made
@@ -66,7 +67,7 @@ struct CredentialSource {
 struct ConnectionConfig {
   std::string name;
   Region region = Region::kUs;
-  std::string base_url;  // empty: the region's host. Never ends in "/".
+  std::optional<std::string> base_url;  // instead of the region's host. Never ends in "/".
   LaneOrder order = LaneOrder::kPerCustomer;
   CredentialSource site_id, api_key;
   double rate_limit = 1000;  // requests per second; 0 = none
@@ -103,7 +104,7 @@ struct HistoryConfig {
 };
 
 struct MetricsConfig {
-  std::string tcp;  // "127.0.0.1:9480"; empty: only on the admin socket
+  std::optional<std::string> tcp;  // "127.0.0.1:9480"; nullopt: only on the admin socket
 };
 
 struct Config {
@@ -138,8 +139,5 @@ struct Sockets {
 // Only where the sockets are, whatever else the file holds: a client has neither the daemon's environment nor
 // its credentials.
 Result<Sockets> LoadSockets(const std::filesystem::path& file);
-
-// Every key there is, as "limits.line_bytes", sorted; "NAME" stands for a connection's name.
-std::vector<std::string> KnownConfigKeys();
 
 }  // namespace outboxd

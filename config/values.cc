@@ -132,6 +132,13 @@ std::string ShowDuration(Milliseconds duration) {
   return shown == "0" ? "0s" : shown;
 }
 
+Result<std::uint64_t> ReadWholeNumber(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size()) return number;
+  return Fail(ErrorKind::kInvalid, "must be a whole number");
+}
+
 Result<std::uint64_t> ReadSize(std::string_view text) {
   const std::optional<std::uint64_t> number = ReadNumberWithUnit(text, kSizeUnits);
   if (!number)

@@ -1,4 +1,4 @@
-// config/values.h — the texts that config values are written in. Used by config/config.cc alone.
+// config/values.h — the texts that config values are written in. Used within config/ alone.
 //
 // Errors: kInvalid; the message says what is allowed and never repeats the text, which may be a secret.
 #pragma once
@@ -17,6 +17,9 @@ namespace outboxd::config_values {
 Result<Milliseconds> ReadDuration(std::string_view text);
 // The same in the largest unit that holds it exactly.
 std::string ShowDuration(Milliseconds duration);
+
+// Digits alone. Not beyond what 64 bits hold.
+Result<std::uint64_t> ReadWholeNumber(std::string_view text);
 
 // "500kB", "20GiB", or a plain number of bytes. kB, MB, GB, TB count by 1000; KiB, MiB, GiB, TiB by 1024.
 Result<std::uint64_t> ReadSize(std::string_view text);

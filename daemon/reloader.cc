@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "config/keys.h"
 #include "daemon/base/log.h"
 #include "daemon/delivery/ask_dispatcher.h"
 #include "daemon/delivery/endpoint.h"

@@ -23,8 +23,8 @@ Result<std::unique_ptr<HttpServer>> ServeAdmin(const UnixListener& socket, Admin
 
 // Null when it is not configured.
 Result<std::unique_ptr<HttpServer>> ServeMetrics(const MetricsConfig& config, AdminApi& api) {
-  if (config.tcp.empty()) return nullptr;
-  ASSIGN_OR_RETURN(const int listening, ListenOnLoopback(config.tcp));
+  if (!config.tcp) return nullptr;
+  ASSIGN_OR_RETURN(const int listening, ListenOnLoopback(*config.tcp));
   HttpServerOptions options;
   options.thread_name = "outboxd-metrics";
   return HttpServer::Start(listening, options,

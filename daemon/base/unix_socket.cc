@@ -69,8 +69,8 @@ Result<gid_t> GroupId(const std::string& name) {
 }
 
 Result<void> SetAccess(const SocketConfig& config) {
-  if (!config.group.empty()) {
-    const Result<gid_t> group = GroupId(config.group);
+  if (config.group) {
+    const Result<gid_t> group = GroupId(*config.group);
     if (!group) return Fail(ErrorKind::kInvalid, config.path.string() + ": " + group.error().message);
     if (lchown(config.path.c_str(), static_cast<uid_t>(-1), *group) != 0)
       return FailErrno(config.path, "cannot set its group", errno);

@@ -435,7 +435,7 @@ void ConnectionQueue::OnProbeFinished(const Finished& finished, Timestamp now) {
   probing_ = false;
   const bool asked_again = probe_at_ == Timestamp::min();
   if (!asked_again) probe_at_ = now + endpoint_->config.probe_interval;
-  const bool own_host = !endpoint_->config.base_url.empty();
+  const bool own_host = endpoint_->config.base_url.has_value();
   const ProbeVerdict verdict =
       JudgeProbe(finished.answer, own_host ? std::nullopt : std::optional(endpoint_->config.region));
   ProbeReport& report = probe_report_.emplace();

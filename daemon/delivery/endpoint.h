@@ -24,7 +24,4 @@ using Endpoints = std::map<std::string, std::shared_ptr<const Endpoint>, std::le
 // Every connection with its credentials, read now.
 Result<Endpoints> MakeEndpoints(const Config& config);
 
-// The changed keys that a reload cannot apply, comma-separated; empty when there are none.
-std::string NeedsRestart(const Config& before, const Config& after);
-
 }  // namespace outboxd

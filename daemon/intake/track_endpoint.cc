@@ -150,7 +150,7 @@ std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::MakeSettings(const
   settings->line_bytes_max = line_bytes_max;
   for (const auto& [name, endpoint] : endpoints) {
     ConnectionConfig by_region = endpoint->config;
-    by_region.base_url.clear();
+    by_region.base_url.reset();
     settings->accounts.push_back({name, endpoint->credentials.site_id + ":" + endpoint->credentials.api_key,
                                   std::string(RegionName(endpoint->config.region)),
                                   by_region.BaseUrl(std::nullopt)});

@@ -48,12 +48,12 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
   for (Listener& listener : all.listeners_) {
     const TrackListenerConfig& config = listener.config;
     ASSIGN_OR_RETURN(const std::optional<TlsIdentity> identity, ReadIdentity(config, tls_directory));
-    if (config.tcp.empty()) {
+    if (config.tcp) {
+      ASSIGN_OR_RETURN(const int tcp, ListenOnLoopback(*config.tcp));
+      listener.tcp = tcp;
+    } else {
       ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.socket));
       listener.socket = std::move(socket);
-    } else {
-      ASSIGN_OR_RETURN(const int tcp, ListenOnLoopback(config.tcp));
-      listener.tcp = tcp;
     }
     RETURN_IF_ERROR(all.Serve(listener, identity));
   }

@@ -7,18 +7,16 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <set>
 #include <sstream>
 #include <tuple>
 
 #include "config/credentials.h"
+#include "tests/config/example_file.h"
 
 using namespace outboxd;
 using namespace std::chrono_literals;
 
 namespace {
-
-const std::filesystem::path kExample = std::filesystem::path(OUTBOXD_SOURCE_DIR) / "etc" / "outboxd.yaml";
 
 // An environment variable for the length of a test.
 class Environment {
@@ -56,12 +54,6 @@ class TemporaryDirectory {
  private:
   std::filesystem::path path_;
 };
-
-std::string ReadText(const std::filesystem::path& file) {
-  std::ostringstream text;
-  text << std::ifstream(file).rdbuf();
-  return text.str();
-}
 
 // Structured bindings name every member: a new one does not compile until it is compared here too.
 auto All(const RetryPolicy& value) {
@@ -133,51 +125,11 @@ void CheckRefused(const std::vector<Wrong>& rows) {
   }
 }
 
-// The example's lines with their indentation and key, whether they are commented out or not; prose is left
-// out.
-struct KeyLine {
-  std::size_t indent = 0;
-  std::string key;
-  std::string text;  // without the comment sign
-};
-
-std::vector<KeyLine> KeyLines(const std::string& text) {
-  std::vector<KeyLine> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    if (const std::size_t start = line.find_first_not_of(' ');
-        start != std::string::npos && line.substr(start, 2) == "# ")
-      line.erase(start, 2);
-    const bool begins_element =
-        line.find_first_not_of(' ') != std::string::npos && line[line.find_first_not_of(' ')] == '-';
-    const std::size_t start = begins_element ? line.find_first_not_of(" -") : line.find_first_not_of(' ');
-    const std::size_t end =
-        line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", start == std::string::npos ? 0 : start);
-    if (start == std::string::npos || end == std::string::npos || end == start || line[end] != ':') continue;
-    lines.push_back({start, line.substr(start, end - start), line});
-  }
-  return lines;
-}
-
-std::set<std::string> KeysIn(const std::string& text) {
-  std::set<std::string> keys;
-  std::vector<KeyLine> open;
-  for (const KeyLine& line : KeyLines(text)) {
-    while (!open.empty() && open.back().indent >= line.indent) open.pop_back();
-    open.push_back(line);
-    std::string path;
-    for (const KeyLine& part : open)
-      path += (path.empty() ? "" : ".") + (path == "connections" ? "NAME" : part.key);
-    if (path != "connections.NAME") keys.insert(path);
-  }
-  return keys;
-}
-
 }  // namespace
 
 TEST_CASE("config: the example file holds exactly the defaults, and the producers' group") {
   const Environment credentials("CREDENTIALS_DIRECTORY", "/run/credentials/outboxd.service");
-  const Result<Config> config = LoadConfig(kExample);
+  const Result<Config> config = LoadConfig(SourceFile("etc/outboxd.yaml"));
   REQUIRE_MESSAGE(config, (config ? "" : config.error().message));
   Config expected;
   expected.producer.group = "outboxd";  // of systemd/outboxd.sysusers
@@ -188,20 +140,13 @@ TEST_CASE("config: the example file holds exactly the defaults, and the producer
   CHECK(connection.name == "default");
   CHECK(connection.site_id.file == "/run/credentials/outboxd.service/site_id");
   CHECK(connection.api_key.file == "/run/credentials/outboxd.service/api_key");
-  CHECK(config->file == kExample);
-}
-
-TEST_CASE("config: the example file shows every key and no other") {
-  const std::vector<std::string> known = KnownConfigKeys();
-  const std::set<std::string> shown = KeysIn(ReadText(kExample));
-  for (const std::string& key : known) CHECK_MESSAGE(shown.contains(key), key);
-  CHECK(shown.size() == known.size());
+  CHECK(config->file == SourceFile("etc/outboxd.yaml"));
 }
 
 TEST_CASE("config: what the example file has commented out is right as well") {
   const Environment credentials("CREDENTIALS_DIRECTORY", "/run/credentials/outboxd.service");
   std::string text;
-  for (const KeyLine& line : KeyLines(ReadText(kExample))) {
+  for (const ExampleLine& line : ReadExample()) {
     if (line.key != "site_id" && line.key != "api_key") text += line.text + "\n";
   }
   const Config config = Good(text);
@@ -216,7 +161,7 @@ TEST_CASE("config: what the example file has commented out is right as well") {
 }
 
 TEST_CASE("config: the example file explains each key in a line") {
-  std::istringstream stream(ReadText(kExample));
+  std::istringstream stream(ReadText(SourceFile("etc/outboxd.yaml")));
   for (std::string line; std::getline(stream, line);) {
     if (line.find(": ") != std::string::npos) CHECK_MESSAGE(line.find('#') != std::string::npos, line);
   }
@@ -568,6 +513,9 @@ TEST_CASE("config: a wrong value never shows a secret") {
     CHECK(message.find("test.yaml:1: connections.d.") == 0);
     CHECK_MESSAGE(message.find("hunter2") == std::string::npos, message);
   }
+  CHECK(
+      Refused(WithConnection("listen: {producer: {users: [root, '${OUTBOXD_SECRET}']}}")) ==
+      "test.yaml:1: listen.producer.users: must be the name or number of a user, not \"${OUTBOXD_SECRET}\"");
 }
 
 TEST_CASE("config: problems are reported together, in the order of their lines, ten at most") {

@@ -14,7 +14,8 @@ void CheckAccepted(const Config& config) {
   for (const auto& [name, connection] : config.connections) {
     Demand(!name.empty() && connection.name == name, "a connection has its name");
     Demand(connection.max_in_flight > 0, "a connection may send");
-    Demand(!connection.base_url.ends_with('/'), "a base URL does not end in a slash");
+    Demand(!connection.base_url || !connection.base_url->ends_with('/'),
+           "a base URL does not end in a slash");
     Demand(!connection.BaseUrl(Region::kEu).empty(), "a connection goes somewhere");
   }
 }

@@ -99,7 +99,7 @@ constexpr Home kHomes[] = {
     {"sqlite3.h", "storage/.*"},
     {"curl/", "daemon/delivery/(worker\\.cc|curl_.*)|ctl/.*client.*\\.cc"},
     {"rapidjson/", "core/.*\\.cc"},
-    {"yaml-cpp/", "config/config\\.cc"},
+    {"yaml-cpp/", "config/tree\\.cc"},
     {"microhttpd.h", "daemon/base/http_server\\.cc"},
     {"gnutls/", "config/loopback_certificate\\.cc"},
     {"asio", "daemon/intake/producer_.*"},
@@ -282,7 +282,7 @@ std::string Repeat(const std::string& text, std::size_t count) {
 
 TEST_CASE("tree: the walk finds the sources") {
   CHECK(Sources().size() > 50);
-  CHECK_FALSE(IncludesOf(ReadFile("config/config.cc")).empty());
+  CHECK_FALSE(IncludesOf(ReadFile("config/tree.cc")).empty());
 }
 
 TEST_CASE(

@@ -1,0 +1,110 @@
+#include "config/value_type.h"
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+
+#include "config/system_user.h"
+
+namespace outboxd::value_type {
+namespace {
+
+constexpr std::size_t kGroupNameBytes = 32;
+
+Result<std::chrono::seconds> ReadWholeSeconds(const std::string& text) {
+  ASSIGN_OR_RETURN(const Milliseconds duration, config_values::ReadDuration(text));
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
+  if (duration != seconds) return Fail(ErrorKind::kInvalid, "must be whole seconds");
+  return seconds;
+}
+
+Result<double> ReadNumber(const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size()) return number;
+  return Fail(ErrorKind::kInvalid, "must be a number");
+}
+
+std::string ShowNumber(double number) {
+  std::array<char, 32> text{};
+  const auto [end, error] =
+      std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  return error == std::errc() ? std::string(text.data(), end) : std::to_string(number);
+}
+
+Result<std::string> ReadGroup(const std::string& text) {
+  const bool is_word = text.find_first_of(" \t\n:/") == std::string::npos;
+  if (!text.empty() && text.size() <= kGroupNameBytes && is_word) return text;
+  return Fail(ErrorKind::kInvalid, "must be the name or number of a group");
+}
+
+std::string ShowMode(std::uint32_t mode) {
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%04o", mode);
+  return text.data();
+}
+
+std::string AsItIs(const std::string& text) {
+  return text;
+}
+
+}  // namespace
+
+ValueType<Milliseconds> Duration(Milliseconds low, Milliseconds high) {
+  return Ranged<Milliseconds>({config_values::ReadDuration, config_values::ShowDuration, {}}, low, high);
+}
+
+ValueType<std::chrono::seconds> WholeSeconds(std::chrono::seconds low, std::chrono::seconds high) {
+  return Ranged<std::chrono::seconds>({ReadWholeSeconds, config_values::ShowDuration, {}}, low, high);
+}
+
+ValueType<std::uint64_t> Size(std::uint64_t low, std::uint64_t high) {
+  return Ranged<std::uint64_t>({config_values::ReadSize, config_values::ShowSize, {}}, low, high);
+}
+
+ValueType<double> Number(double low, double high) {
+  return Ranged<double>({ReadNumber, ShowNumber, {}}, low, high);
+}
+
+ValueType<bool> Flag() {
+  const auto read = [](const std::string& text) -> Result<bool> {
+    if (text == "true" || text == "false") return text == "true";
+    return Fail(ErrorKind::kInvalid, "must be true or false");
+  };
+  return {read, [](bool value) { return std::string(value ? "true" : "false"); }, "true or false"};
+}
+
+ValueType<std::filesystem::path> File(std::size_t bytes_max, Echo echo) {
+  const auto read = [bytes_max](const std::string& text) -> Result<std::filesystem::path> {
+    const bool is_file =
+        text.starts_with('/') && !text.ends_with('/') && text.find('\0') == std::string::npos;
+    if (!is_file) return Fail(ErrorKind::kInvalid, "must be the absolute path of a file");
+    if (text.size() > bytes_max)
+      return Fail(ErrorKind::kInvalid, "must be at most " + std::to_string(bytes_max) + " bytes long");
+    return std::filesystem::path(text);
+  };
+  return {read, [](const std::filesystem::path& path) { return path.string(); }, {}, echo};
+}
+
+ValueType<std::string> Text(std::function<Result<std::string>(const std::string&)> read, Echo echo) {
+  return {std::move(read), AsItIs, {}, echo};
+}
+
+ValueType<std::uint32_t> Mode() {
+  return {config_values::ReadMode, ShowMode, "0600 to 0777"};
+}
+
+ValueType<std::string> Group() {
+  return Text(ReadGroup);
+}
+
+ValueType<std::uint32_t> User() {
+  return {UserId, [](std::uint32_t user) { return std::to_string(user); }, {}};
+}
+
+ValueType<std::string> Loopback() {
+  return Text(
+      [](const std::string& text) { return config_values::CheckLoopback(text).map([&] { return text; }); });
+}
+
+}  // namespace outboxd::value_type

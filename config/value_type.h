@@ -1,0 +1,86 @@
+// config/value_type.h — the kinds of values a config key can have: how one is read and checked, and how it is
+// written. What `read` refuses says what is allowed and never repeats the text.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <type_traits>
+
+#include "config/values.h"
+#include "core/names.h"
+#include "core/result.h"
+#include "core/time.h"
+
+namespace outboxd {
+
+// Whether a wrong value may be repeated in the message; it may be a secret given under the wrong key.
+enum class Echo : std::uint8_t { kShown, kHidden };
+
+template <typename T>
+struct ValueType {
+  std::function<Result<T>(const std::string&)> read;
+  std::function<std::string(const T&)> show;
+  std::string allowed;  // "1 to 64", "us or eu"; empty where only words can say it
+  Echo echo = Echo::kShown;
+};
+
+namespace value_type {
+
+template <typename T>
+ValueType<T> Ranged(ValueType<T> type, std::type_identity_t<T> low, std::type_identity_t<T> high) {
+  type.allowed = type.show(low) + " to " + type.show(high);
+  type.read = [read = type.read, allowed = type.allowed, low, high](const std::string& text) -> Result<T> {
+    Result<T> value = read(text);
+    if (!value || (*value >= low && *value <= high)) return value;
+    return Fail(ErrorKind::kInvalid, "must be from " + allowed);
+  };
+  return type;
+}
+
+ValueType<Milliseconds> Duration(Milliseconds low, Milliseconds high);
+ValueType<std::chrono::seconds> WholeSeconds(std::chrono::seconds low, std::chrono::seconds high);
+ValueType<std::uint64_t> Size(std::uint64_t low, std::uint64_t high);
+ValueType<double> Number(double low, double high);
+ValueType<bool> Flag();
+
+template <typename T>
+ValueType<T> Count(std::type_identity_t<T> low, std::type_identity_t<T> high) {
+  const auto read = [](const std::string& text) -> Result<T> {
+    ASSIGN_OR_RETURN(const std::uint64_t number, config_values::ReadWholeNumber(text));
+    return static_cast<T>(std::min<std::uint64_t>(number, std::numeric_limits<T>::max()));
+  };
+  return Ranged<T>({read, [](const T& number) { return std::to_string(number); }, {}}, low, high);
+}
+
+// By the enum's table of names.
+template <typename Enum>
+ValueType<Enum> Choice() {
+  const auto read = [](const std::string& text) -> Result<Enum> {
+    if (const std::optional<Enum> value = kNames<Enum>.Find(text)) return *value;
+    return Fail(ErrorKind::kInvalid, "must be " + ListNames<Enum>());
+  };
+  return {read, [](Enum value) { return std::string(NameOf(value)); }, ListNames<Enum>()};
+}
+
+// The absolute path of a file.
+inline constexpr std::size_t kPathBytes = 4095;
+ValueType<std::filesystem::path> File(std::size_t bytes_max = kPathBytes, Echo echo = Echo::kShown);
+
+// A text that `read` checks, and may change.
+ValueType<std::string> Text(std::function<Result<std::string>(const std::string&)> read,
+                            Echo echo = Echo::kShown);
+
+ValueType<std::uint32_t> Mode();    // of a file, octal
+ValueType<std::string> Group();     // by name or number
+ValueType<std::uint32_t> User();    // by name or number
+ValueType<std::string> Loopback();  // an address of this machine only, and a port
+
+}  // namespace value_type
+}  // namespace outboxd
