@@ -54,6 +54,7 @@ struct ImportResult {
   Error error;  // why it gave up
 };
 
+// Size: each member is what must be known of the lines under way to go on after a lost connection.
 class Importer {
  public:
   Importer(LineReader& reader, ImportState state, ImportSettings settings, ImportEvents events);

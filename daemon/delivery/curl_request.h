@@ -30,6 +30,7 @@
 
 namespace outboxd {
 
+// Size: a handle has one setter for each group of its options and one C callback for each of its events.
 class CurlRequest {
  public:
   explicit CurlRequest(SocketWatch* watch);

@@ -29,6 +29,7 @@ constexpr long kConnectionCache = 2048;
 
 }  // namespace
 
+// Size: what one loop over epoll, libcurl and an inbox keeps between two rounds, all of it the thread's own.
 class Worker::Impl {
  public:
   Impl(const std::string& name, Sink sink, DebugLog debug_log);
