@@ -258,7 +258,8 @@ void Simulation::Finish(std::size_t index) {
                                   config_.retry.retry_after_cap);
   }
   const Ending ending = EndingOf(flight.reply.answer);
-  daemon_.Finish({std::move(flight.transfer), ending, std::move(flight.reply.answer), flight.sent, flight.duration});
+  daemon_.Finish(
+      {std::move(flight.transfer), ending, std::move(flight.reply.answer), flight.sent, flight.duration});
   // What comes behind it in the same queue is known to have been heard no earlier.
   if (!is_probe) {
     --links_[connection].out;
