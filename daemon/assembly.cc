@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kSubmissionsWaiting =
     65'536;  // in front of the clerk; their bytes are bounded by limits.intake_bytes
 
+constexpr Milliseconds kIntakePatience{5000};  // how long a stop waits for producers to take their replies
+
 std::uint64_t RandomSeed() {
   std::random_device device;
   return std::uint64_t{device()} << 32 | device();
@@ -138,7 +140,12 @@ Result<std::unique_ptr<Assembly>> Assembly::Build(Config config) {
   return all;
 }
 
+void Assembly::StopIntake() {
+  if (intake) intake->Stop(kIntakePatience);
+}
+
 Assembly::~Assembly() {
+  StopIntake();
   admin.reset();
   workers.Stop();
   dispatcher.Stop();

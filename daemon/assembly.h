@@ -42,8 +42,11 @@ struct Assembly {
   // when it returns. Nothing is sent before dispatcher.Start(). Signals that end the daemon must be blocked
   // in every thread before.
   static Result<std::unique_ptr<Assembly>> Build(Config config);
-  // Ends the threads in the order that Service::Stop() has, without waiting for what is in flight.
+  // Ends what runs in an order in which nothing that was accepted or answered is left unwritten: intake,
+  // admin sockets, workers (which abort what is in flight), dispatcher, clerk.
   ~Assembly();
+  // The first step of it: what was read is answered, nothing new is.
+  void StopIntake();
   Assembly(const Assembly&) = delete;
   Assembly& operator=(const Assembly&) = delete;
 
@@ -62,7 +65,7 @@ struct Assembly {
   Reloader reloader;
   Operations operations;
   AdminApi admin_api;
-  std::unique_ptr<AdminServers> admin;  // null until Build() opens it, and once the admin sockets are closed
+  std::unique_ptr<AdminServers> admin;  // null until Build() opens it
 
  private:
   struct Loaded;

@@ -13,10 +13,7 @@
 namespace outboxd {
 namespace {
 
-constexpr Milliseconds kIntakePatience{5000};  // how long a stop waits for producers to take their replies
-
-// Nothing more leaves; waits until what is in flight has ended, at most
-// `patience`.
+// Nothing more leaves; waits until what is in flight has ended, at most `patience`.
 void AwaitInFlight(DispatcherThread& dispatcher, Milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   dispatcher.Post([](Dispatcher& logic, Timestamp) { logic.StopSending(); });
@@ -82,12 +79,8 @@ void Service::Stop() {
   const std::unique_ptr<Assembly> all = std::move(assembly_);
   if (!all) return;
   all->operations.StopWork();
-  all->intake->Stop(kIntakePatience);
+  all->StopIntake();
   AwaitInFlight(all->dispatcher, all->config.Get()->drain_timeout);
-  all->admin.reset();
-  all->workers.Stop();
-  all->dispatcher.Stop();
-  all->clerk.Stop();
-}
+}  // the rest ends with the assembly
 
 }  // namespace outboxd

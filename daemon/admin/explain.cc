@@ -4,6 +4,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "core/verdict.h"
+
 namespace outboxd {
 
 namespace {
@@ -173,7 +175,7 @@ std::string ExplainDead(const DeadRow& row) {
 }
 
 std::string ExplainGone(const AttemptRow& last) {
-  if (last.result == "delivered") {
+  if (last.result == FateName(Fate::kDelivered)) {
     const std::string status = last.status ? " (answer " + std::to_string(*last.status) + ")" : std::string();
     return "It was delivered by attempt " + std::to_string(last.attempt) + ", sent at " +
            FormatRfc3339(last.sent) + status + ".";

@@ -260,6 +260,7 @@ Result<ForgetCount> Operations::Forget(const std::string& customer,
 
 Result<std::uint64_t> Operations::Backup(const std::filesystem::path& file) {
   if (!file.is_absolute()) return Fail(ErrorKind::kInvalid, "must be an absolute path", "path");
+  if (stopping_) return Stopping();
   ASSIGN_OR_RETURN(Database database, Database::Open(parts_.config.Get()->outbox.path, OpenMode::kReadOnly));
   Result<std::uint64_t> bytes = database.BackupTo(file, [this] { return stopping_.load(); });
   return !bytes && stopping_ ? Stopping() : bytes;

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "core/verdict.h"
 #include "daemon/admin/explain.h"
 #include "daemon/admin/render.h"
 
@@ -264,7 +265,8 @@ HttpResponse ExplainJob(Control& control, Inspection& inspection, const Ulid& jo
   }
   if (traces->dead) return SettledAnswer(job, "dead", ExplainDead(*traces->dead), traces->dead->reason);
   const AttemptRow& last = traces->attempts.back();
-  return SettledAnswer(job, last.result == "delivered" ? "delivered" : "", ExplainGone(last), last.error);
+  const bool is_delivered = last.result == FateName(Fate::kDelivered);
+  return SettledAnswer(job, is_delivered ? last.result : "", ExplainGone(last), last.error);
 }
 
 HttpResponse ListHistory(Inspection& inspection, const HistoryQuery& query) {

@@ -50,6 +50,7 @@ void Intake::Refresh(const LimitsConfig& limits, Timestamp now) {
 }
 
 void Intake::Stop(Milliseconds patience) {
+  if (std::exchange(stopped_, true)) return;
   if (endpoint_) endpoint_->StopAccepting();
   listeners_.reset();
   producers_.Stop(patience);

@@ -34,7 +34,8 @@ class Intake {
   // the loopback certificate has to be made anew.
   void Refresh(const LimitsConfig& limits, Timestamp now);
   // No new requests, lines or clients; what was read is answered, for the producer socket within `patience`.
-  // The clerk must still run, and must have ended before this object does: it may owe an answer yet. Once.
+  // The clerk must still run, and must have ended before this object does: it may owe an answer yet. Does
+  // nothing the second time.
   void Stop(Milliseconds patience);
 
  private:
@@ -46,6 +47,7 @@ class Intake {
   std::optional<TrackListeners> listeners_;  // with listen.track, until Stop(); the main thread's
   Timestamp certificates_checked_{};         // the main thread's
   std::atomic<bool> limits_changed_{false};
+  bool stopped_ = false;  // the main thread's
 };
 
 }  // namespace outboxd

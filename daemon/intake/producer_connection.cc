@@ -9,6 +9,7 @@
 #include "config/system_user.h"
 #include "core/json.h"
 #include "daemon/base/log.h"
+#include "daemon/base/stopping.h"
 
 namespace outboxd {
 namespace {
@@ -176,7 +177,7 @@ void ProducerConnection::TakeLine(std::string line, ProducerSubmission& submissi
                       submission);
   }
   if (host_.IsStopping())
-    return RefuseLine({"busy", {}, "outboxd is stopping", job->ref, job->has_ref}, submission);
+    return RefuseLine({"busy", {}, StoppingError().message, job->ref, job->has_ref}, submission);
   submission.replies.push_back({{}, {}, {}, job->ref, job->has_ref});
   submission.jobs.push_back(std::make_unique<QueuedJob>());
   submission.jobs.back()->job = std::move(*job);

@@ -9,6 +9,7 @@
 #include "core/request.h"
 #include "core/track_body.h"
 #include "core/track_call.h"
+#include "daemon/base/stopping.h"
 
 namespace outboxd {
 namespace {
@@ -221,7 +222,7 @@ HttpResponse TrackEndpoint::Unavailable(const Error& error) const {
 }
 
 HttpResponse TrackEndpoint::Stopping() const {
-  return Unavailable({ErrorKind::kBusy, "outboxd is stopping", {}});
+  return Unavailable(StoppingError());
 }
 
 HttpResponse TrackEndpoint::Refuse(unsigned status, std::string_view code, const TrackRoute& route,

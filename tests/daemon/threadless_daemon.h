@@ -53,7 +53,7 @@ class ThreadlessDaemon : public SubmissionOrigin {
   Round Dispatch(std::size_t count, Timestamp now);
   void Finish(Finished finished) { messages_.emplace_back(std::move(finished)); }
 
-  // What Service does for an operator: the step runs on the clerk, its news go to the dispatcher. `done`
+  // What Operations does for an operator: the step runs on the clerk, its news go to the dispatcher. `done`
   // hears of each step.
   using Redriven = std::function<void(const std::vector<Sequence>&)>;
   void Redrive(const DeadFilter& filter, Redriven done = [](const auto&) {});
