@@ -44,13 +44,59 @@ Answer NoAnswer(std::string why) {
   return answer;
 }
 
+std::size_t OnHeader(char* data, std::size_t size, std::size_t count, void* events) {
+  const std::string_view line(data, size * count);
+  return static_cast<RequestEvents*>(events)->answer.AddHeaderLine(line) ? line.size() : CURL_WRITEFUNC_ERROR;
+}
+
+std::size_t OnBody(char* data, std::size_t size, std::size_t count, void* events) {
+  const std::string_view bytes(data, size * count);
+  return static_cast<RequestEvents*>(events)->answer.AddBody(bytes) ? bytes.size() : CURL_WRITEFUNC_ERROR;
+}
+
+// Called each time the request is about to leave. A second time means that a reused connection broke before
+// any answer: libcurl would repeat the request unasked, although the first may have taken effect.
+int OnSend(void* events, char*, char*, int, int) {
+  return ++static_cast<RequestEvents*>(events)->times_sent == 1 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+curl_socket_t OnOpenSocket(void* self, curlsocktype, curl_sockaddr* address) {
+  RequestEvents& events = *static_cast<RequestEvents*>(self);
+  const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  events.socket_error = fd < 0 ? errno : 0;
+  if (fd < 0) return CURL_SOCKET_BAD;
+  events.watch->Opened(fd);
+  return fd;
+}
+
+int OnCloseSocket(void* watch, curl_socket_t fd) {
+  static_cast<SocketWatch*>(watch)->Closed(fd);
+  return close(fd);
+}
+
+void SetCallbacks(CURL* easy, RequestEvents* events) {
+  const auto set = [easy](CURLoption option, auto value) { curl_easy_setopt(easy, option, value); };
+  set(CURLOPT_HEADERFUNCTION, &OnHeader);
+  set(CURLOPT_HEADERDATA, events);
+  set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  set(CURLOPT_WRITEFUNCTION, &OnBody);
+  set(CURLOPT_WRITEDATA, events);
+  set(CURLOPT_PREREQFUNCTION, &OnSend);
+  set(CURLOPT_PREREQDATA, events);
+  set(CURLOPT_OPENSOCKETFUNCTION, &OnOpenSocket);
+  set(CURLOPT_OPENSOCKETDATA, events);
+  set(CURLOPT_CLOSESOCKETFUNCTION, &OnCloseSocket);
+  set(CURLOPT_CLOSESOCKETDATA, events->watch);
+}
+
 }  // namespace
 
 Answer AbortedAnswer() {
   return NoAnswer("stopped");
 }
 
-CurlRequest::CurlRequest(SocketWatch* watch) : watch_(watch), easy_(curl_easy_init()) {
+CurlRequest::CurlRequest(SocketWatch* watch)
+    : easy_(curl_easy_init()), events_{.watch = watch, .answer = {}} {
   Require(easy_ != nullptr, "outboxd: curl_easy_init");
 }
 
@@ -64,36 +110,6 @@ CurlRequest& CurlRequest::Of(CURL* handle) {
   CurlRequest* request = nullptr;
   curl_easy_getinfo(handle, CURLINFO_PRIVATE, &request);
   return *request;
-}
-
-std::size_t CurlRequest::OnHeader(char* data, std::size_t size, std::size_t count, void* self) {
-  const std::string_view line(data, size * count);
-  return static_cast<CurlRequest*>(self)->buffer_.AddHeaderLine(line) ? line.size() : CURL_WRITEFUNC_ERROR;
-}
-
-std::size_t CurlRequest::OnBody(char* data, std::size_t size, std::size_t count, void* self) {
-  const std::string_view bytes(data, size * count);
-  return static_cast<CurlRequest*>(self)->buffer_.AddBody(bytes) ? bytes.size() : CURL_WRITEFUNC_ERROR;
-}
-
-// Called each time the request is about to leave. A second time means that a reused connection broke before
-// any answer: libcurl would repeat the request unasked, although the first may have taken effect.
-int CurlRequest::OnSend(void* self, char*, char*, int, int) {
-  return ++static_cast<CurlRequest*>(self)->times_sent_ == 1 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
-}
-
-curl_socket_t CurlRequest::OnOpenSocket(void* self, curlsocktype, curl_sockaddr* address) {
-  CurlRequest& request = *static_cast<CurlRequest*>(self);
-  const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  request.socket_error_ = fd < 0 ? errno : 0;
-  if (fd < 0) return CURL_SOCKET_BAD;
-  request.watch_->Opened(fd);
-  return fd;
-}
-
-int CurlRequest::OnCloseSocket(void* watch, curl_socket_t fd) {
-  static_cast<SocketWatch*>(watch)->Closed(fd);
-  return close(fd);
 }
 
 // Options that hold for every transfer of one endpoint.
@@ -124,30 +140,16 @@ void CurlRequest::AdoptEndpoint() {
   Set(CURLOPT_PASSWORD, endpoint_->credentials.api_key.c_str());
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(endpoint_->config.connect_timeout.count()));
   if (!endpoint_->config.ca_file.empty()) Set(CURLOPT_CAINFO, endpoint_->config.ca_file.c_str());
-  SetCallbacks();
-}
-
-void CurlRequest::SetCallbacks() {
   Set(CURLOPT_ERRORBUFFER, error_.data());
-  Set(CURLOPT_HEADERFUNCTION, &CurlRequest::OnHeader);
-  Set(CURLOPT_HEADERDATA, this);
-  Set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  Set(CURLOPT_WRITEFUNCTION, &CurlRequest::OnBody);
-  Set(CURLOPT_WRITEDATA, this);
-  Set(CURLOPT_PREREQFUNCTION, &CurlRequest::OnSend);
-  Set(CURLOPT_PREREQDATA, this);
-  Set(CURLOPT_OPENSOCKETFUNCTION, &CurlRequest::OnOpenSocket);
-  Set(CURLOPT_OPENSOCKETDATA, this);
-  Set(CURLOPT_CLOSESOCKETFUNCTION, &CurlRequest::OnCloseSocket);
-  Set(CURLOPT_CLOSESOCKETDATA, watch_);
+  SetCallbacks(easy_, &events_);
 }
 
 void CurlRequest::Begin(Transfer transfer, const DebugLog& debug_log) {
   active_ = true;
   transfer_ = std::move(transfer);
-  socket_error_ = 0;
-  times_sent_ = 0;
-  buffer_.Clear();
+  events_.answer.Clear();
+  events_.socket_error = 0;
+  events_.times_sent = 0;
   error_[0] = '\0';
   sent_ = WallClockNow();
   started_ = std::chrono::steady_clock::now();
@@ -213,7 +215,7 @@ void CurlRequest::SetHeaders() {
 Finished CurlRequest::End(CURLcode code, const DebugLog& debug_log) {
   Answer answer = TakeAnswer(code);
   if (request_.debug && debug_log)
-    debug_log(DebugAnswerText(transfer_, answer, AllHeaders(), buffer_.BodyBytes()));
+    debug_log(DebugAnswerText(transfer_, answer, AllHeaders(), events_.answer.BodyBytes()));
   const Ending ending = EndingOf(answer);
   return Finish(ending, std::move(answer));
 }
@@ -242,14 +244,14 @@ Finished CurlRequest::Finish(Ending ending, Answer answer) {
 }
 
 Answer CurlRequest::TakeAnswer(CURLcode code) {
-  const bool cut_by_us = code == CURLE_WRITE_ERROR && buffer_.IsBodyTooLong();
+  const bool cut_by_us = code == CURLE_WRITE_ERROR && events_.answer.IsBodyTooLong();
   if (code != CURLE_OK && !cut_by_us) return NoAnswer(ErrorText(code));
   long status = 0;
   curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
-  if (status < 200 || !buffer_.HasWholeHead()) return NoAnswer("reset: answer cut short");
+  if (status < 200 || !events_.answer.HasWholeHead()) return NoAnswer("reset: answer cut short");
   Answer answer;
   answer.status = static_cast<int>(status);
-  answer.body = buffer_.TakeBody();
+  answer.body = events_.answer.TakeBody();
   if (status >= 300) {
     answer.location = Header("Location").value_or("");
     answer.retry_after = Header("Retry-After");
@@ -272,7 +274,7 @@ CurlRequest::Headers CurlRequest::AllHeaders() const {
 }
 
 std::string CurlRequest::ErrorText(CURLcode code) const {
-  long system_error = socket_error_;
+  long system_error = events_.socket_error;
   if (system_error == 0) curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &system_error);
   curl_off_t resolved_us = 0;
   curl_easy_getinfo(easy_, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
@@ -281,7 +283,7 @@ std::string CurlRequest::ErrorText(CURLcode code) const {
   failure.detail = error_[0] != '\0' ? error_.data() : curl_easy_strerror(code);
   if (system_error != 0) failure.system = std::generic_category().message(static_cast<int>(system_error));
   failure.was_resolved = resolved_us != 0;
-  failure.was_sent = times_sent_ != 0;
+  failure.was_sent = events_.times_sent != 0;
   failure.timeout = timeout_;
   failure.connect_timeout = endpoint_->config.connect_timeout;
   return CurlErrorText(failure);

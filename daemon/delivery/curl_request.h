@@ -30,7 +30,14 @@
 
 namespace outboxd {
 
-// Size: a handle has one setter for each group of its options and one C callback for each of its events.
+// What libcurl reports while a request is under way.
+struct RequestEvents {
+  SocketWatch* watch = nullptr;
+  AnswerBuffer answer;
+  int socket_error = 0;  // why no socket could be opened
+  unsigned times_sent = 0;
+};
+
 class CurlRequest {
  public:
   explicit CurlRequest(SocketWatch* watch);
@@ -59,7 +66,6 @@ class CurlRequest {
     curl_easy_setopt(easy_, option, value);
   }
   void AdoptEndpoint();
-  void SetCallbacks();
   void SetRequest();
   void SetMethod();
   void SetParts();
@@ -70,13 +76,6 @@ class CurlRequest {
   Headers AllHeaders() const;
   std::string ErrorText(CURLcode code) const;
 
-  static std::size_t OnHeader(char* data, std::size_t size, std::size_t count, void* self);
-  static std::size_t OnBody(char* data, std::size_t size, std::size_t count, void* self);
-  static int OnSend(void* self, char* remote, char* local, int remote_port, int local_port);
-  static curl_socket_t OnOpenSocket(void* self, curlsocktype purpose, curl_sockaddr* address);
-  static int OnCloseSocket(void* watch, curl_socket_t fd);
-
-  SocketWatch* const watch_;
   CURL* const easy_;
   std::shared_ptr<const Endpoint> endpoint_;  // whose options the handle carries
   curl_slist* header_list_ = nullptr;
@@ -88,9 +87,7 @@ class CurlRequest {
   bool active_ = false;
   Transfer transfer_;
   HttpRequest request_;
-  AnswerBuffer buffer_;
-  int socket_error_ = 0;
-  unsigned times_sent_ = 0;
+  RequestEvents events_;
   Milliseconds timeout_{0};
   Timestamp sent_{};
   std::chrono::steady_clock::time_point started_;

@@ -27,9 +27,47 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 // More than any connection's max_in_flight as a rule, so that idle connections are kept and not churned.
 constexpr long kConnectionCache = 2048;
 
+// Transfers on their way to the worker's thread.
+class TransferInbox {
+ public:
+  explicit TransferInbox(const SocketWatch& watch) : watch_(watch) {}
+
+  // Any thread. Dropped after Close().
+  void Add(std::vector<Transfer> transfers) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    if (closed_) return;
+    if (transfers_.empty()) {
+      transfers_ = std::move(transfers);
+    } else {
+      std::move(transfers.begin(), transfers.end(), std::back_inserter(transfers_));
+    }
+    if (std::exchange(waiting_, false)) watch_.Wake();
+  }
+
+  void Close() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    closed_ = true;
+    watch_.Wake();
+  }
+
+  // On the worker's thread. `out` is empty before. False once closed, with what came before the end in `out`.
+  bool TakeAll(std::vector<Transfer>& out) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    out.swap(transfers_);
+    waiting_ = out.empty();
+    return !closed_;
+  }
+
+ private:
+  const SocketWatch& watch_;
+  Mutex mutex_;
+  std::vector<Transfer> transfers_ GUARDED_BY(mutex_);
+  bool waiting_ GUARDED_BY(mutex_) = false;  // the thread is about to wait: new transfers must wake it
+  bool closed_ GUARDED_BY(mutex_) = false;
+};
+
 }  // namespace
 
-// Size: what one loop over epoll, libcurl and an inbox keeps between two rounds, all of it the thread's own.
 class Worker::Impl {
  public:
   Impl(const std::string& name, Sink sink, DebugLog debug_log);
@@ -37,12 +75,11 @@ class Worker::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  void Send(std::vector<Transfer> transfers) EXCLUDES(mutex_);
-  void Stop() EXCLUDES(mutex_);
+  void Send(std::vector<Transfer> transfers) { inbox_.Add(std::move(transfers)); }
+  void Stop();
 
  private:
   void Run();
-  bool TakeInbox() EXCLUDES(mutex_);
   void Start(Transfer transfer);
   void RunTimer();
   int WaitMs() const;
@@ -68,11 +105,7 @@ class Worker::Impl {
   std::optional<SteadyTime> timer_;
   bool timer_was_set_ = false;
 
-  Mutex mutex_;
-  std::vector<Transfer> inbox_ GUARDED_BY(mutex_);
-  bool waiting_ GUARDED_BY(mutex_) = false;  // the thread is about to wait: new transfers must wake it
-  bool stopping_ GUARDED_BY(mutex_) = false;
-
+  TransferInbox inbox_{watch_};
   std::thread thread_;
 };
 
@@ -122,35 +155,13 @@ Worker::Impl::~Impl() {
   curl_multi_cleanup(multi_);  // before the requests and the watch: it closes connections through them
 }
 
-void Worker::Impl::Send(std::vector<Transfer> transfers) {
-  MutexLock lock(mutex_);
-  if (stopping_) return;
-  if (inbox_.empty()) {
-    inbox_ = std::move(transfers);
-  } else {
-    std::move(transfers.begin(), transfers.end(), std::back_inserter(inbox_));
-  }
-  if (std::exchange(waiting_, false)) watch_.Wake();
-}
-
 void Worker::Impl::Stop() {
-  {
-    MutexLock lock(mutex_);
-    stopping_ = true;
-    watch_.Wake();
-  }
+  inbox_.Close();
   if (thread_.joinable()) thread_.join();
 }
 
-bool Worker::Impl::TakeInbox() {
-  MutexLock lock(mutex_);
-  incoming_.swap(inbox_);
-  waiting_ = incoming_.empty();
-  return !stopping_;
-}
-
 void Worker::Impl::Run() {
-  while (TakeInbox()) {
+  while (inbox_.TakeAll(incoming_)) {
     for (Transfer& transfer : incoming_) Start(std::move(transfer));
     incoming_.clear();
     RunTimer();
