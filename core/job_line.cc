@@ -20,7 +20,7 @@ using members::Name;
 constexpr std::size_t kMembersKept = 256;  // for the next line: a hostile one may have a hundred thousand
 
 tl::unexpected<LineError> Refuse(std::string field, std::string message,
-                                 LineErrorCode code = LineErrorCode::kInvalidJob) {
+                                 Refusal code = Refusal::kInvalidJob) {
   return tl::unexpected(LineError{code, std::move(field), std::move(message), {}, false});
 }
 
@@ -106,7 +106,7 @@ tl::expected<Job, LineError> Read(std::string line, const std::vector<Member>& f
 tl::expected<Job, LineError> ReadScanned(const Result<ValueKind>& root, std::string line,
                                          const std::vector<Member>& found) {
   if (!root && root.error().kind == ErrorKind::kInvalid)
-    return Refuse({}, root.error().message, LineErrorCode::kInvalidJson);
+    return Refuse({}, root.error().message, Refusal::kInvalidJson);
   if (!root || *root != ValueKind::kObject) return Refuse({}, "a job is one JSON object");
   return Read(std::move(line), found);
 }

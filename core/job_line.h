@@ -4,15 +4,14 @@
 #include <string>
 
 #include "core/job.h"
+#include "core/refusal.h"
 #include "core/result.h"
 
 namespace outboxd {
 
-enum class LineErrorCode : std::uint8_t { kInvalidJson, kInvalidJob };
-
 struct LineError {
-  LineErrorCode code = LineErrorCode::kInvalidJob;
-  std::string field;  // the member at fault; empty when the line as a whole is
+  Refusal code = Refusal::kInvalidJob;  // or kInvalidJson
+  std::string field;                    // the member at fault; empty when the line as a whole is
   std::string message;
   std::string ref;  // the line's ref where it could be read, so that the reply can echo it
   bool has_ref = false;

@@ -29,7 +29,7 @@ ErrorKind KindFromName(std::string_view name) {
   return kind == ErrorKind::kUnavailable ? ErrorKind::kIo : kind;
 }
 
-Error Refusal(long status, const std::string& body) {
+Error ErrorOf(long status, const std::string& body) {
   const Result<JsonValue> answer = JsonValue::Parse(body);
   const JsonValue error = answer ? (*answer)["error"] : JsonValue();
   if (!error.IsObject()) {
@@ -110,7 +110,7 @@ Result<std::string> AdminClient::Perform(const std::string& target, const std::s
   }
   long status = 0;
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-  if (status < 200 || status > 299) return tl::unexpected(Refusal(status, handle_->body));
+  if (status < 200 || status > 299) return tl::unexpected(ErrorOf(status, handle_->body));
   return std::move(handle_->body);
 }
 

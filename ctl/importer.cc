@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/json.h"
+#include "core/refusal.h"
 #include "ctl/interrupt.h"
 
 namespace outboxd {
@@ -86,7 +87,11 @@ Result<void> Importer::ReadMore() {
     bytes_ += input.text.size();
     Line& line = lines_.emplace_back(Line{std::move(input)});
     if (line.input.too_long) {
-      Refuse(line, {line.input.number, {}, "too_large", {}, "longer than any line the daemon takes"});
+      Refuse(line, {line.input.number,
+                    {},
+                    std::string(NameOf(Refusal::kTooLarge)),
+                    {},
+                    "longer than any line the daemon takes"});
     } else if (IsBlank(line.input.text)) {
       line.standing = Standing::kSettled;
     }
@@ -142,19 +147,22 @@ void Importer::OnReply(const std::string& reply) {
     return Settle(line);
   }
   const JsonValue error = parsed ? (*parsed)["error"] : JsonValue();
-  const std::string code = error["code"].String("internal");
+  const std::string code = error["code"].String(std::string(NameOf(Refusal::kInternal)));
   const std::string message = error["message"].String(code);
-  end_announced_ = EndsConnection(code);
-  if (IsTryAgain(code)) {
-    SendLater(line);
-    return StepBack(Error{ErrorKind::kBusy, message, {}});
+  const std::optional<Refusal> refusal = kNames<Refusal>.Find(code);
+  end_announced_ = refusal && EndsConnection(*refusal);
+  // A code that is not known here judges the line.
+  switch (refusal ? AfterRefusalOf(*refusal) : AfterRefusal::kSkip) {
+    case AfterRefusal::kTryAgain:
+      SendLater(line);
+      return StepBack(Error{ErrorKind::kBusy, message, {}});
+    case AfterRefusal::kStop:
+      SendLater(line);
+      forbidden_ = Error{ErrorKind::kInvalid, message, {}};
+      return LoseConnection(*forbidden_);
+    case AfterRefusal::kSkip:
+      return Refuse(line, {line.input.number, line.input.text, code, error["field"].String(), message});
   }
-  if (code == "forbidden") {
-    SendLater(line);
-    forbidden_ = Error{ErrorKind::kInvalid, message, {}};
-    return LoseConnection(*forbidden_);
-  }
-  Refuse(line, {line.input.number, line.input.text, code, error["field"].String(), message});
 }
 
 void Importer::SendLater(Line& line) {

@@ -30,14 +30,6 @@ Failure Closed() {
 
 }  // namespace
 
-bool IsTryAgain(std::string_view code) {
-  return code == "busy" || code == "spool_full" || code == "internal";
-}
-
-bool EndsConnection(std::string_view code) {
-  return code == "too_large" || code == "forbidden";
-}
-
 Result<ProducerClient> ProducerClient::Connect(const std::filesystem::path& socket) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

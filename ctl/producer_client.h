@@ -15,10 +15,6 @@
 
 namespace outboxd {
 
-// What the code of a refusal says, besides no.
-bool IsTryAgain(std::string_view code);      // the line was not judged: it may be taken later
-bool EndsConnection(std::string_view code);  // the daemon closes, and has looked at no line behind it
-
 class ProducerClient {
  public:
   static Result<ProducerClient> Connect(const std::filesystem::path& socket);

@@ -10,6 +10,7 @@
 
 #include "core/job_types.h"
 #include "core/json.h"
+#include "core/refusal.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/job_flags.h"
@@ -94,8 +95,8 @@ Result<JsonValue> Sender::Send(std::string_view line) {
   if (!text) return tl::unexpected(text.error());
   Result<JsonValue> reply = JsonValue::Parse(*text);
   if (!reply) return Fail(ErrorKind::kInternal, "the daemon's reply is not JSON: " + text->substr(0, 200));
-  const std::string code = (*reply)["error"]["code"].String();
-  if (EndsConnection(code) || code == "busy") client_.reset();
+  const std::optional<Refusal> refusal = kNames<Refusal>.Find((*reply)["error"]["code"].String());
+  if (refusal && (EndsConnection(*refusal) || *refusal == Refusal::kBusy)) client_.reset();
   return reply;
 }
 
@@ -123,10 +124,12 @@ int PrintReply(const Context& context, bool json, const JsonValue& reply) {
     context.console.out << EscapeForTerminal(reply["job"].String()) << '\n';
   }
   if (ok) return kExitDone;
-  Error refusal{IsTryAgain(code) ? ErrorKind::kBusy : ErrorKind::kInvalid, error["message"].String(),
-                error["field"].String()};
-  if (refusal.message.empty()) refusal.message = code;
-  return Report(context.console, refusal);
+  const std::optional<Refusal> refusal = kNames<Refusal>.Find(code);
+  const bool may_try_again = refusal && AfterRefusalOf(*refusal) == AfterRefusal::kTryAgain;
+  Error no{may_try_again ? ErrorKind::kBusy : ErrorKind::kInvalid, error["message"].String(),
+           error["field"].String()};
+  if (no.message.empty()) no.message = code;
+  return Report(context.console, no);
 }
 
 // The exit code of several lines: a refusal counts more than a "try again".

@@ -31,21 +31,12 @@ using prometheus::Histogram;
 using prometheus::MetricFamily;
 using CounterFamily = prometheus::Family<Counter>;
 
-// The last one stands for every code we do not know.
-constexpr std::array<std::string_view, 8> kCodes = {"invalid_json",       "invalid_job", "too_large",
-                                                    "unknown_connection", "forbidden",   "busy",
-                                                    "spool_full",         "internal"};
-
 constexpr auto kRateWindow = std::chrono::seconds(10);
 
 const Histogram::BucketBoundaries kDeliveryBuckets = {
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1'800, 7'200, 43'200, 259'200};
 const Histogram::BucketBoundaries kCommitBuckets = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5};
-
-std::size_t IndexOf(std::span<const std::string_view> names, std::string_view name) {
-  return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
-}
 
 struct AtomicTotals {
   std::atomic<std::uint64_t> accepted{0}, refused{0}, attempts{0}, delivered{0}, dead{0};
@@ -236,8 +227,8 @@ double PerSecond(std::uint64_t from, std::uint64_t to, Milliseconds span) {
 class Metrics::Impl {
  public:
   Impl() {
-    for (std::size_t index = 0; index < kCodes.size(); ++index)
-      refused_[index] = &refused_family_.Add({{"code", std::string(kCodes[index])}});
+    for (const auto& [refusal, code] : kNames<Refusal>)
+      refused_.at(static_cast<std::size_t>(refusal)) = &refused_family_.Add({{"code", std::string(code)}});
   }
 
   ConnectionMetrics& Of(std::string_view name) EXCLUDES(mutex_) {
@@ -250,8 +241,8 @@ class Metrics::Impl {
     return *found->second;
   }
 
-  void Refused(std::string_view code, std::uint64_t count) {
-    refused_.at(std::min(IndexOf(kCodes, code), kCodes.size() - 1))->Increment(static_cast<double>(count));
+  void Refused(Refusal refusal, std::uint64_t count) {
+    refused_.at(static_cast<std::size_t>(refusal))->Increment(static_cast<double>(count));
     totals_.refused += count;
   }
 
@@ -316,7 +307,7 @@ class Metrics::Impl {
       AddHistogram("outboxd_delivery_seconds", "Time from acceptance to delivery", kDeliveryBuckets);
   Histogram& commit_ = AddHistogram("outboxd_accept_commit_seconds",
                                     "Time of one commit that stored new jobs", kCommitBuckets);
-  std::array<Counter*, kCodes.size()> refused_{};
+  std::array<Counter*, kNames<Refusal>.size()> refused_{};
 
   AtomicTotals totals_;
   mutable Mutex mutex_;
@@ -329,8 +320,8 @@ Metrics::~Metrics() = default;
 ConnectionMetrics& Metrics::Of(std::string_view connection) {
   return impl_->Of(connection);
 }
-void Metrics::Refused(std::string_view code, std::uint64_t count) {
-  impl_->Refused(code, count);
+void Metrics::Refused(Refusal refusal, std::uint64_t count) {
+  impl_->Refused(refusal, count);
 }
 void Metrics::ObserveDeliveries(std::span<const double> seconds) {
   impl_->ObserveDeliveries(seconds);

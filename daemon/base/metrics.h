@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "core/job.h"
+#include "core/refusal.h"
 #include "core/verdict.h"
 #include "daemon/base/status.h"
 #include "storage/outbox.h"
@@ -39,8 +40,7 @@ class Metrics {
   // their number is bounded.
   ConnectionMetrics& Of(std::string_view connection);
 
-  // `code`: an error code of the producer socket; one we do not know counts as "internal".
-  void Refused(std::string_view code, std::uint64_t count);
+  void Refused(Refusal refusal, std::uint64_t count);
 
   // Seconds from acceptance to delivery, one for each job delivered.
   void ObserveDeliveries(std::span<const double> seconds);

@@ -2,220 +2,154 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
+#include <asio/post.hpp>
 #include <cerrno>
-#include <cstring>
+#include <utility>
 
 #include "config/system_user.h"
-#include "core/json.h"
 #include "daemon/base/log.h"
-#include "daemon/base/stopping.h"
 
 namespace outboxd {
 namespace {
 
-constexpr std::size_t kReadBytes = 256UL * 1024;
-constexpr std::size_t kReadLines = 4096;  // of one read: a line of one byte asks for a reply of a hundred
-constexpr std::size_t kReplyBytesKept = 16UL * 1024;  // of memory for replies, once they are sent
-constexpr std::uint64_t kAheadBytes =
-    1 << 20;  // of memory for a single producer's jobs waiting for their commit
+// Of memory for a single producer's jobs waiting for their commit.
+constexpr std::uint64_t kAheadBytes = 1 << 20;
 
-// Up to the end of the last line that is read at once.
-std::size_t ReadLength(std::string_view bytes) {
-  std::size_t end = 0;
-  for (std::size_t lines = 0; lines < kReadLines; ++lines) {
-    const std::size_t newline = bytes.find('\n', end);
-    if (newline == std::string_view::npos) return bytes.size();
-    end = newline + 1;
-  }
-  return end;
-}
-
-std::string_view CodeOf(LineErrorCode code) {
-  return code == LineErrorCode::kInvalidJson ? "invalid_json" : "invalid_job";
-}
-
-std::string_view CodeOf(ErrorKind kind) {
-  if (kind == ErrorKind::kBusy) return "busy";
-  if (kind == ErrorKind::kFull) return "spool_full";
-  return "internal";
-}
-
-void AppendRef(const LineReply& reply, std::string& out) {
-  if (!reply.has_ref) return;
-  out += ",\"ref\":";
-  out += JsonWriter().String(reply.ref).Text();
-}
-
-void AppendOk(const Ulid& id, const LineReply& reply, std::string& out) {
-  out += R"({"ok":true,"job":")";
-  const auto text = id.ToChars();
-  out.append(text.data(), text.size());
-  out += '"';
-  AppendRef(reply, out);
-  out += "}\n";
-}
-
-void AppendRefusal(std::string_view code, std::string_view field, std::string_view message,
-                   const LineReply& reply, std::string& out) {
-  JsonWriter error;
-  error.Object().Key("code").String(code);
-  if (!field.empty()) error.Key("field").String(field);
-  error.Key("message").String(message).EndObject();
-  out += R"({"ok":false,"error":)";
-  out += error.Text();
-  AppendRef(reply, out);
-  out += "}\n";
+ReplyQueue::Ref RefOf(bool has_ref, const std::string& ref) {
+  return has_ref ? ReplyQueue::Ref(ref) : std::nullopt;
 }
 
 }  // namespace
 
-ProducerConnection::ProducerConnection(Host& host, asio::local::stream_protocol::socket socket)
-    : host_(host), socket_(std::move(socket)), unread_timer_(host.io()) {}
+ProducerConnection::ProducerConnection(ProducerShared& shared, asio::local::stream_protocol::socket socket)
+    : shared_(shared),
+      socket_(std::move(socket)),
+      unread_timer_(socket_.get_executor()),
+      replies_(shared.metrics) {}
 
-void ProducerConnection::Start(bool one_too_many) {
+void ProducerConnection::Start() {
   std::error_code error;
   socket_.non_blocking(true, error);
   uid_ = PeerUser(socket_.native_handle());
-  if (one_too_many) return TurnAway("busy", "too many producers are connected (limits.clients)");
-  if (IsAllowed(uid_, host_.users())) return Read();
-  TurnAway("forbidden", "user " + (uid_ ? std::to_string(*uid_) : "unknown") +
-                            " may not produce here (listen.producer.users)");
+  if (shared_.producers.AreTooMany())
+    return TurnAway(Refusal::kBusy, "too many producers are connected (limits.clients)");
+  if (IsAllowed(uid_, shared_.users)) return Read();
+  TurnAway(Refusal::kForbidden, "user " + (uid_ ? std::to_string(*uid_) : "unknown") +
+                                    " may not produce here (listen.producer.users)");
 }
 
-void ProducerConnection::TurnAway(std::string_view code, const std::string& message) {
-  host_.Refused(code);
-  AppendRefusal(code, {}, message, {}, out_);
-  ending_ = true;
+void ProducerConnection::TurnAway(Refusal refusal, std::string_view message) {
+  replies_.AddRefusal(refusal, {}, message, std::nullopt);
+  phase_ = Phase::kEnding;
   Flush();
 }
 
-// Reads again when the producer is neither ahead of the disk nor behind with its replies.
 void ProducerConnection::Read() {
-  if (reading_ || ending_ || closed_) return;
-  if (unanswered_bytes_ >= kAheadBytes || out_.size() >= host_.limits().unread_reply_bytes) return;
-  if (host_.IntakeIsFull()) return host_.WakeWhenIntakeFalls(shared_from_this());
-  reading_ = true;
-  socket_.async_wait(asio::socket_base::wait_read, [self = shared_from_this()](const std::error_code& error) {
-    self->reading_ = false;
-    if (error || self->closed_) return;
-    self->OnReadable();
-  });
+  if (read_is_due_ || phase_ != Phase::kReading) return;
+  if (unanswered_bytes_ >= kAheadBytes || replies_.bytes() >= shared_.limits.unread_reply_bytes) return;
+  if (shared_.intake.IsFull()) return shared_.intake.WaitForRoom(shared_from_this());
+  read_is_due_ = true;
+  auto read = [self = shared_from_this()](const std::error_code& error) {
+    self->read_is_due_ = false;
+    if (!error && self->phase_ == Phase::kReading) self->OnReadable();
+  };
+  if (lines_.HasKept()) {
+    asio::post(socket_.get_executor(), [read = std::move(read)] { read({}); });  // others have their turn
+  } else {
+    socket_.async_wait(asio::socket_base::wait_read, std::move(read));
+  }
 }
 
 void ProducerConnection::OnReadable() {
-  if (ending_) return;
-  std::string& buffer = host_.read_buffer();
-  buffer.resize(kReadBytes);
-  ssize_t got = recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_PEEK);
-  if (got > 0) {
-    const std::size_t length = ReadLength(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
-    got = recv(socket_.native_handle(), buffer.data(), length, 0);
+  if (lines_.HasKept()) {
+    const std::string kept = lines_.TakeKept();
+    return TakeBytes(kept);
   }
-  if (got < 0) {
-    if (errno == EAGAIN || errno == EINTR) return Read();
-    return Close();
-  }
-  auto submission = std::make_unique<ProducerSubmission>(host_.origin());
-  submission->client = shared_from_this();
-  submission->bytes = static_cast<std::uint64_t>(got);
-  if (got == 0) {
-    // The producer sends no more. A last line without its newline is whole if it is valid.
-    ending_ = true;
-    if (!partial_.empty()) TakeLine(std::exchange(partial_, {}), *submission);
-  } else {
-    TakeLines(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)), *submission);
-  }
-  submission->bytes +=
-      submission->jobs.size() * sizeof(QueuedJob) + submission->replies.size() * sizeof(LineReply);
+  char* const buffer = shared_.read_buffer.data();
+  const ssize_t got = recv(socket_.native_handle(), buffer, read_size_.bytes(), 0);
+  if (got > 0) return TakeBytes({buffer, static_cast<std::size_t>(got)});
+  if (got == 0) return TakeLast();
+  if (errno == EAGAIN || errno == EINTR) return Read();
+  Close();
+}
+
+void ProducerConnection::TakeBytes(std::string_view bytes) {
+  auto submission = shared_.intake.NewSubmission(shared_from_this());
+  const std::size_t read_bytes = bytes.size();
+  const std::size_t lines = TakeLines(bytes, *submission);
+  submission->bytes = read_bytes - bytes.size();
+  read_size_.Follow(read_bytes, submission->bytes, lines);
   Hand(std::move(submission));
+}
+
+// Leaves in `bytes` what waits in lines_. Returns how many lines were taken.
+std::size_t ProducerConnection::TakeLines(std::string_view& bytes, ProducerSubmission& submission) {
+  const std::size_t line_bytes_max = shared_.limits.line_bytes;
+  std::string line;
+  for (std::size_t lines = 0; lines < kLinesAtOnce; ++lines) {
+    switch (lines_.Take(bytes, line_bytes_max, line)) {
+      case LineBuffer::Next::kLine:
+        shared_.reader.Read(std::move(line), uid_, submission);
+        break;
+      case LineBuffer::Next::kNeedsMore:
+        return lines;
+      case LineBuffer::Next::kTooLong:
+        phase_ = Phase::kEnding;
+        bytes = {};
+        JobReader::Refuse(
+            {Refusal::kTooLarge,
+             {},
+             "a line has at most " + std::to_string(line_bytes_max) + " bytes; the connection is closed",
+             {},
+             false},
+            submission);
+        return lines + 1;
+    }
+  }
+  lines_.Keep(bytes);
+  return kLinesAtOnce;
+}
+
+// The producer sends no more. A last line without its newline is whole if it is valid.
+void ProducerConnection::TakeLast() {
+  phase_ = Phase::kEnding;
+  auto submission = shared_.intake.NewSubmission(shared_from_this());
+  std::string last = lines_.TakeUnfinished();
+  if (!last.empty()) shared_.reader.Read(std::move(last), uid_, *submission);
+  Hand(std::move(submission));
+}
+
+// Also a submission without jobs goes by way of the clerk while others of this producer are there: replies
+// keep their order.
+void ProducerConnection::Hand(std::unique_ptr<ProducerSubmission> submission) {
+  submission->bytes += submission->jobs.size() * sizeof(QueuedJob) +
+                       submission->replies.size() * sizeof(LineReply) +
+                       (submission->replies.size() - submission->jobs.size()) * sizeof(LineError);
+  unanswered_bytes_ += submission->bytes;
+  const bool is_alone = unanswered_++ == 0;
+  if (submission->jobs.empty() && is_alone) {
+    Answer(*submission);
+    Flush();
+  } else {
+    shared_.intake.Hand(std::move(submission));
+  }
   CountHeld();
   Read();
 }
 
-void ProducerConnection::TakeLines(std::string_view bytes, ProducerSubmission& submission) {
-  const std::size_t line_bytes_max = host_.limits().line_bytes;
-  while (!bytes.empty()) {
-    const std::size_t newline = bytes.find('\n');
-    const std::size_t length = std::min(newline, bytes.size());
-    if (partial_.size() + length > line_bytes_max) {
-      ending_ = true;
-      partial_ = {};
-      return RefuseLine(
-          {"too_large",
-           {},
-           "a line has at most " + std::to_string(line_bytes_max) + " bytes; the connection is closed",
-           {},
-           false},
-          submission);
-    }
-    if (newline == std::string_view::npos) {
-      partial_ += bytes;
-      return;
-    }
-    if (partial_.empty()) {
-      TakeLine(std::string(bytes.substr(0, length)), submission);
-    } else {
-      partial_ += bytes.substr(0, length);
-      TakeLine(std::exchange(partial_, {}), submission);
-    }
-    bytes.remove_prefix(length + 1);
-  }
-}
-
-void ProducerConnection::TakeLine(std::string line, ProducerSubmission& submission) {
-  auto job = ParseJobLine(std::move(line));
-  if (!job) {
-    LineError& error = job.error();
-    return RefuseLine({std::string(CodeOf(error.code)), std::move(error.field), std::move(error.message),
-                       std::move(error.ref), error.has_ref},
-                      submission);
-  }
-  if (!host_.Knows(job->connection)) {
-    return RefuseLine({"unknown_connection", "connection",
-                       "no connection \"" + job->connection + "\" is configured", job->ref, job->has_ref},
-                      submission);
-  }
-  if (host_.IsStopping())
-    return RefuseLine({"busy", {}, StoppingError().message, job->ref, job->has_ref}, submission);
-  submission.replies.push_back({{}, {}, {}, job->ref, job->has_ref});
-  submission.jobs.push_back(std::make_unique<QueuedJob>());
-  submission.jobs.back()->job = std::move(*job);
-  submission.jobs.back()->uid = uid_;
-}
-
-void ProducerConnection::RefuseLine(LineReply reply, ProducerSubmission& submission) {
-  host_.Refused(reply.code);
-  submission.replies.push_back(std::move(reply));
-}
-
-// Also a submission without jobs goes by way of the clerk while others of this client are there: replies keep
-// their order.
-void ProducerConnection::Hand(std::unique_ptr<ProducerSubmission> submission) {
-  if (submission->jobs.empty() && unanswered_ == 0) {
-    ++unanswered_;
-    unanswered_bytes_ += submission->bytes;
-    Answer(*submission);
-    return Flush();
-  }
-  ++unanswered_;
-  unanswered_bytes_ += submission->bytes;
-  host_.Submit(std::move(submission));
-}
-
-void ProducerConnection::Answer(ProducerSubmission& submission) {
+void ProducerConnection::Answer(const ProducerSubmission& submission) {
   --unanswered_;
   unanswered_bytes_ -= submission.bytes;
   std::size_t next = 0;
   for (const LineReply& reply : submission.replies) {
-    if (!reply.code.empty()) {
-      AppendRefusal(reply.code, reply.field, reply.message, reply, out_);
+    if (reply.refusal) {
+      const LineError& error = *reply.refusal;
+      replies_.AddRefusal(error.code, error.field, error.message, RefOf(error.has_ref, error.ref));
     } else if (next < submission.ids.size()) {
-      AppendOk(submission.ids[next++], reply, out_);
+      replies_.AddOk(submission.ids[next++], RefOf(reply.has_ref, reply.ref));
     } else {
-      const std::string_view code = CodeOf(submission.refused->kind);
-      host_.Refused(code);
-      AppendRefusal(code, {}, submission.refused->message, reply, out_);
+      const Error& error = *submission.refused;
+      replies_.AddRefusal(RefusalOf(error.kind), {}, error.message, RefOf(reply.has_ref, reply.ref));
     }
   }
 }
@@ -226,76 +160,77 @@ void ProducerConnection::Flush() {
 }
 
 void ProducerConnection::SendReplies() {
-  if (closed_ || writing_) return;
-  while (!out_.empty()) {
-    const ssize_t sent = send(socket_.native_handle(), out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) {
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) return Close();
-      writing_ = true;
+  if (phase_ == Phase::kClosed || write_is_due_) return;
+  const std::size_t before_bytes = replies_.bytes();
+  const ReplyQueue::Sent sent = replies_.Send(socket_.native_handle());
+  if (replies_.bytes() < before_bytes) StopWatching();
+  switch (sent) {
+    case ReplyQueue::Sent::kBroken:
+      return Close();
+    case ReplyQueue::Sent::kFull:
+      write_is_due_ = true;
       WatchUnread();
-      socket_.async_wait(asio::socket_base::wait_write,
-                         [self = shared_from_this()](const std::error_code& error) {
-                           self->writing_ = false;
-                           if (!error) self->Flush();
-                         });
-      return;
-    }
-    out_.erase(0, static_cast<std::size_t>(sent));
-    watched_ = false;
-    unread_timer_.cancel();
+      return socket_.async_wait(asio::socket_base::wait_write,
+                                [self = shared_from_this()](const std::error_code& error) {
+                                  self->write_is_due_ = false;
+                                  if (!error) self->Flush();
+                                });
+    case ReplyQueue::Sent::kAll:
+      break;
   }
-  if (out_.capacity() > kReplyBytesKept) out_ = std::string();
-  if (ending_ && unanswered_ == 0) return Close();
+  if (phase_ == Phase::kEnding && unanswered_ == 0) return Close();
   Read();
 }
 
 void ProducerConnection::CountHeld() {
-  const std::size_t now = closed_ ? 0 : partial_.size() + out_.size();
-  host_.HeldChanged(std::exchange(held_bytes_, now), now);
+  const std::size_t now = phase_ == Phase::kClosed ? 0 : lines_.HeldBytes() + replies_.bytes();
+  shared_.producers.HeldChanged(std::exchange(held_bytes_, now), now);
 }
 
 void ProducerConnection::Drop() {
   Log(LogLevel::kWarn, "producer dropped: it holds the most of limits.producer_bytes",
-      {{"unfinished_bytes", std::to_string(partial_.size())}, {"unread_bytes", std::to_string(out_.size())}});
-  if (out_.empty() && unanswered_ == 0) {
-    std::string reply;
-    AppendRefusal("busy", {}, "the producers' memory is used up (limits.producer_bytes)", {}, reply);
-    host_.Refused("busy");
-    send(socket_.native_handle(), reply.data(), reply.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      {{"unfinished_bytes", std::to_string(lines_.HeldBytes())},
+       {"unread_bytes", std::to_string(replies_.bytes())}});
+  if (replies_.empty() && unanswered_ == 0) {
+    replies_.AddRefusal(Refusal::kBusy, {}, "the producers' memory is used up (limits.producer_bytes)",
+                        std::nullopt);
+    static_cast<void>(replies_.Send(socket_.native_handle()));  // it is closed either way
   }
   Close();
 }
 
 // A producer whose replies find no room for this long is gone or broken.
 void ProducerConnection::WatchUnread() {
-  if (watched_) return;
-  watched_ = true;
-  unread_timer_.expires_after(host_.limits().unread_reply_timeout);
+  if (std::exchange(unread_is_timed_, true)) return;
+  unread_timer_.expires_after(shared_.limits.unread_reply_timeout);
   unread_timer_.async_wait([self = shared_from_this()](const std::error_code& cancelled) {
-    if (cancelled || !self->watched_) return;
+    if (cancelled || !self->unread_is_timed_) return;
     Log(LogLevel::kWarn, "producer dropped: it does not read its replies",
-        {{"unread_bytes", std::to_string(self->out_.size())}});
+        {{"unread_bytes", std::to_string(self->replies_.bytes())}});
     self->Close();
   });
 }
 
+void ProducerConnection::StopWatching() {
+  unread_is_timed_ = false;
+  unread_timer_.cancel();
+}
+
 void ProducerConnection::CloseWhenAnswered() {
-  ending_ = true;
+  if (phase_ == Phase::kReading) phase_ = Phase::kEnding;
   std::error_code ignored;
   socket_.cancel(ignored);
-  writing_ = false;
+  write_is_due_ = false;
   Flush();
 }
 
 void ProducerConnection::Close() {
-  if (std::exchange(closed_, true)) return;
-  ending_ = true;
+  if (std::exchange(phase_, Phase::kClosed) == Phase::kClosed) return;
   unread_timer_.cancel();
   std::error_code ignored;
   socket_.close(ignored);
   CountHeld();
-  host_.Gone(this);
+  shared_.producers.Remove(this);
 }
 
 }  // namespace outboxd

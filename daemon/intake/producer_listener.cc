@@ -1,37 +1,49 @@
 #include "daemon/intake/producer_listener.h"
 
 #include <pthread.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
-#include <future>
+#include <chrono>
 #include <thread>
-#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "daemon/base/log.h"
+#include "daemon/intake/job_reader.h"
 #include "daemon/intake/producer_connection.h"
+#include "daemon/intake/producer_intake.h"
+#include "daemon/intake/producers.h"
 
 namespace outboxd {
 
 using Protocol = asio::local::stream_protocol;
 
-class ProducerListener::Impl final : public ProducerConnection::Host {
+class ProducerListener::Impl {
  public:
   Impl(ProducerListener& origin, UnixListener socket, const LimitsConfig& limits, ConnectionNames names,
        Metrics& metrics, ProducerListener::Submit submit)
-      : origin_(origin),
-        socket_(std::move(socket)),
+      : socket_(std::move(socket)),
         limits_(limits),
-        names_(std::move(names)),
-        metrics_(metrics),
-        submit_(std::move(submit)),
+        reader_(std::move(names)),
+        intake_(origin, limits_, std::move(submit)),
+        producers_(limits_, [this] { FinishIfDrained(); }),
+        shared_{.limits = limits_,
+                .users = socket_.users(),
+                .reader = reader_,
+                .intake = intake_,
+                .producers = producers_,
+                .metrics = metrics},
         acceptor_(io_, Protocol(), dup(socket_.descriptor())),
         retry_(io_),
         drained_(io_) {}
+
+  ~Impl() { Stop(Milliseconds(0)); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   // When the origin knows this object: an answer may come back at once.
   void Start() {
@@ -42,12 +54,10 @@ class ProducerListener::Impl final : public ProducerConnection::Host {
     });
   }
 
-  ~Impl() override { Stop(Milliseconds(0)); }
-
   void Configure(const LimitsConfig& limits, ConnectionNames names) {
     asio::post(io_, [this, limits, names = std::move(names)]() mutable {
       limits_ = limits;
-      names_ = std::move(names);
+      reader_.Configure(std::move(names));
     });
   }
 
@@ -59,43 +69,6 @@ class ProducerListener::Impl final : public ProducerConnection::Host {
     if (!thread_.joinable()) return;
     asio::post(io_, [this, patience] { Drain(patience); });
     thread_.join();
-  }
-
-  // --- for the clients
-  // -------------------------------------------------------------------------------------------------------------------
-  const LimitsConfig& limits() const override { return limits_; }
-  const std::vector<std::uint32_t>& users() const override { return socket_.users(); }
-  bool Knows(std::string_view connection) const override { return names_.contains(connection); }
-  bool IsStopping() const override { return stopping_; }
-  SubmissionOrigin& origin() override { return origin_; }
-  asio::io_context& io() override { return io_; }
-  std::string& read_buffer() override { return read_buffer_; }
-
-  void Submit(std::unique_ptr<ProducerSubmission> submission) override {
-    intake_bytes_ += submission->bytes;
-    ++unanswered_;
-    submit_(std::move(submission));
-  }
-
-  bool IntakeIsFull() const override { return intake_bytes_ >= limits_.intake_bytes; }
-  void WakeWhenIntakeFalls(std::shared_ptr<ProducerConnection> client) override {
-    waiting_.push_back(std::move(client));
-  }
-  void HeldChanged(std::size_t before_bytes, std::size_t bytes) override {
-    held_bytes_ += bytes;
-    held_bytes_ -= before_bytes;
-    if (held_bytes_ <= limits_.producer_bytes) return;
-    const auto holds_less = [](const auto& a, const auto& b) {
-      return a.second->held_bytes() < b.second->held_bytes();
-    };
-    const std::shared_ptr<ProducerConnection> most =
-        std::max_element(clients_.begin(), clients_.end(), holds_less)->second;
-    most->Drop();
-  }
-  void Refused(std::string_view code) override { metrics_.Refused(code, 1); }
-  void Gone(ProducerConnection* client) override {
-    clients_.erase(client);
-    FinishIfDrained();
   }
 
  private:
@@ -118,60 +91,54 @@ class ProducerListener::Impl final : public ProducerConnection::Host {
   }
 
   void Welcome(Protocol::socket socket) {
-    auto client = std::make_shared<ProducerConnection>(*this, std::move(socket));
-    clients_.emplace(client.get(), client);
-    client->Start(clients_.size() > limits_.clients);
+    const auto connection = std::make_shared<ProducerConnection>(shared_, std::move(socket));
+    producers_.Add(connection);
+    connection->Start();
   }
 
   void Answer(const std::vector<std::unique_ptr<Submission>>& submissions) {
     for (const std::unique_ptr<Submission>& submission : submissions) {
-      auto& own = static_cast<ProducerSubmission&>(*submission);
-      intake_bytes_ -= own.bytes;
-      --unanswered_;
-      own.client->Answer(own);
+      const auto& own = static_cast<const ProducerSubmission&>(*submission);
+      intake_.Answered(own);
+      own.connection->Answer(own);
     }
     for (const std::unique_ptr<Submission>& submission : submissions)
-      static_cast<ProducerSubmission&>(*submission).client->Flush();
-    if (!IntakeIsFull()) {
-      for (const std::shared_ptr<ProducerConnection>& client : std::exchange(waiting_, {})) client->Read();
+      static_cast<const ProducerSubmission&>(*submission).connection->Flush();
+    if (!intake_.IsFull()) {
+      for (const std::shared_ptr<ProducerConnection>& connection : intake_.TakeWaiting()) connection->Read();
     }
     FinishIfDrained();
   }
 
   void Drain(Milliseconds patience) {
     stopping_ = true;
+    reader_.StopAccepting();
     std::error_code ignored;
     acceptor_.close(ignored);
     socket_.Close();
     retry_.cancel();
-    waiting_.clear();
+    intake_.TakeWaiting().clear();
     drained_.expires_after(patience);
     drained_.async_wait([this](const std::error_code&) { io_.stop(); });
-    const auto clients = clients_;
-    for (const auto& [key, client] : clients) client->CloseWhenAnswered();
+    for (const std::shared_ptr<ProducerConnection>& connection : producers_.All())
+      connection->CloseWhenAnswered();
     FinishIfDrained();
   }
 
   void FinishIfDrained() {
-    if (stopping_ && clients_.empty() && unanswered_ == 0) drained_.cancel();
+    if (stopping_ && producers_.empty() && intake_.IsEmpty()) drained_.cancel();
   }
 
-  ProducerListener& origin_;
+  asio::io_context io_{1};  // outlives the connections
   UnixListener socket_;
   LimitsConfig limits_;
-  ConnectionNames names_;
-  Metrics& metrics_;
-  ProducerListener::Submit submit_;
-  asio::io_context io_{1};
+  JobReader reader_;
+  ProducerIntake intake_;
+  Producers producers_;
+  ProducerShared shared_;
   Protocol::acceptor acceptor_;
   asio::steady_timer retry_;
   asio::steady_timer drained_;
-  std::string read_buffer_;
-  std::unordered_map<ProducerConnection*, std::shared_ptr<ProducerConnection>> clients_;
-  std::vector<std::shared_ptr<ProducerConnection>> waiting_;
-  std::uint64_t intake_bytes_ = 0;
-  std::uint64_t held_bytes_ = 0;
-  std::size_t unanswered_ = 0;
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -8,19 +8,19 @@
 
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "config/config.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"
+#include "daemon/intake/job_reader.h"
 
 namespace outboxd {
 
 class ProducerListener final : public SubmissionOrigin {
  public:
-  using ConnectionNames = std::set<std::string, std::less<>>;
+  using ConnectionNames = JobReader::ConnectionNames;
   // Called on the listener's thread; may wait.
   using Submit = std::function<void(std::unique_ptr<Submission>)>;
 

@@ -6,6 +6,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/object_scan.h"
+#include "core/refusal.h"
 #include "core/request.h"
 #include "core/track_body.h"
 #include "core/track_call.h"
@@ -213,11 +214,10 @@ HttpResponse TrackEndpoint::Overloaded() {
 }
 
 HttpResponse TrackEndpoint::Unavailable(const Error& error) const {
-  const bool is_full = error.kind == ErrorKind::kFull;
-  const std::string_view code = is_full ? "spool_full" : error.kind == ErrorKind::kBusy ? "busy" : "internal";
-  metrics_.Refused(code, 1);
+  const Refusal refusal = RefusalOf(error.kind);
+  metrics_.Refused(refusal, 1);
   HttpResponse answer = JsonAnswer(503, MetaError(error.message));
-  answer.headers.emplace_back("Retry-After", is_full ? "5" : "1");
+  answer.headers.emplace_back("Retry-After", refusal == Refusal::kSpoolFull ? "5" : "1");
   return answer;
 }
 
@@ -225,9 +225,9 @@ HttpResponse TrackEndpoint::Stopping() const {
   return Unavailable(StoppingError());
 }
 
-HttpResponse TrackEndpoint::Refuse(unsigned status, std::string_view code, const TrackRoute& route,
+HttpResponse TrackEndpoint::Refuse(unsigned status, Refusal refusal, const TrackRoute& route,
                                    const Error& error) const {
-  metrics_.Refused(code, 1);
+  metrics_.Refused(refusal, 1);
   if (!IsSecondVersion(route.operation)) return JsonAnswer(status, MetaError(Sentence(error)));
   return JsonAnswer(
       status, EntityErrors({{std::nullopt, std::string(ReasonOf(error)), error.field, Sentence(error)}}));
@@ -260,7 +260,7 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
     }
   }
   if (account == nullptr) {
-    metrics_.Refused("unknown_connection", 1);
+    metrics_.Refused(Refusal::kUnknownConnection, 1);
     return JsonAnswer(401, MetaError("Unauthorized"));
   }
   if (route->operation == TrackOperation::kRegion) {
@@ -291,13 +291,14 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
   const TrackRoute& route = admission.route;
   if (route.operation == TrackOperation::kBatch && request.body.size() > limits::kBatchBytes) {
     return Refuse(
-        413, "too_large", route,
+        413, Refusal::kTooLarge, route,
         {ErrorKind::kFull, "is larger than " + std::to_string(limits::kBatchBytes) + " bytes", "batch"});
   }
   const Result<TrackBody> body = TrackBody::Read(request.body);
   if (!body)
-    return Refuse(400, body.error().kind == ErrorKind::kInvalid ? "invalid_json" : "invalid_job", route,
-                  body.error());
+    return Refuse(400,
+                  body.error().kind == ErrorKind::kInvalid ? Refusal::kInvalidJson : Refusal::kInvalidJob,
+                  route, body.error());
   const Call call{request, route, *body, *admission.settings, *admission.account};
   return route.operation == TrackOperation::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
 }
@@ -305,8 +306,9 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {
   auto job = MakeJob(call.route, call.account.name, call.request.method, CleanTarget(call.request.target),
                      call.body, call.settings.line_bytes_max);
-  if (!job && job.error().kind == ErrorKind::kFull) return Refuse(413, "too_large", call.route, job.error());
-  if (!job) return Refuse(400, "invalid_job", call.route, job.error());
+  if (!job && job.error().kind == ErrorKind::kFull)
+    return Refuse(413, Refusal::kTooLarge, call.route, job.error());
+  if (!job) return Refuse(400, Refusal::kInvalidJob, call.route, job.error());
   (*job)->uid = call.request.uid;
   auto pending = std::make_unique<Pending>(*this);
   pending->jobs.push_back(std::move(*job));
@@ -317,7 +319,8 @@ std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchang
 // send the batch again.
 std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExchange& exchange) {
   const auto bad = [&](std::string message) {
-    return Refuse(400, "invalid_job", call.route, Error{ErrorKind::kInvalid, std::move(message), "batch"});
+    return Refuse(400, Refusal::kInvalidJob, call.route,
+                  Error{ErrorKind::kInvalid, std::move(message), "batch"});
   };
   const Member* batch = call.body.Find("batch");
   if (batch == nullptr || batch->kind != ValueKind::kArray) return bad("must be an array");
@@ -346,7 +349,7 @@ std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExcha
     }
   }
   if (!errors.empty()) {
-    metrics_.Refused("invalid_job", errors.size());
+    metrics_.Refused(Refusal::kInvalidJob, errors.size());
     pending->partial = JsonAnswer(207, EntityErrors(errors));
     if (pending->jobs.empty()) return std::move(pending->partial);
   }

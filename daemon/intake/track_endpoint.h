@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/refusal.h"
 #include "core/track_route.h"
 #include "daemon/base/http_server.h"
 #include "daemon/base/metrics.h"
@@ -70,8 +71,7 @@ class TrackEndpoint final : public SubmissionOrigin {
   std::shared_ptr<const Settings> CurrentSettings();
   std::shared_ptr<const Settings> RereadCredentials();
   std::optional<HttpResponse> Admit(const HttpRequestView& request, Admission& admission);
-  HttpResponse Refuse(unsigned status, std::string_view code, const TrackRoute& route,
-                      const Error& error) const;
+  HttpResponse Refuse(unsigned status, Refusal refusal, const TrackRoute& route, const Error& error) const;
   HttpResponse Unavailable(const Error& error) const;
   HttpResponse Stopping() const;
   std::optional<HttpResponse> TakeOne(const Call& call, HttpExchange& exchange);

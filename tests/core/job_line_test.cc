@@ -16,7 +16,7 @@ using testing::CheckRefused;
 using testing::Read;
 using testing::Repeat;
 
-constexpr LineErrorCode kJson = LineErrorCode::kInvalidJson;
+constexpr Refusal kJson = Refusal::kInvalidJson;
 
 std::string Track(std::string_view data) {
   return R"({"type":"track","id":"1","name":"n","data":)" + std::string(data) + "}";

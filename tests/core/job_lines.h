@@ -16,7 +16,7 @@ struct Refused {
   std::string line;
   std::string field;
   std::string message_part;
-  LineErrorCode code = LineErrorCode::kInvalidJob;
+  Refusal code = Refusal::kInvalidJob;
 };
 
 inline void CheckRefused(const std::vector<Refused>& table) {

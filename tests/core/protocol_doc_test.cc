@@ -52,8 +52,7 @@ void CheckRefusal(const Example& example, const JsonValue& reply) {
   const auto job = ParseJobLine(example.line);
   REQUIRE_MESSAGE(!job, "is accepted");
   const JsonValue error = reply["error"];
-  CHECK(error["code"].String() ==
-        (job.error().code == LineErrorCode::kInvalidJson ? "invalid_json" : "invalid_job"));
+  CHECK(error["code"].String() == NameOf(job.error().code));
   CHECK(error["field"].String() == job.error().field);
   CHECK(error["message"].String() == job.error().message);
   CHECK(reply.Has("ref") == job.error().has_ref);

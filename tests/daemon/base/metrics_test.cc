@@ -38,7 +38,7 @@ DaemonStatus SomeStatus() {
 TEST_CASE("metrics: every agreed name is in the text, with its labels") {
   Metrics metrics;
   metrics.Of("default").Accepted(JobType::kAddToSegment, 3);
-  metrics.Refused("busy", 2);
+  metrics.Refused(Refusal::kBusy, 2);
   metrics.Of("default").Attempts(Fate::kPausedAuth, 4);
   metrics.Of("default").Delivered(JobType::kTrack, 5);
   metrics.Of("default").Dead(Death::kExpired, 6);
@@ -80,10 +80,14 @@ TEST_CASE("metrics: a value on a bucket's bound counts in that bucket, one beyon
   CHECK(HasLine(text, R"(outboxd_delivery_seconds_bucket{le="+Inf"} 2)"));
 }
 
-TEST_CASE("metrics: an error code nobody knows counts as internal") {
+TEST_CASE("metrics: each code of a refusal has its series from the start, and all are refused jobs") {
   Metrics metrics;
-  metrics.Refused("no such code", 1);
-  CHECK(HasLine(metrics.Render({}), R"(outboxd_jobs_refused_total{code="internal"} 1)"));
+  for (const auto& [refusal, code] : kNames<Refusal>) {
+    CHECK(HasLine(metrics.Render({}), "outboxd_jobs_refused_total{code=\"" + std::string(code) + "\"} 0"));
+    metrics.Refused(refusal, 2);
+    CHECK(HasLine(metrics.Render({}), "outboxd_jobs_refused_total{code=\"" + std::string(code) + "\"} 2"));
+  }
+  CHECK(metrics.ReadTotals().refused == 2 * kNames<Refusal>.size());
 }
 
 TEST_CASE(

@@ -1,0 +1,32 @@
+#include "daemon/intake/job_reader.h"
+
+#include <memory>
+#include <utility>
+
+#include "daemon/base/stopping.h"
+
+namespace outboxd {
+
+void JobReader::Read(std::string line, std::optional<std::uint32_t> uid,
+                     ProducerSubmission& submission) const {
+  auto job = ParseJobLine(std::move(line));
+  if (!job) return Refuse(std::move(job.error()), submission);
+  if (!names_.contains(job->connection)) {
+    std::string message = "no connection \"" + job->connection + "\" is configured";
+    return Refuse({Refusal::kUnknownConnection, "connection", std::move(message), job->ref, job->has_ref},
+                  submission);
+  }
+  if (is_stopping_)
+    return Refuse({Refusal::kBusy, {}, StoppingError().message, job->ref, job->has_ref}, submission);
+  submission.replies.push_back({nullptr, job->ref, job->has_ref});
+  auto queued = std::make_unique<QueuedJob>();
+  queued->job = std::move(*job);
+  queued->uid = uid;
+  submission.jobs.push_back(std::move(queued));
+}
+
+void JobReader::Refuse(LineError error, ProducerSubmission& submission) {
+  submission.replies.push_back({std::make_unique<LineError>(std::move(error)), {}, false});
+}
+
+}  // namespace outboxd

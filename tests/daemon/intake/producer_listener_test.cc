@@ -1,0 +1,204 @@
+// The listener with a clerk that does what the test says.
+#include "daemon/intake/producer_listener.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "daemon/base/mailbox.h"
+#include "daemon/intake/producer_submission.h"
+#include "daemon/intake/read_size.h"
+#include "tests/support/line_client.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd {
+namespace {
+
+using Submissions = std::vector<std::unique_ptr<Submission>>;
+
+const std::string kLine = R"({"type":"destroy","id":1})";
+
+std::string Lines(int count, const std::string& padding = {}) {
+  std::string lines;
+  for (int i = 0; i < count; ++i)
+    lines += R"({"type":"destroy","id":1,"ref":")" + std::to_string(i) + padding + "\"}\n";
+  return lines;
+}
+
+class Fixture {
+ public:
+  explicit Fixture(const LimitsConfig& limits = {})
+      : listener_(Open(), limits, {"default"}, metrics_,
+                  [this](std::unique_ptr<Submission> submission) { Take(std::move(submission)); }) {}
+  ~Fixture() { listener_.Stop(Milliseconds(0)); }
+  Fixture(const Fixture&) = delete;
+  Fixture& operator=(const Fixture&) = delete;
+
+  void Stop() { listener_.Stop(std::chrono::seconds(20)); }
+
+  LineClient Connect() const { return LineClient(folder_ / "socket"); }
+  Metrics& metrics() { return metrics_; }
+
+  // The next that were handed over; one at least, or the test fails.
+  Submissions Handed() {
+    Submissions handed;
+    REQUIRE(handed_.TakeAll(handed, std::chrono::seconds(20)));
+    return handed;
+  }
+  bool IsNothingHanded() {
+    Submissions handed;
+    handed_.TakeAll(handed, Milliseconds(0));
+    return handed.empty();
+  }
+  void Answer(Submissions submissions) {
+    for (const auto& submission : submissions) submission->ids.resize(submission->jobs.size());
+    listener_.OnAnswered(std::move(submissions));
+  }
+  // From now on each submission is answered at once.
+  void AnswerPromptly() { is_prompt_ = true; }
+  std::size_t MostJobs() const { return most_jobs_; }  // of one submission that was answered at once
+
+ private:
+  UnixListener Open() const {
+    SocketConfig config;
+    config.path = folder_ / "socket";
+    return std::move(*UnixListener::Open(config));
+  }
+
+  void Take(std::unique_ptr<Submission> submission) {
+    if (!is_prompt_) return static_cast<void>(handed_.Post(std::move(submission)));
+    most_jobs_ = std::max<std::size_t>(most_jobs_, submission->jobs.size());
+    Submissions one;
+    one.push_back(std::move(submission));
+    Answer(std::move(one));
+  }
+
+  TempDir folder_;
+  Metrics metrics_;
+  std::atomic<bool> is_prompt_{false};
+  std::atomic<std::size_t> most_jobs_{0};
+  Mailbox<std::unique_ptr<Submission>> handed_{1000};
+  ProducerListener listener_;
+};
+
+TEST_CASE("producer listener: lines that are read together are handed over together and answered in order") {
+  Fixture fixture;
+  LineClient producer = fixture.Connect();
+  REQUIRE(producer.Send(kLine + "\nnonsense\n" + kLine + "\n"));
+  Submissions handed = fixture.Handed();
+  REQUIRE(handed.size() == 1);
+  CHECK(handed[0]->jobs.size() == 2);
+  fixture.Answer(std::move(handed));
+  CHECK(producer.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+  CHECK(producer.ReadLine().value_or("").find("invalid_json") != std::string::npos);
+  CHECK(producer.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+  CHECK(fixture.metrics().ReadTotals().refused == 1);
+}
+
+TEST_CASE(
+    "producer listener: of one read a bounded number of lines is taken, the others later and in order") {
+  Fixture fixture;
+  fixture.AnswerPromptly();
+  LineClient producer = fixture.Connect();
+  constexpr int kCount = 20'000;
+  REQUIRE(producer.Send(std::string(kCount, '\n') + Lines(10)));
+  for (int i = 0; i < kCount; ++i) REQUIRE(producer.ReadLine().value_or("").starts_with(R"({"ok":false)"));
+  for (int i = 0; i < 10; ++i)
+    CHECK(producer.ReadLine().value_or("").ends_with("\"ref\":\"" + std::to_string(i) + "\"}"));
+}
+
+TEST_CASE("producer listener: no submission has more jobs than are taken at once") {
+  LimitsConfig limits;
+  limits.intake_bytes = 1ULL << 30;
+  Fixture fixture(limits);
+  fixture.AnswerPromptly();
+  LineClient producer = fixture.Connect();
+  constexpr std::size_t kCount = 10'000;
+  std::string text;
+  for (std::size_t i = 0; i < kCount; ++i)
+    text += R"({"type":"destroy","id":1})"
+            "\n";
+  std::thread sender([&] { producer.Send(text); });
+  std::size_t replies = 0;
+  while (replies < kCount && producer.ReadLine()) ++replies;
+  sender.join();
+  CHECK(replies == kCount);
+  CHECK(fixture.MostJobs() > 1);
+  CHECK(fixture.MostJobs() <= kLinesAtOnce);
+}
+
+TEST_CASE("producer listener: while the intake is full nothing is read, and all of it once there is room") {
+  LimitsConfig limits;
+  limits.intake_bytes = 1;
+  Fixture fixture(limits);
+  LineClient first = fixture.Connect();
+  REQUIRE(first.SendLine(kLine));
+  Submissions held = fixture.Handed();
+
+  // What the kernel takes of a producer that nobody reads from.
+  LineClient second = fixture.Connect();
+  const std::string offered = Lines(40'000, std::string(100, 'x'));
+  CHECK_FALSE(second.Send(offered, Milliseconds(50)));
+  CHECK(second.SentBytes() < 1'000'000);
+  CHECK(fixture.IsNothingHanded());
+
+  fixture.AnswerPromptly();
+  fixture.Answer(std::move(held));
+  CHECK(first.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+  const std::size_t whole_lines = static_cast<std::size_t>(
+      std::count(offered.begin(), offered.begin() + static_cast<std::ptrdiff_t>(second.SentBytes()), '\n'));
+  for (std::size_t i = 0; i < whole_lines; ++i) {
+    const std::string ref = "\"ref\":\"" + std::to_string(i) + std::string(100, 'x') + "\"}";
+    REQUIRE(second.ReadLine().value_or("").ends_with(ref));
+  }
+}
+
+TEST_CASE("producer listener: a producer ahead of the disk is not read from, and others are") {
+  LimitsConfig limits;
+  limits.intake_bytes = 1ULL << 30;
+  Fixture fixture(limits);
+  LineClient greedy = fixture.Connect();
+  const std::string offered = Lines(100'000, std::string(300, 'x'));
+  CHECK_FALSE(greedy.Send(offered, Milliseconds(50)));
+  CHECK(greedy.SentBytes() < 4'000'000);
+  LineClient neighbour = fixture.Connect();
+  REQUIRE(neighbour.SendLine(kLine));
+  Submissions greedy_ones;
+  bool is_neighbour_served = false;
+  while (!is_neighbour_served) {
+    for (std::unique_ptr<Submission>& handed : fixture.Handed()) {
+      const bool is_neighbours = !handed->jobs.front()->job.has_ref;
+      is_neighbour_served = is_neighbour_served || is_neighbours;
+      Submissions one;
+      if (!is_neighbours) greedy_ones.push_back(std::move(handed));
+      if (is_neighbours) one.push_back(std::move(handed));
+      fixture.Answer(std::move(one));
+    }
+  }
+  CHECK(neighbour.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+  CHECK(greedy.SentBytes() < 4'000'000);
+  fixture.Answer(std::move(greedy_ones));
+}
+
+TEST_CASE("producer listener: a stop answers what was read, and takes no further line") {
+  Fixture fixture;
+  LineClient producer = fixture.Connect();
+  REQUIRE(producer.SendLine(kLine));
+  Submissions handed = fixture.Handed();
+  std::thread stopping([&] { fixture.Stop(); });
+  fixture.Answer(std::move(handed));
+  CHECK(producer.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+  CHECK_FALSE(producer.ReadLine());
+  CHECK(producer.Ended());
+  stopping.join();
+}
+
+}  // namespace
+}  // namespace outboxd
