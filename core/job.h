@@ -174,9 +174,10 @@ struct QueuedJob {
   Job job;
   std::optional<std::uint32_t> uid;  // of the producer's process; not read back from disk
   std::uint32_t attempts = 0;        // requests that left, all recorded
-  std::uint32_t charged = 0;    // those that count against max_attempts since acceptance or the last redrive
-  std::uint32_t batch_max = 0;  // in at most so many jobs a batch, since a larger one with it was refused; 0:
-                                // no matter. Not on disk
+  std::uint32_t charged = 0;  // those that count against max_attempts since acceptance or the last redrive
+  // May share a request with at most so many jobs, itself counted, since a larger one was refused. Not on
+  // disk.
+  std::optional<std::uint32_t> batch_max;
   std::optional<Timestamp> due;  // set while deferred
   std::optional<Timestamp> redriven;
 

@@ -100,8 +100,8 @@ void ClerkThread::Answer(Clerk::Done done) {
     by_origin[origin].push_back(std::move(submission));
   }
   for (auto& [origin, submissions] : by_origin) origin->OnAnswered(std::move(submissions));
-  const bool news =
-      !done.committed.accepted.empty() || !done.committed.outcomes.empty() || done.committed.ticket > 0;
+  const bool news = !done.committed.accepted.empty() || !done.committed.outcomes.empty() ||
+                    done.committed.ticket.has_value();
   done.committed.left_out = !done.committed.accepted.empty() && ports_.dispatcher_is_behind();
   if (done.committed.left_out) done.committed.accepted.clear();
   if (news) ports_.committed(std::move(done.committed));

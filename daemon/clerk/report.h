@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +19,7 @@ namespace outboxd {
 struct Report {
   std::vector<Outcome> outcomes;
   std::vector<Park> parks;
-  std::uint64_t ticket = 0;  // comes back in Committed; rising
+  std::optional<std::uint64_t> ticket;  // given by the dispatcher, rising; comes back in Committed
   std::vector<std::pair<std::string, GateSnapshot>> gates;
   bool urgent = false;  // nothing else can be sent before it is written
   bool empty() const { return outcomes.empty() && parks.empty() && gates.empty(); }
@@ -30,7 +31,7 @@ struct Committed {
   bool left_out = false;  // `accepted` is, because the dispatcher has enough to do: they are on disk
   Sequence last{};        // the highest sequence written so far
   std::vector<Outcome> outcomes;
-  std::uint64_t ticket = 0;  // of the newest Report written; reports are written in order
+  std::optional<std::uint64_t> ticket;  // of the newest Report written, if any was; they are written in order
 };
 
 }  // namespace outboxd

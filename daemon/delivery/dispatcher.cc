@@ -29,7 +29,7 @@ Result<void> Dispatcher::Add(const std::string& name, std::shared_ptr<const Endp
   auto queue = std::make_unique<ConnectionQueue>(std::move(endpoint), limits_, random_(), now);
   ASSIGN_OR_RETURN(const auto gates, reader_.ReadGates());
   const auto gate = gates.find(name);
-  if (Result<void> loaded = queue->Load(reader_, gate == gates.end() ? nullptr : &gate->second, tail_);
+  if (Result<void> loaded = queue->Load(reader_, gate == gates.end() ? nullptr : &gate->second, tail_, now);
       !loaded)
     return loaded;
   Readmit(*queue, now);
@@ -74,17 +74,18 @@ void Dispatcher::OnCommitted(Committed committed, Actions& actions) {
   for (auto& [name, queue] : queues_) {
     const auto own = accepted.find(name);
     if (committed.left_out) {
-      queue->OnTail(committed.last);
+      queue->backlog().OnTail(committed.last);
     } else {
-      queue->OnAccepted(
+      queue->backlog().OnAccepted(
           own == accepted.end() ? std::vector<std::unique_ptr<QueuedJob>>() : std::move(own->second),
-          committed.last, actions);
+          committed.last, actions.report);
     }
-    queue->OnTicket(committed.ticket);
+    if (committed.ticket) queue->held().parking().OnTicket(*committed.ticket);
   }
   for (Outcome& outcome : committed.outcomes) {
     Count(outcome);
-    if (ConnectionQueue* queue = Find(outcome.job->job.connection)) queue->OnCommitted(std::move(outcome));
+    if (ConnectionQueue* queue = Find(outcome.job->job.connection))
+      queue->held().OnCommitted(std::move(outcome));
   }
 }
 
@@ -155,12 +156,12 @@ std::size_t Dispatcher::InFlight() const {
 }
 
 void Dispatcher::Rewind(Sequence from) {
-  for (auto& [name, queue] : queues_) queue->Rewind(from);
+  for (auto& [name, queue] : queues_) queue->backlog().Rewind(from);
 }
 
 void Dispatcher::Remove(std::span<const Sequence> sequences) {
   for (auto& [name, queue] : queues_) {
-    for (const Sequence sequence : sequences) queue->Remove(sequence);
+    for (const Sequence sequence : sequences) queue->held().Remove(sequence);
   }
 }
 
@@ -170,7 +171,7 @@ std::vector<std::optional<JobPlace>> Dispatcher::Places(std::span<const Sequence
   for (const Sequence sequence : sequences) {
     std::optional<JobPlace>& place = places.emplace_back();
     for (const auto& [name, queue] : queues_) {
-      if (!place) place = queue->Place(sequence);
+      if (!place) place = queue->held().Place(sequence);
     }
   }
   return places;
@@ -178,7 +179,12 @@ std::vector<std::optional<JobPlace>> Dispatcher::Places(std::span<const Sequence
 
 std::vector<Sequence> Dispatcher::InFlightJobs() const {
   std::vector<Sequence> sequences;
-  for (const auto& [name, queue] : queues_) queue->AppendInFlight(sequences);
+  for (const auto& [name, queue] : queues_) {
+    for (const auto& [sequence, entry] : queue->held().window().entries()) {
+      if (entry.state() == Window::State::kInFlight || entry.state() == Window::State::kSettling)
+        sequences.push_back(Sequence{sequence});
+    }
+  }
   std::sort(sequences.begin(), sequences.end());
   return sequences;
 }
@@ -188,6 +194,10 @@ std::vector<ConnectionStatus> Dispatcher::Status() const {
   statuses.reserve(queues_.size());
   for (const auto& [name, queue] : queues_) statuses.push_back(queue->Status());
   return statuses;
+}
+
+void Dispatcher::CheckInvariants() const {
+  for (const auto& [name, queue] : queues_) queue->CheckInvariants();
 }
 
 std::vector<std::pair<std::string, ProbeReport>> Dispatcher::TakeProbeReports() {

@@ -57,6 +57,8 @@ class Dispatcher {
   std::vector<ConnectionStatus> Status() const;
   // Of probes that ended since the last call, by connection.
   std::vector<std::pair<std::string, ProbeReport>> TakeProbeReports();
+  // Aborts when a queue contradicts itself. Slow; for tests.
+  void CheckInvariants() const;
 
  private:
   Result<void> Add(const std::string& name, std::shared_ptr<const Endpoint> endpoint, Timestamp now);

@@ -60,9 +60,11 @@ ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp 
       std::get<Call>(message)(*dispatcher_);
     }
   }
+  dispatcher_->CheckInvariants();
   Round round;
   for (const ConnectionStatus& status : dispatcher_->Status()) round.gates.emplace(status.name, status.gate);
   round.pumped = dispatcher_->Pump(now, actions);
+  dispatcher_->CheckInvariants();
   round.transfers = std::move(actions.transfers);
   if (!actions.report.empty()) clerk_->Add(std::move(actions.report));
   return round;

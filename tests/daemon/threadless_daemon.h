@@ -49,7 +49,8 @@ class ThreadlessDaemon : public SubmissionOrigin {
     std::vector<Transfer> transfers;            // that left
     Result<void> pumped;
   };
-  // One round of the dispatcher over the first `count` messages; its report goes to the clerk.
+  // One round of the dispatcher over the first `count` messages; its report goes to the clerk. Before and
+  // after anything leaves the dispatcher checks its invariants.
   Round Dispatch(std::size_t count, Timestamp now);
   void Finish(Finished finished) { messages_.emplace_back(std::move(finished)); }
 

@@ -1,6 +1,6 @@
 // outboxd_simulate — runs simulated worlds, one for each seed, and tells of the first whose promises broke.
 // script/simulate runs it.
-#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -68,11 +68,27 @@ std::optional<Options> ReadOptions(int count, char** arguments) {
 std::uint64_t running_seed = 0;
 int own_stderr = STDERR_FILENO;
 
-// What the daemon logs of failing disks is not news here, thousands of times over.
+// What the daemon logs of failing disks would be thousands of lines. It goes to a file in memory, of which
+// the end is shown when a run aborts: the condition that failed.
 void SilenceDaemon() {
-  const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  const int aside = memfd_create("stderr", MFD_CLOEXEC);
   own_stderr = dup(STDERR_FILENO);
-  if (nowhere < 0 || own_stderr < 0 || dup2(nowhere, STDERR_FILENO) < 0) own_stderr = STDERR_FILENO;
+  if (aside < 0 || own_stderr < 0 || dup2(aside, STDERR_FILENO) < 0) own_stderr = STDERR_FILENO;
+}
+
+void ForgetLog() {
+  if (own_stderr == STDERR_FILENO) return;
+  static_cast<void>(!ftruncate(STDERR_FILENO, 0));
+  lseek(STDERR_FILENO, 0, SEEK_SET);
+}
+
+void ShowEndOfLog() {
+  if (own_stderr == STDERR_FILENO) return;
+  char text[400];
+  const off_t size = lseek(STDERR_FILENO, 0, SEEK_END);
+  const off_t from = size > static_cast<off_t>(sizeof text) ? size - static_cast<off_t>(sizeof text) : 0;
+  const ssize_t length = pread(STDERR_FILENO, text, sizeof text, from);
+  if (length > 0) static_cast<void>(!write(own_stderr, text, static_cast<std::size_t>(length)));
 }
 
 int Fail(std::uint64_t seed, const std::string& why) {
@@ -87,6 +103,7 @@ void OnFatalSignal(int signal_number) {
   char text[80];
   const int length = std::snprintf(text, sizeof text, "seed %llu: ended by signal %d\n",
                                    static_cast<unsigned long long>(running_seed), signal_number);
+  ShowEndOfLog();
   static_cast<void>(!write(own_stderr, text, static_cast<std::size_t>(length)));
   signal(signal_number, SIG_DFL);
   raise(signal_number);
@@ -120,6 +137,7 @@ int main(int count, char** arguments) {
   for (std::uint64_t run = 0; run < options->runs; ++run) {
     const std::uint64_t seed = options->seed + run * options->step;
     running_seed = seed;
+    ForgetLog();
     alarm(120);  // a run that hangs
     try {
       const Summary summary = RunOnce(seed, options->trace);

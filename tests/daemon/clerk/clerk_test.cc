@@ -224,7 +224,7 @@ TEST_CASE(
   CHECK(done.submissions[0]->refused->kind == (kind == FaultKind::kFull ? ErrorKind::kFull : ErrorKind::kIo));
   CHECK(done.committed.accepted.empty());
   CHECK(done.committed.outcomes.empty());
-  CHECK(done.committed.ticket == 0);
+  CHECK_FALSE(done.committed.ticket);
   CHECK_FALSE(done.fatal);
   CHECK(fixture.clerk->MustRetry());
   CHECK_FALSE(fixture.clerk->State().not_healthy.empty());

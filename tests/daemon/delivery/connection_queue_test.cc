@@ -4,9 +4,9 @@
 
 #include <doctest/doctest.h>
 
-#include <set>
+#include <vector>
 
-#include "tests/daemon/delivery/delivery_rig.h"
+#include "tests/daemon/delivery/queue_steps.h"
 
 namespace outboxd {
 namespace {
@@ -14,45 +14,12 @@ namespace {
 using test::AnswerOf;
 using test::Ask;
 using test::AskText;
+using test::DeliverOneByOne;
 using test::DeliveryRig;
+using test::EventNames;
+using test::Lines;
+using test::Numbers;
 using test::TrackLine;
-using EventNames = std::vector<std::string>;
-
-std::vector<std::string> Lines(const std::string& customer, int first, int last) {
-  std::vector<std::string> lines;
-  for (int number = first; number <= last; ++number)
-    lines.push_back(TrackLine(customer, std::to_string(number)));
-  return lines;
-}
-
-// Answers 200 one by one and returns the names in the order in which they left.
-EventNames DeliverOneByOne(DeliveryRig& rig) {
-  EventNames names;
-  for (int round = 0; round < 10'000 && rig.Total().jobs > 0; ++round) {
-    if (!rig.probes.empty()) rig.FinishProbe(AnswerOf(200, R"({"region":"us"})"));
-    if (rig.out.empty()) {
-      rig.PassToWake();
-      continue;
-    }
-    names.push_back(rig.out.front().transfer.job->job.name);
-    rig.Finish(0, AnswerOf(200));
-    rig.Run();
-  }
-  return names;
-}
-
-EventNames Numbers(int first, int last) {
-  EventNames names;
-  for (int number = first; number <= last; ++number) names.push_back(std::to_string(number));
-  return names;
-}
-
-void Damage(const DeliveryRig& rig, Sequence sequence) {
-  auto database = Database::Open(rig.file, OpenMode::kReadWrite);
-  REQUIRE(database);
-  REQUIRE(
-      database->Execute("UPDATE outbox SET line = 'x' WHERE seq = " + std::to_string(ToNumber(sequence))));
-}
 
 }  // namespace
 
@@ -141,7 +108,7 @@ TEST_CASE("queue: a deferred job blocks its followers and nobody else") {
   rig.Finish(1, AnswerOf(503));
   rig.Run();
   CHECK(rig.Gate() == GateState::kThrottled);
-  CHECK(rig.Queue().Place(first)->state == JobState::kDeferred);
+  CHECK(rig.Queue().held().Place(first)->state == JobState::kDeferred);
   CHECK(rig.Queue().Status().deferred == 1);
   CHECK(rig.Queue().Status().blocked == 1);
   CHECK(Ask(rig.file, "SELECT count(*) FROM outbox WHERE parked IS NOT NULL") == 1);
@@ -436,261 +403,6 @@ TEST_CASE("queue: an aborted transfer is neither charged nor held against the co
   rig.Run();
   CHECK(rig.Gate() == GateState::kOpen);
   CHECK(Ask(rig.file, "SELECT charged = 0 AND attempts = 1 AND due_ms IS NULL FROM outbox") == 1);
-}
-
-// --- operators
-// ---------------------------------------------------------------------------------------------------------------------------
-
-TEST_CASE("queue: redriven jobs are delivered again, in order, beside what waits") {
-  DeliveryRig rig;
-  rig.Start();
-  rig.Accept(Lines("1", 1, 5));
-  for (int round = 0; round < 5; ++round) rig.AnswerAll(400);
-  CHECK(rig.Total().dead == 5);
-  rig.Accept(Lines("2", 6, 8));
-  rig.Redrive();
-  rig.Run();
-  EventNames names = DeliverOneByOne(rig);
-  std::erase_if(names, [](const std::string& name) { return name > "5"; });
-  CHECK(names == Numbers(1, 5));
-  CHECK(rig.Total().dead == 0);
-  CHECK(rig.Total().jobs == 0);
-}
-
-TEST_CASE(
-    "queue: a job cancelled while it is out, redriven, and deferred by the attempt that was out, goes "
-    "again") {
-  DeliveryRig rig;
-  rig.Start();
-  rig.Accept({TrackLine("1", "a")});
-  rig.Cancel(rig.out.front().transfer.Jobs().front()->sequence);
-  rig.WorkClerk();
-  rig.Dispatch();
-  rig.Finish(0, AnswerOf(500));
-  rig.Dispatch();
-  rig.Redrive();
-  rig.Run();
-  REQUIRE(rig.Total().jobs == 1);
-  rig.DeliverRest();
-  CHECK(rig.Total().jobs == 0);
-}
-
-TEST_CASE(
-    "queue: a job redriven in front of a lane never makes two requests of the lane overlap, and nobody is "
-    "forgotten") {
-  DeliveryRig rig;
-  rig.connection.retry.base = std::chrono::seconds(10);
-  rig.Start();
-  rig.Accept({TrackLine("1", "a"), TrackLine("1", "b"), TrackLine("1", "c")});
-  rig.AnswerAll(400);
-  REQUIRE(rig.OutNames() == EventNames{"b"});
-  const auto redrive = [&] {
-    rig.Redrive();
-    rig.Run();
-  };
-  SUBCASE("while a later one is out, which fails") {
-    redrive();
-    CHECK(rig.OutNames() == EventNames{"b"});
-    rig.AnswerAll(500);
-  }
-  SUBCASE("while a later one is out, which comes back uncharged") {
-    redrive();
-    rig.AnswerAll(401);
-  }
-  SUBCASE("while a later one is deferred, which fails again") {
-    rig.AnswerAll(500);
-    redrive();
-    while (rig.out.empty()) rig.PassToWake();
-    CHECK(rig.OutNames() == EventNames{"b"});  // it keeps its turn: its request may have had its effect
-    rig.AnswerAll(500);
-  }
-  SUBCASE("while a later one is deferred, and all starts anew") {
-    rig.AnswerAll(500);
-    redrive();
-    rig.Start();
-  }
-  SUBCASE("while a later one is ready behind a closed gate") {
-    rig.AnswerAll(401);
-    redrive();
-  }
-  const EventNames names = DeliverOneByOne(rig);
-  CHECK(std::set<std::string>(names.begin(), names.end()).size() == 3);
-  CHECK(rig.Total().jobs == 0);
-  CHECK(rig.Total().dead == 0);
-}
-
-TEST_CASE("queue: a job taken away is not sent, whatever its state was, and its followers go on") {
-  DeliveryRig rig;
-  rig.limits.lane_jobs = 3;
-  rig.Start();
-  rig.Accept(Lines("1", 1, 6));
-  std::vector<Sequence> sequences;
-  const Sequence first = rig.out[0].transfer.job->sequence;
-  for (std::uint64_t number = 0; number < 6; ++number)
-    sequences.push_back(Sequence{ToNumber(first) + number});
-  const auto cancel = [&](std::size_t index) {
-    rig.Cancel(sequences[index]);
-    rig.Run();
-  };
-  EventNames rest = Numbers(1, 6);
-  SUBCASE("waiting") {
-    cancel(1);
-    rest = {"1", "3", "4", "5", "6"};
-  }
-  SUBCASE("parked") {
-    cancel(4);
-    rest = {"1", "2", "3", "4", "6"};
-  }
-  SUBCASE("in flight, then delivered after all") {
-    cancel(0);
-    rig.AnswerAll(200);
-    rest = Numbers(2, 6);
-  }
-  SUBCASE("in flight, then failed") {
-    cancel(0);
-    rig.AnswerAll(500);
-    rest = Numbers(2, 6);
-  }
-  SUBCASE("in flight, then sent back for the credentials") {
-    cancel(0);
-    rig.AnswerAll(401);
-    rest = Numbers(2, 6);
-  }
-  SUBCASE("in flight, and redriven before it came back") {
-    cancel(0);
-    rig.Redrive();
-    rig.Run();
-    rig.AnswerAll(500);
-  }
-  SUBCASE("deferred") {
-    rig.AnswerAll(500);
-    cancel(0);
-    rest = Numbers(2, 6);
-  }
-  SUBCASE("ready behind a closed gate") {
-    rig.AnswerAll(401);
-    cancel(0);
-    rest = Numbers(2, 6);
-  }
-  CHECK(DeliverOneByOne(rig) == rest);
-  CHECK(rig.Total().jobs == 0);
-}
-
-TEST_CASE("queue: a customer forgotten with jobs in every state leaves nothing behind and others untouched") {
-  DeliveryRig rig;
-  rig.limits.lane_jobs = 3;
-  rig.Start();
-  rig.Accept(Lines("1", 1, 20));
-  rig.Accept({TrackLine("2", "other")});
-  rig.Forget("1");
-  rig.Run();
-  CHECK(rig.Total().jobs == 1);
-  rig.AnswerAll(500);
-  CHECK(DeliverOneByOne(rig) == EventNames{"other"});
-  CHECK(rig.Queue().Status().blocked == 0);
-  rig.Accept(Lines("1", 21, 22));
-  CHECK(DeliverOneByOne(rig) == Numbers(21, 22));
-}
-
-TEST_CASE("queue: a damaged row becomes a dead letter and holds nobody up") {
-  DeliveryRig rig;
-  SUBCASE("read from the backlog") {
-    rig.leave_out = true;
-    rig.Start();
-    rig.Submit(Lines("1", 1, 3));
-    rig.WorkClerk();
-    const auto& ids = rig.answered.front()->ids;
-    Damage(rig, ids[1].SequencePart());
-    CHECK(DeliverOneByOne(rig) == EventNames{"1", "3"});
-  }
-  SUBCASE("parked") {
-    rig.limits.lane_jobs = 1;
-    rig.Start();
-    rig.Accept(Lines("1", 1, 3));
-    Damage(rig, Sequence{ToNumber(rig.out[0].transfer.job->sequence) + 1});
-    CHECK(DeliverOneByOne(rig) == EventNames{"1", "3"});
-  }
-  SUBCASE("deferred") {
-    rig.Start();
-    rig.Accept(Lines("1", 1, 3));
-    const Sequence sequence = rig.out[0].transfer.job->sequence;
-    rig.AnswerAll(500);
-    Damage(rig, sequence);
-    CHECK(DeliverOneByOne(rig) == EventNames{"2", "3"});
-  }
-  CHECK(rig.Total().dead == 1);
-  CHECK(AskText(rig.file, "SELECT reason FROM dead_letters").find("damaged") != std::string::npos);
-  test::CheckCounts(rig.clerk().outbox(), rig.file);
-}
-
-// --- restarts
-// ----------------------------------------------------------------------------------------------------------------------------
-
-TEST_CASE("queue: after a restart in the middle of everything nothing is lost and order holds") {
-  DeliveryRig rig;
-  rig.limits.lane_jobs = 3;
-  rig.Start();
-  SUBCASE("a long lane without trouble") {
-    rig.Accept(Lines("1", 1, 30));
-  }
-  SUBCASE("a long lane and a window smaller than it") {
-    rig.limits.window_jobs = 2;
-    rig.Accept(Lines("1", 1, 30));
-  }
-  SUBCASE("behind a deferred head") {
-    rig.Accept(Lines("1", 1, 20));
-    rig.AnswerAll(500);
-    rig.Accept(Lines("1", 21, 30));
-  }
-  SUBCASE("behind a head that was parked itself before it failed") {
-    rig.Accept(Lines("1", 0, 30));
-    rig.AnswerAll(500);
-    while (rig.OutNames() != EventNames{"1"}) {
-      if (rig.out.empty()) rig.PassToWake();
-      if (rig.OutNames() == EventNames{"0"}) rig.AnswerAll(200);
-    }
-    rig.AnswerAll(500);
-  }
-  SUBCASE("parked and held jobs of a lane in turn") {
-    rig.limits.lane_jobs = 2;
-    rig.Start();
-    rig.Accept(Lines("1", -1, 1));
-    rig.AnswerAll(200);
-    rig.AnswerAll(200);
-    rig.Accept(Lines("1", 2, 30));
-    rig.limits.window_jobs = 1;
-  }
-  rig.Start();
-  CHECK(DeliverOneByOne(rig) == Numbers(1, 30));
-}
-
-TEST_CASE("queue: the lanes of deferred heads leave the window to others after a restart") {
-  DeliveryRig rig;
-  rig.limits.lane_jobs = 4;
-  rig.Start();
-  for (int customer = 0; customer < 20; ++customer) rig.Accept(Lines(std::to_string(customer), 0, 9));
-  rig.AnswerAll(500);
-  rig.limits.window_jobs = 20;
-  rig.Start();
-  rig.Run();
-  CHECK(rig.Queue().Status().blocked >= 180);
-  rig.DeliverRest();
-  CHECK(rig.Total().jobs == 0);
-}
-
-TEST_CASE("queue: a closed gate is still closed after a restart") {
-  DeliveryRig rig;
-  rig.Start();
-  rig.Accept({TrackLine("1"), TrackLine("2")});
-  Answer answer = AnswerOf(503);
-  answer.retry_after = "60";
-  rig.Finish(0, std::move(answer));
-  rig.Run();
-  rig.Start();
-  rig.Pass(std::chrono::seconds(59));
-  CHECK(rig.out.empty());
-  rig.Pass(std::chrono::seconds(1));
-  CHECK(rig.out.size() == 1);
 }
 
 TEST_CASE("queue: it sleeps while there is nothing it may do") {

@@ -36,7 +36,7 @@ std::vector<std::string> LinesOfMany(int count, std::size_t bytes) {
 std::size_t BytesInMemory(DeliveryRig& rig, std::uint64_t first, std::uint64_t last, std::size_t bytes) {
   std::size_t jobs = 0;
   for (std::uint64_t number = first; number <= last; ++number) {
-    const auto place = rig.Queue().Place(Sequence{number});
+    const auto place = rig.Queue().held().Place(Sequence{number});
     jobs += place && place->state != JobState::kDeferred;
   }
   return jobs * bytes;

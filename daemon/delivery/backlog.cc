@@ -1,0 +1,166 @@
+#include "daemon/delivery/backlog.h"
+
+#include <utility>
+
+#include "core/check.h"
+
+namespace outboxd {
+namespace {
+
+using State = Window::State;
+
+constexpr std::size_t kReadRows = 1000;      // read back at once
+constexpr std::size_t kExaminedRows = 5000;  // looked at while doing so
+constexpr std::size_t kRetriesLoaded = 256;  // deferred jobs read back in one Read()
+// Rows being marked; while the disk takes no marks, no more rows are read to be marked.
+constexpr std::size_t kMarksMax = 4096;
+constexpr Milliseconds kRecountInterval{1000};
+
+}  // namespace
+
+Backlog::Backlog(HeldJobs& held, std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits)
+    : held_(held), endpoint_(std::move(endpoint)), limits_(limits) {}
+
+Result<void> Backlog::Load(OutboxReader& reader, Sequence tail, Timestamp now) {
+  tail_ = tail;
+  const std::string& name = endpoint_->config.name;
+  RETURN_IF_ERROR(reader.ReadDeferred(
+      name, [&](const StoredJob& stored) { held_.AdmitDeferred(stored, LanesFor(stored.job->job)); }));
+  ASSIGN_OR_RETURN(const std::vector<OutboxReader::ParkedLane> parked, reader.ReadParkedLanes());
+  for (const OutboxReader::ParkedLane& lane : parked) {
+    if (lane.connection == name) held_.FindParked(lane.lane, lane.first);
+  }
+  return CountParked(reader, now);
+}
+
+void Backlog::Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits) {
+  limits_ = limits;
+  endpoint_ = std::move(endpoint);
+}
+
+LaneList Backlog::LanesFor(const Job& job) const {
+  if (endpoint_->config.order == LaneOrder::kNone) return {};
+  return LanesOf(job);
+}
+
+bool Backlog::HasRoom() const {
+  const Window& window = held_.window();
+  return window.jobs() < limits_.window_jobs && window.bytes() < limits_.window_bytes &&
+         window.In(State::kDeferred) < limits_.deferred_jobs;
+}
+
+bool Backlog::HasRetryRoom() const {
+  const Window& window = held_.window();
+  return window.jobs() < limits_.window_jobs + kRetriesLoaded &&
+         window.bytes() < limits_.window_bytes + limits_.window_bytes / 4 + limits_.line_bytes;
+}
+
+// Rows that are looked at again wait for the marks under way, or they would be parked twice.
+bool Backlog::MayReadBack() const {
+  const Parking& parking = held_.parking();
+  return IsBehind() && HasRoom() && parking.rows_being_marked() < kMarksMax &&
+         (cursor_ >= parking.frontier() || !parking.IsMarking());
+}
+
+Milliseconds Backlog::LongestWait() const {
+  const RetryPolicy& retry = endpoint_->config.retry;
+  return std::max(retry.cap, retry.retry_after_cap);
+}
+
+void Backlog::OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, Sequence last, Report& report) {
+  const bool caught_up = !IsBehind();
+  tail_ = std::max(tail_, last);
+  if (!caught_up) return;
+  Sequence through = last;
+  for (std::unique_ptr<QueuedJob>& job : jobs) {
+    if (job->sequence <= cursor_) continue;  // read back from disk before the news came
+    if (!HasRoom()) {
+      through = Sequence{ToNumber(job->sequence) - 1};
+      break;
+    }
+    StoredJob stored;
+    stored.job = std::move(job);
+    Admit(std::move(stored), report);
+  }
+  MoveCursor(std::max(cursor_, through));
+}
+
+void Backlog::Admit(StoredJob stored, Report& report) {
+  LaneList lanes = LanesFor(stored.job->job);
+  held_.Admit(std::move(stored), std::move(lanes), report);
+}
+
+void Backlog::MoveCursor(Sequence through) {
+  cursor_ = through;
+  held_.parking().MoveFrontier(through);
+}
+
+Result<void> Backlog::Read(OutboxReader& reader, Timestamp now, Report& report) {
+  RETURN_IF_ERROR(WakeDeferred(reader, now, report));
+  RETURN_IF_ERROR(Refill(reader, report));
+  EstimatedRows& out_of_memory = held_.parking().out_of_memory();
+  if (!held_.HasLanes()) out_of_memory.Clear();
+  // Marks under way are counted but not on disk.
+  if (!held_.parking().IsMarking() && out_of_memory.MustRecount(now, kRecountInterval))
+    RETURN_IF_ERROR(CountParked(reader, now));
+  return ReadBack(reader, report);
+}
+
+Result<void> Backlog::WakeDeferred(OutboxReader& reader, Timestamp now, Report& report) {
+  for (std::size_t count = 0; count < kRetriesLoaded && HasRetryRoom(); ++count) {
+    const std::optional<Window::Due> next = held_.window().NextDue(now, LongestWait());
+    if (!next || next->at > now) return {};
+    ASSIGN_OR_RETURN(std::optional<StoredJob> stored, reader.ReadOne(next->sequence));
+    held_.Wake(next->sequence, std::move(stored), now, LongestWait(), report);
+  }
+  return {};
+}
+
+Result<void> Backlog::Refill(OutboxReader& reader, Report& report) {
+  Parking& parking = held_.parking();
+  for (; HasRetryRoom(); parking.PopRefill()) {
+    const std::optional<LaneKey> lane = parking.NextRefill();
+    if (!lane) return {};
+    const std::optional<Sequence> from = held_.RefillFrom(*lane);
+    if (!from) continue;
+    // One at least: the lane's last job has just made room for it.
+    const std::size_t count = HasRoom() ? limits_.lane_jobs : 1;
+    const std::size_t bytes_max = HasRoom() ? limits_.window_bytes - held_.window().bytes() : 0;
+    ASSIGN_OR_RETURN(OutboxReader::Parked parked, reader.ReadParked(*lane, *from, count, bytes_max));
+    held_.AdmitParked(*lane, std::move(parked), report);
+  }
+  return {};
+}
+
+Result<void> Backlog::CountParked(OutboxReader& reader, Timestamp now) {
+  ASSIGN_OR_RETURN(const std::uint64_t rows, reader.CountParked(endpoint_->config.name));
+  const std::uint64_t here = held_.window().CountParked();
+  held_.parking().out_of_memory().Recount(rows > here ? rows - here : 0, now);
+  return {};
+}
+
+Result<void> Backlog::ReadBack(OutboxReader& reader, Report& report) {
+  if (!MayReadBack()) return {};
+  const Window& window = held_.window();
+  const std::size_t count = std::min<std::size_t>(kReadRows, limits_.window_jobs - window.jobs());
+  ASSIGN_OR_RETURN(OutboxReader::Page page,
+                   reader.ReadAfter(endpoint_->config.name, cursor_, count,
+                                    limits_.window_bytes - window.bytes(), kExaminedRows));
+  for (StoredJob& stored : page.jobs) Admit(std::move(stored), report);
+  MoveCursor(page.at_end ? std::max(tail_, page.through) : page.through);
+  return {};
+}
+
+std::optional<Timestamp> Backlog::NextRead(Timestamp now) const {
+  if (MayReadBack()) return now;
+  if (!HasRetryRoom()) return std::nullopt;
+  if (held_.parking().NextRefill()) return now;
+  const std::optional<Window::Due> next = held_.window().NextDue(now, LongestWait());
+  return next ? std::optional(std::max(now, next->at)) : std::nullopt;
+}
+
+void Backlog::CheckInvariants() const {
+  CHECK(cursor_ <= held_.parking().frontier());
+}
+
+}  // namespace outboxd

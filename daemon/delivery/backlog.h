@@ -1,0 +1,69 @@
+// daemon/delivery/backlog.h — brings the waiting jobs of one connection from the outbox into memory, as far
+// as there is room.
+//
+// Jobs just accepted go straight in; the others are read back by sequence. Deferred jobs are read when they
+// are due, parked ones when their lane opens; both go in a little beyond the limits, for memory may be full
+// of jobs that wait for them. No thread, no lock: belongs to the dispatcher. Time is an argument.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "config/config.h"
+#include "core/job.h"
+#include "daemon/clerk/report.h"
+#include "daemon/delivery/endpoint.h"
+#include "daemon/delivery/held_jobs.h"
+#include "storage/outbox_reader.h"
+
+namespace outboxd {
+
+class Backlog {
+ public:
+  // `held` outlives it.
+  Backlog(HeldJobs& held, std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits);
+
+  // At start: deferred jobs and parked lanes. `tail` is the highest sequence in the outbox.
+  Result<void> Load(OutboxReader& reader, Sequence tail, Timestamp now);
+  void Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits);
+
+  // `jobs` are this connection's among those committed up to `last`.
+  void OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, Sequence last, Report& report);
+  // Jobs up to `last` were committed and are to be read back.
+  void OnTail(Sequence last) { tail_ = std::max(tail_, last); }
+  // Redriven jobs: rows from `from` on are looked at again.
+  void Rewind(Sequence from) { cursor_ = std::min(cursor_, Sequence{ToNumber(from) - 1}); }
+
+  // Reads what there is room for. `reader` sees everything committed.
+  Result<void> Read(OutboxReader& reader, Timestamp now, Report& report);
+  // When Read() has something to do by time alone; nullopt when time does not matter.
+  std::optional<Timestamp> NextRead(Timestamp now) const;
+  // Whether rows wait on disk that were not looked at.
+  bool IsBehind() const { return cursor_ < tail_; }
+
+  // Aborts when it is somewhere it cannot be. For tests.
+  void CheckInvariants() const;
+
+ private:
+  bool HasRoom() const;
+  bool HasRetryRoom() const;
+  bool MayReadBack() const;
+  Milliseconds LongestWait() const;
+  LaneList LanesFor(const Job& job) const;
+  void Admit(StoredJob stored, Report& report);
+  void MoveCursor(Sequence through);
+  Result<void> WakeDeferred(OutboxReader& reader, Timestamp now, Report& report);
+  Result<void> Refill(OutboxReader& reader, Report& report);
+  Result<void> CountParked(OutboxReader& reader, Timestamp now);
+  Result<void> ReadBack(OutboxReader& reader, Report& report);
+
+  HeldJobs& held_;
+  std::shared_ptr<const Endpoint> endpoint_;
+  LimitsConfig limits_;
+  Sequence cursor_{};  // every own row up to here is in memory, deferred or parked
+  Sequence tail_{};    // highest sequence known to be committed
+};
+
+}  // namespace outboxd

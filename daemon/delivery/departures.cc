@@ -1,0 +1,221 @@
+#include "daemon/delivery/departures.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/batch.h"
+#include "core/check.h"
+#include "core/verdict.h"
+
+namespace outboxd {
+namespace {
+
+using State = Window::State;
+
+// Beyond its linger; then a batch no longer waits for those that are ready as well.
+constexpr Milliseconds kGatherPatience{50};
+
+}  // namespace
+
+void Departures::Add(Window::Entry& entry) {
+  window_.MakeReady(entry);
+  std::deque<Sequence>& queue = entry.job->batch_max ? suspects_ : entry.job->charged > 0 ? retries_ : fresh_;
+  queue.push_back(entry.job->sequence);
+}
+
+bool Departures::empty() const {
+  return fresh_.empty() && retries_.empty() && suspects_.empty() && gathered_.jobs.empty();
+}
+
+std::optional<Timestamp> Departures::LingersSince() const {
+  return gathered_.jobs.empty() ? std::nullopt : std::optional(gathered_.since);
+}
+
+Departure Departures::Next(const Terms& terms, Expired& expired) {
+  while (!empty()) {
+    Departure departure;
+    if (!suspects_.empty()) {
+      departure = SendTogether(TakeSuspects(terms), terms, expired);
+    } else if (IsGatheredDue(terms)) {
+      departure = terms.company == Company::kRefused
+                      ? SendOneOfGathered(terms, expired)
+                      : SendTogether(std::exchange(gathered_, {}).jobs, terms, expired);
+    } else if (Window::Entry* next = PopReady()) {
+      if (Expire(*next, terms, expired)) continue;
+      if (!terms.batch.enabled || !FitsBatch(next->job->job)) return SendAlone(*next);
+      Gather(*next, terms);
+    } else {
+      return departure;  // the rest lingers, if there is any
+    }
+    if (!departure.empty()) return departure;
+  }
+  return {};
+}
+
+// The one named is taken from its queue.
+Window::Entry* Departures::PopReady() {
+  for (;;) {
+    std::deque<Sequence>& queue = (retry_turn_ && !retries_.empty()) || fresh_.empty() ? retries_ : fresh_;
+    if (queue.empty()) return nullptr;
+    const Sequence sequence = queue.front();
+    queue.pop_front();
+    Window::Entry* entry = window_.Find(sequence);
+    if (entry == nullptr || entry->state() != State::kReady) continue;
+    retry_turn_ = !retry_turn_;
+    return entry;
+  }
+}
+
+bool Departures::Expire(Window::Entry& entry, const Terms& terms, Expired& expired) {
+  if (!IsExpired(*entry.job, terms.retry, terms.now)) return false;
+  expired.push_back(window_.Settle(entry.job->sequence, entry));
+  return true;
+}
+
+Departure Departures::SendAlone(Window::Entry& entry) {
+  lanes_.Start(entry.job->sequence, entry.lanes);
+  return {window_.Send(entry), {}};
+}
+
+// --- batches
+
+bool Departures::FitsGathered(const Job& job, const BatchConfig& batch) const {
+  return gathered_.jobs.size() < batch.max_items &&
+         gathered_.bytes + BatchItemBytesMax(job) <= batch.max_bytes;
+}
+
+void Departures::Gather(Window::Entry& entry, const Terms& terms) {
+  const Sequence sequence = entry.job->sequence;
+  const Job& job = entry.job->job;
+  if (gathered_.jobs.empty()) {
+    gathered_.bytes = kBatchFrameBytes;
+    gathered_.since = terms.now;
+  } else if (!FitsGathered(job, terms.batch)) {
+    gathered_.full = true;
+    fresh_.push_front(sequence);
+    return;
+  }
+  gathered_.jobs.push_back(sequence);
+  gathered_.bytes += BatchItemBytesMax(job);
+  gathered_.full = gathered_.jobs.size() >= terms.batch.max_items;
+  const bool leads = terms.batch.same_lane && entry.lanes.size() == 1 && !IsFence(job);
+  if (leads) GatherFollowers(sequence, entry.lanes.front(), terms.batch);
+}
+
+void Departures::GatherFollowers(Sequence sequence, LaneKey lane, const BatchConfig& batch) {
+  for (const Sequence follower : lanes_.Behind(sequence, lane)) {
+    Window::Entry* entry = window_.Find(follower);
+    if (entry == nullptr || entry->state() != State::kWaiting || entry->lanes.size() != 1 ||
+        entry->job->batch_max)
+      return;
+    const Job& job = entry->job->job;
+    if (!FitsBatch(job) || IsFence(job) || !FitsGathered(job, batch)) return;
+    window_.MakeReady(*entry);
+    gathered_.jobs.push_back(follower);
+    gathered_.bytes += BatchItemBytesMax(job);
+  }
+}
+
+bool Departures::IsGatheredDue(const Terms& terms) const {
+  if (gathered_.jobs.empty()) return false;
+  if (gathered_.full || terms.now < gathered_.since || terms.company == Company::kRefused) return true;
+  const bool others = !fresh_.empty() || !retries_.empty();
+  return terms.now - gathered_.since >= terms.batch.linger + (others ? kGatherPatience : Milliseconds(0));
+}
+
+// As many as the smallest allowance among them. Of both halves the jobs came back in order.
+std::vector<Sequence> Departures::TakeSuspects(const Terms& terms) {
+  std::vector<Sequence> together;
+  const bool alone = terms.company == Company::kRefused || !terms.batch.enabled;
+  std::size_t count_max = alone ? 1 : terms.batch.max_items;
+  while (!suspects_.empty() && together.size() < count_max) {
+    const Sequence sequence = suspects_.front();
+    const Window::Entry* entry = window_.Find(sequence);
+    const bool is_ready = entry != nullptr && entry->state() == State::kReady;
+    const std::size_t own_max = is_ready ? entry->job->batch_max.value_or(count_max) : count_max;
+    if (is_ready && together.size() >= own_max) break;
+    suspects_.pop_front();
+    if (!is_ready) continue;
+    together.push_back(sequence);
+    count_max = std::min(count_max, own_max);
+  }
+  return together;
+}
+
+// Each has its lane's turn, or follows one of its lane in the same batch.
+Departure Departures::SendTogether(std::span<const Sequence> jobs, const Terms& terms, Expired& expired) {
+  std::vector<std::unique_ptr<QueuedJob>> joined;
+  std::set<LaneKey> lanes;  // of a batch with followers
+  joined.reserve(jobs.size());
+  for (const Sequence sequence : jobs) {
+    Window::Entry* entry = window_.Find(sequence);
+    if (entry == nullptr) continue;
+    const bool has_lane = !entry->lanes.empty();
+    // One that expired, was redriven and gathered again stands there twice; the first takes it along.
+    if (entry->state() != State::kReady || Expire(*entry, terms, expired)) {
+      if (has_lane) lanes.erase(entry->lanes.front());  // its followers wait until it is written down
+      continue;
+    }
+    const bool has_turn = lanes_.IsReady(sequence, entry->lanes);
+    if (!has_turn && !(has_lane && lanes.contains(entry->lanes.front()))) {
+      window_.MakeWait(*entry);
+      continue;
+    }
+    if (terms.batch.same_lane && has_lane) lanes.insert(entry->lanes.front());
+    if (has_turn) lanes_.Start(sequence, entry->lanes);
+    joined.push_back(window_.Send(*entry));
+  }
+  if (joined.size() == 1) return {std::move(joined.front()), {}};
+  return {nullptr, std::move(joined)};
+}
+
+// The others lose their place in the batch, not in the queue.
+Departure Departures::SendOneOfGathered(const Terms& terms, Expired& expired) {
+  const std::vector<Sequence> jobs = std::exchange(gathered_, {}).jobs;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    Departure departure = SendTogether(std::span(jobs).subspan(i, 1), terms, expired);
+    if (departure.empty()) continue;
+    Disband(std::span(jobs).subspan(i + 1));
+    return departure;
+  }
+  return {};
+}
+
+void Departures::Disband(std::span<const Sequence> jobs) {
+  for (auto job = jobs.rbegin(); job != jobs.rend(); ++job) {
+    Window::Entry* entry = window_.Find(*job);
+    if (entry == nullptr || entry->state() != State::kReady) continue;
+    if (lanes_.IsReady(*job, entry->lanes)) {
+      fresh_.push_front(*job);
+    } else {
+      window_.MakeWait(*entry);
+    }
+  }
+}
+
+// --- upkeep
+
+void Departures::Sweep(const Terms& terms, Expired& expired) {
+  const auto is_over = [&](Sequence sequence) {
+    Window::Entry* entry = window_.Find(sequence);
+    return entry == nullptr || entry->state() != State::kReady || Expire(*entry, terms, expired);
+  };
+  for (std::deque<Sequence>* queue : {&fresh_, &retries_, &suspects_}) std::erase_if(*queue, is_over);
+  // Gathered ones stay named: the bytes count with them, and their followers need to know.
+  for (const Sequence sequence : gathered_.jobs) static_cast<void>(is_over(sequence));
+}
+
+void Departures::CheckInvariants() const {
+  std::set<Sequence> named(gathered_.jobs.begin(), gathered_.jobs.end());
+  for (const std::deque<Sequence>* queue : {&fresh_, &retries_, &suspects_})
+    named.insert(queue->begin(), queue->end());
+  std::size_t ready = 0;
+  for (const Sequence sequence : named) {
+    const Window::Entry* entry = window_.Find(sequence);
+    ready += entry != nullptr && entry->state() == State::kReady;
+  }
+  CHECK(ready == window_.In(State::kReady));
+  CHECK(gathered_.jobs.empty() || gathered_.bytes >= kBatchFrameBytes);
+}
+
+}  // namespace outboxd

@@ -1,0 +1,96 @@
+// daemon/delivery/departures.h — what of one connection would leave next, in one request.
+//
+// Ready jobs stand in one of three queues: fresh ones, retries (charged before), and suspects (of a batch
+// that was refused as a whole). Suspects go first, in halves and apart from the others. Fresh jobs and
+// retries take turns, so that neither starves the other. With batches on, those that fit one gather until it
+// is full or the first has lingered; a job that is left alone goes by itself. With `same_lane` the followers
+// of a gathered job ride with it, in their order.
+//
+// The queues name jobs by sequence: one that left, ended or lost its place otherwise is skipped when its turn
+// comes. No thread, no lock: belongs to the dispatcher. Time is an argument.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "config/config.h"
+#include "core/job.h"
+#include "core/lanes.h"
+#include "core/policy.h"
+#include "daemon/delivery/window.h"
+
+namespace outboxd {
+
+// One request. Its jobs are in flight from now on.
+struct Departure {
+  std::unique_ptr<QueuedJob> job;                 // either this one
+  std::vector<std::unique_ptr<QueuedJob>> batch;  // or two and more
+  bool empty() const { return !job && batch.empty(); }
+};
+
+class Departures {
+ public:
+  enum class Company : std::uint8_t {
+    kSought,   // as the config says
+    kRefused,  // one job a request: the gate probes
+  };
+  // Of one call: what the rules are now.
+  struct Terms {
+    const BatchConfig& batch;
+    const RetryPolicy& retry;
+    Company company = Company::kSought;
+    Timestamp now{};
+  };
+  using Expired = std::vector<std::unique_ptr<QueuedJob>>;
+
+  // Both outlive it.
+  Departures(Window& window, Lanes& lanes) : window_(window), lanes_(lanes) {}
+
+  // A waiting job may leave from now on.
+  void Add(Window::Entry& entry);
+  // Whether one is named. It may be gone; then Next() finds out.
+  bool empty() const;
+  // What leaves now. Empty when nothing is ready, or what is ready lingers. Jobs found too old on the way are
+  // settling, and join `expired`.
+  Departure Next(const Terms& terms, Expired& expired);
+  // All that are too old join `expired`, and those no longer ready are no longer named.
+  void Sweep(const Terms& terms, Expired& expired);
+  // Since when the first of those that linger does; nullopt when none does.
+  std::optional<Timestamp> LingersSince() const;
+
+  // Aborts when a ready job is not named, or the gathered ones are counted wrong. Slow; for tests.
+  void CheckInvariants() const;
+
+ private:
+  struct Gathered {
+    std::vector<Sequence> jobs;
+    std::size_t bytes = 0;
+    Timestamp since{};
+    bool full = false;  // the next one did not fit
+  };
+
+  Window::Entry* PopReady();
+  bool Expire(Window::Entry& entry, const Terms& terms, Expired& expired);
+  void Gather(Window::Entry& entry, const Terms& terms);
+  void GatherFollowers(Sequence sequence, LaneKey lane, const BatchConfig& batch);
+  bool FitsGathered(const Job& job, const BatchConfig& batch) const;
+  bool IsGatheredDue(const Terms& terms) const;
+  std::vector<Sequence> TakeSuspects(const Terms& terms);
+  Departure SendAlone(Window::Entry& entry);
+  Departure SendTogether(std::span<const Sequence> jobs, const Terms& terms, Expired& expired);
+  Departure SendOneOfGathered(const Terms& terms, Expired& expired);
+  void Disband(std::span<const Sequence> jobs);
+
+  Window& window_;
+  Lanes& lanes_;
+  std::deque<Sequence> fresh_, retries_, suspects_;
+  Gathered gathered_;
+  bool retry_turn_ = false;
+};
+
+}  // namespace outboxd

@@ -1,0 +1,235 @@
+#include "daemon/delivery/held_jobs.h"
+
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "daemon/delivery/settlement.h"
+
+namespace outboxd {
+namespace {
+
+using State = Window::State;
+
+}  // namespace
+
+// --- into memory
+
+void HeldJobs::Admit(StoredJob stored, LaneList lanes, Report& report) {
+  const Sequence sequence = stored.job->sequence;
+  const auto [entry, is_new] = window_.Add(sequence);
+  if (!is_new) {
+    entry.parked = false;  // or its row would not have been looked at
+    // While its last attempt is still out.
+    if (std::exchange(entry.removed, false)) entry.redriven = stored.job->redriven;
+    return;
+  }
+  if (!stored.unreadable.empty()) return Bury(std::move(stored), entry, report);
+  entry.lanes = std::move(lanes);
+  const Admission admission = lanes_.Admit(sequence, entry.lanes);
+  if (admission == Admission::kPark) {
+    parking_.Mark(sequence, entry.lanes.front(), report);
+    window_.Erase(sequence);
+    return;
+  }
+  window_.Fill(entry, std::move(stored.job));
+  if (admission == Admission::kReady) departures_.Add(entry);
+}
+
+void HeldJobs::AdmitDeferred(const StoredJob& stored, LaneList lanes) {
+  const Sequence sequence = stored.job->sequence;
+  const auto [entry, is_new] = window_.Add(sequence);
+  if (!is_new) return;  // a damaged index may name a row twice
+  entry.lanes = std::move(lanes);
+  entry.parked = stored.parked;
+  window_.Defer(sequence, entry, stored.job->due);
+  std::vector<Sequence> evicted;
+  lanes_.Hold(sequence, entry.lanes, evicted);
+  CHECK(evicted.empty());  // no deferred one is given up, and there are no others yet
+}
+
+void HeldJobs::FindParked(LaneKey lane, Sequence first) {
+  lanes_.MarkParked(lane, first);
+  parking_.RefillLater(lane, first);
+}
+
+void HeldJobs::AdmitParked(LaneKey lane, OutboxReader::Parked read, Report& report) {
+  const std::optional<Sequence> next = parking_.Cut(lane, read);
+  if (next && *next > parking_.frontier()) parking_.RefillLater(lane, *next);
+  std::vector<Sequence> loaded;
+  for (StoredJob& stored : read.jobs) {
+    const Sequence sequence = stored.job->sequence;
+    const auto [entry, is_new] = window_.Add(sequence);
+    if (!is_new) continue;
+    parking_.out_of_memory().Subtract();
+    if (!stored.unreadable.empty()) {
+      Bury(std::move(stored), entry, report);
+      continue;
+    }
+    loaded.push_back(sequence);
+    // Parked under this lane, whatever lanes it would have now: the connection may have kept another order
+    // then, or the row is damaged.
+    entry.lanes = LaneList(lane);
+    entry.parked = true;
+    window_.Fill(entry, std::move(stored.job));
+  }
+  LanesOpened opened;
+  lanes_.Refilled(lane, loaded, next, opened);
+  Open(opened);
+}
+
+void HeldJobs::Wake(Sequence sequence, std::optional<StoredJob> stored, Timestamp now, Milliseconds longest,
+                    Report& report) {
+  Window::Entry& entry = window_.At(sequence);
+  if (!stored) return Release(sequence, entry);
+  if (!stored->unreadable.empty()) return Bury(std::move(*stored), entry, report);
+  const std::optional<Timestamp> due = std::exchange(stored->job->due, std::nullopt);
+  if (due && *due > now && *due <= now + longest) return window_.Defer(sequence, entry, due);
+  BringBack(entry, std::move(stored->job));
+}
+
+void HeldJobs::Bury(StoredJob stored, Window::Entry& entry, Report& report) {
+  window_.Settle(stored.job->sequence, entry);
+  report.outcomes.push_back(SettleUnreadable(std::move(stored)));
+}
+
+// One that has kept its place in its lanes.
+void HeldJobs::BringBack(Window::Entry& entry, std::unique_ptr<QueuedJob> job) {
+  const Sequence sequence = job->sequence;
+  window_.Fill(entry, std::move(job));
+  if (lanes_.IsReady(sequence, entry.lanes)) departures_.Add(entry);
+}
+
+// --- coming back
+
+bool HeldJobs::StartSettling(QueuedJob& job) {
+  Window::Entry* entry = window_.Find(job.sequence);
+  if (entry == nullptr) return false;
+  window_.Settle(job.sequence, *entry);
+  if (const std::optional<Timestamp> redriven = std::exchange(entry->redriven, std::nullopt)) {
+    job.charged = 0;
+    job.redriven = redriven;
+  }
+  return true;
+}
+
+void HeldJobs::Hold(Sequence sequence, Report& report) {
+  std::vector<Sequence> evicted;
+  lanes_.Hold(sequence, window_.At(sequence).lanes, evicted);
+  for (const Sequence follower : evicted) Evict(follower, report);
+}
+
+// To be read back when the lane opens.
+void HeldJobs::Evict(Sequence sequence, Report& report) {
+  const Window::Entry& entry = window_.At(sequence);
+  if (entry.parked) {
+    parking_.out_of_memory().Add();
+  } else {
+    parking_.Mark(sequence, entry.lanes.front(), report);
+  }
+  window_.Erase(sequence);
+}
+
+void HeldJobs::OnCommitted(Outcome outcome) {
+  const Sequence sequence = outcome.job->sequence;
+  Window::Entry* entry = window_.Find(sequence);
+  if (entry == nullptr) {  // it rode behind one that was deferred, and is parked unless it ended
+    const bool ended = outcome.kind == OutcomeKind::kDead || outcome.kind == OutcomeKind::kDelivered;
+    if (ended) parking_.out_of_memory().Subtract();
+    return;
+  }
+  if (entry->state() != State::kSettling) return OnCommittedLate(outcome, *entry);
+  if (entry->removed && outcome.kind != OutcomeKind::kDeferred) return Release(sequence, *entry);
+  switch (outcome.kind) {
+    case OutcomeKind::kDelivered:
+    case OutcomeKind::kDead:
+      return Release(sequence, *entry);
+    case OutcomeKind::kDeferred: {
+      // Of a removed one the row tells at once whether it is gone, or was redriven meanwhile and has the time
+      // of this attempt.
+      const bool removed = std::exchange(entry->removed, false);
+      return window_.Defer(sequence, *entry, removed ? std::nullopt : outcome.job->due);
+    }
+    case OutcomeKind::kReturned:
+      lanes_.Stop(sequence, entry->lanes);
+      return BringBack(*entry, std::move(outcome.job));
+  }
+}
+
+// The job was given up while it was out, cancelled, redriven and read back before this outcome was written:
+// it is another life of the job that is held.
+void HeldJobs::OnCommittedLate(const Outcome& outcome, Window::Entry& entry) {
+  const bool ended = outcome.kind == OutcomeKind::kDead || outcome.kind == OutcomeKind::kDelivered;
+  if (!ended) return;
+  if (entry.state() != State::kInFlight) return Release(outcome.job->sequence, entry);
+  entry.removed = true;
+}
+
+// --- out of memory
+
+void HeldJobs::Remove(Sequence sequence) {
+  Window::Entry* entry = window_.Find(sequence);
+  if (entry == nullptr) {
+    parking_.out_of_memory().Doubt();
+    return;
+  }
+  // What is out comes back by itself: its outcome then only adds the attempt.
+  entry->removed = entry->state() == State::kInFlight || entry->state() == State::kSettling;
+  if (!entry->removed) Release(sequence, *entry);
+}
+
+void HeldJobs::Release(Sequence sequence, Window::Entry& entry) {
+  const LaneList lanes = std::move(entry.lanes);
+  window_.Erase(sequence);
+  LanesOpened opened;
+  lanes_.Release(sequence, lanes, opened);
+  Open(opened);
+}
+
+void HeldJobs::Open(const LanesOpened& opened) {
+  for (const Sequence sequence : opened.ready) {
+    Window::Entry& entry = window_.At(sequence);
+    if (entry.state() == State::kWaiting) departures_.Add(entry);
+  }
+  parking_.RefillSoon(opened.refill);
+}
+
+// --- looking at it
+
+std::optional<JobPlace> HeldJobs::Place(Sequence sequence) const {
+  const Window::Entry* entry = window_.Find(sequence);
+  if (entry == nullptr) return std::nullopt;
+  switch (entry->state()) {
+    case State::kReady:
+      return JobPlace{JobState::kReady, std::nullopt};
+    case State::kInFlight:
+    case State::kSettling:
+      return JobPlace{JobState::kInFlight, std::nullopt};
+    case State::kDeferred:
+      return JobPlace{JobState::kDeferred, lanes_.Blocker(sequence, entry->lanes)};
+    case State::kWaiting:
+      return JobPlace{JobState::kBlocked, lanes_.Blocker(sequence, entry->lanes)};
+  }
+  return std::nullopt;
+}
+
+void HeldJobs::CheckInvariants() const {
+  window_.CheckInvariants();
+  lanes_.CheckInvariants();
+  parking_.CheckInvariants();
+  departures_.CheckInvariants();
+  std::size_t places = 0;
+  for (const auto& [number, entry] : window_.entries()) {
+    places += entry.lanes.size();
+    // Nobody waits whose turn it is.
+    CHECK(entry.state() != State::kWaiting || !lanes_.IsReady(Sequence{number}, entry.lanes));
+  }
+  for (const auto& [lane, jobs] : lanes_.Held()) {
+    places -= jobs.size();
+    for (const Sequence sequence : jobs) CHECK(window_.Find(sequence) != nullptr);
+    CHECK(!lanes_.RefillFrom(lane) || parking_.WillRefill(lane));
+  }
+  CHECK(places == 0);
+}
+
+}  // namespace outboxd

@@ -1,0 +1,77 @@
+// daemon/delivery/held_jobs.h — the jobs of one connection that are in memory, from their coming to their
+// going.
+//
+// Keeps Window, Lanes, Parking and Departures in step: whoever enters, is given the turn, is given up or
+// leaves changes all of them here. A lane opens again only after its job's outcome is committed; a failure
+// takes effect at once. No thread, no lock: belongs to the dispatcher. Time is an argument.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "core/lanes.h"
+#include "daemon/base/status.h"
+#include "daemon/clerk/report.h"
+#include "daemon/delivery/departures.h"
+#include "daemon/delivery/parking.h"
+#include "daemon/delivery/window.h"
+#include "storage/outbox_reader.h"
+
+namespace outboxd {
+
+class HeldJobs {
+ public:
+  explicit HeldJobs(std::size_t lane_jobs_max) : lanes_(lane_jobs_max), departures_(window_, lanes_) {}
+  HeldJobs(const HeldJobs&) = delete;  // its parts refer to each other
+  HeldJobs& operator=(const HeldJobs&) = delete;
+  void Configure(std::size_t lane_jobs_max) { lanes_.Configure(lane_jobs_max); }
+
+  // A job just accepted, or read back by sequence. It may be parked instead of held; `report` takes what is
+  // to be written. One that is held already is left as it is.
+  void Admit(StoredJob stored, LaneList lanes, Report& report);
+  // At start, before all others.
+  void AdmitDeferred(const StoredJob& stored, LaneList lanes);
+  // Rows of `lane` that were parked, read from where it is to be refilled.
+  void AdmitParked(LaneKey lane, OutboxReader::Parked read, Report& report);
+  // At start: rows of `lane` from `first` on are parked.
+  void FindParked(LaneKey lane, Sequence first);
+  // The row of a deferred job, read when it was due; nullopt: it is gone. `longest` as in Window::NextDue().
+  void Wake(Sequence sequence, std::optional<StoredJob> stored, Timestamp now, Milliseconds longest,
+            Report& report);
+
+  // The request of `job` came back. False when the job is no longer held: it rode behind one that is
+  // deferred, and was given up with that one's followers.
+  bool StartSettling(QueuedJob& job);
+  // A held job will be deferred: its followers are given up, and parked.
+  void Hold(Sequence sequence, Report& report);
+  // The outcome is on disk.
+  void OnCommitted(Outcome outcome);
+  // The job was taken off the disk by an operator.
+  void Remove(Sequence sequence);
+
+  std::optional<JobPlace> Place(Sequence sequence) const;
+  std::optional<Sequence> RefillFrom(LaneKey lane) const { return lanes_.RefillFrom(lane); }
+  bool HasLanes() const { return lanes_.LaneCount() > 0; }
+  const Window& window() const { return window_; }
+  Parking& parking() { return parking_; }
+  const Parking& parking() const { return parking_; }
+  Departures& departures() { return departures_; }
+  const Departures& departures() const { return departures_; }
+  // Aborts when its parts contradict themselves or each other. Slow; for tests.
+  void CheckInvariants() const;
+
+ private:
+  void Bury(StoredJob stored, Window::Entry& entry, Report& report);
+  void BringBack(Window::Entry& entry, std::unique_ptr<QueuedJob> job);
+  void Open(const LanesOpened& opened);
+  void Release(Sequence sequence, Window::Entry& entry);
+  void Evict(Sequence sequence, Report& report);
+  void OnCommittedLate(const Outcome& outcome, Window::Entry& entry);
+
+  Window window_;
+  Lanes lanes_;
+  Parking parking_;
+  Departures departures_;
+};
+
+}  // namespace outboxd

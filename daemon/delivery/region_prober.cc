@@ -1,0 +1,38 @@
+#include "daemon/delivery/region_prober.h"
+
+#include <algorithm>
+
+#include "core/region_probe.h"
+
+namespace outboxd {
+
+bool RegionProber::TryStart(PauseReason pause, Timestamp now) {
+  const bool is_due = EndsByProbe(pause) && now >= due_.value_or(now);
+  if (is_under_way_ || !(is_asked_ || is_due)) return false;
+  is_under_way_ = true;
+  is_asked_ = false;
+  due_ = now + interval_;
+  return true;
+}
+
+std::optional<Timestamp> RegionProber::NextStart(PauseReason pause, Timestamp now) const {
+  if (is_under_way_ || !EndsByProbe(pause)) return std::nullopt;
+  return is_asked_ ? now : std::max(now, due_.value_or(now));
+}
+
+bool RegionProber::OnFinished(const Answer& answer, Milliseconds duration, std::optional<Region> wanted,
+                              Timestamp now) {
+  is_under_way_ = false;
+  due_ = now + interval_;
+  ProbeVerdict verdict = JudgeProbe(answer, wanted);
+  ProbeReport& report = report_.emplace();
+  report.ok = verdict.ok;
+  report.status = answer.status;
+  report.region = std::move(verdict.region);
+  report.environment_id = verdict.environment_id;
+  report.duration = duration;
+  report.message = std::move(verdict.message);
+  return report.ok;
+}
+
+}  // namespace outboxd

@@ -1,0 +1,48 @@
+// daemon/delivery/region_prober.h — when a connection asks the Track API about its credentials and region,
+// and what came of it.
+//
+// A connection that an answer paused (auth, region) is probed at an interval; an operator, or new
+// credentials, may ask for a probe at any time. One probe is under way at a time. No thread, no lock: belongs
+// to the dispatcher.
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "core/gate.h"
+#include "core/job.h"
+#include "core/verdict.h"
+#include "daemon/base/status.h"
+
+namespace outboxd {
+
+class RegionProber {
+ public:
+  explicit RegionProber(Milliseconds interval) : interval_(interval) {}
+  void Configure(Milliseconds interval) { interval_ = interval; }
+
+  // A probe is to leave as soon as none is under way, whatever the gate says.
+  void Ask() { is_asked_ = true; }
+  // An answer has paused the connection: the first probe leaves after an interval.
+  void OnPaused(Timestamp now) { due_ = now + interval_; }
+
+  // Whether a probe leaves now; then it is under way. `pause` is the gate's.
+  bool TryStart(PauseReason pause, Timestamp now);
+  // When TryStart() may turn true by time alone; nullopt when time does not matter.
+  std::optional<Timestamp> NextStart(PauseReason pause, Timestamp now) const;
+
+  // The answer to the probe. True when credentials and region are right: a pause that ends by a probe is
+  // over. `wanted` nullopt: any region will do.
+  bool OnFinished(const Answer& answer, Milliseconds duration, std::optional<Region> wanted, Timestamp now);
+  // Of the last probe that ended since the last call.
+  std::optional<ProbeReport> TakeReport() { return std::exchange(report_, std::nullopt); }
+
+ private:
+  Milliseconds interval_;
+  bool is_asked_ = false;
+  bool is_under_way_ = false;
+  std::optional<Timestamp> due_;  // for a paused connection; nullopt: at once
+  std::optional<ProbeReport> report_;
+};
+
+}  // namespace outboxd

@@ -1,0 +1,126 @@
+#include "daemon/delivery/window.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+
+namespace outboxd {
+
+std::pair<Window::Entry&, bool> Window::Add(Sequence sequence) {
+  const auto [place, is_new] = entries_.try_emplace(ToNumber(sequence));
+  if (is_new) Include(counts_, place->second);
+  return {place->second, is_new};
+}
+
+Window::Entry* Window::Find(Sequence sequence) {
+  const auto found = entries_.find(ToNumber(sequence));
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+const Window::Entry* Window::Find(Sequence sequence) const {
+  const auto found = entries_.find(ToNumber(sequence));
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+Window::Entry& Window::At(Sequence sequence) {
+  Entry* entry = Find(sequence);
+  CHECK(entry != nullptr);
+  return *entry;
+}
+
+void Window::Erase(Sequence sequence) {
+  const auto found = entries_.find(ToNumber(sequence));
+  CHECK(found != entries_.end());
+  ForgetDue(sequence, found->second);
+  Exclude(counts_, found->second);
+  entries_.erase(found);
+}
+
+// The only place where a state changes, and with it the counts.
+void Window::Move(Entry& entry, State to, std::uint32_t bytes) {
+  Exclude(counts_, entry);
+  entry.state_ = to;
+  entry.bytes_ = bytes;
+  Include(counts_, entry);
+}
+
+void Window::Include(Counts& counts, const Entry& entry) {
+  ++counts.jobs[static_cast<std::size_t>(entry.state_)];
+  counts.bytes += entry.bytes_;
+}
+
+void Window::Exclude(Counts& counts, const Entry& entry) {
+  --counts.jobs[static_cast<std::size_t>(entry.state_)];
+  counts.bytes -= entry.bytes_;
+}
+
+void Window::ForgetDue(Sequence sequence, Entry& entry) {
+  if (entry.state_ == State::kDeferred) CHECK(due_.erase({entry.due_, sequence}) == 1);
+}
+
+void Window::Fill(Entry& entry, std::unique_ptr<QueuedJob> job) {
+  CHECK(!entry.job && entry.state_ != State::kReady && entry.state_ != State::kInFlight);
+  ForgetDue(job->sequence, entry);
+  Move(entry, State::kWaiting, static_cast<std::uint32_t>(job->job.line.size()));
+  entry.job = std::move(job);
+}
+
+void Window::MakeReady(Entry& entry) {
+  CHECK(entry.state_ == State::kWaiting && entry.job);
+  Move(entry, State::kReady, entry.bytes_);
+}
+
+void Window::MakeWait(Entry& entry) {
+  CHECK(entry.state_ == State::kReady);
+  Move(entry, State::kWaiting, entry.bytes_);
+}
+
+std::unique_ptr<QueuedJob> Window::Send(Entry& entry) {
+  CHECK(entry.state_ == State::kReady);
+  Move(entry, State::kInFlight, entry.bytes_);
+  return std::move(entry.job);
+}
+
+std::unique_ptr<QueuedJob> Window::Settle(Sequence sequence, Entry& entry) {
+  CHECK(entry.state_ != State::kSettling && (entry.state_ != State::kWaiting || !entry.job));
+  ForgetDue(sequence, entry);
+  Move(entry, State::kSettling, entry.bytes_);
+  return std::move(entry.job);
+}
+
+void Window::Defer(Sequence sequence, Entry& entry, std::optional<Timestamp> due) {
+  CHECK(!entry.job && entry.state_ != State::kInFlight);
+  ForgetDue(sequence, entry);
+  Move(entry, State::kDeferred, 0);
+  entry.due_ = due;
+  due_.emplace(due, sequence);
+}
+
+std::optional<Window::Due> Window::NextDue(Timestamp now, Milliseconds longest) const {
+  if (due_.empty()) return std::nullopt;
+  const auto is_over = [&](std::optional<Timestamp> due) { return !due || *due > now + longest; };
+  if (const auto& [due, sequence] = *due_.rbegin(); is_over(due)) return Due{sequence, now};
+  const auto& [due, sequence] = *due_.begin();
+  return Due{sequence, due.value_or(now)};
+}
+
+std::size_t Window::CountParked() const {
+  return static_cast<std::size_t>(
+      std::count_if(entries_.begin(), entries_.end(), [](const auto& entry) { return entry.second.parked; }));
+}
+
+void Window::CheckInvariants() const {
+  Counts counts;
+  for (const auto& [sequence, entry] : entries_) {
+    Include(counts, entry);
+    CHECK((entry.job != nullptr) == (entry.state_ == State::kWaiting || entry.state_ == State::kReady));
+    CHECK(!entry.job || ToNumber(entry.job->sequence) == sequence);
+    CHECK(!entry.removed || entry.state_ == State::kInFlight || entry.state_ == State::kSettling);
+    CHECK((entry.state_ == State::kDeferred) == due_.contains({entry.due_, Sequence{sequence}}));
+    CHECK(entry.state_ != State::kDeferred || entry.bytes_ == 0);
+  }
+  CHECK(counts == counts_);
+  CHECK(due_.size() == In(State::kDeferred));
+}
+
+}  // namespace outboxd

@@ -1,0 +1,299 @@
+#include "daemon/delivery/departures.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/outbox_use.h"
+
+namespace outboxd {
+namespace {
+
+using EventNames = std::vector<std::string>;
+using Company = Departures::Company;
+
+constexpr Timestamp kNow = FromUnixMs(1'700'000'000'000);
+
+// Departures with what they rest on, and jobs named by their event.
+struct Fixture {
+  Fixture() {
+    batch.max_items = 3;
+    batch.linger = Milliseconds(10);
+  }
+
+  void Add(const std::string& customer, const std::string& name) {
+    Add(test::NewJob(test::TrackLine(customer, name)));
+  }
+  void AddRetry(const std::string& customer, const std::string& name) {
+    auto job = test::NewJob(test::TrackLine(customer, name));
+    job->charged = 1;
+    Add(std::move(job));
+  }
+  void AddSuspect(const std::string& customer, const std::string& name, std::uint32_t batch_max) {
+    auto job = test::NewJob(test::TrackLine(customer, name));
+    job->batch_max = batch_max;
+    Add(std::move(job));
+  }
+  // A customer has a lane of his own.
+  void Add(std::unique_ptr<QueuedJob> job) {
+    job->sequence = Sequence{++last};
+    job->stamp.accepted = now;
+    Window::Entry& entry = window.Add(job->sequence).first;
+    entry.lanes = LanesOf(job->job);
+    const Admission admission = lanes.Admit(job->sequence, entry.lanes);
+    window.Fill(entry, std::move(job));
+    if (admission == Admission::kReady) departures.Add(entry);
+    departures.CheckInvariants();
+  }
+  void Erase(std::uint64_t number) {
+    Window::Entry& entry = window.At(Sequence{number});
+    const LaneList lanes_of = entry.lanes;
+    window.Erase(Sequence{number});
+    LanesOpened opened;
+    lanes.Release(Sequence{number}, lanes_of, opened);
+    for (const Sequence sequence : opened.ready) departures.Add(window.At(sequence));
+  }
+
+  // The names of what leaves next.
+  EventNames Next(Company company = Company::kSought) {
+    Departures::Expired ended;
+    const Departure departure = departures.Next({batch, retry, company, now}, ended);
+    Note(ended);
+    departures.CheckInvariants();
+    window.CheckInvariants();
+    EventNames names;
+    if (departure.job) names.push_back(departure.job->job.name);
+    for (const auto& job : departure.batch) names.push_back(job->job.name);
+    CHECK(departure.batch.size() != 1);
+    return names;
+  }
+  void Sweep() {
+    Departures::Expired ended;
+    departures.Sweep({batch, retry, Company::kSought, now}, ended);
+    Note(ended);
+    departures.CheckInvariants();
+  }
+  void Note(const Departures::Expired& ended) {
+    for (const auto& job : ended) expired.push_back(job->job.name);
+  }
+
+  Window window;
+  Lanes lanes{64};
+  Departures departures{window, lanes};
+  BatchConfig batch;
+  RetryPolicy retry;
+  Timestamp now = kNow;
+  std::uint64_t last = 0;
+  EventNames expired;
+};
+
+TEST_CASE("departures: nothing leaves when nothing is ready") {
+  Fixture fixture;
+  CHECK(fixture.departures.empty());
+  CHECK(fixture.Next().empty());
+}
+
+TEST_CASE("departures: fresh jobs and retries take turns") {
+  Fixture fixture;
+  for (const char* name : {"a", "b", "c"}) fixture.Add(name, name);
+  for (const char* name : {"x", "y"}) fixture.AddRetry(name, name);
+  EventNames names;
+  while (!fixture.departures.empty()) names.push_back(fixture.Next().front());
+  CHECK(names == EventNames{"a", "x", "b", "y", "c"});
+  CHECK(fixture.window.In(Window::State::kInFlight) == 5);
+}
+
+TEST_CASE("departures: a job that left the window or its place is skipped") {
+  Fixture fixture;
+  for (const char* name : {"a", "b", "c"}) fixture.Add(name, name);
+  fixture.Erase(1);
+  fixture.window.MakeWait(fixture.window.At(Sequence{2}));
+  CHECK(fixture.Next() == EventNames{"c"});
+  CHECK(fixture.departures.empty());
+}
+
+TEST_CASE("departures: a job that is too old is settling instead, and the next one leaves") {
+  Fixture fixture;
+  fixture.retry.max_age = std::chrono::seconds(10);
+  fixture.Add("a", "old");
+  fixture.now += std::chrono::seconds(11);
+  fixture.Add("b", "young");
+  CHECK(fixture.Next() == EventNames{"young"});
+  CHECK(fixture.expired == EventNames{"old"});
+  CHECK(fixture.window.In(Window::State::kSettling) == 1);
+}
+
+TEST_CASE("departures: a sweep finds those too old behind a closed gate, and forgets those that are gone") {
+  Fixture fixture;
+  fixture.retry.max_age = std::chrono::seconds(10);
+  fixture.Add("a", "old");
+  fixture.AddRetry("b", "gone");
+  fixture.Erase(2);
+  fixture.now += std::chrono::seconds(11);
+  fixture.AddSuspect("c", "young", 1);
+  fixture.Sweep();
+  CHECK(fixture.expired == EventNames{"old"});
+  CHECK(fixture.Next() == EventNames{"young"});
+  CHECK(fixture.departures.empty());
+}
+
+// --- batches
+
+TEST_CASE("departures: jobs gather until the batch is full") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  fixture.Add("a", "a");
+  fixture.Add("b", "b");
+  CHECK(fixture.Next().empty());
+  CHECK(fixture.departures.LingersSince() == kNow);
+  fixture.Add("c", "c");
+  fixture.Add("d", "d");
+  CHECK(fixture.Next() == EventNames{"a", "b", "c"});
+  CHECK(fixture.Next().empty());
+  CHECK(fixture.departures.LingersSince() == kNow);
+}
+
+TEST_CASE("departures: a batch that has lingered leaves as it is, also as a single job") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  fixture.Add("a", "a");
+  CHECK(fixture.Next().empty());
+  fixture.now += Milliseconds(9);
+  CHECK(fixture.Next().empty());
+  fixture.now += Milliseconds(1);
+  CHECK(fixture.Next() == EventNames{"a"});
+  CHECK_FALSE(fixture.departures.LingersSince());
+}
+
+TEST_CASE("departures: a clock that was set back ends the lingering") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  fixture.Add("a", "a");
+  CHECK(fixture.Next().empty());
+  fixture.now -= Milliseconds(1);
+  CHECK(fixture.Next() == EventNames{"a"});
+}
+
+TEST_CASE("departures: a job that does not fit by bytes begins the next batch") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  fixture.batch.max_bytes = 200;
+  fixture.Add("a", std::string(80, 'a'));
+  fixture.Add("b", std::string(80, 'b'));
+  CHECK(fixture.Next() == EventNames{std::string(80, 'a')});
+  CHECK(fixture.Next().empty());
+  fixture.now += std::chrono::seconds(1);
+  CHECK(fixture.Next() == EventNames{std::string(80, 'b')});
+}
+
+TEST_CASE("departures: what has no batch form goes alone, past those that linger") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  fixture.Add("a", "a");
+  fixture.Add(test::NewJob(R"({"type":"raw","method":"GET","path":"/v1/x"})"));
+  CHECK(fixture.Next() == EventNames{""});
+  CHECK(fixture.departures.LingersSince());
+}
+
+TEST_CASE("departures: followers ride with the first of their lane when the config says so") {
+  Fixture fixture;
+  fixture.batch.enabled = fixture.batch.same_lane = true;
+  fixture.batch.linger = Milliseconds(0);
+  for (const char* name : {"a1", "a2", "a3", "a4"}) fixture.Add("a", name);
+  CHECK(fixture.Next() == EventNames{"a1", "a2", "a3"});
+  CHECK(fixture.window.In(Window::State::kWaiting) == 1);
+}
+
+TEST_CASE("departures: without it a lane sends one job at a time") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  fixture.batch.linger = Milliseconds(0);
+  for (const char* name : {"a1", "a2"}) fixture.Add("a", name);
+  CHECK(fixture.Next() == EventNames{"a1"});
+  CHECK(fixture.Next().empty());
+}
+
+TEST_CASE("departures: a job that changes who the customer is neither leads nor follows") {
+  Fixture fixture;
+  fixture.batch.enabled = fixture.batch.same_lane = true;
+  fixture.batch.linger = Milliseconds(0);
+  fixture.Add("a", "a1");
+  fixture.Add(test::NewJob(R"({"type":"destroy","id":"a"})"));
+  fixture.Add("a", "a3");
+  CHECK(fixture.Next() == EventNames{"a1"});
+  CHECK(fixture.Next().empty());
+}
+
+TEST_CASE("departures: the followers of one that expired in its batch wait until that is written") {
+  Fixture fixture;
+  fixture.batch.enabled = fixture.batch.same_lane = true;
+  auto head = test::NewJob(R"({"type":"track","id":"a","name":"head","max_age":5})");
+  fixture.Add(std::move(head));
+  fixture.Add("a", "follower");
+  fixture.Add("b", "other");
+  fixture.batch.max_items = 9;
+  CHECK(fixture.Next().empty());
+  fixture.now += std::chrono::seconds(6);
+  CHECK(fixture.Next() == EventNames{"other"});
+  CHECK(fixture.expired == EventNames{"head"});
+  CHECK(fixture.window.At(Sequence{2}).state() == Window::State::kWaiting);
+}
+
+TEST_CASE("departures: while the gate probes one job leaves, and the gathered ones go back to their places") {
+  Fixture fixture;
+  fixture.batch.enabled = fixture.batch.same_lane = true;
+  fixture.batch.max_items = 9;
+  for (const char* name : {"a1", "a2"}) fixture.Add("a", name);
+  fixture.Add("b", "b1");
+  CHECK(fixture.Next().empty());
+  CHECK(fixture.Next(Company::kRefused) == EventNames{"a1"});
+  CHECK(fixture.window.At(Sequence{2}).state() == Window::State::kWaiting);
+  CHECK(fixture.Next(Company::kRefused) == EventNames{"b1"});
+  CHECK(fixture.departures.empty());
+}
+
+// --- suspects
+
+TEST_CASE("departures: suspects go before all others, as many as the least of them allows") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  fixture.batch.max_items = 9;
+  fixture.batch.linger = Milliseconds(0);
+  fixture.Add("x", "fresh");
+  fixture.AddSuspect("a", "a", 2);
+  fixture.AddSuspect("b", "b", 2);
+  fixture.AddSuspect("c", "c", 1);
+  fixture.AddSuspect("d", "d", 3);
+  CHECK(fixture.Next() == EventNames{"a", "b"});
+  CHECK(fixture.Next() == EventNames{"c"});
+  CHECK(fixture.Next() == EventNames{"d"});
+  CHECK(fixture.Next() == EventNames{"fresh"});
+}
+
+TEST_CASE("departures: suspects go one by one while the gate probes, and when batches are off") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  for (const char* name : {"a", "b", "c", "d"}) fixture.AddSuspect(name, name, 4);
+  CHECK(fixture.Next(Company::kRefused) == EventNames{"a"});
+  fixture.batch.enabled = false;
+  CHECK(fixture.Next() == EventNames{"b"});
+  fixture.batch.enabled = true;
+  CHECK(fixture.Next() == EventNames{"c", "d"});
+}
+
+TEST_CASE("departures: a suspect that was taken away and came back fresh holds nobody up") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  fixture.batch.linger = Milliseconds(0);
+  fixture.AddSuspect("a", "a", 2);
+  fixture.Erase(1);
+  fixture.last = 0;
+  fixture.Add("a", "again");
+  CHECK(fixture.Next() == EventNames{"again"});
+  CHECK(fixture.Next().empty());
+  CHECK(fixture.departures.empty());
+}
+
+}  // namespace
+}  // namespace outboxd
