@@ -99,7 +99,7 @@ Result<void> Backlog::Read(OutboxReader& reader, Timestamp now, Report& report) 
   RETURN_IF_ERROR(WakeDeferred(reader, now, report));
   RETURN_IF_ERROR(Refill(reader, report));
   EstimatedRows& out_of_memory = held_.parking().out_of_memory();
-  if (!held_.HasLanes()) out_of_memory.Clear();
+  if (held_.lanes().LaneCount() == 0) out_of_memory.Clear();
   // Marks under way are counted but not on disk.
   if (!held_.parking().IsMarking() && out_of_memory.MustRecount(now, kRecountInterval))
     RETURN_IF_ERROR(CountParked(reader, now));
@@ -121,7 +121,7 @@ Result<void> Backlog::Refill(OutboxReader& reader, Report& report) {
   for (; HasRetryRoom(); parking.PopRefill()) {
     const std::optional<LaneKey> lane = parking.NextRefill();
     if (!lane) return {};
-    const std::optional<Sequence> from = held_.RefillFrom(*lane);
+    const std::optional<Sequence> from = held_.lanes().RefillFrom(*lane);
     if (!from) continue;
     // One at least: the lane's last job has just made room for it.
     const std::size_t count = HasRoom() ? limits_.lane_jobs : 1;

@@ -50,9 +50,8 @@ class HeldJobs {
   void Remove(Sequence sequence);
 
   std::optional<JobPlace> Place(Sequence sequence) const;
-  std::optional<Sequence> RefillFrom(LaneKey lane) const { return lanes_.RefillFrom(lane); }
-  bool HasLanes() const { return lanes_.LaneCount() > 0; }
   const Window& window() const { return window_; }
+  const Lanes& lanes() const { return lanes_; }
   Parking& parking() { return parking_; }
   const Parking& parking() const { return parking_; }
   Departures& departures() { return departures_; }
