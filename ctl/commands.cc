@@ -47,18 +47,30 @@ std::string UsageMessage(const CLI::App* app, const CLI::Error& error) {
   return EscapeLines("outboxctl: " + std::string(error.what()) + "\nTry " + verb + " --help") + '\n';
 }
 
-int Parse(CLI::App& app, std::vector<std::string> arguments, Context& context) {
+void AddVerbs(CLI::App& parent, const Context& context, std::span<const Verb> verbs, Action& chosen) {
+  for (const Verb& verb : verbs) {
+    CLI::App* command = parent.add_subcommand(std::string(verb.name), std::string(verb.help));
+    if (verb.add == nullptr) {
+      command->require_subcommand(1);
+      AddVerbs(*command, context, verb.group, chosen);
+    } else {
+      command->final_callback([&chosen, action = verb.add(*command, context)] { chosen = action; });
+    }
+  }
+}
+
+int Parse(CLI::App& app, std::vector<std::string> arguments, const Context& context, const Action& chosen) {
   try {
     std::reverse(arguments.begin(), arguments.end());
     app.parse(arguments);
   } catch (const CLI::ParseError& error) {
     return app.exit(error, context.console.out, context.console.err) == 0 ? kExitDone : kExitUsage;
   }
-  if (!context.run) {
+  if (!chosen) {
     context.console.err << app.help();
     return kExitUsage;
   }
-  const int code = context.run();
+  const int code = chosen();
   context.console.out.flush();
   if (context.console.out) return code;
   return Report(context.console, Error{ErrorKind::kIo, "the output could not be written", {}});
@@ -77,27 +89,30 @@ int ReportUsage(const Console& console, const std::string& message) {
   return kExitUsage;
 }
 
+std::vector<Verb> Verbs() {
+  std::vector<Verb> verbs;
+  for (const auto& table : {SendVerbs(), ImportVerbs(), StatusVerbs(), JobVerbs(), DeadVerbs(),
+                            ConnectionVerbs(), MaintenanceVerbs(), TlsInitVerbs()}) {
+    verbs.insert(verbs.end(), table.begin(), table.end());
+  }
+  return verbs;
+}
+
 int RunOutboxctl(std::vector<std::string> arguments, Console& console) {
   try {
     CLI::App app("outboxctl: hand jobs to outboxd and look after its queue", "outboxctl");
-    Context context{console, {}, {}};
+    Context context{console, {}};
+    Action chosen;
     app.set_version_flag("--version", std::string("outboxctl " OUTBOXD_VERSION));
     app.set_help_flag("-h,--help", "Print this help and exit");
     app.fallthrough();
     app.get_formatter()->column_width(38);
     AddGlobals(app, context.globals);
-    AddSend(app, context);
-    AddImport(app, context);
-    AddStatus(app, context);
-    AddJobs(app, context);
-    AddDead(app, context);
-    AddConnections(app, context);
-    AddMaintenance(app, context);
-    AddTlsInit(app, context);
+    AddVerbs(app, context, Verbs(), chosen);
     app.require_subcommand(0, 1);
     app.footer(kExamples);  // last: verbs inherit it when they are added, and these are examples of others
     app.failure_message(UsageMessage);
-    return Parse(app, std::move(arguments), context);
+    return Parse(app, std::move(arguments), context, chosen);
   } catch (const std::exception& error) {
     return Report(console, Error{ErrorKind::kInternal, error.what(), {}});
   }

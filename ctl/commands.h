@@ -1,9 +1,13 @@
-// ctl/commands.h — the verbs of outboxctl. Each Add… hangs its verbs into the command line; choosing one sets
-// Context::run.
+// ctl/commands.h — the verbs of outboxctl, one row each: what it is called, its help, and what adds its
+// options to the command line. A verb's row stands in the file that runs it.
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ctl/console.h"
@@ -18,17 +22,35 @@ namespace outboxd {
 struct Context {
   Console& console;
   Globals globals;
-  std::function<int()> run;  // the chosen verb; gives the exit code
 };
 
-void AddSend(CLI::App& app, Context& context);
-void AddImport(CLI::App& app, Context& context);
-void AddStatus(CLI::App& app, Context& context);
-void AddJobs(CLI::App& app, Context& context);         // list, show, explain, history, cancel
-void AddDead(CLI::App& app, Context& context);         // dead list|groups|show|redrive|drop|export
-void AddConnections(CLI::App& app, Context& context);  // pause, resume, probe
-void AddMaintenance(CLI::App& app, Context& context);  // check, backup, forget, reload, metrics
-void AddTlsInit(CLI::App& app, Context& context);
+using Action = std::function<int()>;  // runs a verb; gives the exit code
+
+struct Verb {
+  std::string_view name, help;
+  // Adds the verb's options to `command`; what comes back runs it with what was given. Null: a group.
+  Action (*add)(CLI::App& command, const Context& context) = nullptr;
+  std::span<const Verb> group = {};  // "dead" with "list", "show" and others
+};
+
+std::span<const Verb> SendVerbs();
+std::span<const Verb> ImportVerbs();
+std::span<const Verb> StatusVerbs();
+std::span<const Verb> JobVerbs();          // list, show, explain, cancel, history
+std::span<const Verb> DeadVerbs();         // dead list|groups|show|redrive|drop|export
+std::span<const Verb> ConnectionVerbs();   // pause, resume, probe
+std::span<const Verb> MaintenanceVerbs();  // check, backup, forget, reload, metrics
+std::span<const Verb> TlsInitVerbs();
+
+// All of them, in the order of `outboxctl --help`.
+std::vector<Verb> Verbs();
+
+// What runs `verb` with its options, which the command line fills before.
+template <typename Options>
+Action Running(const Context& context, std::shared_ptr<Options> options,
+               int (*verb)(const Context&, const Options&)) {
+  return [&context, options = std::move(options), verb] { return verb(context, *options); };
+}
 
 // Says what went wrong on the error stream and gives the exit code.
 int Report(const Console& console, const Error& error);

@@ -1,6 +1,7 @@
 // outboxctl pause, resume, probe.
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 
 #include "core/request.h"
 #include "ctl/admin_client.h"
@@ -65,46 +66,52 @@ Result<std::vector<std::string>> ConnectionNames(AdminClient& client) {
   return names;
 }
 
-int Probe(const Context& context, const std::string& name) {
-  int code = kExitDone;
-  const std::optional<std::string> socket = FindAdminSocket(context, code);
-  if (!socket) return code;
-  AdminClient client(*socket);
-  Result<std::vector<std::string>> names =
-      name.empty() ? ConnectionNames(client) : std::vector<std::string>{name};
-  if (!names) return Report(context.console, names.error());
-  for (const std::string& connection : *names) {
-    const Result<JsonValue> report = client.Post(PathOf(connection, "probe"));
-    if (!report) return Report(context.console, report.error());
-    if (!(*report)["ok"].Bool()) code = kExitRefused;
-    if (context.globals.json) {
-      context.console.out << report->ToText() << '\n';
-    } else {
-      PrintProbe(context, *report);
+int Probe(const Context& context, const std::optional<std::string>& name) {
+  return WithAdmin(context, [&](AdminClient& client) {
+    const Result<std::vector<std::string>> names =
+        name ? std::vector<std::string>{*name} : ConnectionNames(client);
+    if (!names) return Report(context.console, names.error());
+    int code = kExitDone;
+    for (const std::string& connection : *names) {
+      const Result<JsonValue> report = client.Post(PathOf(connection, "probe"));
+      if (!report) return Report(context.console, report.error());
+      if (!(*report)["ok"].Bool()) code = kExitRefused;
+      if (context.globals.json) {
+        context.console.out << report->ToText() << '\n';
+      } else {
+        PrintProbe(context, *report);
+      }
     }
-  }
-  return code;
-}
-
-using NameVerb = int (*)(const Context&, const std::string&);
-
-CLI::Option* AddVerb(CLI::App& app, Context& context, const std::string& name, const std::string& help,
-                     NameVerb run) {
-  CLI::App* verb = app.add_subcommand(name, help);
-  const auto connection = std::make_shared<std::string>();
-  verb->final_callback([&context, connection, run] {
-    context.run = [&context, connection, run] { return run(context, *connection); };
+    return code;
   });
-  return verb->add_option("connection", *connection, "Name of the connection")->type_name("CONNECTION");
 }
+
+Action OnConnection(CLI::App& command, const Context& context,
+                    int (*verb)(const Context&, const std::string&)) {
+  const auto name = std::make_shared<std::string>();
+  command.add_option("connection", *name, "Name of the connection")->type_name("CONNECTION")->required();
+  return Running(context, name, verb);
+}
+
+Action AddProbe(CLI::App& command, const Context& context) {
+  const auto name = std::make_shared<std::optional<std::string>>();
+  command.add_option("connection", *name, "Name of the connection")->type_name("CONNECTION");
+  return Running(context, name, Probe);
+}
+
+constexpr Verb kVerbs[] = {
+    {"pause", "Stop sending on a connection; its jobs wait",
+     [](CLI::App& command, const Context& context) { return OnConnection(command, context, Pause); }},
+    {"resume", "Send again on a paused connection",
+     [](CLI::App& command, const Context& context) { return OnConnection(command, context, Resume); }},
+    {"probe", "Ask the Track API whether credentials and region are right (default: of all connections)",
+     AddProbe},
+};
 
 }  // namespace
 
-void AddConnections(CLI::App& app, Context& context) {
-  AddVerb(app, context, "pause", "Stop sending on a connection; its jobs wait", Pause)->required();
-  AddVerb(app, context, "resume", "Send again on a paused connection", Resume)->required();
-  AddVerb(app, context, "probe",
-          "Ask the Track API whether credentials and region are right (default: of all connections)", Probe);
+std::span<const Verb> ConnectionVerbs() {
+  return kVerbs;
 }
 
 }  // namespace outboxd

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <memory>
+#include <optional>
 
 #include "core/request.h"
 #include "ctl/admin_client.h"
@@ -21,7 +22,7 @@ struct DeadOptions {
   bool dry_run = false;
   bool yes = false;
   bool lines = false;
-  std::string file;
+  std::optional<std::string> file;
 };
 
 int List(const Context& context, const DeadOptions& options) {
@@ -56,18 +57,17 @@ void PrintGroups(const Context& context, const JsonValue& answer) {
 
 // One group a line: a list, as every other.
 int Groups(const Context& context) {
-  int code = kExitDone;
-  const std::optional<std::string> socket = FindAdminSocket(context, code);
-  if (!socket) return code;
-  AdminClient client(*socket);
-  const Result<JsonValue> answer = client.Get("/v1/dead/groups");
-  if (!answer) return Report(context.console, answer.error());
-  if (!context.globals.json) {
-    PrintGroups(context, *answer);
+  return WithAdmin(context, [&](AdminClient& client) {
+    const Result<JsonValue> answer = client.Get("/v1/dead/groups");
+    if (!answer) return Report(context.console, answer.error());
+    if (!context.globals.json) {
+      PrintGroups(context, *answer);
+    } else {
+      for (const JsonValue& group : (*answer)["groups"].Items())
+        context.console.out << group.ToText() << '\n';
+    }
     return kExitDone;
-  }
-  for (const JsonValue& group : (*answer)["groups"].Items()) context.console.out << group.ToText() << '\n';
-  return kExitDone;
+  });
 }
 
 int Show(const Context& context, const DeadOptions& options) {
@@ -79,12 +79,14 @@ int Show(const Context& context, const DeadOptions& options) {
       [&](const JsonValue& dead) { PrintFacts(context, DeadFacts(context, dead)); });
 }
 
-Result<std::string> ChangeBody(const DeadOptions& options, bool dry_run) {
+enum class Run { kDry, kReal };
+
+Result<std::string> ChangeBody(const DeadOptions& options, Run run) {
   ASSIGN_OR_RETURN(std::string filter, options.filter.ToJson());
   JsonWriter writer;
   writer.Object().Key("filter").Raw(filter);
   if (options.all) writer.Key("all").Bool(true);
-  return writer.Key("dry_run").Bool(dry_run).EndObject().Take();
+  return writer.Key("dry_run").Bool(run == Run::kDry).EndObject().Take();
 }
 
 bool ScopeIsClear(const Context& context, const DeadOptions& options, const char* verb) {
@@ -106,7 +108,7 @@ std::string Letters(std::int64_t count) {
 
 int Redrive(const Context& context, const DeadOptions& options) {
   if (!ScopeIsClear(context, options, "redrive")) return kExitUsage;
-  const Result<std::string> body = ChangeBody(options, options.dry_run);
+  const Result<std::string> body = ChangeBody(options, options.dry_run ? Run::kDry : Run::kReal);
   if (!body) return ReportUsage(context.console, body.error().message);
   return AskAndPrint(
       context,
@@ -136,18 +138,19 @@ int Drop(const Context& context, const DeadOptions& options) {
     return ReportUsage(context.console,
                        "drop cannot ask without a terminal: --yes confirms, --dry-run counts");
   }
-  const Result<std::string> count_body = ChangeBody(options, true);
+  const Result<std::string> count_body = ChangeBody(options, Run::kDry);
   if (!count_body) return ReportUsage(context.console, count_body.error().message);
   bool declined = false;
   const auto ask = [&](AdminClient& client) -> Result<JsonValue> {
     if (options.yes && !options.dry_run)
-      return client.Post("/v1/dead/drop", *ChangeBody(options, false), Patience::kAsLongAsItTakes);
+      return client.Post("/v1/dead/drop", *ChangeBody(options, Run::kReal), Patience::kAsLongAsItTakes);
     Result<JsonValue> counted = client.Post("/v1/dead/drop", *count_body, Patience::kAsLongAsItTakes);
     if (!counted || options.dry_run) return counted;
     if ((*counted)["matched"].Int() == 0) return counted;
     declined = !Confirm(context, (*counted)["matched"].Int());
-    return declined ? counted
-                    : client.Post("/v1/dead/drop", *ChangeBody(options, false), Patience::kAsLongAsItTakes);
+    return declined
+               ? counted
+               : client.Post("/v1/dead/drop", *ChangeBody(options, Run::kReal), Patience::kAsLongAsItTakes);
   };
   const int code = AskAndPrint(context, ask, [&](const JsonValue& answer) {
     if (declined) {
@@ -163,88 +166,103 @@ int Drop(const Context& context, const DeadOptions& options) {
 }
 
 // Rows carry whole lines: pages are small so that neither side holds much.
-int Export(const Context& context, const DeadOptions& options) {
-  Result<Query> query = options.filter.ToQuery();
-  if (!query) return ReportUsage(context.console, query.error().message);
-  query->emplace_back("full", "true");
-  int code = kExitDone;
-  const std::optional<std::string> socket = FindAdminSocket(context, code);
-  if (!socket) return code;
-  std::ofstream file;
-  if (!options.file.empty()) {
-    file.open(options.file, std::ios::binary | std::ios::trunc);
-    if (!file) return Report(context.console, Error{ErrorKind::kIo, "cannot write " + options.file, {}});
-  }
-  std::ostream& out = options.file.empty() ? context.console.out : file;
-  AdminClient client(*socket);
-  const ListRequest request{"/v1/dead", std::move(*query), std::nullopt, 50, {}};
+Result<ListEnd> WriteRows(AdminClient& client, const DeadOptions& options, Query query, std::ostream& out) {
+  query.emplace_back("full", "true");
+  const ListRequest request{"/v1/dead", std::move(query), std::nullopt, 50, {}};
   const auto each = [&](const JsonValue& row) {
     out << (options.lines ? row["line"] : row).ToText() << '\n';
   };
-  const Result<ListEnd> end = ForEachRow(client, request, each, [] {});
+  ASSIGN_OR_RETURN(const ListEnd end, ForEachRow(client, request, each, [] {}));
   out.flush();
-  if (!end) return Report(context.console, end.error());
-  if (!out) return Report(context.console, Error{ErrorKind::kIo, "the export could not be written", {}});
-  if (!options.file.empty())
-    context.console.err << Letters(static_cast<std::int64_t>(end->rows)) << " written to " << options.file
-                        << '\n';
-  return kExitDone;
+  if (!out) return Fail(ErrorKind::kIo, "the export could not be written");
+  return end;
 }
 
-using DeadVerb = int (*)(const Context&, const DeadOptions&);
-
-std::shared_ptr<DeadOptions> AddVerb(CLI::App* verb, Context& context, DeadVerb run) {
-  const auto options = std::make_shared<DeadOptions>();
-  verb->final_callback([&context, options, run] {
-    context.run = [&context, options, run] { return run(context, *options); };
+int Export(const Context& context, const DeadOptions& options) {
+  Result<Query> query = options.filter.ToQuery();
+  if (!query) return ReportUsage(context.console, query.error().message);
+  return WithAdmin(context, [&](AdminClient& client) {
+    std::ofstream file;
+    if (options.file) {
+      file.open(*options.file, std::ios::binary | std::ios::trunc);
+      if (!file) return Report(context.console, Error{ErrorKind::kIo, "cannot write " + *options.file, {}});
+    }
+    std::ostream& out = options.file ? file : context.console.out;
+    const Result<ListEnd> end = WriteRows(client, options, std::move(*query), out);
+    if (!end) return Report(context.console, end.error());
+    if (options.file)
+      context.console.err << Letters(static_cast<std::int64_t>(end->rows)) << " written to " << *options.file
+                          << '\n';
+    return kExitDone;
   });
-  return options;
 }
 
-void AddScope(CLI::App& verb, DeadOptions& options) {
-  verb.add_option("job", options.filter.job, "Only this job")->type_name("JOB");
-  AddDeadFilter(verb, options.filter);
-  verb.add_flag("--all", options.all, "All dead letters");
-  verb.add_flag("--dry-run", options.dry_run, "Count, change nothing");
+std::shared_ptr<DeadOptions> NewOptions() {
+  return std::make_shared<DeadOptions>();
 }
+
+Action AddList(CLI::App& list, const Context& context) {
+  const auto options = NewOptions();
+  AddDeadFilter(list, options->filter);
+  AddRowLimit(list, options->limit, options->all);
+  return Running(context, options, List);
+}
+
+Action AddGroups(CLI::App&, const Context& context) {
+  return [&context] { return Groups(context); };
+}
+
+Action AddShow(CLI::App& show, const Context& context) {
+  const auto options = NewOptions();
+  show.add_option("job", options->filter.job, "Job id")->required()->type_name("JOB");
+  return Running(context, options, Show);
+}
+
+void AddScope(CLI::App& command, DeadOptions& options) {
+  command.add_option("job", options.filter.job, "Only this job")->type_name("JOB");
+  AddDeadFilter(command, options.filter);
+  command.add_flag("--all", options.all, "All dead letters");
+  command.add_flag("--dry-run", options.dry_run, "Count, change nothing");
+}
+
+Action AddRedrive(CLI::App& redrive, const Context& context) {
+  const auto options = NewOptions();
+  AddScope(redrive, *options);
+  return Running(context, options, Redrive);
+}
+
+Action AddDrop(CLI::App& drop, const Context& context) {
+  const auto options = NewOptions();
+  AddScope(drop, *options);
+  drop.add_flag("--yes", options->yes, "Do not ask");
+  return Running(context, options, Drop);
+}
+
+Action AddExport(CLI::App& command, const Context& context) {
+  const auto options = NewOptions();
+  AddDeadFilter(command, options->filter);
+  command.add_option("--out", options->file, "Write to this file (default: standard output)")
+      ->type_name("FILE");
+  command.add_flag("--lines", options->lines, "Only the producers' lines, as import reads them");
+  return Running(context, options, Export);
+}
+
+constexpr Verb kOfTheDead[] = {
+    {"list", "Dead letters, oldest first", AddList},
+    {"groups", "Dead letters by cause, most frequent first", AddGroups},
+    {"show", "One dead letter with its line and the last answer", AddShow},
+    {"redrive", "Put dead letters back into the queue, keeping id and timestamp", AddRedrive},
+    {"drop", "Remove dead letters for good", AddDrop},
+    {"export", "Write dead letters with their lines, one JSON object a line", AddExport},
+};
+
+constexpr Verb kVerbs[] = {
+    {"dead", "Dead letters: jobs that will not be tried again by themselves", nullptr, kOfTheDead}};
 
 }  // namespace
 
-void AddDead(CLI::App& app, Context& context) {
-  CLI::App* dead =
-      app.add_subcommand("dead", "Dead letters: jobs that will not be tried again by themselves");
-  dead->require_subcommand(1);
-
-  CLI::App* list = dead->add_subcommand("list", "Dead letters, oldest first");
-  const auto list_options = AddVerb(list, context, List);
-  AddDeadFilter(*list, list_options->filter);
-  list->add_option("--limit", list_options->limit, "At most this many rows")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  list->add_flag("--all", list_options->all, "Every row");
-
-  AddVerb(dead->add_subcommand("groups", "Dead letters by cause, most frequent first"), context,
-          [](const Context& where, const DeadOptions&) { return Groups(where); });
-
-  CLI::App* show = dead->add_subcommand("show", "One dead letter with its line and the last answer");
-  show->add_option("job", AddVerb(show, context, Show)->filter.job, "Job id")->required()->type_name("JOB");
-
-  CLI::App* redrive =
-      dead->add_subcommand("redrive", "Put dead letters back into the queue, keeping id and timestamp");
-  AddScope(*redrive, *AddVerb(redrive, context, Redrive));
-
-  CLI::App* drop = dead->add_subcommand("drop", "Remove dead letters for good");
-  const auto drop_options = AddVerb(drop, context, Drop);
-  AddScope(*drop, *drop_options);
-  drop->add_flag("--yes", drop_options->yes, "Do not ask");
-
-  CLI::App* exporting =
-      dead->add_subcommand("export", "Write dead letters with their lines, one JSON object a line");
-  const auto export_options = AddVerb(exporting, context, Export);
-  AddDeadFilter(*exporting, export_options->filter);
-  exporting->add_option("--out", export_options->file, "Write to this file (default: standard output)")
-      ->type_name("FILE");
-  exporting->add_flag("--lines", export_options->lines, "Only the producers' lines, as import reads them");
+std::span<const Verb> DeadVerbs() {
+  return kVerbs;
 }
 
 }  // namespace outboxd

@@ -257,25 +257,31 @@ int ImportRun::Run() {
   return Finish(*result);
 }
 
-}  // namespace
+int Import(const Context& context, const ImportOptions& options) {
+  return ImportRun(context, options).Run();
+}
 
-void AddImport(CLI::App& app, Context& context) {
-  CLI::App* import = app.add_subcommand("import", "Hand many jobs to the daemon: one JSON object a line");
+Action AddImport(CLI::App& import, const Context& context) {
   const auto options = std::make_shared<ImportOptions>();
-  import->add_option("file", options->file, "The file; - is standard input")->required()->type_name("FILE");
-  import->add_flag("--resume", options->resume, "Go on where an interrupted import of this file stopped");
-  import->add_option("--rejects", options->rejects, "Keep refused lines in this file")->type_name("FILE");
-  import->add_option("--wait", options->wait, "Give up when nothing moves for so long (daemon busy or gone)")
+  import.add_option("file", options->file, "The file; - is standard input")->required()->type_name("FILE");
+  import.add_flag("--resume", options->resume, "Go on where an interrupted import of this file stopped");
+  import.add_option("--rejects", options->rejects, "Keep refused lines in this file")->type_name("FILE");
+  import.add_option("--wait", options->wait, "Give up when nothing moves for so long (daemon busy or gone)")
       ->type_name("DURATION")
       ->capture_default_str();
-  import->add_option("--window", options->window, "Lines sent without an answer yet")
+  import.add_option("--window", options->window, "Lines sent without an answer yet")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  import->add_flag("--quiet", options->quiet, "No progress");
-  import->final_callback([&context, options] {
-    context.run = [&context, options] { return ImportRun(context, *options).Run(); };
-  }  // namespace outboxd
-  );
+  import.add_flag("--quiet", options->quiet, "No progress");
+  return Running(context, options, Import);
+}
+
+constexpr Verb kVerbs[] = {{"import", "Hand many jobs to the daemon: one JSON object a line", AddImport}};
+
+}  // namespace
+
+std::span<const Verb> ImportVerbs() {
+  return kVerbs;
 }
 
 }  // namespace outboxd

@@ -114,44 +114,43 @@ int Cancel(const Context& context, const std::string& job) {
       });
 }
 
-CLI::App* AddJobVerb(CLI::App& app, Context& context, const std::string& name, const std::string& help,
-                     int (*verb)(const Context&, const std::string&)) {
-  CLI::App* command = app.add_subcommand(name, help);
-  const auto job = std::make_shared<std::string>();
-  command->add_option("job", *job, "Job id")->required()->type_name("JOB");
-  command->final_callback(
-      [&context, job, verb] { context.run = [&context, job, verb] { return verb(context, *job); }; });
-  return command;
+Action AddList(CLI::App& list, const Context& context) {
+  const auto options = std::make_shared<ListOptions>();
+  AddJobFilter(list, options->filter);
+  AddRowLimit(list, options->limit, options->all);
+  return Running(context, options, List);
 }
+
+Action OnJob(CLI::App& command, const Context& context, int (*verb)(const Context&, const std::string&)) {
+  const auto job = std::make_shared<std::string>();
+  command.add_option("job", *job, "Job id")->required()->type_name("JOB");
+  return Running(context, job, verb);
+}
+
+Action AddHistory(CLI::App& history, const Context& context) {
+  const auto options = std::make_shared<HistoryOptions>();
+  history.add_option("job", options->job, "Job id")->type_name("JOB");
+  history.add_option("--customer", options->customer, "All attempts for this customer")->type_name("ID");
+  history.add_option("--connection", options->connection, "With --customer: only on this connection")
+      ->type_name("NAME");
+  return Running(context, options, History);
+}
+
+constexpr Verb kVerbs[] = {
+    {"list", "Waiting jobs, oldest first", AddList},
+    {"show", "One job, waiting or dead, with its line and attempts",
+     [](CLI::App& command, const Context& context) { return OnJob(command, context, Show); }},
+    {"explain", "Why a job is still here",
+     [](CLI::App& command, const Context& context) { return OnJob(command, context, Explain); }},
+    {"cancel", "Take a waiting job out of the queue; it becomes a dead letter",
+     [](CLI::App& command, const Context& context) { return OnJob(command, context, Cancel); }},
+    {"history", "Attempts of a job or a customer, oldest first", AddHistory},
+};
 
 }  // namespace
 
-void AddJobs(CLI::App& app, Context& context) {
-  CLI::App* list = app.add_subcommand("list", "Waiting jobs, oldest first");
-  const auto list_options = std::make_shared<ListOptions>();
-  AddJobFilter(*list, list_options->filter);
-  list->add_option("--limit", list_options->limit, "At most this many rows")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  list->add_flag("--all", list_options->all, "Every row");
-  list->final_callback([&context, list_options] {
-    context.run = [&context, list_options] { return List(context, *list_options); };
-  });
-
-  AddJobVerb(app, context, "show", "One job, waiting or dead, with its line and attempts", Show);
-  AddJobVerb(app, context, "explain", "Why a job is still here", Explain);
-  AddJobVerb(app, context, "cancel", "Take a waiting job out of the queue; it becomes a dead letter", Cancel);
-
-  CLI::App* history = app.add_subcommand("history", "Attempts of a job or a customer, oldest first");
-  const auto history_options = std::make_shared<HistoryOptions>();
-  history->add_option("job", history_options->job, "Job id")->type_name("JOB");
-  history->add_option("--customer", history_options->customer, "All attempts for this customer")
-      ->type_name("ID");
-  history->add_option("--connection", history_options->connection, "With --customer: only on this connection")
-      ->type_name("NAME");
-  history->final_callback([&context, history_options] {
-    context.run = [&context, history_options] { return History(context, *history_options); };
-  });
+std::span<const Verb> JobVerbs() {
+  return kVerbs;
 }
 
 }  // namespace outboxd

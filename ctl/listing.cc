@@ -38,30 +38,28 @@ Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request,
 }
 
 int PrintList(const Context& context, const ListRequest& request, const RowView& view) {
-  int code = kExitDone;
-  const std::optional<std::string> socket = FindAdminSocket(context, code);
-  if (!socket) return code;
-  AdminClient client(*socket);
-  Table table(view.columns);
-  const Console& console = context.console;
-  const bool json = context.globals.json;
-  std::uint64_t shown = 0;
-  const auto each = [&](const JsonValue& row) {
-    ++shown;
-    if (json) {
-      console.out << row.ToText() << '\n';
-    } else {
-      table.Add(view.cells(row));
-    }
-  };
-  const auto after_page = [&] {
-    if (!json && shown > 0) table.Print(console);
-  };
-  const Result<ListEnd> end = ForEachRow(client, request, each, after_page);
-  if (!end) return Report(console, end.error());
-  if (end->rows == 0 && !json) console.out << request.nothing << '\n';
-  if (end->more) console.err << "outboxctl: there may be more: --limit COUNT or --all shows them\n";
-  return kExitDone;
+  return WithAdmin(context, [&](AdminClient& client) {
+    Table table(view.columns);
+    const Console& console = context.console;
+    const bool json = context.globals.json;
+    std::uint64_t shown = 0;
+    const auto each = [&](const JsonValue& row) {
+      ++shown;
+      if (json) {
+        console.out << row.ToText() << '\n';
+      } else {
+        table.Add(view.cells(row));
+      }
+    };
+    const auto after_page = [&] {
+      if (!json && shown > 0) table.Print(console);
+    };
+    const Result<ListEnd> end = ForEachRow(client, request, each, after_page);
+    if (!end) return Report(console, end.error());
+    if (end->rows == 0 && !json) console.out << request.nothing << '\n';
+    if (end->more) console.err << "outboxctl: there may be more: --limit COUNT or --all shows them\n";
+    return kExitDone;
+  });
 }
 
 void PrintFacts(const Context& context, const std::vector<std::pair<std::string, Cell>>& facts) {
@@ -205,27 +203,25 @@ std::vector<std::pair<std::string, Cell>> DeadFacts(const Context& context, cons
           {"line", dead["line"].IsNull() ? std::string() : dead["line"].ToText()}};
 }
 
-std::optional<std::string> FindAdminSocket(const Context& context, int& code) {
+int WithAdmin(const Context& context, const std::function<int(AdminClient&)>& work) {
   const Result<std::filesystem::path> socket = AdminSocket(context.globals);
-  if (socket) return socket->string();
-  code = ReportUsage(context.console, socket.error().message);
-  return std::nullopt;
+  if (!socket) return ReportUsage(context.console, socket.error().message);
+  AdminClient client(*socket);
+  return work(client);
 }
 
 int AskAndPrint(const Context& context, const std::function<Result<JsonValue>(AdminClient&)>& ask,
                 const std::function<void(const JsonValue&)>& people) {
-  int code = kExitDone;
-  const std::optional<std::string> socket = FindAdminSocket(context, code);
-  if (!socket) return code;
-  AdminClient client(*socket);
-  const Result<JsonValue> answer = ask(client);
-  if (!answer) return Report(context.console, answer.error());
-  if (context.globals.json) {
-    context.console.out << answer->ToText() << '\n';
-  } else {
-    people(*answer);
-  }
-  return kExitDone;
+  return WithAdmin(context, [&](AdminClient& client) {
+    const Result<JsonValue> answer = ask(client);
+    if (!answer) return Report(context.console, answer.error());
+    if (context.globals.json) {
+      context.console.out << answer->ToText() << '\n';
+    } else {
+      people(*answer);
+    }
+    return kExitDone;
+  });
 }
 
 }  // namespace outboxd

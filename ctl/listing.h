@@ -12,6 +12,8 @@
 
 namespace outboxd {
 
+class AdminClient;
+
 struct ListRequest {
   std::string path;
   Query query;
@@ -34,7 +36,6 @@ struct ListEnd {
   std::uint64_t rows = 0;
   bool more = false;
 };
-class AdminClient;
 Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request,
                            const std::function<void(const JsonValue&)>& each,
                            const std::function<void()>& after_page);
@@ -58,7 +59,7 @@ std::vector<std::pair<std::string, Cell>> DeadFacts(const Context& context, cons
 int AskAndPrint(const Context& context, const std::function<Result<JsonValue>(AdminClient&)>& ask,
                 const std::function<void(const JsonValue&)>& people);
 
-// The admin socket; when there is none an error has been reported and `code` is its exit code.
-std::optional<std::string> FindAdminSocket(const Context& context, int& code);
+// Runs `work` with a client of the admin socket. Which socket that is cannot be told: reported, as usage.
+int WithAdmin(const Context& context, const std::function<int(AdminClient&)>& work);
 
 }  // namespace outboxd

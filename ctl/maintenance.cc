@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <system_error>
 
 #include "config/config.h"
@@ -80,8 +81,8 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
   }
 }
 
-int Check(const Context& context, const std::string& given) {
-  const std::string file = given.empty() ? ConfigFile(context.globals) : given;
+int Check(const Context& context, const std::optional<std::string>& given) {
+  const std::string file = given ? *given : ConfigFile(context.globals);
   AssumeCredentialsDirectory();
   const Result<Config> config = LoadConfig(file);
   const Findings findings = Examine(config);
@@ -153,45 +154,50 @@ int Reload(const Context& context) {
 }
 
 int Metrics(const Context& context) {
-  int code = kExitDone;
-  const std::optional<std::string> socket = FindAdminSocket(context, code);
-  if (!socket) return code;
-  const Result<std::string> text = AdminClient(*socket).GetText("/metrics");
-  if (!text) return Report(context.console, text.error());
-  context.console.out << *text;
-  return kExitDone;
+  return WithAdmin(context, [&](AdminClient& client) {
+    const Result<std::string> text = client.GetText("/metrics");
+    if (!text) return Report(context.console, text.error());
+    context.console.out << *text;
+    return kExitDone;
+  });
 }
+
+Action AddCheck(CLI::App& check, const Context& context) {
+  const auto file = std::make_shared<std::optional<std::string>>();
+  check.add_option("file", *file, "The config (default: --config)")->type_name("FILE");
+  return Running(context, file, Check);
+}
+
+Action AddBackup(CLI::App& backup, const Context& context) {
+  const auto file = std::make_shared<std::string>();
+  backup.add_option("file", *file, "A file that does not exist; the daemon's user must be able to write it")
+      ->required()
+      ->type_name("FILE");
+  return Running(context, file, Backup);
+}
+
+Action AddForget(CLI::App& forget, const Context& context) {
+  const auto options = std::make_shared<ForgetOptions>();
+  forget.add_option("customer", options->customer, "Customer")->required()->type_name("CUSTOMER");
+  forget.add_option("--connection", options->connection, "Only on this connection")->type_name("NAME");
+  forget.add_flag("--yes", options->yes, "Confirm: what is removed is gone");
+  return Running(context, options, Forget);
+}
+
+constexpr Verb kVerbs[] = {
+    {"check", "Check a config file and the files it names; needs no daemon", AddCheck},
+    {"backup", "Copy the outbox into a new file while the daemon runs", AddBackup},
+    {"forget", "Remove everything the outbox holds of a customer", AddForget},
+    {"reload", "Have the daemon read its config again",
+     [](CLI::App&, const Context& context) -> Action { return [&context] { return Reload(context); }; }},
+    {"metrics", "The daemon's metrics as Prometheus text",
+     [](CLI::App&, const Context& context) -> Action { return [&context] { return Metrics(context); }; }},
+};
 
 }  // namespace
 
-void AddMaintenance(CLI::App& app, Context& context) {
-  CLI::App* check =
-      app.add_subcommand("check", "Check a config file and the files it names; needs no daemon");
-  const auto config = std::make_shared<std::string>();
-  check->add_option("file", *config, "The config (default: --config)")->type_name("FILE");
-  check->final_callback(
-      [&context, config] { context.run = [&context, config] { return Check(context, *config); }; });
-
-  CLI::App* backup = app.add_subcommand("backup", "Copy the outbox into a new file while the daemon runs");
-  const auto file = std::make_shared<std::string>();
-  backup->add_option("file", *file, "A file that does not exist; the daemon's user must be able to write it")
-      ->required()
-      ->type_name("FILE");
-  backup->final_callback(
-      [&context, file] { context.run = [&context, file] { return Backup(context, *file); }; });
-
-  CLI::App* forget = app.add_subcommand("forget", "Remove everything the outbox holds of a customer");
-  const auto options = std::make_shared<ForgetOptions>();
-  forget->add_option("customer", options->customer, "Customer")->required()->type_name("CUSTOMER");
-  forget->add_option("--connection", options->connection, "Only on this connection")->type_name("NAME");
-  forget->add_flag("--yes", options->yes, "Confirm: what is removed is gone");
-  forget->final_callback(
-      [&context, options] { context.run = [&context, options] { return Forget(context, *options); }; });
-
-  CLI::App* reload = app.add_subcommand("reload", "Have the daemon read its config again");
-  reload->final_callback([&context] { context.run = [&context] { return Reload(context); }; });
-  CLI::App* metrics = app.add_subcommand("metrics", "The daemon's metrics as Prometheus text");
-  metrics->final_callback([&context] { context.run = [&context] { return Metrics(context); }; });
+std::span<const Verb> MaintenanceVerbs() {
+  return kVerbs;
 }
 
 }  // namespace outboxd

@@ -11,13 +11,13 @@
 namespace outboxd {
 namespace {
 
-Result<std::filesystem::path> FindSocket(const Globals& globals, const std::string& given,
+Result<std::filesystem::path> FindSocket(const Globals& globals, const std::optional<std::string>& given,
                                          SocketConfig Sockets::* socket) {
-  if (!given.empty()) return std::filesystem::path(given);
+  if (given) return std::filesystem::path(*given);
   const std::filesystem::path file = ConfigFile(globals);
   const Result<Sockets> sockets = LoadSockets(file);
   if (sockets) return ((*sockets).*socket).path;
-  if (!globals.config.empty()) return tl::unexpected(sockets.error());
+  if (globals.config) return tl::unexpected(sockets.error());
   const Config defaults;
   return (Sockets{defaults.producer, defaults.admin}.*socket).path;
 }
@@ -116,6 +116,13 @@ void AddCommonFilter(CLI::App& verb, Filter& filter, const std::string& since) {
 
 }  // namespace
 
+void AddRowLimit(CLI::App& verb, std::uint64_t& limit, bool& all) {
+  verb.add_option("--limit", limit, "At most this many rows")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb.add_flag("--all", all, "Every row");
+}
+
 void AddJobFilter(CLI::App& verb, Filter& filter) {
   verb.add_option("--state", filter.state, "Only jobs in this state")
       ->check(CLI::IsMember({"ready", "in_flight", "deferred", "blocked"}));
@@ -131,7 +138,7 @@ void AddDeadFilter(CLI::App& verb, Filter& filter) {
 }
 
 std::string ConfigFile(const Globals& globals) {
-  return globals.config.empty() ? std::string(kDefaultConfigPath) : globals.config;
+  return globals.config.value_or(std::string(kDefaultConfigPath));
 }
 
 }  // namespace outboxd

@@ -1,6 +1,7 @@
 // ctl/options.h — the options every verb shares, and the filters of list and dead.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -17,7 +18,7 @@ class App;
 namespace outboxd {
 
 struct Globals {
-  std::string socket, producer, config;  // empty: not given
+  std::optional<std::string> socket, producer, config;
   bool json = false;
   bool utc = false;
   Zone zone() const { return utc ? Zone::kUtc : Zone::kLocal; }
@@ -51,6 +52,9 @@ struct Filter {
   Result<Query> ToQuery() const;
   Result<std::string> ToJson() const;
 };
+
+// --limit and --all of lists.
+void AddRowLimit(CLI::App& verb, std::uint64_t& limit, bool& all);
 
 void AddJobFilter(CLI::App& verb, Filter& filter);
 void AddDeadFilter(CLI::App& verb, Filter& filter);

@@ -194,31 +194,36 @@ int Send(const Context& context, SendOptions options) {
   return line == "-" ? SendInput(sender, context) : SendOne(sender, context, json, line);
 }
 
-}  // namespace
-
-void AddSend(CLI::App& app, Context& context) {
-  CLI::App* send =
-      app.add_subcommand("send", "Hand one job to the daemon; prints its id once it is safe on disk");
+Action AddSend(CLI::App& send, const Context& context) {
   const auto options = std::make_shared<SendOptions>();
-  const CLI::Option* json = send->add_option("--json", options->json_line,
-                                             "A finished line instead of a type; - reads lines from standard "
-                                             "input. Without LINE: print the reply")
+  const CLI::Option* json = send.add_option("--json", options->json_line,
+                                            "A finished line instead of a type; - reads lines from standard "
+                                            "input. Without LINE: print the reply")
                                 ->type_name("[LINE]")
                                 ->expected(0, 1);
-  send->require_subcommand(0, 1);
+  send.require_subcommand(0, 1);
   for (const JobTypeRow& row : kJobTypes) {
-    CLI::App* verb = send->add_subcommand(std::string(row.name), std::string(row.help));
-    AddJobFlags(*verb, row, options->flags, options->files);
-    verb->callback([options, type = row.type] { options->flags.type = type; });
+    CLI::App* type = send.add_subcommand(std::string(row.name), std::string(row.help));
+    AddJobFlags(*type, row, options->flags, options->files);
+    type->callback([options, type = row.type] { options->flags.type = type; });
   }
-  send->footer(
+  send.footer(
       "Examples:\n  outboxctl send identify --id 42 --attribute plan=pro --attribute age:=30\n"
       "  outboxctl send raw --method PUT --path /v1/customers/42 --body-json '{\"plan\":\"pro\"}'\n"
       "  printf '%s\\n' \"$lines\" | outboxctl send --json -");
-  send->final_callback([&context, options, json] {
+  return [&context, options, json] {
     options->json = json->count() > 0;
-    context.run = [&context, options] { return Send(context, *options); };
-  });
+    return Send(context, *options);
+  };
+}
+
+constexpr Verb kVerbs[] = {
+    {"send", "Hand one job to the daemon; prints its id once it is safe on disk", AddSend}};
+
+}  // namespace
+
+std::span<const Verb> SendVerbs() {
+  return kVerbs;
 }
 
 }  // namespace outboxd

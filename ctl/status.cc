@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
@@ -147,24 +148,31 @@ int Watch(const Context& context, AdminClient& client, double seconds) {
   }
 }
 
-int Status(const Context& context, double watch_seconds) {
-  int code = kExitDone;
-  const std::optional<std::string> socket = FindAdminSocket(context, code);
-  if (!socket) return code;
-  AdminClient client(*socket);
-  return watch_seconds > 0 ? Watch(context, client, watch_seconds) : ShowOnce(context, client, "");
+struct StatusOptions {
+  std::optional<double> watch_seconds;
+};
+
+int Status(const Context& context, const StatusOptions& options) {
+  return WithAdmin(context, [&](AdminClient& client) {
+    return options.watch_seconds ? Watch(context, client, *options.watch_seconds)
+                                 : ShowOnce(context, client, "");
+  });
 }
+
+Action AddStatus(CLI::App& status, const Context& context) {
+  const auto options = std::make_shared<StatusOptions>();
+  status.add_option("--watch", options->watch_seconds, "Show it again every so many seconds")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 86400.0));
+  return Running(context, options, Status);
+}
+
+constexpr Verb kVerbs[] = {{"status", "The daemon, its queue and its connections", AddStatus}};
 
 }  // namespace
 
-void AddStatus(CLI::App& app, Context& context) {
-  CLI::App* status = app.add_subcommand("status", "The daemon, its queue and its connections");
-  const auto seconds = std::make_shared<double>(0);
-  status->add_option("--watch", *seconds, "Show it again every so many seconds")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(0.1, 86400.0));
-  status->final_callback(
-      [&context, seconds] { context.run = [&context, seconds] { return Status(context, *seconds); }; });
+std::span<const Verb> StatusVerbs() {
+  return kVerbs;
 }
 
 }  // namespace outboxd

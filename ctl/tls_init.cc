@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "config/config.h"
 #include "config/loopback_certificate.h"
@@ -39,9 +40,11 @@ void PrintMade(const Context& context, const std::filesystem::path& directory) {
          "tells more.\n";
 }
 
-int TlsInit(const Context& context, const std::string& directory) {
-  std::filesystem::path place = directory;
-  if (place.empty()) {
+int TlsInit(const Context& context, const std::optional<std::string>& directory) {
+  std::filesystem::path place;
+  if (directory) {
+    place = *directory;
+  } else {
     AssumeCredentialsDirectory();
     const Result<Config> config = LoadConfig(ConfigFile(context.globals));
     if (!config) return Report(context.console, config.error());
@@ -53,17 +56,21 @@ int TlsInit(const Context& context, const std::string& directory) {
   return kExitDone;
 }
 
+Action AddTlsInit(CLI::App& command, const Context& context) {
+  const auto directory = std::make_shared<std::optional<std::string>>();
+  command.add_option("--directory", *directory,
+                     "Where to make them (default: tls beside the config's outbox, where outboxd looks)");
+  return Running(context, directory, TlsInit);
+}
+
+constexpr Verb kVerbs[] = {
+    {"tls-init", "Make a private certificate authority and a loopback certificate for listen.track",
+     AddTlsInit}};
+
 }  // namespace
 
-void AddTlsInit(CLI::App& app, Context& context) {
-  CLI::App* verb = app.add_subcommand(
-      "tls-init", "Make a private certificate authority and a loopback certificate for listen.track");
-  auto directory = std::make_shared<std::string>();
-  verb->add_option("--directory", *directory,
-                   "Where to make them (default: tls beside the config's outbox, where outboxd looks)");
-  verb->callback([&context, directory] {
-    context.run = [&context, directory] { return TlsInit(context, *directory); };
-  });
+std::span<const Verb> TlsInitVerbs() {
+  return kVerbs;
 }
 
 }  // namespace outboxd
