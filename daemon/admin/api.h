@@ -13,7 +13,7 @@
 
 #include "daemon/admin/control.h"
 #include "daemon/admin/inspection_pool.h"
-#include "daemon/base/http_server.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/metrics.h"
 
 namespace outboxd {

@@ -4,7 +4,7 @@
 
 #include "daemon/admin/control.h"
 #include "daemon/admin/filter.h"
-#include "daemon/base/http_server.h"
+#include "daemon/base/http_message.h"
 #include "storage/inspection.h"
 
 namespace outboxd {

@@ -6,7 +6,7 @@
 
 #include "core/json.h"
 #include "core/result.h"
-#include "daemon/base/http_server.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/status.h"
 #include "storage/inspection.h"
 

@@ -52,4 +52,13 @@ Result<int> ListenOnLoopback(const std::string& address) {
   return descriptor;
 }
 
+Result<TcpListener> TcpListener::Open(const std::string& address) {
+  ASSIGN_OR_RETURN(const int descriptor, ListenOnLoopback(address));
+  return TcpListener(descriptor);
+}
+
+TcpListener::~TcpListener() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
 }  // namespace outboxd

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "core/result.h"
 
@@ -10,5 +11,24 @@ namespace outboxd {
 // "127.0.0.1:9480" or "[::1]:9480". The caller owns the descriptor. kInvalid for any address that is not
 // loopback.
 Result<int> ListenOnLoopback(const std::string& address);
+
+// The same as an object that closes it.
+class TcpListener {
+ public:
+  static Result<TcpListener> Open(const std::string& address);
+  TcpListener(TcpListener&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  TcpListener& operator=(TcpListener&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~TcpListener();
+
+  int descriptor() const { return descriptor_; }  // non-blocking; owned here
+
+ private:
+  explicit TcpListener(int descriptor) : descriptor_(descriptor) {}
+
+  int descriptor_ = -1;
+};
 
 }  // namespace outboxd

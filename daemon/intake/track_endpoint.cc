@@ -1,84 +1,26 @@
 #include "daemon/intake/track_endpoint.h"
 
-#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "core/ascii.h"
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/object_scan.h"
-#include "core/refusal.h"
 #include "core/request.h"
 #include "core/track_body.h"
 #include "core/track_call.h"
 #include "daemon/base/stopping.h"
+#include "daemon/intake/track_answers.h"
 
 namespace outboxd {
 namespace {
 
+using track_answers::EntityError;
+
 constexpr std::string_view kWhatThisIs =
     "outboxd: a durable outbox in front of Customer.io's Track API; point a Customer.io library here\n";
-constexpr std::string_view kDefaultConnection = "default";
-// In the header of an answer, which clients bound: Node.js takes 16 kB of headers.
-constexpr std::size_t kJobIdsShown = 256;
-constexpr std::chrono::seconds kRereadInterval{1};
-
-HttpResponse JsonAnswer(unsigned status, std::string body) {
-  return {status, kJsonType, std::move(body), {}};
-}
-
-// {"meta":{"error":…}}: the first version's shape.
-std::string MetaError(std::string_view message) {
-  return JsonWriter()
-      .Object()
-      .Key("meta")
-      .Object()
-      .Key("error")
-      .String(message)
-      .EndObject()
-      .EndObject()
-      .Text();
-}
-
-struct EntityError {
-  std::optional<std::size_t> batch_index;
-  std::string reason, field, message;
-};
-
-// {"errors":[…]}: the second version's.
-std::string EntityErrors(const std::vector<EntityError>& errors) {
-  JsonWriter writer;
-  writer.Object().Key("errors").Array();
-  for (const EntityError& error : errors) {
-    writer.Object();
-    if (error.batch_index) writer.Key("batch_index").Int(static_cast<std::int64_t>(*error.batch_index));
-    writer.Key("reason")
-        .String(error.reason)
-        .Key("field")
-        .String(error.field)
-        .Key("message")
-        .String(error.message)
-        .EndObject();
-  }
-  return writer.EndArray().EndObject().Text();
-}
-
-std::string_view ReasonOf(const Error& error) {
-  return error.message == "is required" ? "required" : "invalid";
-}
-
-std::string Sentence(const Error& error) {
-  return error.field.empty() ? "the request " + error.message : error.field + " " + error.message;
-}
-
-// Takes the same time wherever the two differ.
-bool SameSecret(std::string_view given, std::string_view secret) {
-  unsigned difference = given.size() == secret.size() ? 0 : 1;
-  for (std::size_t i = 0; i < secret.size(); ++i) {
-    const char byte = i < given.size() ? given[i] : '\0';
-    difference |= static_cast<unsigned>(Byte(byte) ^ Byte(secret[i]));
-  }
-  return difference == 0;
-}
 
 std::optional<std::string> BasicCredentials(const HttpRequestView& request) {
   constexpr std::string_view kBasic = "Basic ";
@@ -116,13 +58,18 @@ Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_
   return queued;
 }
 
+HttpResponse RegionAnswer(const TrackAccount& account) {
+  JsonWriter writer;
+  writer.Object().Key("url").String(account.base_url).Key("region").String(account.region).EndObject();
+  return track_answers::Json(200, writer.Text());
+}
+
 }  // namespace
 
 // What a request's head says.
 struct TrackEndpoint::Admission {
   TrackRoute route;
-  std::shared_ptr<const Settings> settings;
-  const Account* account = nullptr;  // of the settings
+  std::shared_ptr<const TrackAccount> account;
   bool has_credentials = false;
 };
 
@@ -131,8 +78,8 @@ struct TrackEndpoint::Call {
   const HttpRequestView& request;
   const TrackRoute& route;
   const TrackBody& body;
-  const Settings& settings;
-  const Account& account;
+  const TrackAccount& account;
+  std::size_t line_bytes_max;
 };
 
 struct TrackEndpoint::Pending final : Submission {
@@ -143,82 +90,17 @@ struct TrackEndpoint::Pending final : Submission {
 
 TrackEndpoint::TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_max, Metrics& metrics,
                              Submit submit)
-    : metrics_(metrics), submit_(std::move(submit)), settings_(MakeSettings(endpoints, line_bytes_max)) {}
-
-std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::MakeSettings(const Endpoints& endpoints,
-                                                                           std::size_t line_bytes_max) {
-  auto settings = std::make_shared<Settings>();
-  settings->endpoints = endpoints;
-  settings->line_bytes_max = line_bytes_max;
-  for (const auto& [name, endpoint] : endpoints) {
-    ConnectionConfig by_region = endpoint->config;
-    by_region.base_url.reset();
-    settings->accounts.push_back({name, endpoint->credentials.site_id + ":" + endpoint->credentials.api_key,
-                                  std::string(RegionName(endpoint->config.region)),
-                                  by_region.BaseUrl(std::nullopt)});
-  }
-  return settings;
-}
+    : metrics_(metrics), submit_(std::move(submit)), accounts_(endpoints), line_bytes_max_(line_bytes_max) {}
 
 void TrackEndpoint::Configure(const Endpoints& endpoints, std::size_t line_bytes_max) {
-  MutexLock lock(mutex_);
-  settings_ = MakeSettings(endpoints, line_bytes_max);
-}
-
-const TrackEndpoint::Account* TrackEndpoint::FindAccount(const Settings& settings,
-                                                         std::string_view credentials) {
-  const Account* account = nullptr;
-  for (const Account& candidate : settings.accounts) {
-    if (SameSecret(credentials, candidate.credentials) && account == nullptr) account = &candidate;
-  }
-  return account;
-}
-
-std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::CurrentSettings() {
-  MutexLock lock(mutex_);
-  return settings_;
-}
-
-// The operator may have put new credentials where the config points to. What cannot be read stays as it was.
-std::shared_ptr<const TrackEndpoint::Settings> TrackEndpoint::RereadCredentials() {
-  std::shared_ptr<const Settings> known;
-  {
-    MutexLock lock(mutex_);
-    const auto now = std::chrono::steady_clock::now();
-    if (now < reread_ + kRereadInterval) return settings_;
-    reread_ = now;
-    known = settings_;
-  }
-  Endpoints endpoints = known->endpoints;
-  for (auto& [name, endpoint] : endpoints) {
-    Result<Credentials> credentials = ReadCredentials(endpoint->config);
-    if (credentials)
-      endpoint = std::make_shared<const Endpoint>(Endpoint{endpoint->config, std::move(*credentials)});
-  }
-  std::shared_ptr<const Settings> fresh = MakeSettings(endpoints, known->line_bytes_max);
-  MutexLock lock(mutex_);
-  if (settings_ == known) settings_ = std::move(fresh);  // a reload meanwhile knows better
-  return settings_;
-}
-
-HttpResponse TrackEndpoint::TooLarge() {
-  return JsonAnswer(413, MetaError("the request is larger than this outbox takes (limits.line_bytes)"));
-}
-HttpResponse TrackEndpoint::Forbidden() {
-  return JsonAnswer(403, MetaError("this user may not produce here (listen.track, users)"));
-}
-HttpResponse TrackEndpoint::Overloaded() {
-  HttpResponse answer = JsonAnswer(503, MetaError("too much is under way; try again"));
-  answer.headers.emplace_back("Retry-After", "1");
-  return answer;
+  accounts_.Configure(endpoints);
+  line_bytes_max_ = line_bytes_max;
 }
 
 HttpResponse TrackEndpoint::Unavailable(const Error& error) const {
   const Refusal refusal = RefusalOf(error.kind);
   metrics_.Refused(refusal, 1);
-  HttpResponse answer = JsonAnswer(503, MetaError(error.message));
-  answer.headers.emplace_back("Retry-After", refusal == Refusal::kSpoolFull ? "5" : "1");
-  return answer;
+  return track_answers::Unavailable(refusal, error.message);
 }
 
 HttpResponse TrackEndpoint::Stopping() const {
@@ -228,9 +110,7 @@ HttpResponse TrackEndpoint::Stopping() const {
 HttpResponse TrackEndpoint::Refuse(unsigned status, Refusal refusal, const TrackRoute& route,
                                    const Error& error) const {
   metrics_.Refused(refusal, 1);
-  if (!IsSecondVersion(route.operation)) return JsonAnswer(status, MetaError(Sentence(error)));
-  return JsonAnswer(
-      status, EntityErrors({{std::nullopt, std::string(ReasonOf(error)), error.field, Sentence(error)}}));
+  return track_answers::Refused(status, route, error);
 }
 
 std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request, Admission& admission) {
@@ -238,42 +118,24 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
     return HttpResponse{200, kTextType, std::string(kWhatThisIs), {}};
   const Result<TrackRoute> route = FindTrackRoute(request.method, request.path);
   if (!route) {
-    HttpResponse answer =
-        JsonAnswer(route.error().kind == ErrorKind::kConflict ? 405 : 404, MetaError(route.error().message));
-    if (answer.status == 405) answer.headers.emplace_back("Allow", route.error().field);
+    const bool is_method = route.error().kind == ErrorKind::kConflict;
+    HttpResponse answer = track_answers::MetaError(is_method ? 405 : 404, route.error().message);
+    if (is_method) answer.headers.emplace_back("Allow", route.error().field);
     return answer;
   }
   admission.route = *route;
-  admission.settings = CurrentSettings();
-  const Account*& account = admission.account;
   if (const std::optional<std::string> given = BasicCredentials(request)) {
     admission.has_credentials = true;
-    account = FindAccount(*admission.settings, *given);
-    if (account == nullptr) {
-      admission.settings = RereadCredentials();
-      account = FindAccount(*admission.settings, *given);
-    }
+    admission.account = accounts_.Find(*given);
   } else if (IsOpenToAll(route->operation) && !request.Header("Authorization")) {
-    for (const Account& candidate : admission.settings->accounts) {
-      if (admission.settings->accounts.size() == 1 || candidate.name == kDefaultConnection)
-        account = &candidate;
-    }
+    admission.account = accounts_.WithoutCredentials();
   }
-  if (account == nullptr) {
+  if (!admission.account) {
     metrics_.Refused(Refusal::kUnknownConnection, 1);
-    return JsonAnswer(401, MetaError("Unauthorized"));
+    return track_answers::MetaError(401, "Unauthorized");
   }
-  if (route->operation == TrackOperation::kRegion) {
-    return JsonAnswer(200, JsonWriter()
-                               .Object()
-                               .Key("url")
-                               .String(account->base_url)
-                               .Key("region")
-                               .String(account->region)
-                               .EndObject()
-                               .Text());
-  }
-  if (stopping_) return Stopping();
+  if (route->operation == TrackOperation::kRegion) return RegionAnswer(*admission.account);
+  if (is_stopping_) return Stopping();
   return std::nullopt;
 }
 
@@ -299,13 +161,13 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
     return Refuse(400,
                   body.error().kind == ErrorKind::kInvalid ? Refusal::kInvalidJson : Refusal::kInvalidJob,
                   route, body.error());
-  const Call call{request, route, *body, *admission.settings, *admission.account};
+  const Call call{request, route, *body, *admission.account, line_bytes_max_};
   return route.operation == TrackOperation::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
 }
 
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {
   auto job = MakeJob(call.route, call.account.name, call.request.method, CleanTarget(call.request.target),
-                     call.body, call.settings.line_bytes_max);
+                     call.body, call.line_bytes_max);
   if (!job && job.error().kind == ErrorKind::kFull)
     return Refuse(413, Refusal::kTooLarge, call.route, job.error());
   if (!job) return Refuse(400, Refusal::kInvalidJob, call.route, job.error());
@@ -338,19 +200,18 @@ std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExcha
   for (std::size_t i = 0; i < items.size(); ++i) {
     const Result<TrackBody> item =
         TrackBody::Read(std::string_view(array).substr(items[i].raw.offset, items[i].raw.length));
-    auto job = item ? MakeJob(entity, call.account.name, "POST", "/api/v2/entity", *item,
-                              call.settings.line_bytes_max)
+    auto job = item ? MakeJob(entity, call.account.name, "POST", "/api/v2/entity", *item, call.line_bytes_max)
                     : Failure(item.error());
     if (job) {
       (*job)->uid = call.request.uid;
       pending->jobs.push_back(std::move(*job));
     } else {
-      errors.push_back({i, std::string(ReasonOf(job.error())), job.error().field, Sentence(job.error())});
+      errors.push_back(track_answers::EntityErrorOf(job.error(), i));
     }
   }
   if (!errors.empty()) {
     metrics_.Refused(Refusal::kInvalidJob, errors.size());
-    pending->partial = JsonAnswer(207, EntityErrors(errors));
+    pending->partial = track_answers::EntityErrors(207, errors);
     if (pending->jobs.empty()) return std::move(pending->partial);
   }
   return Hand(std::move(pending), exchange);
@@ -372,14 +233,8 @@ void TrackEndpoint::OnAnswered(std::vector<std::unique_ptr<Submission>> submissi
       answers.emplace_back(pending.exchange, Unavailable(*pending.refused));
       continue;
     }
-    HttpResponse answer = pending.partial ? std::move(*pending.partial) : JsonAnswer(200, "{}");
-    std::string ids;
-    for (std::size_t i = 0; i < std::min(pending.ids.size(), kJobIdsShown); ++i) {
-      if (i > 0) ids += ',';
-      ids += pending.ids[i].ToText();
-    }
-    answer.headers.emplace_back("X-Outbox-Job", std::move(ids));
-    answers.emplace_back(pending.exchange, std::move(answer));
+    HttpResponse answer = pending.partial ? std::move(*pending.partial) : track_answers::Json(200, "{}");
+    answers.emplace_back(pending.exchange, track_answers::Stored(std::move(answer), pending.ids));
   }
   HttpExchange::Answer(std::move(answers));
 }

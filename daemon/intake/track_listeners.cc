@@ -9,7 +9,7 @@
 #include "config/named_files.h"
 #include "core/limits.h"
 #include "daemon/base/log.h"
-#include "daemon/base/tcp_socket.h"
+#include "daemon/intake/track_answers.h"
 
 namespace outboxd {
 namespace {
@@ -17,21 +17,6 @@ namespace {
 constexpr std::size_t kHeadBytes = 16UL * 1024;
 
 }  // namespace
-
-TrackListeners::Listener::Listener(Listener&& other) noexcept
-    : config(std::move(other.config)),
-      socket(std::move(other.socket)),
-      tcp(std::exchange(other.tcp, -1)),
-      identity(std::move(other.identity)),
-      limits(other.limits),
-      server(std::move(other.server)),
-      retired(std::move(other.retired)) {}
-
-TrackListeners::Listener::~Listener() {
-  retired.reset();
-  server.reset();
-  if (tcp >= 0) close(tcp);
-}
 
 TrackListeners::TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory,
                                TrackEndpoint& endpoint)
@@ -42,44 +27,49 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
                                             const std::filesystem::path& tls_directory,
                                             TrackEndpoint& endpoint, Timestamp now) {
   TrackListeners all(limits, tls_directory, endpoint);
-  for (const TrackListenerConfig& config : configs) all.listeners_.emplace_back().config = config;
-  static_cast<void>(
-      all.Renew(now));  // a failure is told by the first refresh, or by the files that are missing
+  for (const TrackListenerConfig& config : configs) {
+    ASSIGN_OR_RETURN(Socket socket, OpenSocket(config));
+    all.listeners_.push_back({config, std::move(socket), {}, {}, {}, {}});
+  }
+  // A failure is told by the first refresh, or by the files that are missing.
+  static_cast<void>(all.Renew(now));
   for (Listener& listener : all.listeners_) {
-    const TrackListenerConfig& config = listener.config;
-    ASSIGN_OR_RETURN(const std::optional<TlsIdentity> identity, ReadIdentity(config, tls_directory));
-    if (config.tcp) {
-      ASSIGN_OR_RETURN(const int tcp, ListenOnLoopback(*config.tcp));
-      listener.tcp = tcp;
-    } else {
-      ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.socket));
-      listener.socket = std::move(socket);
-    }
-    RETURN_IF_ERROR(all.Serve(listener, identity));
+    ASSIGN_OR_RETURN(std::optional<TlsIdentity> identity, ReadIdentity(listener.config, tls_directory));
+    RETURN_IF_ERROR(all.Serve(listener, std::move(identity)));
   }
   return all;
 }
 
+Result<TrackListeners::Socket> TrackListeners::OpenSocket(const TrackListenerConfig& config) {
+  if (config.tcp) {
+    ASSIGN_OR_RETURN(TcpListener tcp, TcpListener::Open(*config.tcp));
+    return tcp;
+  }
+  ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.socket));
+  return socket;
+}
+
 Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity> identity) const {
-  HttpServerOptions options;
+  DeferredHttpServerOptions options;
   options.thread_name = "outboxd-track";
   options.head_bytes_max = kHeadBytes;
   options.body_bytes_max = limits_.line_bytes;
   options.bodies_bytes_max = std::max<std::size_t>(limits::kTrackBodiesBytes, limits_.line_bytes);
   options.connections_max = limits_.clients;
-  options.too_large = TrackEndpoint::TooLarge();
-  options.overloaded = TrackEndpoint::Overloaded();
-  options.forbidden = TrackEndpoint::Forbidden();
+  options.too_large = track_answers::TooLarge();
+  options.overloaded = track_answers::Overloaded();
+  options.forbidden = track_answers::Forbidden();
   options.tls = identity;
   options.check_head = [endpoint = endpoint_](const HttpRequestView& request) {
     return endpoint->CheckHead(request);
   };
-  if (listener.socket) options.users = listener.socket->users();
-  const int descriptor = dup(listener.socket ? listener.socket->descriptor() : listener.tcp);
+  if (const auto* socket = std::get_if<UnixListener>(&listener.socket)) options.users = socket->users();
+  const int descriptor =
+      dup(std::visit([](const auto& socket) { return socket.descriptor(); }, listener.socket));
   auto handle = [endpoint = endpoint_](const HttpRequestView& request, HttpExchange& exchange) {
     return endpoint->Handle(request, exchange);
   };
-  ASSIGN_OR_RETURN(auto server, HttpServer::StartDeferred(descriptor, std::move(options), handle));
+  ASSIGN_OR_RETURN(auto server, DeferredHttpServer::Start(descriptor, std::move(options), handle));
   if (listener.server) listener.server->Retire();
   listener.retired = std::exchange(listener.server, std::move(server));
   listener.identity = std::move(identity);

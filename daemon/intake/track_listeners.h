@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "config/config.h"
 #include "core/result.h"
 #include "core/time.h"
-#include "daemon/base/http_server.h"
+#include "daemon/base/deferred_http_server.h"
+#include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/intake/track_endpoint.h"
 
@@ -32,22 +34,18 @@ class TrackListeners {
   bool empty() const { return listeners_.empty(); }
 
  private:
+  using Socket = std::variant<UnixListener, TcpListener>;
   struct Listener {
     TrackListenerConfig config;
-    std::optional<UnixListener> socket;
-    int tcp = -1;
-    std::optional<TlsIdentity> identity;
+    Socket socket;
+    std::optional<TlsIdentity> identity;  // what the server serves with
     LimitsConfig limits;
-    std::unique_ptr<HttpServer> server;
-    std::unique_ptr<HttpServer> retired;  // the one before, for its connections; until the next time
-
-    Listener() = default;
-    Listener(Listener&& other) noexcept;
-    Listener& operator=(Listener&&) = delete;
-    ~Listener();
+    std::unique_ptr<DeferredHttpServer> server;
+    std::unique_ptr<DeferredHttpServer> retired;  // the one before, for its connections; until the next time
   };
 
   TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory, TrackEndpoint& endpoint);
+  static Result<Socket> OpenSocket(const TrackListenerConfig& config);
   Result<bool> Renew(Timestamp now) const;
   Result<void> Serve(Listener& listener, std::optional<TlsIdentity> identity) const;
   Result<void> ServeAnew(Listener& listener) const;

@@ -1,0 +1,62 @@
+// daemon/base/mhd_request.h — one request on its way in: born when its first line was read, gone when the
+// answer was sent or the connection broke. Collects the body within the server's bounds.
+#pragma once
+
+#include <microhttpd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "daemon/base/http_server.h"
+
+namespace outboxd {
+
+class MhdRequest {
+ public:
+  explicit MhdRequest(const char* target) : target_(target) {}
+
+  // The head is there. Returns the answer when one is due at once, without a look at the body.
+  const HttpResponse* Begin(MHD_Connection* connection, const HttpServerOptions& options);
+  bool HasBegun() const { return has_begun_; }
+
+  // The body may be this long at most, where that is less than the server's limit.
+  void Limit(std::size_t body_bytes_max);
+  // The answer that is known before the whole body is there. It outlives the request.
+  void Refuse(const HttpResponse* answer) { refusal_ = answer; }
+  const HttpResponse* refusal() const { return refusal_; }
+  // Refuses a body that is announced as too long.
+  void CheckAnnounced(MHD_Connection* connection, const HttpServerOptions& options);
+
+  // Takes a piece of the body. False: the connection is to be cut.
+  bool Collect(std::string_view bytes, const HttpServerOptions& options);
+  // The steps of Collect(), for a server that has bounds of its own.
+  bool IsInTime(const HttpServerOptions& options) const;
+  bool Fits(std::string_view bytes) const { return body_.size() + bytes.size() <= body_bytes_max_; }
+  void Append(std::string_view bytes) { body_.append(bytes); }
+  // What is refused is read and dropped: a client that is still sending when its connection is closed never
+  // sees the answer. False: not without end.
+  bool Discard(std::string_view bytes, const HttpServerOptions& options);
+
+  HttpRequestView View(MHD_Connection* connection, const char* method) const;
+
+ private:
+  std::string target_;
+  std::string body_;
+  bool has_begun_ = false;
+  std::chrono::steady_clock::time_point began_;
+  std::size_t body_bytes_max_ = 0;
+  const HttpResponse* refusal_ = nullptr;
+  std::size_t discarded_bytes_ = 0;
+};
+
+// The length of the body that the head announces, 0 without one.
+std::uint64_t AnnouncedBytes(MHD_Connection* connection);
+bool IsChunked(MHD_Connection* connection);
+
+// A MHD_NotifyConnectionCallback that HttpRequestView::uid needs.
+void RememberPeer(void*, MHD_Connection* connection, void** context, MHD_ConnectionNotificationCode code);
+
+}  // namespace outboxd

@@ -1,0 +1,86 @@
+#include "daemon/intake/track_answers.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "core/json.h"
+
+namespace outboxd::track_answers {
+namespace {
+
+// In the header of an answer, which clients bound: Node.js takes 16 kB of headers.
+constexpr std::size_t kJobIdsShown = 256;
+
+std::string_view ReasonOf(const Error& error) {
+  return error.message == "is required" ? "required" : "invalid";
+}
+
+std::string Sentence(const Error& error) {
+  return error.field.empty() ? "the request " + error.message : error.field + " " + error.message;
+}
+
+}  // namespace
+
+EntityError EntityErrorOf(const Error& error, std::optional<std::size_t> batch_index) {
+  return {batch_index, std::string(ReasonOf(error)), error.field, Sentence(error)};
+}
+
+HttpResponse Json(unsigned status, std::string body) {
+  return {status, kJsonType, std::move(body), {}};
+}
+
+// {"meta":{"error":…}}
+HttpResponse MetaError(unsigned status, std::string_view message) {
+  JsonWriter writer;
+  writer.Object().Key("meta").Object().Key("error").String(message).EndObject().EndObject();
+  return Json(status, writer.Text());
+}
+
+// {"errors":[…]}
+HttpResponse EntityErrors(unsigned status, const std::vector<EntityError>& errors) {
+  JsonWriter writer;
+  writer.Object().Key("errors").Array();
+  for (const EntityError& error : errors) {
+    writer.Object();
+    if (error.batch_index) writer.Key("batch_index").Int(static_cast<std::int64_t>(*error.batch_index));
+    writer.Key("reason").String(error.reason).Key("field").String(error.field);
+    writer.Key("message").String(error.message).EndObject();
+  }
+  return Json(status, writer.EndArray().EndObject().Text());
+}
+
+HttpResponse Refused(unsigned status, const TrackRoute& route, const Error& error) {
+  if (!IsSecondVersion(route.operation)) return MetaError(status, Sentence(error));
+  return EntityErrors(status, {EntityErrorOf(error)});
+}
+
+HttpResponse Unavailable(Refusal refusal, std::string_view message) {
+  HttpResponse answer = MetaError(503, message);
+  answer.headers.emplace_back("Retry-After", refusal == Refusal::kSpoolFull ? "5" : "1");
+  return answer;
+}
+
+HttpResponse Stored(HttpResponse answer, std::span<const Ulid> jobs) {
+  std::string ids;
+  for (const Ulid& job : jobs.first(std::min(jobs.size(), kJobIdsShown))) {
+    if (!ids.empty()) ids += ',';
+    ids += job.ToText();
+  }
+  answer.headers.emplace_back("X-Outbox-Job", std::move(ids));
+  return answer;
+}
+
+HttpResponse TooLarge() {
+  return MetaError(413, "the request is larger than this outbox takes (limits.line_bytes)");
+}
+
+HttpResponse Forbidden() {
+  return MetaError(403, "this user may not produce here (listen.track, users)");
+}
+
+HttpResponse Overloaded() {
+  return Unavailable(Refusal::kBusy, "too much is under way; try again");
+}
+
+}  // namespace outboxd::track_answers
