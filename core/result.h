@@ -15,6 +15,7 @@ namespace outboxd {
 
 enum class ErrorKind : std::uint8_t {
   kInvalid,      // the input is wrong: repeat only after changing it
+  kMissing,      // as kInvalid: something that is required is absent
   kNotFound,     // what was named does not exist
   kConflict,     // someone else holds it, or its state does not allow this
   kBusy,         // a limit is reached or a stop is under way: try again later, nothing was stored
@@ -27,6 +28,7 @@ enum class ErrorKind : std::uint8_t {
 
 template <>
 inline constexpr Names<ErrorKind> kNames<ErrorKind>{{{ErrorKind::kInvalid, "invalid"},
+                                                     {ErrorKind::kMissing, "missing"},
                                                      {ErrorKind::kNotFound, "not_found"},
                                                      {ErrorKind::kConflict, "conflict"},
                                                      {ErrorKind::kBusy, "busy"},

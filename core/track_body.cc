@@ -47,7 +47,7 @@ std::string_view TrackBody::Text(std::string_view key) const {
 Result<TrackBody> TrackBody::Inside(std::string_view key) const {
   const Member* member = Find(key);
   if (member == nullptr || member->kind == ValueKind::kNull)
-    return Fail(ErrorKind::kInvalid, "is required", std::string(key));
+    return Fail(ErrorKind::kMissing, "is required", std::string(key));
   if (member->kind != ValueKind::kObject)
     return Fail(ErrorKind::kInvalid, "must be an object", std::string(key));
   return Read(Raw(*member));

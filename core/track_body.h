@@ -31,7 +31,7 @@ class TrackBody {
   std::string_view Raw(const Member& member) const {
     return std::string_view(text_).substr(member.raw.offset, member.raw.length);
   }
-  // Decoded. Empty: absent, no string, or an empty one.
+  // Decoded. Empty: absent, not a string, or an empty one.
   std::string_view Text(std::string_view key) const;
   // The object that stands in a member. kInvalid, naming it, when it is absent, null or not an object.
   Result<TrackBody> Inside(std::string_view key) const;

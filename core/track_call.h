@@ -28,12 +28,12 @@ constexpr bool IsTargetByte(char byte) {
 // `request`.
 Result<void> ReadTrackCall(const Member& member, Job& job);
 
-// Fills in what follows from the call and checks what the Track API asks for (kInvalid; `field` below `body`,
-// empty: the request as a whole). Also that job.type is the type that follows.
+// Fills in what follows from the call and checks what the Track API asks for (kMissing, kInvalid; `field`
+// below `body`, empty: the request as a whole). Also that job.type is the type that follows.
 Result<void> CheckTrackCall(Job& job);
 
 // The job of a request whose path matched `route`: what ParseJobLine() makes of its line, from one reading of
-// the body. kInvalid; `field` below the body, "target", or empty: the request as a whole.
+// the body. kMissing, kInvalid; `field` below the body, "target", or empty: the request as a whole.
 Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method,
                              std::string_view target, const TrackBody& body);
 

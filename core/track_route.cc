@@ -1,6 +1,9 @@
 #include "core/track_route.h"
 
 #include <array>
+#include <string>
+
+#include "core/track_readers.h"
 
 namespace outboxd {
 namespace {
@@ -8,31 +11,38 @@ namespace {
 struct Row {
   std::string_view method;
   std::string_view pattern;  // "{c}" stands for the customer's segment, "{a}" for the argument's
-  TrackOperation operation;
-  std::optional<JobType> type;
+  TrackRoute route;
 };
 
+constexpr TrackRoute AsJob(JobType type, Result<void> (*read)(const TrackBody&, Job&) = nullptr) {
+  return {.kind = TrackKind::kJob, .type = type, .read = read};
+}
+constexpr TrackRoute AsOpenJob(JobType type, Result<void> (*read)(const TrackBody&, Job&) = nullptr) {
+  return {.kind = TrackKind::kJob, .access = TrackAccess::kOpen, .type = type, .read = read};
+}
+constexpr TrackRoute kEntity = {.kind = TrackKind::kEntity, .read = track::ReadEntity};
+
 constexpr std::array kRows = {
-    Row{"DELETE", "/api/v1/customers/{c}", TrackOperation::kDestroy, JobType::kDestroy},
-    Row{"PUT", "/api/v1/customers/{c}", TrackOperation::kIdentify, JobType::kIdentify},
-    Row{"POST", "/api/v1/customers/{c}/events", TrackOperation::kEvent, JobType::kTrack},
-    Row{"POST", "/api/v1/customers/{c}/suppress", TrackOperation::kSuppress, JobType::kSuppress},
-    Row{"POST", "/api/v1/customers/{c}/unsuppress", TrackOperation::kUnsuppress, JobType::kUnsuppress},
-    Row{"PUT", "/api/v1/customers/{c}/devices", TrackOperation::kAddDevice, JobType::kAddDevice},
-    Row{"DELETE", "/api/v1/customers/{c}/devices/{a}", TrackOperation::kDeleteDevice, JobType::kDeleteDevice},
-    Row{"POST", "/api/v1/events", TrackOperation::kAnonymousEvent, JobType::kTrack},
-    Row{"POST", "/api/v1/merge_customers", TrackOperation::kMerge, JobType::kMerge},
-    Row{"POST", "/api/v1/forms/{a}/submit", TrackOperation::kForm, JobType::kForm},
-    Row{"POST", "/api/v1/segments/{a}/add_customers", TrackOperation::kAddToSegment, JobType::kAddToSegment},
-    Row{"POST", "/api/v1/segments/{a}/remove_customers", TrackOperation::kRemoveFromSegment,
-        JobType::kRemoveFromSegment},
-    Row{"POST", "/api/v1/metrics", TrackOperation::kMetric, JobType::kMetric},
-    Row{"POST", "/api/v1/push/events", TrackOperation::kPushMetric, JobType::kMetric},
-    Row{"POST", "/push/events", TrackOperation::kPushMetric, JobType::kMetric},
-    Row{"POST", "/unsubscribe/{a}", TrackOperation::kUnsubscribe, JobType::kRaw},
-    Row{"GET", "/api/v1/accounts/region", TrackOperation::kRegion, std::nullopt},
-    Row{"POST", "/api/v2/entity", TrackOperation::kEntity, std::nullopt},
-    Row{"POST", "/api/v2/batch", TrackOperation::kBatch, std::nullopt},
+    Row{"DELETE", "/api/v1/customers/{c}", AsJob(JobType::kDestroy)},
+    Row{"PUT", "/api/v1/customers/{c}", AsJob(JobType::kIdentify, track::ReadIdentify)},
+    Row{"POST", "/api/v1/customers/{c}/events", AsJob(JobType::kTrack, track::ReadEvent)},
+    Row{"POST", "/api/v1/customers/{c}/suppress", AsJob(JobType::kSuppress)},
+    Row{"POST", "/api/v1/customers/{c}/unsuppress", AsJob(JobType::kUnsuppress)},
+    Row{"PUT", "/api/v1/customers/{c}/devices", AsJob(JobType::kAddDevice, track::ReadDevice)},
+    Row{"DELETE", "/api/v1/customers/{c}/devices/{a}", AsJob(JobType::kDeleteDevice)},
+    Row{"POST", "/api/v1/events", AsJob(JobType::kTrack, track::ReadAnonymousEvent)},
+    Row{"POST", "/api/v1/merge_customers", AsJob(JobType::kMerge, track::ReadMerge)},
+    Row{"POST", "/api/v1/forms/{a}/submit", AsJob(JobType::kForm, track::ReadForm)},
+    Row{"POST", "/api/v1/segments/{a}/add_customers", AsJob(JobType::kAddToSegment, track::ReadSegment)},
+    Row{"POST", "/api/v1/segments/{a}/remove_customers",
+        AsJob(JobType::kRemoveFromSegment, track::ReadSegment)},
+    Row{"POST", "/api/v1/metrics", AsOpenJob(JobType::kMetric, track::ReadMetric)},
+    Row{"POST", "/api/v1/push/events", AsOpenJob(JobType::kMetric, track::ReadPushMetric)},
+    Row{"POST", "/push/events", AsOpenJob(JobType::kMetric, track::ReadPushMetric)},
+    Row{"POST", "/unsubscribe/{a}", AsOpenJob(JobType::kRaw)},
+    Row{"GET", "/api/v1/accounts/region", {.kind = TrackKind::kRegion}},
+    Row{"POST", "/api/v2/entity", kEntity},
+    Row{"POST", "/api/v2/batch", {.kind = TrackKind::kBatch}},
 };
 
 std::string_view TakeSegment(std::string_view& path) {
@@ -58,22 +68,15 @@ bool Matches(std::string_view pattern, std::string_view path, TrackRoute& route)
 
 }  // namespace
 
-bool IsSecondVersion(TrackOperation operation) {
-  return operation == TrackOperation::kEntity || operation == TrackOperation::kBatch;
-}
-
-bool IsOpenToAll(TrackOperation operation) {
-  return operation == TrackOperation::kMetric || operation == TrackOperation::kPushMetric ||
-         operation == TrackOperation::kUnsubscribe;
+TrackRoute EntityRoute() {
+  return kEntity;
 }
 
 Result<TrackRoute> FindTrackRoute(std::string_view method, std::string_view path) {
   std::string allowed;
   for (const Row& row : kRows) {
-    TrackRoute route;
+    TrackRoute route = row.route;
     if (!Matches(row.pattern, path, route)) continue;
-    route.operation = row.operation;
-    route.type = row.type;
     if (row.method == method) return route;
     if (!allowed.empty()) allowed += ", ";
     allowed += row.method;

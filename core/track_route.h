@@ -11,43 +11,38 @@
 
 #include "core/job.h"
 #include "core/result.h"
+#include "core/track_body.h"
 
 namespace outboxd {
 
-enum class TrackOperation : std::uint8_t {
-  kIdentify,
-  kDestroy,
-  kSuppress,
-  kUnsuppress,
-  kAddDevice,
-  kDeleteDevice,
-  kEvent,
-  kAnonymousEvent,
-  kMerge,
-  kForm,
-  kAddToSegment,
-  kRemoveFromSegment,
-  kMetric,
-  kPushMetric,
-  kUnsubscribe,
-  kRegion,
-  kEntity,
-  kBatch,
+// What a request becomes.
+enum class TrackKind : std::uint8_t {
+  kJob,     // one job, of the type that the path gives
+  kEntity,  // one job, of the type that the body gives
+  kBatch,   // a job for each of its items, which are entities
+  kRegion,  // a question that is answered at once
 };
 
+enum class TrackAccess : std::uint8_t { kCredentials, kOpen };  // kOpen: the API asks for none
+
 struct TrackRoute {
-  TrackOperation operation = TrackOperation::kIdentify;
-  std::optional<JobType>
-      type;  // of the job; an event or entity may say another. nullopt where the path alone gives none
-  // Segments of the path as they came, still encoded; empty where the operation has none.
-  std::string_view customer;
-  std::string_view argument;  // device, form, segment or delivery
+  TrackKind kind = TrackKind::kJob;
+  TrackAccess access = TrackAccess::kCredentials;
+  std::optional<JobType> type = {};  // of kJob; the body of an event may make it a pageview
+  Result<void> (*read)(const TrackBody& body,
+                       Job& job) = nullptr;  // core/track_readers.h; nullptr: nothing to read
+  // Segments of the path as they came, still encoded; empty where the route has none.
+  std::string_view customer = {};
+  std::string_view argument = {};  // device, form, segment or delivery
 };
 
 // Whose body and errors have the shape of the API's second version.
-bool IsSecondVersion(TrackOperation operation);
-// The API asks for no credentials there.
-bool IsOpenToAll(TrackOperation operation);
+constexpr bool IsSecondVersion(TrackKind kind) {
+  return kind == TrackKind::kEntity || kind == TrackKind::kBatch;
+}
+
+// Of the items of a batch.
+TrackRoute EntityRoute();
 
 // `path`: without its query. kNotFound: no such path. kConflict: the path has other methods; `field` lists
 // them ("DELETE, PUT").

@@ -17,7 +17,8 @@ struct KindAnswer {
 KindAnswer AnswerOf(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kInvalid:
-      return {kind, 400};
+    case ErrorKind::kMissing:
+      return {ErrorKind::kInvalid, 400};
     case ErrorKind::kNotFound:
       return {kind, 404};
     case ErrorKind::kConflict:

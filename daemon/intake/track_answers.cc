@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kJobIdsShown = 256;
 
 std::string_view ReasonOf(const Error& error) {
-  return error.message == "is required" ? "required" : "invalid";
+  return error.kind == ErrorKind::kMissing ? "required" : "invalid";
 }
 
 std::string Sentence(const Error& error) {
@@ -51,7 +51,7 @@ HttpResponse EntityErrors(unsigned status, const std::vector<EntityError>& error
 }
 
 HttpResponse Refused(unsigned status, const TrackRoute& route, const Error& error) {
-  if (!IsSecondVersion(route.operation)) return MetaError(status, Sentence(error));
+  if (!IsSecondVersion(route.kind)) return MetaError(status, Sentence(error));
   return EntityErrors(status, {EntityErrorOf(error)});
 }
 

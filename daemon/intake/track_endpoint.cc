@@ -127,14 +127,14 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
   if (const std::optional<std::string> given = BasicCredentials(request)) {
     admission.has_credentials = true;
     admission.account = accounts_.Find(*given);
-  } else if (IsOpenToAll(route->operation) && !request.Header("Authorization")) {
+  } else if (route->access == TrackAccess::kOpen && !request.Header("Authorization")) {
     admission.account = accounts_.WithoutCredentials();
   }
   if (!admission.account) {
     metrics_.Refused(Refusal::kUnknownConnection, 1);
     return track_answers::MetaError(401, "Unauthorized");
   }
-  if (route->operation == TrackOperation::kRegion) return RegionAnswer(*admission.account);
+  if (route->kind == TrackKind::kRegion) return RegionAnswer(*admission.account);
   if (is_stopping_) return Stopping();
   return std::nullopt;
 }
@@ -151,7 +151,7 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
   Admission admission;
   if (std::optional<HttpResponse> answer = Admit(request, admission)) return answer;
   const TrackRoute& route = admission.route;
-  if (route.operation == TrackOperation::kBatch && request.body.size() > limits::kBatchBytes) {
+  if (route.kind == TrackKind::kBatch && request.body.size() > limits::kBatchBytes) {
     return Refuse(
         413, Refusal::kTooLarge, route,
         {ErrorKind::kFull, "is larger than " + std::to_string(limits::kBatchBytes) + " bytes", "batch"});
@@ -162,7 +162,7 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
                   body.error().kind == ErrorKind::kInvalid ? Refusal::kInvalidJson : Refusal::kInvalidJob,
                   route, body.error());
   const Call call{request, route, *body, *admission.account, line_bytes_max_};
-  return route.operation == TrackOperation::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
+  return route.kind == TrackKind::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
 }
 
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {
@@ -180,9 +180,8 @@ std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchang
 // Each item is a job by itself. The good ones are kept, all of them or, without room, none: a library would
 // send the batch again.
 std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExchange& exchange) {
-  const auto bad = [&](std::string message) {
-    return Refuse(400, Refusal::kInvalidJob, call.route,
-                  Error{ErrorKind::kInvalid, std::move(message), "batch"});
+  const auto bad = [&](std::string message, ErrorKind kind = ErrorKind::kInvalid) {
+    return Refuse(400, Refusal::kInvalidJob, call.route, Error{kind, std::move(message), "batch"});
   };
   const Member* batch = call.body.Find("batch");
   if (batch == nullptr || batch->kind != ValueKind::kArray) return bad("must be an array");
@@ -190,10 +189,10 @@ std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExcha
   std::vector<Member> items;
   static_cast<void>(
       ScanMembers(array, items));  // the body as a whole was scanned: a part of it is valid JSON
-  if (items.empty()) return bad("is required");
+  if (items.empty()) return bad("is required", ErrorKind::kMissing);
   if (items.size() > limits::kTrackBatchItems)
     return bad("has more than " + std::to_string(limits::kTrackBatchItems) + " items");
-  const TrackRoute entity{TrackOperation::kEntity, {}, {}, {}};
+  const TrackRoute entity = EntityRoute();
   auto pending = std::make_unique<Pending>(*this);
   pending->all_or_none = true;
   std::vector<EntityError> errors;

@@ -148,6 +148,22 @@ TEST_CASE("track call: what the API would refuse is refused, and the member name
   }
 }
 
+TEST_CASE("track call: what is absent is told from what is wrong by the kind of the error") {
+  const auto kind = [](std::string_view target, std::string_view body) {
+    const auto job = Take("POST", target, body);
+    REQUIRE_FALSE(job.has_value());
+    return job.error().kind;
+  };
+  CHECK(kind("/api/v1/customers/1/events", "{}") == ErrorKind::kMissing);
+  CHECK(kind("/api/v1/customers/1/events", R"({"name":"n","data":[]})") == ErrorKind::kInvalid);
+  CHECK(kind("/api/v1/merge_customers", R"({"primary":{"id":"1"}})") == ErrorKind::kMissing);
+  CHECK(kind("/api/v1/merge_customers", R"({"primary":[]})") == ErrorKind::kInvalid);
+  CHECK(kind("/api/v1/metrics", R"({"delivery_id":"d"})") == ErrorKind::kMissing);
+  CHECK(kind("/api/v2/entity", R"({"action":"delete"})") == ErrorKind::kMissing);
+  CHECK(kind("/api/v2/entity", R"({"type":"person","action":"dance"})") == ErrorKind::kInvalid);
+  CHECK(kind("/api/v2/entity", R"({"type":"person","action":"delete"})") == ErrorKind::kMissing);
+}
+
 TEST_CASE("track call: a cio_id is as long as a path takes it with its prefix") {
   const std::string longest(146, 'a');
   for (const std::string& cio_id : {longest, longest + "a"}) {
@@ -214,26 +230,6 @@ TEST_CASE("track call: entities ride in batches as they are, requests of the fir
   const auto v1 = Take("PUT", "/api/v1/customers/1", "{}");
   REQUIRE(v1.has_value());
   CHECK_FALSE(FitsBatch(*v1));
-}
-
-TEST_CASE("track route: what a request of each version is, and who may send it without credentials") {
-  CHECK(IsSecondVersion(Route("POST", "/api/v2/batch").operation));
-  CHECK(IsSecondVersion(Route("POST", "/api/v2/entity").operation));
-  CHECK_FALSE(IsSecondVersion(Route("POST", "/api/v1/events").operation));
-  for (const char* open : {"/api/v1/metrics", "/push/events", "/unsubscribe/abc"})
-    CHECK(IsOpenToAll(Route("POST", open).operation));
-  CHECK_FALSE(IsOpenToAll(Route("POST", "/api/v1/events").operation));
-}
-
-TEST_CASE("track route: unknown paths and other methods") {
-  CHECK(FindTrackRoute("GET", "/api/v1/nothing").error().kind == ErrorKind::kNotFound);
-  CHECK(FindTrackRoute("PUT", "/api/v1/customers/").error().kind == ErrorKind::kNotFound);
-  CHECK(FindTrackRoute("PUT", "/api/v1/customers/1/").error().kind == ErrorKind::kNotFound);
-  CHECK(FindTrackRoute("GET", "/api/v1/customers/1").error().field == "DELETE, PUT");
-  const Result<TrackRoute> device = FindTrackRoute("DELETE", "/api/v1/customers/a%2Fb/devices/c%2Fd");
-  REQUIRE(device.has_value());
-  CHECK(device->customer == "a%2Fb");
-  CHECK(device->argument == "c%2Fd");
 }
 
 }  // namespace

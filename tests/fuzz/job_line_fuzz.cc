@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/job_line.h"
+#include "core/job_types.h"
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/request.h"
@@ -59,7 +60,7 @@ void CheckBody(const Job& job, const HttpRequest& request) {
   const Result<JsonValue> body = JsonValue::Parse(request.body);
   Demand(body.has_value() && body->IsObject(), "the body of every job but raw is one JSON object");
   if (job.type == JobType::kIdentify) Demand(body->Has("_timestamp"), "an identify carries its time");
-  if (job.type == JobType::kTrack || job.type == JobType::kPageview) {
+  if (IsEvent(job.type)) {
     Demand((*body)["timestamp"].IsNumber(), "an event carries its time");
     Demand(Ulid::Parse((*body)["id"].String()).has_value(), "an event carries a ULID");
   }

@@ -1,0 +1,259 @@
+#include "core/track_readers.h"
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include "core/job_members.h"
+#include "core/job_types.h"
+#include "core/limits.h"
+#include "core/object_scan.h"
+#include "core/people_members.h"
+#include "core/splice.h"
+
+namespace outboxd::track {
+namespace {
+
+constexpr std::array<std::string_view, 5> kPersonIdentifiers = {"id", "email", "phone", "cio_id",
+                                                                "anonymous_id"};
+
+struct EntityAction {
+  std::string_view name;
+  JobType type;
+};
+// What has no job type of its own is raw.
+constexpr std::array kPersonActions = {
+    EntityAction{"identify", JobType::kIdentify},
+    EntityAction{"delete", JobType::kDestroy},
+    EntityAction{"event", JobType::kTrack},
+    EntityAction{"page", JobType::kPageview},
+    EntityAction{"screen", JobType::kTrack},
+    EntityAction{"add_relationships", JobType::kRaw},
+    EntityAction{"delete_relationships", JobType::kRaw},
+    EntityAction{"add_device", JobType::kAddDevice},
+    EntityAction{"delete_device", JobType::kDeleteDevice},
+    EntityAction{"merge", JobType::kMerge},
+    EntityAction{"suppress", JobType::kSuppress},
+    EntityAction{"unsuppress", JobType::kUnsuppress},
+};
+constexpr std::array<std::string_view, 5> kObjectActions = {"identify", "identify_anonymous", "delete",
+                                                            "add_relationships", "delete_relationships"};
+
+Failure Bad(std::string message, std::string field = {}) {
+  return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
+}
+Failure Needs(std::string_view field) {
+  return Fail(ErrorKind::kMissing, "is required", std::string(field));
+}
+
+// A string, or a number as its text.
+Result<std::string> ReadIdentifier(const TrackBody& body, const Member& member, const std::string& field) {
+  std::string value;
+  if (member.kind == ValueKind::kString) value = member.text;
+  if (member.kind == ValueKind::kNumber) value = body.Raw(member);
+  RETURN_IF_ERROR(CheckCustomer(value, field));
+  return value;
+}
+
+// The name of a person's lane, the same whichever request names the person: as it would stand in a v1 path.
+Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
+  ASSIGN_OR_RETURN(const TrackBody person, body.Inside(key));
+  const Member* found = nullptr;
+  for (const Member& member : person.members()) {
+    if (std::find(kPersonIdentifiers.begin(), kPersonIdentifiers.end(), member.key) ==
+        kPersonIdentifiers.end())
+      continue;
+    if (found != nullptr) return Bad("must hold one identifier", std::string(key));
+    found = &member;
+  }
+  if (found == nullptr) return Bad("must hold one of id, email, phone, cio_id", std::string(key));
+  const std::string field = std::string(key) + "." + found->key;
+  ASSIGN_OR_RETURN(std::string value, ReadIdentifier(person, *found, field));
+  return members::LaneName(found->key, std::move(value), field);
+}
+
+// The stamps that are not needed, and the stretches of the line that a stamp replaces.
+void ReadStamps(const TrackBody& body, TrackCall::Stamps stamps, std::string_view time_member, Job& job) {
+  TrackCall& call = *job.call;
+  call.stamps = stamps;
+  call.time_member = time_member;
+  const auto read = [&](std::string_view key, bool& has, Slice& empty) {
+    const Member* member = body.Find(key);
+    if (member == nullptr) return;
+    const bool is_empty =
+        member->kind == ValueKind::kNull || (member->kind == ValueKind::kString && member->text.empty());
+    has = !is_empty;
+    if (is_empty) empty = {job.body.offset + member->raw.offset, member->raw.length};
+  };
+  read(time_member, call.has_time, call.empty_time);
+  if (stamps == TrackCall::Stamps::kIdAndTime) read("id", call.has_id, call.empty_id);
+}
+
+Result<void> ReadEventName(const TrackBody& body, Job& job) {
+  job.name = body.Text("name");
+  if (job.name.empty()) return Needs("name");
+  const std::size_t bytes_max = job.type == JobType::kPageview ? limits::kUrlBytes : limits::kEventNameBytes;
+  if (job.name.size() > bytes_max)
+    return Bad("is longer than " + std::to_string(bytes_max) + " bytes", "name");
+  return {};
+}
+
+Result<void> NeedTexts(const TrackBody& body, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    if (body.Text(key).empty()) return Needs(key);
+  }
+  return {};
+}
+
+// An object's requests keep their order among themselves.
+Result<void> ReadObjectIdentifiers(const TrackBody& body, Job& job) {
+  ASSIGN_OR_RETURN(const TrackBody identifiers, body.Inside("identifiers"));
+  std::string name = "object";
+  for (const Member& member : identifiers.members()) {
+    ASSIGN_OR_RETURN(const std::string value,
+                     ReadIdentifier(identifiers, member, "identifiers." + member.key));
+    name += "/" + value;
+  }
+  if (identifiers.members().empty()) return Needs("identifiers");
+  if (name.size() <= limits::kCustomerIdBytes) job.customer = std::move(name);
+  return {};
+}
+
+}  // namespace
+
+Result<void> CheckCustomer(const std::string& customer, std::string field) {
+  if (customer.empty()) return Needs(field);
+  if (customer.size() > limits::kCustomerIdBytes) {
+    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes) + " bytes", std::move(field));
+  }
+  std::string json = "[";
+  AppendJsonString(json, customer);
+  json += ']';
+  std::vector<Member> ignored;
+  const bool is_text = customer.find('\0') == std::string::npos && ScanMembers(json, ignored).has_value();
+  if (!is_text) return Bad("must be UTF-8 text", std::move(field));
+  return {};
+}
+
+Result<void> ReadIdentify(const TrackBody& body, Job& job) {
+  RETURN_IF_ERROR(members::CheckAttributes(body.members()));
+  ReadStamps(body, TrackCall::Stamps::kTime, "_timestamp", job);
+  return {};
+}
+
+Result<void> ReadEvent(const TrackBody& body, Job& job) {
+  RETURN_IF_ERROR(ReadEventName(body, job));
+  const Member* data = body.Find("data");
+  if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull)
+    return Bad("must be an object", "data");
+  if (data != nullptr && data->raw.length > limits::kEventDataBytes) {
+    return Bad("is longer than " + std::to_string(limits::kEventDataBytes) + " bytes", "data");
+  }
+  ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
+  return {};
+}
+
+// Without an anonymous_id it invites somebody, and belongs to no lane.
+Result<void> ReadAnonymousEvent(const TrackBody& body, Job& job) {
+  job.customer = body.Text("anonymous_id");
+  job.anonymous = !job.customer.empty();
+  if (job.anonymous) {
+    RETURN_IF_ERROR(CheckCustomer(job.customer, "anonymous_id"));
+  }
+  return ReadEvent(body, job);
+}
+
+Result<void> ReadDevice(const TrackBody& body, Job&) {
+  ASSIGN_OR_RETURN(const TrackBody device, body.Inside("device"));
+  for (const std::string_view key : {"id", "platform"}) {
+    if (device.Text(key).empty()) return Needs("device." + std::string(key));
+  }
+  return {};
+}
+
+Result<void> ReadMerge(const TrackBody& body, Job& job) {
+  ASSIGN_OR_RETURN(const std::string primary, ReadPerson(body, "primary"));
+  ASSIGN_OR_RETURN(const std::string secondary, ReadPerson(body, "secondary"));
+  job.customer = primary;
+  job.more_customers.push_back(secondary);
+  return {};
+}
+
+Result<void> ReadForm(const TrackBody& body, Job& job) {
+  ASSIGN_OR_RETURN(const TrackBody data, body.Inside("data"));
+  const std::string_view id = data.Text("id");
+  const std::string_view email = data.Text("email");
+  if (id.empty() == email.empty()) return Bad("needs exactly one of id and email", "data");
+  job.customer = id.empty() ? email : id;
+  return CheckCustomer(job.customer, id.empty() ? "data.email" : "data.id");
+}
+
+Result<void> ReadSegment(const TrackBody& body, Job& job) {
+  const Member* ids = body.Find("ids");
+  if (ids == nullptr || ids->kind != ValueKind::kArray) return Bad("must be an array", "ids");
+  std::vector<Member> elements;
+  const std::string array(body.Raw(*ids));
+  static_cast<void>(
+      ScanMembers(array, elements));  // the body as a whole was scanned: a part of it is valid JSON
+  if (elements.empty() || elements.size() > limits::kSegmentIds)
+    return Bad("must hold 1 to " + std::to_string(limits::kSegmentIds) + " ids", "ids");
+  const std::string_view kind =
+      job.call->target.find("id_type=cio_id") != std::string::npos ? "cio_id" : "id";
+  for (const Member& element : elements) {
+    std::string id = element.kind == ValueKind::kString
+                         ? element.text
+                         : array.substr(element.raw.offset, element.raw.length);
+    RETURN_IF_ERROR(CheckCustomer(id, "ids"));
+    ASSIGN_OR_RETURN(std::string lane, members::LaneName(kind, std::move(id), "ids"));
+    job.more_customers.push_back(std::move(lane));
+  }
+  return {};
+}
+
+Result<void> ReadMetric(const TrackBody& body, Job&) {
+  return NeedTexts(body, {"delivery_id", "metric"});
+}
+
+Result<void> ReadPushMetric(const TrackBody& body, Job&) {
+  return NeedTexts(body, {"delivery_id", "event"});
+}
+
+Result<JobType> TypeOfEntity(const TrackBody& body) {
+  const std::string_view type = body.Text("type");
+  const std::string_view action = body.Text("action");
+  if (type.empty()) return Needs("type");
+  if (action.empty()) return Needs("action");
+  if (type == "person") {
+    const auto known = std::find_if(kPersonActions.begin(), kPersonActions.end(),
+                                    [action](const EntityAction& row) { return row.name == action; });
+    if (known != kPersonActions.end()) return known->type;
+  } else if (type == "object") {
+    if (std::find(kObjectActions.begin(), kObjectActions.end(), action) != kObjectActions.end())
+      return JobType::kRaw;
+  } else if (type == "delivery") {
+    if (action == "event") return JobType::kMetric;
+  } else {
+    return Bad("must be person, object or delivery", "type");
+  }
+  return Bad("is not an action of a " + std::string(type), "action");
+}
+
+Result<void> ReadEntity(const TrackBody& body, Job& job) {
+  if (job.body.length > limits::kBatchItemBytes)
+    return Bad("is longer than " + std::to_string(limits::kBatchItemBytes) + " bytes");
+  const std::string_view type = body.Text("type");
+  if (type == "delivery") return {};
+  if (type == "object") return ReadObjectIdentifiers(body, job);
+  if (job.type == JobType::kMerge) return ReadMerge(body, job);
+  ASSIGN_OR_RETURN(const std::string person, ReadPerson(body, "identifiers"));
+  job.customer = person;
+  if (job.type == JobType::kIdentify) ReadStamps(body, TrackCall::Stamps::kTime, "timestamp", job);
+  if (!IsEvent(job.type)) return {};
+  RETURN_IF_ERROR(ReadEventName(body, job));
+  ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
+  return {};
+}
+
+}  // namespace outboxd::track
