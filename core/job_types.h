@@ -35,7 +35,7 @@ struct Need {
 enum class InBatch : std::uint8_t { kWithNeighbours, kAlone };
 
 // Events carry a ULID (the job id or the producer's own), by which Customer.io ignores a repeated one.
-enum class Effect : std::uint8_t { kState, kEvent };
+enum class JobEffect : std::uint8_t { kState, kEvent };
 
 using LineCheck = Result<void> (*)(Job& job);
 using RequestBuilder = HttpRequest (*)(const Job& job, const Stamp& stamp);
@@ -55,7 +55,7 @@ struct JobTypeRow {
   AppendBatchItem append_item = nullptr;  // nullptr: has no v2 form that means the same
 
   InBatch in_batch = InBatch::kWithNeighbours;
-  Effect effect = Effect::kState;
+  JobEffect effect = JobEffect::kState;
 
   constexpr members::Set Allowed() const {
     members::Set allowed = members::kOfEveryType | optional;
@@ -95,7 +95,7 @@ inline constexpr std::array<JobTypeRow, kJobTypeCount> kJobTypes = [] {
        .optional = kOfEvents,
        .build = BuildEvent,
        .append_item = AppendEventItem,
-       .effect = Effect::kEvent},
+       .effect = JobEffect::kEvent},
       {.type = JobType::kPageview,
        .name = "pageview",
        .help = "A page view of a person",
@@ -103,7 +103,7 @@ inline constexpr std::array<JobTypeRow, kJobTypeCount> kJobTypes = [] {
        .optional = kOfEvents,
        .build = BuildEvent,
        .append_item = AppendEventItem,
-       .effect = Effect::kEvent},
+       .effect = JobEffect::kEvent},
       {.type = JobType::kDestroy,
        .name = "destroy",
        .help = "Delete a person",
@@ -193,7 +193,7 @@ constexpr std::string_view JobTypeName(JobType type) {
   return NameOf(type);
 }
 constexpr bool IsEvent(JobType type) {
-  return RowOf(type).effect == Effect::kEvent;
+  return RowOf(type).effect == JobEffect::kEvent;
 }
 
 std::string ListJobTypes();  // "identify, track, …"

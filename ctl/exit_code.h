@@ -20,6 +20,7 @@ constexpr int ExitCodeOf(ErrorKind kind) {
     case ErrorKind::kFull:
       return kExitBusy;
     case ErrorKind::kInvalid:
+    case ErrorKind::kMissing:
     case ErrorKind::kNotFound:
     case ErrorKind::kConflict:
     case ErrorKind::kCorrupt:
