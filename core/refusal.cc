@@ -30,6 +30,7 @@ Refusal RefusalOf(ErrorKind kind) {
     case ErrorKind::kFull:
       return Refusal::kSpoolFull;
     case ErrorKind::kInvalid:
+    case ErrorKind::kMissing:
     case ErrorKind::kNotFound:
     case ErrorKind::kConflict:
     case ErrorKind::kUnavailable:
