@@ -9,13 +9,12 @@ namespace outboxd {
 namespace {
 
 TEST_CASE("track answers: an error has the shape of its version of the API") {
-  const Error error{ErrorKind::kInvalid, "is required", "name"};
+  const Error error{ErrorKind::kMissing, "is required", "name"};
   const HttpResponse first =
-      track_answers::Refused(400, TrackRoute{TrackOperation::kIdentify, {}, {}, {}}, error);
+      track_answers::Refused(400, TrackRoute{.kind = TrackKind::kJob, .type = JobType::kIdentify}, error);
   CHECK(first.status == 400);
   CHECK(first.body == R"({"meta":{"error":"name is required"}})");
-  const HttpResponse second =
-      track_answers::Refused(400, TrackRoute{TrackOperation::kEntity, {}, {}, {}}, error);
+  const HttpResponse second = track_answers::Refused(400, EntityRoute(), error);
   CHECK(second.body == R"({"errors":[{"reason":"required","field":"name","message":"name is required"}]})");
   const Error whole{ErrorKind::kInvalid, "is not JSON", {}};
   CHECK(
