@@ -1,26 +1,22 @@
 #include "daemon/base/metrics.h"
 
-#include <dirent.h>
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <deque>
-#include <fstream>
 #include <map>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "core/job_types.h"
 #include "daemon/base/mutex.h"
+#include "daemon/base/process_usage.h"
 
 namespace outboxd {
 
@@ -29,95 +25,70 @@ namespace {
 using prometheus::Counter;
 using prometheus::Histogram;
 using prometheus::MetricFamily;
-using CounterFamily = prometheus::Family<Counter>;
 
 constexpr auto kRateWindow = std::chrono::seconds(10);
-
-const Histogram::BucketBoundaries kDeliveryBuckets = {
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1'800, 7'200, 43'200, 259'200};
-const Histogram::BucketBoundaries kCommitBuckets = {
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5};
 
 struct AtomicTotals {
   std::atomic<std::uint64_t> accepted{0}, refused{0}, attempts{0}, delivered{0}, dead{0};
 };
 
-struct Families {
-  CounterFamily& accepted;
-  CounterFamily& attempts;
-  CounterFamily& delivered;
-  CounterFamily& dead;
+// --- every metric is one row -------------------------------------------------------------------------------
+
+// Counted as it happens, by the values of an enum that has names.
+struct CounterRow {
+  const char* name;
+  const char* help;
+  const char* label;
 };
+constexpr CounterRow kAccepted{"outboxd_jobs_accepted_total", "Jobs accepted, on stable storage", "type"};
+constexpr CounterRow kAttempts{"outboxd_attempts_total", "Requests that left for the Track API, by result",
+                               "result"};
+constexpr CounterRow kDelivered{"outboxd_jobs_delivered_total", "Jobs delivered", "type"};
+constexpr CounterRow kDead{"outboxd_jobs_dead_total", "Jobs that became dead letters", "reason"};
+constexpr CounterRow kRefused{"outboxd_jobs_refused_total", "Lines refused, by error code", "code"};
 
-class CachedCounters final : public ConnectionMetrics {
- public:
-  CachedCounters(const std::string& name, const Families& families, AtomicTotals& totals) : totals_(totals) {
-    for (std::size_t index = 0; index < kJobTypeCount; ++index) {
-      const std::string type(JobTypeName(static_cast<JobType>(index)));
-      accepted_[index] = &families.accepted.Add({{"connection", name}, {"type", type}});
-      delivered_[index] = &families.delivered.Add({{"connection", name}, {"type", type}});
-    }
-    for (const auto& [fate, result] : kNames<Fate>) {
-      attempts_.at(static_cast<std::size_t>(fate)) =
-          &families.attempts.Add({{"connection", name}, {"result", std::string(result)}});
-    }
-    for (const auto& [death, reason] : kNames<Death>) {
-      dead_.at(static_cast<std::size_t>(death)) =
-          &families.dead.Add({{"connection", name}, {"reason", std::string(reason)}});
-    }
-  }
-
-  void Accepted(JobType type, std::uint64_t count) override {
-    accepted_.at(static_cast<std::size_t>(type))->Increment(static_cast<double>(count));
-    totals_.accepted += count;
-  }
-  void Attempts(Fate result, std::uint64_t count) override {
-    attempts_.at(static_cast<std::size_t>(result))->Increment(static_cast<double>(count));
-    totals_.attempts += count;
-  }
-  void Delivered(JobType type, std::uint64_t count) override {
-    delivered_.at(static_cast<std::size_t>(type))->Increment(static_cast<double>(count));
-    totals_.delivered += count;
-  }
-  void Dead(Death death, std::uint64_t count) override {
-    dead_.at(static_cast<std::size_t>(death))->Increment(static_cast<double>(count));
-    totals_.dead += count;
-  }
-
- private:
-  AtomicTotals& totals_;
-  std::array<Counter*, kJobTypeCount> accepted_{}, delivered_{};
-  std::array<Counter*, Names<Fate>::kCount> attempts_{};
-  std::array<Counter*, Names<Death>::kCount> dead_{};
+struct HistogramRow {
+  const char* name;
+  const char* help;
+  Histogram::BucketBoundaries bounds;
 };
+const HistogramRow kDeliverySeconds{
+    "outboxd_delivery_seconds",
+    "Time from acceptance to delivery",
+    {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1'800, 7'200, 43'200, 259'200}};
+const HistogramRow kCommitSeconds{
+    "outboxd_accept_commit_seconds",
+    "Time of one commit that stored new jobs",
+    {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}};
 
-// Gauges are made anew for each scrape, from values read for it.
-class GaugeFamily {
+// Read anew for each scrape.
+class Samples {
  public:
-  GaugeFamily(std::string name, std::string help,
-              prometheus::MetricType type = prometheus::MetricType::Gauge) {
-    family_.name = std::move(name);
-    family_.help = std::move(help);
-    family_.type = type;
-  }
-  void Add(double value, std::vector<prometheus::ClientMetric::Label> labels = {}) {
-    prometheus::ClientMetric metric;
+  using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+  void Add(double value, Labels labels = {}) {
+    prometheus::ClientMetric& metric = metrics_.emplace_back();
     metric.label = std::move(labels);
     metric.gauge.value = value;
     metric.counter.value = value;
-    family_.metric.push_back(std::move(metric));
   }
-  MetricFamily Take() { return std::move(family_); }
+  std::vector<prometheus::ClientMetric> Take() { return std::move(metrics_); }
 
  private:
-  MetricFamily family_;
+  std::vector<prometheus::ClientMetric> metrics_;
 };
 
-MetricFamily JobsFamily(const DaemonStatus& status) {
-  GaugeFamily jobs("outboxd_jobs", "Jobs held, by state; dead ones are the dead letters");
+struct ReadRow {
+  const char* name;
+  const char* help;
+  prometheus::MetricType type;
+  void (*read)(const DaemonStatus& status, Samples& samples);
+};
+
+void ReadJobs(const DaemonStatus& status, Samples& samples) {
   for (const ConnectionStatus& connection : status.connections) {
     const auto add = [&](const char* state, std::uint64_t count) {
-      jobs.Add(static_cast<double>(count), {{"connection", connection.name}, {"state", state}});
+      samples.Add(static_cast<double>(count), {{"connection", connection.name}, {"state", state}});
     };
     add("ready", connection.Ready());
     add("in_flight", connection.in_flight);
@@ -125,80 +96,119 @@ MetricFamily JobsFamily(const DaemonStatus& status) {
     add("blocked", connection.blocked);
     add("dead", connection.dead);
   }
-  return jobs.Take();
 }
 
-MetricFamily AgeFamily(const DaemonStatus& status) {
-  GaugeFamily ages("outboxd_oldest_job_age_seconds",
-                   "Age of the oldest waiting job since its acceptance; 0 when none waits");
+void ReadAges(const DaemonStatus& status, Samples& samples) {
   for (const ConnectionStatus& connection : status.connections) {
     const Milliseconds age =
         connection.oldest ? std::max(Milliseconds(0), status.now - *connection.oldest) : Milliseconds(0);
-    ages.Add(static_cast<double>(age.count()) / 1000, {{"connection", connection.name}});
+    samples.Add(static_cast<double>(age.count()) / 1000, {{"connection", connection.name}});
   }
-  return ages.Take();
 }
 
-MetricFamily StateFamily(const DaemonStatus& status) {
-  GaugeFamily states("outboxd_connection_state", "1 for the state the connection is in, 0 for the others");
+void ReadStates(const DaemonStatus& status, Samples& samples) {
   for (const ConnectionStatus& connection : status.connections) {
     for (const auto& [state, name] : kNames<GateState>) {
-      states.Add(connection.gate.state == state ? 1 : 0,
-                 {{"connection", connection.name}, {"state", std::string(name)}});
+      samples.Add(connection.gate.state == state ? 1 : 0,
+                  {{"connection", connection.name}, {"state", std::string(name)}});
     }
   }
-  return states.Take();
 }
 
-MetricFamily LimitFamily(const DaemonStatus& status) {
-  GaugeFamily limits("outboxd_connection_limit",
-                     "Requests that may be in flight at once at present, at most max_in_flight");
+void ReadLimits(const DaemonStatus& status, Samples& samples) {
   for (const ConnectionStatus& connection : status.connections)
-    limits.Add(connection.limit, {{"connection", connection.name}});
-  return limits.Take();
+    samples.Add(connection.limit, {{"connection", connection.name}});
 }
 
-MetricFamily Single(std::string name, std::string help, double value,
-                    prometheus::MetricType type = prometheus::MetricType::Gauge) {
-  GaugeFamily family(std::move(name), std::move(help), type);
-  family.Add(value);
-  return family.Take();
+constexpr auto kGauge = prometheus::MetricType::Gauge;
+
+constexpr ReadRow kRead[] = {
+    {"outboxd_jobs", "Jobs held, by state; dead ones are the dead letters", kGauge, &ReadJobs},
+    {"outboxd_oldest_job_age_seconds",
+     "Age of the oldest waiting job since its acceptance; 0 when none waits", kGauge, &ReadAges},
+    {"outboxd_spool_bytes", "Size of the outbox on disk", kGauge,
+     [](const DaemonStatus& status, Samples& samples) { samples.Add(static_cast<double>(status.bytes)); }},
+    {"outboxd_connection_state", "1 for the state the connection is in, 0 for the others", kGauge,
+     &ReadStates},
+    {"outboxd_connection_limit", "Requests that may be in flight at once at present, at most max_in_flight",
+     kGauge, &ReadLimits},
+    {"process_cpu_seconds_total", "User and system CPU time", prometheus::MetricType::Counter,
+     [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessCpuSeconds()); }},
+    {"process_resident_memory_bytes", "Resident memory", kGauge,
+     [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessResidentBytes()); }},
+    {"process_open_fds", "Open file descriptors", kGauge,
+     [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessOpenDescriptors()); }},
+    {"process_start_time_seconds", "Start of the process, Unix time", kGauge,
+     [](const DaemonStatus& status, Samples& samples) {
+       samples.Add(static_cast<double>(ToUnixMs(status.started)) / 1000);
+     }},
+};
+
+MetricFamily Read(const ReadRow& row, const DaemonStatus& status) {
+  Samples samples;
+  row.read(status, samples);
+  MetricFamily family;
+  family.name = row.name;
+  family.help = row.help;
+  family.type = row.type;
+  family.metric = samples.Take();
+  return family;
 }
 
-double CpuSeconds() {
-  rusage usage{};
-  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
+// The counters of one row, by the values of its label.
+template <typename Enum>
+class CountersBy {
+ public:
+  // `labels` are the others.
+  CountersBy(prometheus::Registry& registry, const CounterRow& row, const prometheus::Labels& labels) {
+    auto& family = prometheus::BuildCounter().Name(row.name).Help(row.help).Register(registry);
+    for (const auto& [value, name] : kNames<Enum>) {
+      prometheus::Labels all = labels;
+      all.emplace(row.label, name);
+      counters_.at(static_cast<std::size_t>(value)) = &family.Add(all);
+    }
+  }
+  void Add(Enum value, std::uint64_t count) const {
+    counters_.at(static_cast<std::size_t>(value))->Increment(static_cast<double>(count));
+  }
 
-double ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::uint64_t total_pages = 0;
-  std::uint64_t resident_pages = 0;
-  if (!(statm >> total_pages >> resident_pages)) return 0;
-  return static_cast<double>(resident_pages) * static_cast<double>(sysconf(_SC_PAGESIZE));
-}
+ private:
+  std::array<Counter*, Names<Enum>::kCount> counters_{};
+};
 
-double OpenDescriptors() {
-  DIR* directory = opendir("/proc/self/fd");
-  if (directory == nullptr) return 0;
-  int entries = 0;
-  while (readdir(directory) != nullptr) ++entries;
-  closedir(directory);
-  return std::max(0, entries - 3);  // ".", ".." and the directory's own descriptor
-}
+class CachedCounters final : public ConnectionMetrics {
+ public:
+  CachedCounters(prometheus::Registry& registry, const prometheus::Labels& labels, AtomicTotals& totals)
+      : totals_(totals),
+        accepted_(registry, kAccepted, labels),
+        attempts_(registry, kAttempts, labels),
+        delivered_(registry, kDelivered, labels),
+        dead_(registry, kDead, labels) {}
 
-void AppendProcess(std::vector<MetricFamily>& families, const DaemonStatus& status) {
-  families.push_back(Single("process_cpu_seconds_total", "User and system CPU time", CpuSeconds(),
-                            prometheus::MetricType::Counter));
-  families.push_back(Single("process_resident_memory_bytes", "Resident memory", ResidentBytes()));
-  families.push_back(Single("process_open_fds", "Open file descriptors", OpenDescriptors()));
-  families.push_back(Single("process_start_time_seconds", "Start of the process, Unix time",
-                            static_cast<double>(ToUnixMs(status.started)) / 1000));
-}
+  void Accepted(JobType type, std::uint64_t count) override {
+    accepted_.Add(type, count);
+    totals_.accepted += count;
+  }
+  void Attempts(Fate result, std::uint64_t count) override {
+    attempts_.Add(result, count);
+    totals_.attempts += count;
+  }
+  void Delivered(JobType type, std::uint64_t count) override {
+    delivered_.Add(type, count);
+    totals_.delivered += count;
+  }
+  void Dead(Death death, std::uint64_t count) override {
+    dead_.Add(death, count);
+    totals_.dead += count;
+  }
+
+ private:
+  AtomicTotals& totals_;
+  const CountersBy<JobType> accepted_;
+  const CountersBy<Fate> attempts_;
+  const CountersBy<JobType> delivered_;
+  const CountersBy<Death> dead_;
+};
 
 // One Observe for many values: the histogram's lock is taken once.
 void ObserveAll(Histogram& histogram, const Histogram::BucketBoundaries& bounds,
@@ -226,28 +236,25 @@ double PerSecond(std::uint64_t from, std::uint64_t to, Milliseconds span) {
 
 class Metrics::Impl {
  public:
-  Impl() {
-    for (const auto& [refusal, code] : kNames<Refusal>)
-      refused_.at(static_cast<std::size_t>(refusal)) = &refused_family_.Add({{"code", std::string(code)}});
-  }
-
   ConnectionMetrics& Of(std::string_view name) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     auto found = connections_.find(name);
     if (found == connections_.end()) {
       const std::string key(name);
-      found = connections_.emplace(key, std::make_unique<CachedCounters>(key, families_, totals_)).first;
+      auto counters =
+          std::make_unique<CachedCounters>(registry_, prometheus::Labels{{"connection", key}}, totals_);
+      found = connections_.emplace(key, std::move(counters)).first;
     }
     return *found->second;
   }
 
   void Refused(Refusal refusal, std::uint64_t count) {
-    refused_.at(static_cast<std::size_t>(refusal))->Increment(static_cast<double>(count));
+    refused_.Add(refusal, count);
     totals_.refused += count;
   }
 
   void ObserveDeliveries(std::span<const double> seconds) {
-    ObserveAll(delivery_, kDeliveryBuckets, seconds);
+    ObserveAll(delivery_, kDeliverySeconds.bounds, seconds);
   }
   void ObserveCommit(double seconds) { commit_.Observe(seconds); }
 
@@ -277,37 +284,20 @@ class Metrics::Impl {
 
   std::string Render(const DaemonStatus& status) const {
     std::vector<MetricFamily> families = registry_.Collect();
-    families.push_back(JobsFamily(status));
-    families.push_back(AgeFamily(status));
-    families.push_back(
-        Single("outboxd_spool_bytes", "Size of the outbox on disk", static_cast<double>(status.bytes)));
-    families.push_back(StateFamily(status));
-    families.push_back(LimitFamily(status));
-    AppendProcess(families, status);
+    for (const ReadRow& row : kRead) families.push_back(Read(row, status));
     return prometheus::TextSerializer().Serialize(families);
   }
 
  private:
-  CounterFamily& AddFamily(const char* name, const char* help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry_);
-  }
-  Histogram& AddHistogram(const char* name, const char* help, const Histogram::BucketBoundaries& bounds) {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add({}, bounds);
+  Histogram& AddHistogram(const HistogramRow& row) {
+    return prometheus::BuildHistogram().Name(row.name).Help(row.help).Register(registry_).Add({}, row.bounds);
   }
 
   // Constant after construction; counters and histograms are thread-safe by themselves.
   prometheus::Registry registry_;
-  const Families families_{
-      AddFamily("outboxd_jobs_accepted_total", "Jobs accepted, on stable storage"),
-      AddFamily("outboxd_attempts_total", "Requests that left for the Track API, by result"),
-      AddFamily("outboxd_jobs_delivered_total", "Jobs delivered"),
-      AddFamily("outboxd_jobs_dead_total", "Jobs that became dead letters")};
-  CounterFamily& refused_family_ = AddFamily("outboxd_jobs_refused_total", "Lines refused, by error code");
-  Histogram& delivery_ =
-      AddHistogram("outboxd_delivery_seconds", "Time from acceptance to delivery", kDeliveryBuckets);
-  Histogram& commit_ = AddHistogram("outboxd_accept_commit_seconds",
-                                    "Time of one commit that stored new jobs", kCommitBuckets);
-  std::array<Counter*, kNames<Refusal>.size()> refused_{};
+  const CountersBy<Refusal> refused_{registry_, kRefused, {}};
+  Histogram& delivery_ = AddHistogram(kDeliverySeconds);
+  Histogram& commit_ = AddHistogram(kCommitSeconds);
 
   AtomicTotals totals_;
   mutable Mutex mutex_;
