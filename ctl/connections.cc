@@ -99,7 +99,7 @@ Action AddProbe(CLI::App& command, const Context& context) {
   return Running(context, name, Probe);
 }
 
-constexpr Verb kVerbs[] = {
+constexpr Verb kConnectionVerbs[] = {
     {"pause", "Stop sending on a connection; its jobs wait",
      [](CLI::App& command, const Context& context) { return OnConnection(command, context, Pause); }},
     {"resume", "Send again on a paused connection",
@@ -111,7 +111,7 @@ constexpr Verb kVerbs[] = {
 }  // namespace
 
 std::span<const Verb> ConnectionVerbs() {
-  return kVerbs;
+  return kConnectionVerbs;
 }
 
 }  // namespace outboxd

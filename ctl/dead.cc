@@ -201,7 +201,7 @@ std::shared_ptr<DeadOptions> NewOptions() {
   return std::make_shared<DeadOptions>();
 }
 
-Action AddList(CLI::App& list, const Context& context) {
+Action AddDeadList(CLI::App& list, const Context& context) {
   const auto options = NewOptions();
   AddDeadFilter(list, options->filter);
   AddRowLimit(list, options->limit, options->all);
@@ -248,7 +248,7 @@ Action AddExport(CLI::App& command, const Context& context) {
 }
 
 constexpr Verb kOfTheDead[] = {
-    {"list", "Dead letters, oldest first", AddList},
+    {"list", "Dead letters, oldest first", AddDeadList},
     {"groups", "Dead letters by cause, most frequent first", AddGroups},
     {"show", "One dead letter with its line and the last answer", AddShow},
     {"redrive", "Put dead letters back into the queue, keeping id and timestamp", AddRedrive},
@@ -256,13 +256,13 @@ constexpr Verb kOfTheDead[] = {
     {"export", "Write dead letters with their lines, one JSON object a line", AddExport},
 };
 
-constexpr Verb kVerbs[] = {
+constexpr Verb kDeadVerbs[] = {
     {"dead", "Dead letters: jobs that will not be tried again by themselves", nullptr, kOfTheDead}};
 
 }  // namespace
 
 std::span<const Verb> DeadVerbs() {
-  return kVerbs;
+  return kDeadVerbs;
 }
 
 }  // namespace outboxd

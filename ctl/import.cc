@@ -276,12 +276,13 @@ Action AddImport(CLI::App& import, const Context& context) {
   return Running(context, options, Import);
 }
 
-constexpr Verb kVerbs[] = {{"import", "Hand many jobs to the daemon: one JSON object a line", AddImport}};
+constexpr Verb kImportVerbs[] = {
+    {"import", "Hand many jobs to the daemon: one JSON object a line", AddImport}};
 
 }  // namespace
 
 std::span<const Verb> ImportVerbs() {
-  return kVerbs;
+  return kImportVerbs;
 }
 
 }  // namespace outboxd

@@ -136,7 +136,7 @@ Action AddHistory(CLI::App& history, const Context& context) {
   return Running(context, options, History);
 }
 
-constexpr Verb kVerbs[] = {
+constexpr Verb kJobVerbs[] = {
     {"list", "Waiting jobs, oldest first", AddList},
     {"show", "One job, waiting or dead, with its line and attempts",
      [](CLI::App& command, const Context& context) { return OnJob(command, context, Show); }},
@@ -150,7 +150,7 @@ constexpr Verb kVerbs[] = {
 }  // namespace
 
 std::span<const Verb> JobVerbs() {
-  return kVerbs;
+  return kJobVerbs;
 }
 
 }  // namespace outboxd

@@ -184,7 +184,7 @@ Action AddForget(CLI::App& forget, const Context& context) {
   return Running(context, options, Forget);
 }
 
-constexpr Verb kVerbs[] = {
+constexpr Verb kMaintenanceVerbs[] = {
     {"check", "Check a config file and the files it names; needs no daemon", AddCheck},
     {"backup", "Copy the outbox into a new file while the daemon runs", AddBackup},
     {"forget", "Remove everything the outbox holds of a customer", AddForget},
@@ -197,7 +197,7 @@ constexpr Verb kVerbs[] = {
 }  // namespace
 
 std::span<const Verb> MaintenanceVerbs() {
-  return kVerbs;
+  return kMaintenanceVerbs;
 }
 
 }  // namespace outboxd

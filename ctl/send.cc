@@ -217,13 +217,13 @@ Action AddSend(CLI::App& send, const Context& context) {
   };
 }
 
-constexpr Verb kVerbs[] = {
+constexpr Verb kSendVerbs[] = {
     {"send", "Hand one job to the daemon; prints its id once it is safe on disk", AddSend}};
 
 }  // namespace
 
 std::span<const Verb> SendVerbs() {
-  return kVerbs;
+  return kSendVerbs;
 }
 
 }  // namespace outboxd

@@ -167,12 +167,12 @@ Action AddStatus(CLI::App& status, const Context& context) {
   return Running(context, options, Status);
 }
 
-constexpr Verb kVerbs[] = {{"status", "The daemon, its queue and its connections", AddStatus}};
+constexpr Verb kStatusVerbs[] = {{"status", "The daemon, its queue and its connections", AddStatus}};
 
 }  // namespace
 
 std::span<const Verb> StatusVerbs() {
-  return kVerbs;
+  return kStatusVerbs;
 }
 
 }  // namespace outboxd

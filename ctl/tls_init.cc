@@ -63,14 +63,14 @@ Action AddTlsInit(CLI::App& command, const Context& context) {
   return Running(context, directory, TlsInit);
 }
 
-constexpr Verb kVerbs[] = {
+constexpr Verb kTlsVerbs[] = {
     {"tls-init", "Make a private certificate authority and a loopback certificate for listen.track",
      AddTlsInit}};
 
 }  // namespace
 
 std::span<const Verb> TlsInitVerbs() {
-  return kVerbs;
+  return kTlsVerbs;
 }
 
 }  // namespace outboxd
