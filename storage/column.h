@@ -1,8 +1,10 @@
-// storage/column.h — values of ours as SQLite's integers, and back.
+// storage/column.h — values of ours as the database's integers, and back.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "core/job.h"
 #include "core/time.h"
@@ -17,14 +19,38 @@ inline std::int64_t ToSql(Sequence sequence) {
 inline std::int64_t ToSql(LaneKey lane) {
   return static_cast<std::int64_t>(lane);
 }
+inline std::int64_t ToSql(Timestamp at) {
+  return ToUnixMs(at);
+}
+inline std::optional<std::int64_t> ToSql(const std::optional<Timestamp>& at) {
+  if (!at) return std::nullopt;
+  return ToUnixMs(*at);
+}
 
 inline Sequence SequenceAt(const Statement& row, int column) {
   return Sequence{static_cast<std::uint64_t>(row.Int(column))};
 }
+// A damaged row may hold any number: kept between the years 1970 and 9999, differences of times stay in
+// range.
+inline Timestamp TimeAt(const Statement& row, int column) {
+  constexpr std::int64_t kLatestUnixMs = 253'402'300'799'999;
+  return FromUnixMs(std::clamp<std::int64_t>(row.Int(column), 0, kLatestUnixMs));
+}
 inline std::optional<Timestamp> TimeOrNullAt(const Statement& row, int column) {
-  const std::optional<std::int64_t> unix_ms = row.IntOrNull(column);
-  if (!unix_ms) return std::nullopt;
-  return FromUnixMs(*unix_ms);
+  if (row.IsNull(column)) return std::nullopt;
+  return TimeAt(row, column);
+}
+// Likewise for numbers of attempts and the like.
+inline std::uint32_t CountAt(const Statement& row, int column) {
+  constexpr std::int64_t kMost = 1'000'000'000;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(row.Int(column), 0, kMost));
+}
+inline std::string TextAt(const Statement& row, int column) {
+  return std::string(row.Text(column));
+}
+inline std::optional<std::string> TextOrNullAt(const Statement& row, int column) {
+  if (row.IsNull(column)) return std::nullopt;
+  return TextAt(row, column);
 }
 
 }  // namespace outboxd

@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cassert>
+#include <cerrno>
 #include <system_error>
+#include <utility>
+
+#include "core/check.h"
 
 namespace outboxd {
 namespace {
@@ -84,31 +87,25 @@ Statement::~Statement() {
   sqlite3_finalize(statement_);
 }
 
-// Binding fails only by a programming error (index out of range, statement not reset) or lack of memory: both
-// abort.
-Statement& Statement::Bind(int index, std::int64_t value) {
-  if (sqlite3_bind_int64(statement_, index, value) != SQLITE_OK) std::abort();
-  return *this;
+void Statement::BindAt(int index, std::int64_t value) {
+  CHECK(sqlite3_bind_int64(statement_, index, value) == SQLITE_OK);
 }
 
-Statement& Statement::Bind(int index, std::string_view text) {
+void Statement::BindAt(int index, std::string_view text) {
   const char* bytes = text.data() != nullptr ? text.data() : "";
-  if (sqlite3_bind_text64(statement_, index, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK)
-    std::abort();
-  return *this;
+  CHECK(sqlite3_bind_text64(statement_, index, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK);
 }
 
-Statement& Statement::BindNull(int index) {
-  if (sqlite3_bind_null(statement_, index) != SQLITE_OK) std::abort();
-  return *this;
+void Statement::BindAt(int index, TextOrNull text) {
+  if (text.text.empty()) {
+    BindNull(index);
+  } else {
+    BindAt(index, text.text);
+  }
 }
 
-Statement& Statement::Bind(int index, std::optional<std::int64_t> value) {
-  return value ? Bind(index, *value) : BindNull(index);
-}
-
-Statement& Statement::BindTextOrNull(int index, std::string_view text) {
-  return text.empty() ? BindNull(index) : Bind(index, text);
+void Statement::BindNull(int index) {
+  CHECK(sqlite3_bind_null(statement_, index) == SQLITE_OK);
 }
 
 Result<bool> Statement::Step() {
@@ -120,7 +117,7 @@ Result<bool> Statement::Step() {
   return failure;
 }
 
-Result<void> Statement::Run() {
+Result<void> Statement::StepToEnd() {
   for (;;) {
     ASSIGN_OR_RETURN(bool row, Step());
     if (row) continue;

@@ -25,8 +25,13 @@ class Database;
 // kCorrupt, telling the operator what to do about `file`.
 Error DamagedFile(const std::filesystem::path& file, std::string_view detail);
 
-// A prepared statement. Bind from index 1, Step until false, read columns from index 0, Reset to use it
-// again.
+// Text that is stored as NULL when it is empty.
+struct TextOrNull {
+  std::string_view text;
+};
+
+// A prepared statement. Parameters: std::int64_t, text, TextOrNull, an optional of the first two; a text's
+// bytes must live until Reset. Binding aborts when there is no memory, or no such parameter.
 class Statement {
  public:
   Statement() = default;
@@ -34,15 +39,34 @@ class Statement {
   Statement& operator=(Statement&& other) noexcept;
   ~Statement();
 
-  Statement& Bind(int index, std::int64_t value);
-  Statement& Bind(int index, std::string_view text);  // the bytes must live until Reset
-  Statement& BindNull(int index);
-  Statement& Bind(int index, std::optional<std::int64_t> value);
-  Statement& BindTextOrNull(int index, std::string_view text);  // empty: NULL
+  // All parameters, in their order.
+  template <typename... Values>
+  Statement& BindAll(const Values&... values) {
+    int index = 0;
+    (BindAt(++index, values), ...);
+    return *this;
+  }
+  // One of them, counted from 1.
+  void BindAt(int index, std::int64_t value);
+  void BindAt(int index, std::string_view text);
+  void BindAt(int index, TextOrNull text);
+  template <typename Value>
+  void BindAt(int index, const std::optional<Value>& value) {
+    if (value) {
+      BindAt(index, *value);
+    } else {
+      BindNull(index);
+    }
+  }
 
-  Result<bool> Step();  // true: a row is there
-  Result<void> Run();   // for statements without rows: Step to the end, then Reset
-  void Reset();         // also clears the bindings
+  Result<bool> Step();  // true: a row is there; columns count from 0
+  void Reset();         // to use it again; also clears the parameters
+  // For statements whose rows do not matter: all of the above.
+  template <typename... Values>
+  Result<void> Run(const Values&... values) {
+    BindAll(values...);
+    return StepToEnd();
+  }
 
   std::int64_t Int(int column) const;
   std::optional<std::int64_t> IntOrNull(int column) const;
@@ -52,6 +76,9 @@ class Statement {
  private:
   friend class Database;
   Statement(sqlite3_stmt* statement, sqlite3* database) : statement_(statement), database_(database) {}
+  void BindNull(int index);
+  Result<void> StepToEnd();
+
   sqlite3_stmt* statement_ = nullptr;
   sqlite3* database_ = nullptr;
 };

@@ -3,7 +3,7 @@
 #include <string_view>
 #include <utility>
 
-#include "storage/database.h"
+#include "storage/column.h"
 
 namespace outboxd {
 
@@ -26,10 +26,10 @@ class Builder {
     if (number) Add(comparison, *number);
   }
   void Time(std::string_view comparison, const std::optional<Timestamp>& at) {
-    if (at) Add(comparison, ToUnixMs(*at));
+    if (at) Add(comparison, ToSql(*at));
   }
   void Position(const std::optional<Sequence>& sequence) {
-    if (sequence) Add("seq = ?", static_cast<std::int64_t>(ToNumber(*sequence)));
+    if (sequence) Add("seq = ?", ToSql(*sequence));
   }
   SqlCondition Take() {
     if (condition_.sql.empty()) condition_.sql = "1";
@@ -44,11 +44,7 @@ class Builder {
 
 int SqlCondition::BindTo(Statement& statement, int index) const {
   for (const auto& value : values) {
-    if (const auto* number = std::get_if<std::int64_t>(&value)) {
-      statement.Bind(index, *number);
-    } else {
-      statement.Bind(index, std::string_view(std::get<std::string>(value)));
-    }
+    std::visit([&](const auto& one) { statement.BindAt(index, one); }, value);
     ++index;
   }
   return index;

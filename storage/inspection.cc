@@ -26,19 +26,6 @@ constexpr std::string_view kAttemptQuery =
 
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-std::string TextAt(const Statement& statement, int column) {
-  return std::string(statement.Text(column));
-}
-
-Timestamp TimeAt(const Statement& statement, int column) {
-  return FromUnixMs(statement.Int(column));
-}
-
-std::optional<std::string> TextOrNullAt(const Statement& statement, int column) {
-  if (statement.IsNull(column)) return std::nullopt;
-  return TextAt(statement, column);
-}
-
 JobRow ReadJob(const Statement& row, Detail detail) {
   JobRow job;
   job.sequence = SequenceAt(row, 0);
@@ -48,7 +35,7 @@ JobRow ReadJob(const Statement& row, Detail detail) {
   job.customer = TextAt(row, 4);
   job.accepted = TimeAt(row, 5);
   job.redriven = TimeOrNullAt(row, 6);
-  job.attempts = static_cast<std::uint32_t>(row.Int(7));
+  job.attempts = CountAt(row, 7);
   job.due = TimeOrNullAt(row, 8);
   job.parked = row.IntOrNull(9);
   job.reason = TextAt(row, 10);
@@ -72,7 +59,7 @@ DeadRow ReadDead(const Statement& row, Detail detail) {
   dead.status = row.IntOrNull(8);
   dead.reason = TextAt(row, 9);
   dead.cause = TextAt(row, 10);
-  dead.attempts = static_cast<std::uint32_t>(row.Int(11));
+  dead.attempts = CountAt(row, 11);
   dead.ref = TextOrNullAt(row, 12);
   dead.uid = row.IntOrNull(13);
   if (detail == Detail::kFull) {
@@ -85,7 +72,7 @@ DeadRow ReadDead(const Statement& row, Detail detail) {
 AttemptRow ReadAttempt(const Statement& row) {
   AttemptRow attempt;
   attempt.sequence = SequenceAt(row, 0);
-  attempt.attempt = static_cast<std::uint32_t>(row.Int(1));
+  attempt.attempt = CountAt(row, 1);
   attempt.job = TextAt(row, 2);
   attempt.connection = TextAt(row, 3);
   attempt.type = TextAt(row, 4);
@@ -133,7 +120,7 @@ Result<std::vector<Row>> RowsOf(Database& database, std::string_view query,
   std::size_t bytes = 0;
   for (const Sequence sequence : sequences) {
     if (bytes >= bytes_max) break;
-    statement.Bind(1, ToSql(sequence));
+    statement.BindAll(ToSql(sequence));
     for (;;) {
       ASSIGN_OR_RETURN(bool found, statement.Step());
       if (!found) break;
@@ -178,7 +165,8 @@ Result<Inspection::Found> Inspection::Scan(std::string_view rows, const SqlCondi
   const std::int64_t after = std::max(ToSql(request.after), only ? ToSql(*only) - 1 : 0);
   const std::int64_t last = only ? ToSql(*only) : std::numeric_limits<std::int64_t>::max();
   const int index = condition.BindTo(statement, 1);
-  statement.Bind(index, after).Bind(index + 1, last);
+  statement.BindAt(index, after);
+  statement.BindAt(index + 1, last);
 
   Found found;
   std::size_t matches = 0;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <string>
+#include <utility>
 
 #include "storage/schema.h"
 
@@ -81,6 +82,10 @@ Result<Database> OpenForWriting(const std::filesystem::path& file) {
   RETURN_IF_ERROR(Configure(*database));
   RETURN_IF_ERROR(Migrate(*database, version));
   return database;
+}
+
+Error AsDamage(const std::filesystem::path& file, Error error) {
+  return error.kind == ErrorKind::kInternal ? DamagedFile(file, error.message) : std::move(error);
 }
 
 }  // namespace outboxd

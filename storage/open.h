@@ -1,5 +1,5 @@
 // storage/open.h — opening the outbox file for writing: its place, settings, identity check, migrations. Used
-// by storage/outbox.cc alone.
+// by storage/outbox_file.cc and storage/outbox.cc alone.
 #pragma once
 
 #include <filesystem>
@@ -16,5 +16,9 @@ Result<void> CheckIsFile(const std::filesystem::path& file);
 // kCorrupt when the file is damaged, not an outbox, or written by a later version; the message says what to
 // do.
 Result<Database> OpenForWriting(const std::filesystem::path& file);
+
+// Of an error behind OpenForWriting(): kInternal becomes kCorrupt. Our own statements do not fit the schema
+// that the file says it has, or a sequence would be used twice.
+Error AsDamage(const std::filesystem::path& file, Error error);
 
 }  // namespace outboxd

@@ -1,6 +1,5 @@
 #include "storage/outbox_reader.h"
 
-#include <array>
 #include <limits>
 
 #include "core/job_line.h"
@@ -33,11 +32,11 @@ StoredJob Decode(const Statement& row) {
   stored.parked = !row.IsNull(kParked);
   QueuedJob& queued = *stored.job;
   queued.sequence = SequenceAt(row, kSeq);
-  queued.attempts = static_cast<std::uint32_t>(row.Int(kAttempts));
-  queued.charged = static_cast<std::uint32_t>(row.Int(kCharged));
+  queued.attempts = CountAt(row, kAttempts);
+  queued.charged = CountAt(row, kCharged);
   queued.due = TimeOrNullAt(row, kDue);
   queued.redriven = TimeOrNullAt(row, kRedriven);
-  queued.stamp.accepted = FromUnixMs(row.Int(kAccepted));
+  queued.stamp.accepted = TimeAt(row, kAccepted);
   const std::optional<Ulid> id = Ulid::Parse(row.Text(kJob));
   if (id) queued.stamp.id = *id;
   auto job = ParseJobLine(std::string(row.Text(kLine)));
@@ -59,28 +58,12 @@ Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
   // It reads each row once, in order: a cache would only hold what is behind it.
   RETURN_IF_ERROR(database.Execute("PRAGMA cache_size = -256"));
   OutboxReader reader(std::move(database));
-  // INDEXED BY: for the order's sake SQLite would otherwise walk through the whole backlog.
-  const std::array<std::pair<Statement*, std::string_view>, 6> statements = {{
-      {&reader.after_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"},
-      {&reader.one_, "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq = ?"},
-      {&reader.parked_, "SELECT " OUTBOXD_JOB_COLUMNS
-                        " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq"},
-      {&reader.deferred_,
-       "SELECT " OUTBOXD_JOB_COLUMNS
-       " FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq"},
-      {&reader.next_parked_lane_,
-       "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND due_ms IS "
-       "NULL ORDER BY parked, seq LIMIT 1"},
-      {&reader.oldest_,
-       "SELECT accepted_ms FROM (SELECT connection, accepted_ms FROM outbox ORDER BY seq LIMIT 20000) WHERE "
-       "connection = ? LIMIT 1"},
-  }};
-  for (const auto& [statement, sql] : statements) {
-    ASSIGN_OR_RETURN(Statement prepared, reader.database_.Prepare(sql));
-    *statement = std::move(prepared);
-  }
+  RETURN_IF_ERROR(reader.Prepare());
   return reader;
 }
+
+constexpr std::string_view kAfter =
+    "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?";
 
 Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, Sequence after,
                                                    std::size_t count_max, std::size_t bytes_max,
@@ -89,7 +72,7 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
   page.through = after;
   std::size_t bytes = 0;
   std::size_t examined = 0;
-  after_.Bind(1, ToSql(after)).Bind(2, static_cast<std::int64_t>(examined_max));
+  after_.BindAll(ToSql(after), static_cast<std::int64_t>(examined_max));
   while (page.jobs.size() < count_max && bytes < bytes_max) {
     ASSIGN_OR_RETURN(const bool row, after_.Step());
     if (!row) {
@@ -106,19 +89,25 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
   return page;
 }
 
+constexpr std::string_view kOne = "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq = ?";
+
 Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
-  ASSIGN_OR_RETURN(const bool row, one_.Bind(1, ToSql(sequence)).Step());
+  ASSIGN_OR_RETURN(const bool row, one_.BindAll(ToSql(sequence)).Step());
   std::optional<StoredJob> found;
   if (row) found = Decode(one_);
   one_.Reset();
   return found;
 }
 
+constexpr std::string_view kParkedRows =
+    "SELECT " OUTBOXD_JOB_COLUMNS
+    " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq";
+
 Result<OutboxReader::Parked> OutboxReader::ReadParked(LaneKey lane, Sequence from, std::size_t count_max,
                                                       std::size_t bytes_max) {
   Parked parked;
   std::size_t bytes = 0;
-  parked_.Bind(1, static_cast<std::int64_t>(lane)).Bind(2, ToSql(from));
+  parked_.BindAll(ToSql(lane), ToSql(from));
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, parked_.Step());
     if (!row) break;
@@ -133,9 +122,14 @@ Result<OutboxReader::Parked> OutboxReader::ReadParked(LaneKey lane, Sequence fro
   return parked;
 }
 
+// INDEXED BY: for the order's sake SQLite would otherwise walk through the whole backlog.
+constexpr std::string_view kDeferred =
+    "SELECT " OUTBOXD_JOB_COLUMNS
+    " FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq";
+
 Result<void> OutboxReader::ReadDeferred(std::string_view connection,
                                         const std::function<void(StoredJob)>& each) {
-  deferred_.Bind(1, connection);
+  deferred_.BindAll(connection);
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, deferred_.Step());
     if (!row) break;
@@ -145,12 +139,17 @@ Result<void> OutboxReader::ReadDeferred(std::string_view connection,
   return {};
 }
 
+constexpr std::string_view kNextParkedLane =
+    "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND due_ms IS NULL "
+    "ORDER BY "
+    "parked, seq LIMIT 1";
+
 // One index seek a lane, however many rows each has.
 Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
   std::vector<ParkedLane> lanes;
   std::int64_t last = std::numeric_limits<std::int64_t>::min();
   for (;;) {
-    next_parked_lane_.Bind(1, last);
+    next_parked_lane_.BindAll(last);
     ASSIGN_OR_RETURN(const bool row, next_parked_lane_.Step());
     if (!row) break;
     const std::int64_t key = next_parked_lane_.Int(0);
@@ -171,7 +170,7 @@ Result<std::uint64_t> OutboxReader::CountParked(std::string_view connection) {
   ASSIGN_OR_RETURN(
       Statement count,
       database_.Prepare("SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND connection = ?"));
-  RETURN_IF_ERROR(count.Bind(1, connection).Step());
+  RETURN_IF_ERROR(count.BindAll(connection).Step());
   return static_cast<std::uint64_t>(count.Int(0));
 }
 
@@ -187,16 +186,21 @@ Result<std::map<std::string, GateSnapshot, std::less<>>> OutboxReader::ReadGates
     gate.state = kNames<GateState>.Find(rows.Text(1)).value_or(GateState::kOpen);
     gate.pause = kNames<PauseReason>.Find(rows.Text(2)).value_or(PauseReason::kNone);
     gate.detail = rows.Text(3);
-    gate.since = FromUnixMs(rows.Int(4));
+    gate.since = TimeAt(rows, 4);
     gate.reopen_at = TimeOrNullAt(rows, 5);
-    gate.failures = static_cast<std::uint32_t>(rows.Int(6));
+    gate.failures = CountAt(rows, 6);
   }
 }
 
+constexpr std::string_view kOldest =
+    "SELECT accepted_ms FROM (SELECT connection, accepted_ms FROM outbox ORDER BY seq LIMIT 20000) WHERE "
+    "connection = ? "
+    "LIMIT 1";
+
 Result<std::optional<Timestamp>> OutboxReader::Oldest(std::string_view connection) {
-  ASSIGN_OR_RETURN(const bool row, oldest_.Bind(1, connection).Step());
+  ASSIGN_OR_RETURN(const bool row, oldest_.BindAll(connection).Step());
   std::optional<Timestamp> oldest;
-  if (row) oldest = FromUnixMs(oldest_.Int(0));
+  if (row) oldest = TimeAt(oldest_, 0);
   oldest_.Reset();
   return oldest;
 }
@@ -208,6 +212,16 @@ Result<std::uint64_t> OutboxReader::CountDead(const DeadFilter& filter) {
   condition.BindTo(count, 1);
   RETURN_IF_ERROR(count.Step());
   return static_cast<std::uint64_t>(count.Int(0));
+}
+
+Result<void> OutboxReader::Prepare() {
+  ASSIGN_OR_RETURN(after_, database_.Prepare(kAfter));
+  ASSIGN_OR_RETURN(one_, database_.Prepare(kOne));
+  ASSIGN_OR_RETURN(parked_, database_.Prepare(kParkedRows));
+  ASSIGN_OR_RETURN(deferred_, database_.Prepare(kDeferred));
+  ASSIGN_OR_RETURN(next_parked_lane_, database_.Prepare(kNextParkedLane));
+  ASSIGN_OR_RETURN(oldest_, database_.Prepare(kOldest));
+  return {};
 }
 
 }  // namespace outboxd

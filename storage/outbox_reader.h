@@ -69,6 +69,8 @@ class OutboxReader {
 
  private:
   explicit OutboxReader(Database database) : database_(std::move(database)) {}
+  Result<void> Prepare();
+
   Database database_;
   Statement after_, one_, parked_, deferred_, next_parked_lane_, oldest_;
 };

@@ -180,18 +180,19 @@ Result<std::uint64_t> Operations::RunOnClerk(Step step, AfterStep after) {
   };
   auto work = std::make_shared<Work>();
   std::future<Result<std::uint64_t>> result = work->promise.get_future();
-  const bool posted = parts_.clerk.Post(
-      [this, work, step = std::move(step), after = std::move(after)](Outbox& outbox, Timestamp now) mutable {
-        const Result<Outbox::Step> done = stopping_ ? Result<Outbox::Step>(Stopping()) : step(outbox, now);
-        if (!done) {
-          work->promise.set_value(Failure(done.error()));
-          return false;
-        }
-        work->changed += done->sequences.size();
-        if (!done->sequences.empty()) after(*done);
-        if (!done->more) work->promise.set_value(work->changed);
-        return done->more;
-      });
+  const bool posted = parts_.clerk.Post([this, work, step = std::move(step), after = std::move(after)](
+                                            OperatorWork& rows, Timestamp now) mutable {
+    const Result<OperatorWork::Step> done =
+        stopping_ ? Result<OperatorWork::Step>(Stopping()) : step(rows, now);
+    if (!done) {
+      work->promise.set_value(Failure(done.error()));
+      return false;
+    }
+    work->changed += done->sequences.size();
+    if (!done->sequences.empty()) after(*done);
+    if (!done->more) work->promise.set_value(work->changed);
+    return done->more;
+  });
   work.reset();
   if (!posted) return Stopping();
   try {
@@ -207,13 +208,13 @@ Result<std::uint64_t> Operations::CountDead(const DeadFilter& filter) {
 }
 
 Result<std::uint64_t> Operations::Redrive(const DeadFilter& filter) {
-  const auto rewind = [this](const Outbox::Step& step) {
+  const auto rewind = [this](const OperatorWork::Step& step) {
     parts_.dispatcher.Post(
         [first = step.sequences.front()](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
   };
   const Result<std::uint64_t> changed = RunOnClerk(
-      [filter, walk = Outbox::Walk()](Outbox& outbox, Timestamp now) mutable {
-        return outbox.Redrive(filter, walk, now, kRowsAStep);
+      [filter, walk = OperatorWork::Walk()](OperatorWork& work, Timestamp now) mutable {
+        return work.Redrive(filter, walk, now, kRowsAStep);
       },
       rewind);
   if (changed) Log(LogLevel::kInfo, "redrive", {{"jobs", std::to_string(*changed)}});
@@ -222,26 +223,26 @@ Result<std::uint64_t> Operations::Redrive(const DeadFilter& filter) {
 
 Result<std::uint64_t> Operations::Drop(const DeadFilter& filter) {
   const Result<std::uint64_t> changed =
-      RunOnClerk([filter, walk = Outbox::Walk()](
-                     Outbox& outbox, Timestamp) mutable { return outbox.Drop(filter, walk, kRowsAStep); },
-                 [](const Outbox::Step&) {});
+      RunOnClerk([filter, walk = OperatorWork::Walk()](
+                     OperatorWork& work, Timestamp) mutable { return work.Drop(filter, walk, kRowsAStep); },
+                 [](const OperatorWork::Step&) {});
   if (changed) Log(LogLevel::kInfo, "dead letters dropped", {{"jobs", std::to_string(*changed)}});
   return changed;
 }
 
 Result<void> Operations::Cancel(Sequence sequence) {
-  const auto cancel = [this, sequence](Outbox& outbox, Timestamp now) -> Result<Outbox::Step> {
-    ASSIGN_OR_RETURN(const std::string connection, outbox.Cancel(sequence, now));
+  const auto cancel = [this, sequence](OperatorWork& work, Timestamp now) -> Result<OperatorWork::Step> {
+    ASSIGN_OR_RETURN(const std::string connection, work.Cancel(sequence, now));
     parts_.metrics.Of(connection).Dead(Death::kCancelled, 1);
-    return Outbox::Step{{sequence}, false};
+    return OperatorWork::Step{{sequence}, false};
   };
   const Result<std::uint64_t> changed =
-      RunOnClerk(cancel, [this](const Outbox::Step& step) { Remove(step); });
+      RunOnClerk(cancel, [this](const OperatorWork::Step& step) { Remove(step); });
   if (!changed) return Failure(changed.error());
   return {};
 }
 
-void Operations::Remove(const Outbox::Step& step) {
+void Operations::Remove(const OperatorWork::Step& step) {
   parts_.dispatcher.Post(
       [gone = step.sequences](Dispatcher& dispatcher, Timestamp) { dispatcher.Remove(gone); });
 }
@@ -250,10 +251,10 @@ Result<ForgetCount> Operations::Forget(const std::string& customer,
                                        const std::optional<std::string>& connection) {
   auto counts = std::make_shared<Counts>();
   const Result<std::uint64_t> changed = RunOnClerk(
-      [=, walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable {
-        return outbox.Forget(customer, connection, walk, kRowsAStep, *counts);
+      [=, walk = OperatorWork::Walk()](OperatorWork& work, Timestamp) mutable {
+        return work.Forget(customer, connection, walk, kRowsAStep, *counts);
       },
-      [this](const Outbox::Step& step) { Remove(step); });
+      [this](const OperatorWork::Step& step) { Remove(step); });
   if (!changed) return Failure(changed.error());
   return ForgetCount{counts->jobs, counts->dead, counts->attempts};
 }

@@ -59,9 +59,9 @@ class Operations final : public Control {
   Result<void> Reload() override { return parts_.reload(); }
 
  private:
-  using Step = std::function<Result<Outbox::Step>(Outbox&, Timestamp now)>;
+  using Step = std::function<Result<OperatorWork::Step>(OperatorWork&, Timestamp now)>;
   using GateChange = std::function<void(ConnectionQueue&, Timestamp now)>;
-  using AfterStep = std::function<void(const Outbox::Step&)>;
+  using AfterStep = std::function<void(const OperatorWork::Step&)>;
 
   Result<std::vector<ConnectionStatus>> AskConnections();
   void ShowHold(ConnectionStatus& connection) const;
@@ -69,7 +69,7 @@ class Operations final : public Control {
   // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
   Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);
   // The rows are gone: the dispatcher forgets them too.
-  void Remove(const Outbox::Step& step);
+  void Remove(const OperatorWork::Step& step);
 
   const Parts parts_;
   std::atomic<bool> stopping_{false};

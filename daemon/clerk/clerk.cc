@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/check.h"
 #include "daemon/base/log.h"
 
 namespace outboxd {
@@ -20,6 +21,7 @@ constexpr std::size_t kFreePagesKept = 256;
 Clerk::Clerk(Outbox outbox, Limits limits, DiskSpace::Ask disk_free)
     : outbox_(std::move(outbox)), limits_(std::move(limits)), disk_space_(std::move(disk_free)) {
   ReadRoom();
+  LogRecounts();
 }
 
 void Clerk::Add(std::unique_ptr<Submission> submission) {
@@ -47,7 +49,7 @@ void Clerk::CheckRoom(Timestamp now) {
 
 void Clerk::ReadRoom() {
   disk_space_.Read();
-  if (const Result<std::uint64_t> used = outbox_.UsedBytes()) used_bytes_ = *used;
+  if (const Result<std::uint64_t> used = outbox_.maintenance().UsedBytes()) used_bytes_ = *used;
 }
 
 std::optional<Error> Clerk::WhyFull(std::size_t jobs) const {
@@ -82,7 +84,6 @@ std::optional<Error> Clerk::WhyFull(std::size_t jobs) const {
 
 // In the order of submission, as long as there is room: once a job is refused, none behind it overtakes it.
 void Clerk::Admit(Done& done) {
-  accepting_.clear();
   done.submissions.swap(submissions_);
   const std::optional<Error> full_already = WhyFull(0);
   const std::uint64_t held = outbox_.Total().jobs;
@@ -106,7 +107,7 @@ void Clerk::AddReport(WriteBatch& batch) const {
 Clerk::Done Clerk::Work(Timestamp now) {
   Done done;
   // The operator's step first: what it tells the dispatcher then comes in the order of the disk.
-  if (!tasks_.empty() && !tasks_.front()(outbox_, now)) tasks_.pop_front();
+  if (!tasks_.empty() && !tasks_.front()(outbox_.operator_work(), now)) tasks_.pop_front();
   CheckRoom(now);
   Admit(done);
   WriteBatch batch;
@@ -129,6 +130,8 @@ Clerk::Done Clerk::Work(Timestamp now) {
     Note(outbox_.TryWriting(), done);
   }
   Housekeep(now);
+  LogRecounts();
+  accepting_.clear();
   done.committed.last = outbox_.LastSequence();
   return done;
 }
@@ -192,13 +195,24 @@ void Clerk::Housekeep(Timestamp now) {
   if (!more_housekeeping_ && now >= housekept_ && now < housekept_ + kHousekeepingInterval) return;
   housekept_ = now;
   const Result<bool> pruned =
-      outbox_.PruneHistory(now - limits_.history.keep, limits_.history.max_rows, kPruneRows);
-  const Result<bool> shrunk = outbox_.Shrink(kShrinkPages, kFreePagesKept);
+      outbox_.maintenance().PruneHistory(now - limits_.history.keep, limits_.history.max_rows, kPruneRows);
+  const Result<bool> shrunk = outbox_.maintenance().Shrink(kShrinkPages, kFreePagesKept);
   more_housekeeping_ = (pruned && *pruned) || (shrunk && *shrunk);
-  if (outbox_.MustTruncateWal()) static_cast<void>(outbox_.TruncateWal());
+  if (outbox_.maintenance().MustTruncateWal()) static_cast<void>(outbox_.maintenance().TruncateWal());
   // After the last job left nothing else is written that would cause a checkpoint, and the room it gave back
   // would never be seen.
-  if (!more_housekeeping_ && WhyFull(0)) static_cast<void>(outbox_.Checkpoint());
+  if (!more_housekeeping_ && WhyFull(0)) static_cast<void>(outbox_.maintenance().Checkpoint());
+}
+
+void Clerk::LogRecounts() {
+  const auto text = [](const Counts& counts) {
+    return std::to_string(counts.jobs) + " jobs, " + std::to_string(counts.dead) + " dead, " +
+           std::to_string(counts.attempts) + " attempts";
+  };
+  for (const Recount& recount : outbox_.TakeRecounts()) {
+    Log(LogLevel::kWarn, "counters did not match the rows and were counted anew",
+        {{"connection", recount.connection}, {"was", text(recount.before)}, {"is", text(recount.after)}});
+  }
 }
 
 OutboxState Clerk::State() const {
@@ -210,6 +224,16 @@ OutboxState Clerk::State() const {
   if (const std::optional<Error> full = WhyFull(0)) state.not_accepting = full->message;
   if (!not_healthy_.empty()) state.not_accepting = not_healthy_;
   return state;
+}
+
+void Clerk::CheckInvariants() const {
+  outbox_.CheckInvariants();
+  CHECK(accepting_.empty());
+  for (const std::unique_ptr<Submission>& submission : submissions_) {
+    CHECK(submission != nullptr);
+    CHECK(submission->admitted == 0 && submission->ids.empty());
+  }
+  for (const Outcome& outcome : pending_.outcomes) CHECK(outcome.job != nullptr);
 }
 
 }  // namespace outboxd

@@ -26,7 +26,7 @@
 namespace outboxd {
 
 // An operator's work in steps between commits. Returns true while there is more to do.
-using ClerkTask = std::function<bool(Outbox&, Timestamp now)>;
+using ClerkTask = std::function<bool(OperatorWork&, Timestamp now)>;
 
 // What the clerk knows of the outbox as a whole.
 struct OutboxState {
@@ -66,6 +66,9 @@ class Clerk {
   OutboxState State() const;
   Outbox& outbox() { return outbox_; }
 
+  // Between two calls of Work(). Aborts when broken.
+  void CheckInvariants() const;
+
  private:
   void CheckRoom(Timestamp now);
   void ReadRoom();
@@ -77,6 +80,7 @@ class Clerk {
   void ConfirmReport(Done& done);
   void Note(const Result<void>& written, Done& done);
   void Housekeep(Timestamp now);
+  void LogRecounts();
   void AddReport(WriteBatch& batch) const;
 
   Outbox outbox_;

@@ -109,7 +109,7 @@ void ClerkThread::Answer(Clerk::Done done) {
 }
 
 void ClerkThread::Finish() {
-  const Result<bool> truncated = clerk_.outbox().TruncateWal();
+  const Result<bool> truncated = clerk_.outbox().maintenance().TruncateWal();
   if (truncated && *truncated) return;
   Log(LogLevel::kWarn, "outbox WAL not truncated",
       {{"reason", truncated ? "somebody reads it" : truncated.error().message}});

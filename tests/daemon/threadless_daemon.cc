@@ -39,6 +39,7 @@ Result<void> ThreadlessDaemon::Submit(const std::vector<std::string>& lines) {
 
 Clerk::Done ThreadlessDaemon::WorkClerk(Timestamp now, bool leave_out) {
   Clerk::Done done = clerk_->Work(now);
+  clerk_->CheckInvariants();
   done.committed.left_out = leave_out && !done.committed.accepted.empty();
   if (done.committed.left_out) done.committed.accepted.clear();
   messages_.emplace_back(std::move(done.committed));
@@ -71,19 +72,19 @@ ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp 
 }
 
 void ThreadlessDaemon::Redrive(const DeadFilter& filter, Redriven done) {
-  clerk_->Add(
-      [this, filter, done = std::move(done), walk = Outbox::Walk()](Outbox& outbox, Timestamp at) mutable {
-        const auto step = outbox.Redrive(filter, walk, at, kRowsAStep);
-        if (!step || step->sequences.empty()) return step && step->more;
-        done(step->sequences);
-        Tell([first = step->sequences.front()](Dispatcher& dispatcher) { dispatcher.Rewind(first); });
-        return step->more;
-      });
+  clerk_->Add([this, filter, done = std::move(done), walk = OperatorWork::Walk()](OperatorWork& work,
+                                                                                  Timestamp at) mutable {
+    const auto step = work.Redrive(filter, walk, at, kRowsAStep);
+    if (!step || step->sequences.empty()) return step && step->more;
+    done(step->sequences);
+    Tell([first = step->sequences.front()](Dispatcher& dispatcher) { dispatcher.Rewind(first); });
+    return step->more;
+  });
 }
 
 void ThreadlessDaemon::Cancel(Sequence sequence, std::function<void()> done) {
-  clerk_->Add([this, sequence, done = std::move(done)](Outbox& outbox, Timestamp at) {
-    if (!outbox.Cancel(sequence, at)) return false;
+  clerk_->Add([this, sequence, done = std::move(done)](OperatorWork& work, Timestamp at) {
+    if (!work.Cancel(sequence, at)) return false;
     done();
     Tell([sequence](Dispatcher& dispatcher) { dispatcher.Remove({&sequence, 1}); });
     return false;
@@ -91,15 +92,15 @@ void ThreadlessDaemon::Cancel(Sequence sequence, std::function<void()> done) {
 }
 
 void ThreadlessDaemon::Forget(const std::string& customer, std::function<void(Sequence last)> done) {
-  clerk_->Add(
-      [this, customer, done = std::move(done), walk = Outbox::Walk()](Outbox& outbox, Timestamp) mutable {
-        Counts counts;
-        const auto step = outbox.Forget(customer, std::nullopt, walk, kRowsAStep, counts);
-        if (!step) return false;
-        done(outbox.LastSequence());
-        Tell([gone = step->sequences](Dispatcher& dispatcher) { dispatcher.Remove(gone); });
-        return step->more;
-      });
+  clerk_->Add([this, customer, done = std::move(done), walk = OperatorWork::Walk()](OperatorWork& work,
+                                                                                    Timestamp) mutable {
+    Counts counts;
+    const auto step = work.Forget(customer, std::nullopt, walk, kRowsAStep, counts);
+    if (!step) return false;
+    done(clerk_->outbox().LastSequence());
+    Tell([gone = step->sequences](Dispatcher& dispatcher) { dispatcher.Remove(gone); });
+    return step->more;
+  });
 }
 
 }  // namespace outboxd::test

@@ -1,4 +1,5 @@
-// Any values in the columns of the outbox's rows, as a damaged file may have them: every reader copes.
+// Any values in the columns of the outbox's rows, as a damaged file may have them: every reader copes, and so
+// does the next start.
 #include <fuzzer/FuzzedDataProvider.h>
 #include <sqlite3.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ struct Table {
   std::array<const char*, 14> columns;  // null behind the last
 };
 
-constexpr std::array<Table, 4> kTables = {{
+constexpr std::array<Table, 6> kTables = {{
     {"outbox",
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "redriven_ms", "attempts", "charged",
       "due_ms", "parked", "reason", "line", "uid"}},
@@ -31,6 +32,8 @@ constexpr std::array<Table, 4> kTables = {{
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason",
       "cause", "attempts", "line", "uid"}},
     {"connections", {"name", "state", "pause", "detail", "since_ms", "reopen_ms", "failures"}},
+    {"counters", {"connection", "jobs", "dead", "attempts"}},
+    {"sequence", {"reserved"}},
 }};
 
 class Surroundings {
@@ -48,9 +51,10 @@ class Surroundings {
   void Fill(FuzzedDataProvider& input) {
     Execute(
         "PRAGMA synchronous = OFF; DELETE FROM outbox; DELETE FROM attempts; DELETE FROM dead_letters; "
-        "DELETE FROM connections");
+        "DELETE FROM connections; DELETE FROM counters; DELETE FROM sequence; INSERT INTO sequence VALUES "
+        "(1000)");
     for (int left = input.ConsumeIntegralInRange(1, 4); left > 0; --left)
-      Insert(input, kTables[input.ConsumeIntegralInRange<std::size_t>(0, 3)]);
+      Insert(input, kTables[input.ConsumeIntegralInRange<std::size_t>(0, kTables.size() - 1)]);
   }
 
   const std::filesystem::path file =
@@ -134,6 +138,18 @@ void ReadAll(OutboxReader& reader) {
   static_cast<void>(reader.CountDead({}));
 }
 
+// It opens with counters that match, or says that it is damaged.
+void StartAgain(const std::filesystem::path& file, OutboxReader& reader) {
+  Result<Outbox> outbox = Outbox::Open(file, 1);
+  if (!outbox) {
+    Demand(outbox.error().kind == ErrorKind::kCorrupt, "an outbox that does not open is damaged");
+    return;
+  }
+  outbox->CheckInvariants();
+  const auto dead = reader.CountDead({});
+  Demand(!dead || *dead == outbox->Total().dead, "dead letters are counted");
+}
+
 void LookAtAll(Inspection& inspection) {
   const auto jobs = inspection.Jobs({}, {});
   for (std::size_t index = 0; jobs && index < jobs->rows.size(); ++index)
@@ -155,6 +171,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FuzzedDataProvider input(data, size);
   surroundings.Fill(input);
   ReadAll(reader);
+  if (input.ConsumeIntegralInRange(0, 7) == 0) StartAgain(surroundings.file, reader);
   LookAtAll(inspection);
   return 0;
 }

@@ -185,7 +185,7 @@ void Ledger::CheckHistory(Database& database, const Record& record) const {
   Result<Statement> rows =
       database.Prepare("SELECT status, result FROM attempts WHERE seq = ? ORDER BY attempt");
   Demand(rows.has_value(), "the history cannot be read");
-  rows->Bind(1, static_cast<std::int64_t>(ToNumber(*record.sequence)));
+  rows->BindAll(static_cast<std::int64_t>(ToNumber(*record.sequence)));
   std::size_t next = 0, recorded = 0;
   for (Result<bool> row = rows->Step(); row && *row; row = rows->Step(), ++recorded) {
     const std::string said = std::to_string(rows->Int(0)) + " " + std::string(rows->Text(1));
@@ -204,7 +204,7 @@ void Ledger::CheckFate(Database& database, const Record& record) const {
   Result<Statement> row =
       database.Prepare("SELECT death, dead_ms - accepted_ms FROM dead_letters WHERE seq = ?");
   Demand(row.has_value(), "the dead letters cannot be read");
-  row->Bind(1, static_cast<std::int64_t>(ToNumber(*record.sequence)));
+  row->BindAll(static_cast<std::int64_t>(ToNumber(*record.sequence)));
   const Result<bool> dead = row->Step();
   Demand(dead.has_value(), "the dead letters cannot be read");
   if (!*dead) {

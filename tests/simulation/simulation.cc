@@ -222,7 +222,7 @@ void Simulation::Send(Transfer transfer, const GateSnapshot& gate_before) {
 }
 
 bool Simulation::Waits(Sequence job) {
-  waits_->Bind(1, static_cast<std::int64_t>(ToNumber(job)));
+  waits_->BindAll(static_cast<std::int64_t>(ToNumber(job)));
   const Result<bool> row = waits_->Step();
   Demand(row.has_value(), "the outbox cannot be read");
   waits_->Reset();

@@ -26,8 +26,8 @@ TEST_CASE("database: values come back as they were bound") {
   auto insert = database.Prepare("INSERT INTO t VALUES (?, ?)");
   REQUIRE(insert);
   const std::string with_nul("a\0b", 3);
-  REQUIRE(insert->Bind(1, std::string_view(with_nul)).Bind(2, std::int64_t{-5}).Run());
-  REQUIRE(insert->Bind(1, std::string_view()).BindTextOrNull(2, "").Run());
+  REQUIRE(insert->Run(with_nul, -5));
+  REQUIRE(insert->Run(std::string_view(), TextOrNull{""}));
   CHECK(database.Changes() == 1);
   auto select = database.Prepare("SELECT a, b FROM t");
   REQUIRE(select);
@@ -47,9 +47,9 @@ TEST_CASE("database: a failed statement can be used again") {
   REQUIRE(database.Execute("CREATE UNIQUE INDEX u ON t (a)"));
   auto insert = database.Prepare("INSERT INTO t VALUES (?, 0)");
   REQUIRE(insert);
-  REQUIRE(insert->Bind(1, std::int64_t{1}).Run());
-  CHECK_FALSE(insert->Bind(1, std::int64_t{1}).Run());
-  CHECK(insert->Bind(1, std::int64_t{2}).Run());
+  REQUIRE(insert->Run(1));
+  CHECK_FALSE(insert->Run(1));
+  CHECK(insert->Run(2));
 }
 
 TEST_CASE("database: a reader cannot write, and a missing file is not created by one") {

@@ -66,7 +66,7 @@ std::vector<std::string> Lines(std::size_t count, const std::string& connection 
   return lines;
 }
 
-std::vector<Sequence> Sequences(const std::vector<StoredJob>& jobs) {
+std::vector<Sequence> SequencesOf(const std::vector<StoredJob>& jobs) {
   std::vector<Sequence> sequences;
   for (const StoredJob& stored : jobs) sequences.push_back(stored.job->sequence);
   return sequences;
@@ -98,7 +98,7 @@ TEST_CASE("reader: pages follow one another without gap or repeat, whatever limi
     Sequence after{};
     for (bool at_end = false; !at_end;) {
       const auto page = fixture.Read(after, count_max, bytes_max, examined_max);
-      const std::vector<Sequence> sequences = Sequences(page.jobs);
+      const std::vector<Sequence> sequences = SequencesOf(page.jobs);
       seen.insert(seen.end(), sequences.begin(), sequences.end());
       REQUIRE((page.at_end || page.through > after));
       after = page.through;
@@ -124,7 +124,7 @@ TEST_CASE(
   fixture.Defer(1);
   fixture.Park(2, LaneKey{5});
   const auto page = fixture.Read(Sequence{});
-  CHECK(Sequences(page.jobs) == std::vector{fixture.At(0), fixture.At(3), fixture.At(4)});
+  CHECK(SequencesOf(page.jobs) == std::vector{fixture.At(0), fixture.At(3), fixture.At(4)});
   CHECK(page.through == fixture.At(5));
   CHECK(page.at_end);
 }
@@ -135,7 +135,7 @@ TEST_CASE("reader: deferred jobs come back with due time and attempts, by connec
   fixture.Defer(0);
   const auto deferred = test::ReadDeferred(*fixture.reader, "default");
   REQUIRE(deferred);
-  CHECK(Sequences(*deferred) == std::vector{fixture.At(0), fixture.At(2)});
+  CHECK(SequencesOf(*deferred) == std::vector{fixture.At(0), fixture.At(2)});
   CHECK(deferred->front().job->due);
   CHECK(deferred->front().job->attempts == 1);
   CHECK(test::ReadDeferred(*fixture.reader, "other")->empty());
@@ -159,7 +159,7 @@ TEST_CASE("reader: parked jobs are found by lane; a deferred one is not waiting 
   const auto read = [&](LaneKey lane, Sequence from, std::size_t count_max, std::size_t bytes_max = 1 << 20) {
     auto parked = fixture.reader->ReadParked(lane, from, count_max, bytes_max);
     REQUIRE(parked);
-    return std::pair(Sequences(parked->jobs), parked->next);
+    return std::pair(SequencesOf(parked->jobs), parked->next);
   };
   const std::size_t line_bytes = fixture.jobs[1]->job.line.size();
   CHECK(read(LaneKey{5}, Sequence{}, 10) ==
@@ -215,7 +215,7 @@ TEST_CASE("reader: a damaged row comes back as unreadable, with its columns, and
 
 TEST_CASE("reader: a job that is gone is not an error") {
   Fixture fixture(Lines(1));
-  REQUIRE(fixture.outbox->Cancel(fixture.At(0), kNow));
+  REQUIRE(fixture.outbox->operator_work().Cancel(fixture.At(0), kNow));
   const auto gone = fixture.reader->ReadOne(fixture.At(0));
   REQUIRE(gone);
   CHECK_FALSE(*gone);

@@ -62,7 +62,7 @@ class OutboxScript {
         [this] { return Settle(5, OutcomeKind::kDelivered); },
         [this] { return Prune(); },
         [this] { return Shrink(); },
-        [this] { return Plain(outbox_->TruncateWal()); },
+        [this] { return Plain(outbox_->maintenance().TruncateWal()); },
         [this] { return Accept(2, 20'000); },
         [this] { return Open(); },
         [this] { return Settle(1, OutcomeKind::kDelivered); },
@@ -77,6 +77,7 @@ class OutboxScript {
     intended = expected;
     Result<void> done = steps_[step]();
     if (done) expected = intended;
+    if (outbox_) outbox_->CheckInvariants();
     return done;
   }
   Outbox* outbox() { return outbox_ ? &*outbox_ : nullptr; }
@@ -139,10 +140,10 @@ class OutboxScript {
 
   Result<void> Prune() {
     intended.attempts = 2;
-    return Plain(outbox_->PruneHistory(FromUnixMs(0), 2, 100));
+    return Plain(outbox_->maintenance().PruneHistory(FromUnixMs(0), 2, 100));
   }
 
-  Result<void> Shrink() { return Plain(outbox_->Shrink(1'000, 0)); }
+  Result<void> Shrink() { return Plain(outbox_->maintenance().Shrink(1'000, 0)); }
 
   template <typename T>
   static Result<void> Plain(const Result<T>& result) {

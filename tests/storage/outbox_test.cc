@@ -165,7 +165,7 @@ TEST_CASE("outbox: each kind of outcome leaves what it should") {
   }
   SUBCASE("of a job that is gone: only the attempt is added") {
     auto job = fixture.AcceptOne();
-    REQUIRE(fixture.outbox->Cancel(job->sequence, kNow));
+    REQUIRE(fixture.outbox->operator_work().Cancel(job->sequence, kNow));
     for (const OutcomeKind kind :
          {OutcomeKind::kDelivered, OutcomeKind::kDeferred, OutcomeKind::kReturned, OutcomeKind::kDead}) {
       Outcome outcome = OutcomeOf(std::move(job), kind, 500);
@@ -191,7 +191,7 @@ TEST_CASE(
                      {TrackLine("1"), TrackLine("2"), TrackLine("3"), TrackLine("4"), TrackLine("5")}, kNow);
   REQUIRE(jobs);
   const Sequence cancelled = (*jobs)[2]->sequence;
-  REQUIRE(fixture.outbox->Cancel(cancelled, kNow));
+  REQUIRE(fixture.outbox->operator_work().Cancel(cancelled, kNow));
   std::vector<Outcome> outcomes;
   for (std::size_t index : {3U, 1U, 0U, 2U})
     outcomes.push_back(OutcomeOf(std::move((*jobs)[index]), OutcomeKind::kDelivered, 200));
@@ -276,9 +276,9 @@ TEST_CASE("outbox: redrive and drop work in steps and only on what the filter me
   DeadFilter one;
   one.connection = "one";
   std::size_t redriven = 0;
-  Outbox::Walk walk;
+  OperatorWork::Walk walk;
   for (bool more = true; more;) {
-    const auto step = fixture.outbox->Redrive(one, walk, kNow, 2);
+    const auto step = fixture.outbox->operator_work().Redrive(one, walk, kNow, 2);
     REQUIRE(step);
     CHECK(step->sequences.size() <= 2);
     redriven += step->sequences.size();
@@ -286,7 +286,7 @@ TEST_CASE("outbox: redrive and drop work in steps and only on what the filter me
     CheckCounts(*fixture.outbox, fixture.file);
   }
   CHECK(redriven == 5);
-  const auto dropped = fixture.outbox->Drop(DeadFilter{}, walk = {}, 100);
+  const auto dropped = fixture.outbox->operator_work().Drop(DeadFilter{}, walk = {}, 100);
   REQUIRE(dropped);
   CHECK(dropped->sequences.size() == 3);
   CHECK(fixture.outbox->Total().jobs == 5);
@@ -298,9 +298,9 @@ TEST_CASE("outbox: a redrive meets no dead letter twice, though it die again mea
   Fixture fixture;
   for (int count = 0; count < 3; ++count) fixture.BuryOne();
   std::vector<Sequence> redriven;
-  Outbox::Walk walk;
+  OperatorWork::Walk walk;
   for (bool more = true; more && redriven.size() < 10;) {
-    const auto step = fixture.outbox->Redrive(DeadFilter{}, walk, kNow, 1);
+    const auto step = fixture.outbox->operator_work().Redrive(DeadFilter{}, walk, kNow, 1);
     REQUIRE(step);
     more = step->more;
     for (const Sequence sequence : step->sequences) {
@@ -331,16 +331,16 @@ TEST_CASE(
   }
   DeadFilter none;
   none.customer = "nobody";
-  Outbox::Walk walk;
-  const auto first = fixture.outbox->Drop(none, walk, 100);
+  OperatorWork::Walk walk;
+  const auto first = fixture.outbox->operator_work().Drop(none, walk, 100);
   REQUIRE(first);
   CHECK(first->more);
-  const auto second = fixture.outbox->Drop(none, walk, 100);
+  const auto second = fixture.outbox->operator_work().Drop(none, walk, 100);
   REQUIRE(second);
   CHECK_FALSE(second->more);
   DeadFilter last;
   last.sequence = Sequence{6000};
-  const auto found = fixture.outbox->Drop(last, walk = {}, 100);
+  const auto found = fixture.outbox->operator_work().Drop(last, walk = {}, 100);
   REQUIRE(found);
   CHECK(found->sequences == std::vector{Sequence{6000}});
   CHECK_FALSE(found->more);
@@ -349,11 +349,11 @@ TEST_CASE(
 TEST_CASE("outbox: a cancelled job is a dead letter; one that is not waiting cannot be cancelled") {
   Fixture fixture;
   const auto job = fixture.AcceptOne();
-  REQUIRE(fixture.outbox->Cancel(job->sequence, kNow));
+  REQUIRE(fixture.outbox->operator_work().Cancel(job->sequence, kNow));
   CHECK(AskText(fixture.file, "SELECT death || ' ' || job FROM dead_letters") ==
         "cancelled " + job->stamp.id.ToText());
   CheckCounts(*fixture.outbox, fixture.file);
-  const auto again = fixture.outbox->Cancel(job->sequence, kNow);
+  const auto again = fixture.outbox->operator_work().Cancel(job->sequence, kNow);
   REQUIRE_FALSE(again);
   CHECK(again.error().kind == ErrorKind::kNotFound);
   CheckCounts(*fixture.outbox, fixture.file);
@@ -379,15 +379,15 @@ TEST_CASE("outbox: after forget no byte of the customer is left in the file or i
 
   Counts counts;
   std::size_t steps = 0;
-  Outbox::Walk walk;
+  OperatorWork::Walk walk;
   for (bool more = true; more; ++steps) {
-    const auto step = fixture.outbox->Forget(secret, std::nullopt, walk, 7, counts);
+    const auto step = fixture.outbox->operator_work().Forget(secret, std::nullopt, walk, 7, counts);
     REQUIRE(step);
     more = step->more;
     CheckCounts(*fixture.outbox, fixture.file);
   }
   CHECK(steps > 10);
-  CHECK_FALSE(fixture.outbox->MustTruncateWal());
+  CHECK_FALSE(fixture.outbox->maintenance().MustTruncateWal());
   CHECK(counts.jobs == 40);
   CHECK(counts.dead == 20);
   CHECK(counts.attempts == 40);
@@ -420,22 +420,22 @@ TEST_CASE(
   REQUIRE(rows);
   REQUIRE(rows->Step() == true);
   REQUIRE(test::Forget(*fixture.outbox, "forget-me@example.com"));
-  CHECK(fixture.outbox->MustTruncateWal());
+  CHECK(fixture.outbox->maintenance().MustTruncateWal());
   CHECK(fixture.Bytes().find("forget-me@example.com") != std::string::npos);
   rows->Reset();
-  REQUIRE(fixture.outbox->TruncateWal() == true);
-  CHECK_FALSE(fixture.outbox->MustTruncateWal());
+  REQUIRE(fixture.outbox->maintenance().TruncateWal() == true);
+  CHECK_FALSE(fixture.outbox->maintenance().MustTruncateWal());
   CHECK(fixture.Bytes().find("forget-me@example.com") == std::string::npos);
 }
 
 TEST_CASE("outbox: forget finds a job that was redriven behind its back") {
   Fixture fixture;
   fixture.BuryOne(TrackLine("7"));
-  Outbox::Walk walk;
+  OperatorWork::Walk walk;
   Counts counts;
   bool more = true;
   for (int step = 0; more; ++step) {
-    const auto done = fixture.outbox->Forget("7", std::nullopt, walk, 100, counts);
+    const auto done = fixture.outbox->operator_work().Forget("7", std::nullopt, walk, 100, counts);
     REQUIRE(done);
     more = done->more;
     if (step == 0) REQUIRE(test::Redrive(*fixture.outbox, DeadFilter{}, kNow));
@@ -463,7 +463,7 @@ TEST_CASE("outbox: history is pruned by age and by number of rows, in steps") {
   }
   const auto prune = [&](Timestamp before, std::uint64_t kept) {
     for (;;) {
-      const auto more = fixture.outbox->PruneHistory(before, kept, 8);
+      const auto more = fixture.outbox->maintenance().PruneHistory(before, kept, 8);
       REQUIRE(more);
       if (!*more) return;
     }
@@ -486,22 +486,22 @@ TEST_CASE("outbox: free pages go back to the file system, but for those to be ke
   std::vector<Outcome> outcomes;
   for (int count = 0; count < 100; ++count)
     outcomes.push_back(OutcomeOf(fixture.AcceptOne(big), OutcomeKind::kDelivered, 200));
-  REQUIRE(fixture.outbox->TruncateWal() == true);
+  REQUIRE(fixture.outbox->maintenance().TruncateWal() == true);
   const auto size_full = std::filesystem::file_size(fixture.file);
-  const auto used_full = fixture.outbox->UsedBytes();
+  const auto used_full = fixture.outbox->maintenance().UsedBytes();
   for (const Outcome& outcome : outcomes) REQUIRE(Settle(*fixture.outbox, outcome, kNow));
-  const auto used_empty = fixture.outbox->UsedBytes();
+  const auto used_empty = fixture.outbox->maintenance().UsedBytes();
   REQUIRE(used_full);
   REQUIRE(used_empty);
   CHECK(*used_empty * 4 < *used_full);
   for (bool more = true; more;) {
-    const auto shrunk = fixture.outbox->Shrink(64, 16);
+    const auto shrunk = fixture.outbox->maintenance().Shrink(64, 16);
     REQUIRE(shrunk);
     more = *shrunk;
   }
-  REQUIRE(fixture.outbox->Checkpoint());
+  REQUIRE(fixture.outbox->maintenance().Checkpoint());
   CHECK(std::filesystem::file_size(fixture.file) * 4 < size_full);
-  REQUIRE(fixture.outbox->TruncateWal() == true);
+  REQUIRE(fixture.outbox->maintenance().TruncateWal() == true);
   CHECK(std::filesystem::file_size(fixture.file) * 4 < size_full);
   CHECK(Ask(fixture.file, "PRAGMA freelist_count") == 16);
   CHECK(std::filesystem::file_size(fixture.file.string() + "-wal") == 0);
@@ -532,14 +532,15 @@ TEST_CASE("outbox: random work keeps counts and rows together") {
       if (random() % 2 == 0)
         held.push_back(std::move(outcome.job));  // an outcome of a job that may be gone comes later
     } else if (action == 9) {
-      Outbox::Walk walk;
-      REQUIRE(fixture.outbox->Redrive(DeadFilter{}, walk, kNow, 1 + random() % 5));
+      OperatorWork::Walk walk;
+      REQUIRE(fixture.outbox->operator_work().Redrive(DeadFilter{}, walk, kNow, 1 + random() % 5));
     } else if (action == 10) {
       REQUIRE(test::Forget(*fixture.outbox, customer(), std::nullopt, 1 + random() % 20));
     } else {
-      REQUIRE(fixture.outbox->PruneHistory(FromUnixMs(0), random() % 50, 5));
+      REQUIRE(fixture.outbox->maintenance().PruneHistory(FromUnixMs(0), random() % 50, 5));
       if (random() % 4 == 0) fixture.Reopen();
     }
+    fixture.outbox->CheckInvariants();
     if (round % 10 == 0) CheckCounts(*fixture.outbox, fixture.file);
   }
   CheckCounts(*fixture.outbox, fixture.file);
@@ -642,7 +643,7 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
     fixture.BuryOne(TrackLine(std::to_string(count), std::string(90, 'n')));
   for (int count = 0; count < 60; ++count)
     fixture.AcceptOne(TrackLine(std::to_string(count), std::string(90, 'n')));
-  REQUIRE(fixture.outbox->TruncateWal() == true);
+  REQUIRE(fixture.outbox->maintenance().TruncateWal() == true);
   fixture.outbox.reset();
   const std::string whole = ReadFile(fixture.file);
   const auto try_to_open = [&](const std::string& content) {
@@ -658,7 +659,7 @@ TEST_CASE("outbox: a cut or overwritten file is refused, or read without harm; i
     }
     static_cast<void>(Accept(*opened, {TrackLine("1")}, kNow));
     static_cast<void>(test::Redrive(*opened, DeadFilter{}, kNow));
-    static_cast<void>(opened->PruneHistory(kNow, 0, 100));
+    static_cast<void>(opened->maintenance().PruneHistory(kNow, 0, 100));
     return true;
   };
 

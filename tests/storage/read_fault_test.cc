@@ -50,7 +50,7 @@ struct Fixture {
       batch.gates.emplace_back("default", GateSnapshot{});
       REQUIRE(outbox->Write(batch, kNow));
     }
-    REQUIRE(outbox->TruncateWal());
+    REQUIRE(outbox->maintenance().TruncateWal());
   }
 
   Outcome OutcomeOf(std::size_t index, OutcomeKind kind) const {
@@ -182,9 +182,9 @@ Result<void> Plain(const Result<T>& result) {
 
 // One table's step.
 Result<void> ForgetIn(Outbox& outbox, std::size_t table, const Counts& expected) {
-  Outbox::Walk walk{.table = table, .after = Sequence{}, .redrives = 0};
+  OperatorWork::Walk walk{.table = table, .after = Sequence{}, .redrives = 0};
   Counts counts;
-  const auto step = outbox.Forget("1", std::nullopt, walk, 100, counts);
+  const auto step = outbox.operator_work().Forget("1", std::nullopt, walk, 100, counts);
   CHECK(counts.jobs == (step ? expected.jobs : 0));
   CHECK(counts.dead == (step ? expected.dead : 0));
   CHECK(counts.attempts == (step ? expected.attempts : 0));
@@ -310,15 +310,19 @@ TEST_CASE("read faults: a deed is done or not, and done the next time it is aske
       {"redrive", [](Outbox& outbox) { return Plain(test::Redrive(outbox, DeadFilter{}, kNow)); }},
       {"drop",
        [](Outbox& outbox) {
-         Outbox::Walk walk;
-         return Plain(outbox.Drop(DeadFilter{}, walk, 100));
+         OperatorWork::Walk walk;
+         return Plain(outbox.operator_work().Drop(DeadFilter{}, walk, 100));
        }},
-      {"cancel", [&](Outbox& outbox) { return Plain(outbox.Cancel(fixture.jobs[kEach]->sequence, kNow)); }},
+      {"cancel",
+       [&](Outbox& outbox) {
+         return Plain(outbox.operator_work().Cancel(fixture.jobs[kEach]->sequence, kNow));
+       }},
       {"forget waiting jobs",
        [](Outbox& outbox) { return ForgetIn(outbox, 0, Counts{.jobs = 3 * kEach / 2}); }},
       {"forget dead letters", [](Outbox& outbox) { return ForgetIn(outbox, 1, Counts{.dead = kEach / 2}); }},
       {"forget history", [](Outbox& outbox) { return ForgetIn(outbox, 2, Counts{.attempts = kEach}); }},
-      {"prune", [](Outbox& outbox) { return Plain(outbox.PruneHistory(FromUnixMs(0), 2, 100)); }},
+      {"prune",
+       [](Outbox& outbox) { return Plain(outbox.maintenance().PruneHistory(FromUnixMs(0), 2, 100)); }},
   };
   for (const Deed& deed : deeds) DoWithFaults(fixture, deed);
 }

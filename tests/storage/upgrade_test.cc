@@ -87,7 +87,7 @@ TEST_CASE(
   of_user.uid = 33;
   REQUIRE(test::Redrive(*outbox, of_user, kNow));
   CHECK(uid_in("outbox") == 33);
-  REQUIRE(outbox->Cancel(sequence, kNow));
+  REQUIRE(outbox->operator_work().Cancel(sequence, kNow));
   CHECK(uid_in("dead_letters") == 33);
 }
 

@@ -82,18 +82,9 @@ class OutboxRows {
         "reason, line)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     REQUIRE(statement);
-    statement->Bind(1, static_cast<std::int64_t>(row.sequence))
-        .Bind(2, std::string_view(job))
-        .Bind(3, std::string_view(row.connection));
-    statement->Bind(4, std::string_view(row.type))
-        .BindTextOrNull(5, row.customer)
-        .Bind(6, row.accepted_ms)
-        .Bind(7, row.attempts);
-    statement->Bind(8, row.due_ms)
-        .Bind(9, row.parked)
-        .BindTextOrNull(10, row.reason)
-        .Bind(11, std::string_view(row.line));
-    REQUIRE(statement->Run());
+    REQUIRE(statement->Run(static_cast<std::int64_t>(row.sequence), job, row.connection, row.type,
+                           TextOrNull{row.customer}, row.accepted_ms, row.attempts, row.due_ms, row.parked,
+                           TextOrNull{row.reason}, row.line));
   }
 
   void Add(const DeadLine& row) {
@@ -103,19 +94,9 @@ class OutboxRows {
         "status, reason, cause, answer,"
         " attempts, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     REQUIRE(statement);
-    statement->Bind(1, static_cast<std::int64_t>(row.sequence))
-        .Bind(2, std::string_view(job))
-        .Bind(3, std::string_view(row.connection));
-    statement->Bind(4, std::string_view(row.type))
-        .BindTextOrNull(5, row.customer)
-        .Bind(6, row.accepted_ms)
-        .Bind(7, row.dead_ms);
-    statement->Bind(8, std::string_view(row.death))
-        .Bind(9, row.status)
-        .Bind(10, std::string_view(row.reason));
-    statement->Bind(11, std::string_view(row.cause)).BindTextOrNull(12, row.answer).Bind(13, row.attempts);
-    statement->Bind(14, std::string_view(row.line));
-    REQUIRE(statement->Run());
+    REQUIRE(statement->Run(static_cast<std::int64_t>(row.sequence), job, row.connection, row.type,
+                           TextOrNull{row.customer}, row.accepted_ms, row.dead_ms, row.death, row.status,
+                           row.reason, row.cause, TextOrNull{row.answer}, row.attempts, row.line));
   }
 
   void Add(const AttemptLine& row) {
@@ -125,18 +106,9 @@ class OutboxRows {
         "status, error, answer)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     REQUIRE(statement);
-    statement->Bind(1, static_cast<std::int64_t>(row.sequence))
-        .Bind(2, row.attempt)
-        .Bind(3, std::string_view(job));
-    statement->Bind(4, std::string_view(row.connection))
-        .Bind(5, std::string_view(row.type))
-        .BindTextOrNull(6, row.customer);
-    statement->Bind(7, row.sent_ms)
-        .Bind(8, row.duration_ms)
-        .Bind(9, std::string_view(row.result))
-        .Bind(10, row.status);
-    statement->BindTextOrNull(11, row.error).BindTextOrNull(12, row.answer);
-    REQUIRE(statement->Run());
+    REQUIRE(statement->Run(static_cast<std::int64_t>(row.sequence), row.attempt, job, row.connection,
+                           row.type, TextOrNull{row.customer}, row.sent_ms, row.duration_ms, row.result,
+                           row.status, TextOrNull{row.error}, TextOrNull{row.answer}));
   }
 
  private:

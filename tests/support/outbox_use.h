@@ -55,9 +55,10 @@ inline Result<std::vector<StoredJob>> ReadDeferred(OutboxReader& reader, std::st
 inline Result<std::vector<Sequence>> Redrive(Outbox& outbox, const DeadFilter& filter, Timestamp now,
                                              std::size_t rows_max = 100) {
   std::vector<Sequence> all;
-  Outbox::Walk walk;
+  OperatorWork::Walk walk;
   for (bool more = true; more;) {
-    ASSIGN_OR_RETURN(const Outbox::Step step, outbox.Redrive(filter, walk, now, rows_max));
+    ASSIGN_OR_RETURN(const OperatorWork::Step step,
+                     outbox.operator_work().Redrive(filter, walk, now, rows_max));
     all.insert(all.end(), step.sequences.begin(), step.sequences.end());
     more = step.more;
   }
@@ -68,9 +69,10 @@ inline Result<Counts> Forget(Outbox& outbox, const std::string& customer,
                              const std::optional<std::string>& connection = std::nullopt,
                              std::size_t rows_max = 100) {
   Counts counts;
-  Outbox::Walk walk;
+  OperatorWork::Walk walk;
   for (bool more = true; more;) {
-    ASSIGN_OR_RETURN(const Outbox::Step step, outbox.Forget(customer, connection, walk, rows_max, counts));
+    ASSIGN_OR_RETURN(const OperatorWork::Step step,
+                     outbox.operator_work().Forget(customer, connection, walk, rows_max, counts));
     more = step.more;
   }
   return counts;

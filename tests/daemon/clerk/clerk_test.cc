@@ -49,7 +49,9 @@ struct Fixture {
 
   Clerk::Done Work() {
     now += std::chrono::seconds(1);
-    return clerk->Work(now);
+    Clerk::Done done = clerk->Work(now);
+    clerk->CheckInvariants();
+    return done;
   }
 
   std::unique_ptr<QueuedJob> AcceptOne() {
@@ -303,11 +305,11 @@ TEST_CASE("clerk: an operator's work goes step by step, one a round, in the orde
   fixture.Start();
   std::string done;
   int left = 2;
-  fixture.clerk->Add(ClerkTask([&](Outbox&, Timestamp) {
+  fixture.clerk->Add(ClerkTask([&](OperatorWork&, Timestamp) {
     done += 'a';
     return --left > 0;
   }));
-  fixture.clerk->Add(ClerkTask([&](Outbox&, Timestamp) {
+  fixture.clerk->Add(ClerkTask([&](OperatorWork&, Timestamp) {
     done += 'b';
     return false;
   }));
@@ -338,7 +340,7 @@ TEST_CASE("clerk: a damaged file is fatal, and says what to do") {
   Fixture fixture;
   fixture.Start();
   fixture.AcceptOne();
-  REQUIRE(fixture.clerk->outbox().TruncateWal());
+  REQUIRE(fixture.clerk->outbox().maintenance().TruncateWal());
   {
     auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
     REQUIRE(database);

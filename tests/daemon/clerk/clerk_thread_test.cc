@@ -39,7 +39,7 @@ TEST_CASE("clerk thread: each origin gets its own answers, in order, after the c
       thread.Submit(std::move(submission));
     }
     thread.Stop();
-    CHECK_FALSE(thread.Post([](Outbox&, Timestamp) { return false; }));
+    CHECK_FALSE(thread.Post([](OperatorWork&, Timestamp) { return false; }));
     for (const Committed& news : committed) {
       CHECK(news.accepted.empty());
       CHECK(news.left_out);

@@ -1,0 +1,218 @@
+#include "storage/counters.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <iterator>
+
+#include "core/check.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::int64_t kSmallFileBytes = 4 << 20;  // counted whole at each start: a few milliseconds
+
+struct CountedTable {
+  std::string_view name;
+  Counters::Count count;
+};
+constexpr std::array<CountedTable, 3> kTables = {
+    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
+
+Result<Counters::Map> CountAll(Database& database) {
+  Counters::Map counted;
+  for (const CountedTable& table : kTables) {
+    ASSIGN_OR_RETURN(Statement rows, database.Prepare("SELECT connection, count(*) FROM " +
+                                                      std::string(table.name) + " GROUP BY connection"));
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool row, rows.Step());
+      if (!row) break;
+      counted[std::string(rows.Text(0))].*table.count += static_cast<std::uint64_t>(rows.Int(1));
+    }
+  }
+  return counted;
+}
+
+Counts Sum(const Counters::Map& counts) {
+  Counts total;
+  for (const auto& [connection, of_it] : counts) {
+    for (const CountedTable& table : kTables) total.*table.count += of_it.*table.count;
+  }
+  return total;
+}
+
+// The connections whose counts differ. One without any rows may have an entry or none.
+std::vector<Recount> Difference(const Counters::Map& before, const Counters::Map& after) {
+  std::vector<Recount> differing;
+  for (const auto& [connection, counts] : after) {
+    const auto found = before.find(connection);
+    const Counts was = found == before.end() ? Counts{} : found->second;
+    if (was != counts) differing.push_back({connection, was, counts});
+  }
+  for (const auto& [connection, counts] : before) {
+    if (!after.contains(connection) && counts != Counts{}) differing.push_back({connection, counts, {}});
+  }
+  return differing;
+}
+
+struct Stored {
+  Counters::Map counts;
+  bool are_numbers = true;
+};
+
+Result<Stored> ReadStored(Database& database) {
+  ASSIGN_OR_RETURN(
+      Statement rows,
+      database.Prepare("SELECT connection, jobs, dead, attempts, typeof(jobs) = 'integer' AND typeof(dead) = "
+                       "'integer' AND typeof(attempts) = 'integer' AND min(jobs, dead, attempts) >= 0 AND "
+                       "max(jobs, dead, attempts) < 1 << 48 FROM counters"));
+  Stored stored;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return stored;
+    stored.are_numbers = stored.are_numbers && rows.Int(4) != 0;
+    const auto number = [&](int column) { return static_cast<std::uint64_t>(rows.Int(column)); };
+    stored.counts[std::string(rows.Text(0))] = Counts{number(1), number(2), number(3)};
+  }
+}
+
+// Whether as many rows can be there. Two seeks a table: rows are not counted.
+Result<bool> ArePossible(Database& database, const Counts& total) {
+  for (const CountedTable& table : kTables) {
+    const std::string from = " FROM " + std::string(table.name) + ")";
+    ASSIGN_OR_RETURN(const std::int64_t span, database.Scalar("SELECT ifnull((SELECT max(seq)" + from +
+                                                              " - (SELECT min(seq)" + from + " + 1, 0)"));
+    const bool has_one_a_sequence = table.count != &Counts::attempts;
+    const std::uint64_t rows = total.*table.count;
+    if ((rows == 0) != (span == 0)) return false;
+    if (has_one_a_sequence && rows > static_cast<std::uint64_t>(span)) return false;
+  }
+  return true;
+}
+
+// A page that cannot be read is no reason to refuse the whole file here: counters are believed then.
+bool DifferFromRows(Database& database, const Counters::Map& counts) {
+  const Result<std::int64_t> bytes =
+      database.Scalar("SELECT c.page_count * s.page_size FROM pragma_page_count c, pragma_page_size s");
+  if (!bytes || *bytes > kSmallFileBytes) return false;
+  const Result<Counters::Map> counted = CountAll(database);
+  return counted && !Difference(counts, *counted).empty();
+}
+
+}  // namespace
+
+Result<Counters> Counters::Load(Database& database) {
+  Counters counters;
+  ASSIGN_OR_RETURN(counters.store_,
+                   database.Prepare("INSERT OR REPLACE INTO counters (connection, jobs, dead, "
+                                    "attempts) VALUES (?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(Stored stored, ReadStored(database));
+  counters.counts_ = std::move(stored.counts);
+  bool is_right = stored.are_numbers;
+  if (is_right) {
+    ASSIGN_OR_RETURN(is_right, ArePossible(database, counters.Total()));
+  }
+  if (!is_right || DifferFromRows(database, counters.counts_)) {
+    RETURN_IF_ERROR(counters.CountRows(database));
+    counters.Accept();
+  }
+  return counters;
+}
+
+void Counters::Add(std::string_view connection, Count count, std::uint64_t rows) {
+  Touch(connection).*count += rows;
+}
+
+void Counters::Subtract(std::string_view connection, Count count, std::uint64_t rows) {
+  std::uint64_t& counted = Touch(connection).*count;
+  if (rows > counted) is_wrong_ = true;
+  counted -= std::min(rows, counted);
+}
+
+// The connection of the row before comes first: rows come in runs of one connection.
+Counts& Counters::Touch(std::string_view connection) {
+  if (!changes_.empty() && changes_.back().entry->first == connection) return changes_.back().entry->second;
+  const auto touched = std::find_if(changes_.begin(), changes_.end(),
+                                    [&](const Change& change) { return change.entry->first == connection; });
+  if (touched != changes_.end()) {
+    std::iter_swap(touched, std::prev(changes_.end()));
+    return changes_.back().entry->second;
+  }
+  if (const auto found = counts_.find(connection); found != counts_.end()) {
+    changes_.push_back({found, found->second});
+  } else {
+    changes_.push_back({counts_.emplace(connection, Counts{}).first, std::nullopt});
+  }
+  return changes_.back().entry->second;
+}
+
+Result<void> Counters::Store(Database& database) {
+  if (is_wrong_) {
+    RETURN_IF_ERROR(CountRows(database));
+  }
+  if (is_new_) {
+    RETURN_IF_ERROR(database.Execute("DELETE FROM counters"));
+    for (const auto& [connection, counts] : counts_) {
+      RETURN_IF_ERROR(StoreOne(connection, counts));
+    }
+    return {};
+  }
+  for (const Change& change : changes_) {
+    RETURN_IF_ERROR(StoreOne(change.entry->first, change.entry->second));
+  }
+  return {};
+}
+
+Result<void> Counters::StoreOne(std::string_view connection, const Counts& counts) {
+  return store_.Run(connection, static_cast<std::int64_t>(counts.jobs),
+                    static_cast<std::int64_t>(counts.dead), static_cast<std::int64_t>(counts.attempts));
+}
+
+Result<void> Counters::CountRows(Database& database) {
+  ASSIGN_OR_RETURN(Map counted, CountAll(database));
+  Undo();
+  found_ = Difference(counts_, counted);
+  replaced_ = std::exchange(counts_, std::move(counted));
+  is_new_ = true;
+  return {};
+}
+
+void Counters::Keep() {
+  Accept();
+  is_new_ = false;
+}
+
+void Counters::Accept() {
+  changes_.clear();
+  is_wrong_ = false;
+  replaced_.reset();
+  std::move(found_.begin(), found_.end(), std::back_inserter(recounts_));
+  found_.clear();
+}
+
+void Counters::Undo() {
+  for (const Change& change : changes_) {
+    if (change.before) {
+      change.entry->second = *change.before;
+    } else {
+      counts_.erase(change.entry);
+    }
+  }
+  changes_.clear();
+  is_wrong_ = false;
+  found_.clear();
+  if (replaced_) counts_ = std::move(*replaced_);
+  replaced_.reset();  // is_new_ stays: to write all of them once more does no harm
+}
+
+Counts Counters::Total() const {
+  return Sum(counts_);
+}
+
+void Counters::CheckInvariants() const {
+  CHECK(changes_.empty());
+  CHECK(!is_wrong_);
+  CHECK(!replaced_);
+}
+
+}  // namespace outboxd

@@ -1,0 +1,78 @@
+// storage/counters.h — how many rows each connection has, kept in the same transaction as what they count.
+//
+// Counters that the file holds are checked, not trusted: those that cannot be right (no numbers, more jobs
+// than sequence numbers, none beside rows, a subtraction below zero) are counted anew from the rows. Counting
+// reads the tables whole, so a file above 4 MB is otherwise believed.
+//
+// Threads: belongs to one thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "storage/database.h"
+
+namespace outboxd {
+
+struct Counts {
+  std::uint64_t jobs = 0, dead = 0, attempts = 0;
+  friend bool operator==(const Counts&, const Counts&) = default;
+};
+
+// Counters of one connection that did not match its rows.
+struct Recount {
+  std::string connection;
+  Counts before, after;
+};
+
+class Counters {
+ public:
+  using Count = std::uint64_t Counts::*;
+  using Map = std::map<std::string, Counts, std::less<>>;
+
+  // Reads them, without writing: what was counted anew reaches the file with the next transaction.
+  static Result<Counters> Load(Database& database);
+
+  // Within a transaction, which ends with Store() and then Keep() once it is committed, or with Undo().
+  void Add(std::string_view connection, Count count, std::uint64_t rows = 1);
+  void Subtract(std::string_view connection, Count count, std::uint64_t rows = 1);
+  Result<void> Store(Database& database);
+  void Keep();
+  void Undo();
+
+  const Map& ByConnection() const { return counts_; }
+  Counts Total() const;
+  // What was counted anew since the last call.
+  std::vector<Recount> TakeRecounts() { return std::exchange(recounts_, {}); }
+
+  // Between transactions. Aborts when broken.
+  void CheckInvariants() const;
+
+ private:
+  struct Change {
+    Map::iterator entry;
+    std::optional<Counts> before;  // nullopt: there was no entry
+  };
+  Counts& Touch(std::string_view connection);
+  Result<void> CountRows(Database& database);
+  void Accept();
+  Result<void> StoreOne(std::string_view connection, const Counts& counts);
+
+  Map counts_;
+  std::vector<Change> changes_;  // of this transaction, one a connection
+  bool is_wrong_ = false;        // found in this transaction
+  std::optional<Map> replaced_;  // what a recount of this transaction replaced
+  std::vector<Recount> found_;   // by that recount
+  bool is_new_ = false;          // counts_ was counted anew and the file does not have it yet
+  std::vector<Recount> recounts_;
+  Statement store_;
+};
+
+}  // namespace outboxd

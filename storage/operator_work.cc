@@ -1,0 +1,158 @@
+#include "storage/operator_work.h"
+
+#include <algorithm>
+
+#include "storage/column.h"
+#include "storage/moved_row.h"
+#include "storage/outcome.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kExaminedRows = 5000;  // in a step: some milliseconds
+
+Result<void> Nothing(Sequence, std::string_view) {
+  return {};
+}
+
+}  // namespace
+
+const std::array<OperatorWork::Table, 3> OperatorWork::kTables = {
+    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
+
+// Of the next rows of `table` those that meet `condition`.
+Result<OperatorWork::Examined> OperatorWork::Examine(const Table& table, const SqlCondition& condition,
+                                                     Sequence after, std::size_t rows_max) {
+  ASSIGN_OR_RETURN(Statement rows,
+                   file_->database().Prepare("SELECT seq, connection, " + condition.sql + " FROM " +
+                                             std::string(table.name) + " WHERE seq > ? ORDER BY seq LIMIT " +
+                                             std::to_string(kExaminedRows)));
+  rows.BindAt(condition.BindTo(rows, 1), ToSql(after));
+  Examined examined;
+  examined.through = after;
+  for (std::size_t count = 0; examined.matches.size() < rows_max; ++count) {
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    examined.at_end = !row && count < kExaminedRows;
+    if (!row) return examined;
+    examined.through = SequenceAt(rows, 0);
+    const bool is_new = examined.matches.empty() ||
+                        examined.matches.back().first != examined.through;  // a job has many attempts
+    if (rows.Int(2) != 0 && is_new) examined.matches.emplace_back(examined.through, rows.Text(1));
+  }
+  return examined;
+}
+
+// One step through `table`: rows that match are deleted and no longer counted, each after `before_each`.
+template <typename BeforeEach>
+Result<OperatorWork::Erased> OperatorWork::Erase(const Table& table, const SqlCondition& condition,
+                                                 Sequence after, std::size_t rows_max,
+                                                 BeforeEach before_each) {
+  Erased erased;
+  Result<void> done = file_->Transaction([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const Examined examined, Examine(table, condition, after, rows_max));
+    ASSIGN_OR_RETURN(Statement remove,
+                     file_->database().Prepare("DELETE FROM " + std::string(table.name) + " WHERE seq = ?"));
+    for (const auto& [sequence, connection] : examined.matches) {
+      RETURN_IF_ERROR(before_each(sequence, connection));
+      RETURN_IF_ERROR(remove.Run(ToSql(sequence)));
+      const auto gone = static_cast<std::uint64_t>(file_->database().Changes());
+      file_->counters().Subtract(connection, table.count, gone);
+      erased.rows += gone;
+      erased.sequences.push_back(sequence);
+    }
+    erased.through = examined.through;
+    erased.at_end = examined.at_end;
+    return {};
+  });
+  if (!done) return Failure(done.error());
+  return erased;
+}
+
+template <typename BeforeEach>
+Result<OperatorWork::Step> OperatorWork::EraseDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max,
+                                                   BeforeEach before_each) {
+  if (filter.sequence) walk.after = std::max(walk.after, Sequence{ToNumber(*filter.sequence) - 1});
+  ASSIGN_OR_RETURN(Erased erased, Erase(kTables[1], ToSql(filter), walk.after, rows_max, before_each));
+  walk.after = erased.through;
+  return Step{std::move(erased.sequences), !erased.at_end && !filter.sequence};
+}
+
+Result<OperatorWork::Step> OperatorWork::Redrive(const DeadFilter& filter, Walk& walk, Timestamp now,
+                                                 std::size_t rows_max) {
+  ASSIGN_OR_RETURN(Statement revive, file_->database().Prepare(
+                                         "INSERT OR REPLACE INTO outbox (" OUTBOXD_KEPT_COLUMNS
+                                         ", redriven_ms, attempts, reason) SELECT " OUTBOXD_KEPT_VALUES
+                                         ", ?, ifnull(attempts, 0), reason FROM dead_letters WHERE seq = ?"));
+  ++redrives_;
+  return EraseDead(filter, walk, rows_max, [&](Sequence sequence, std::string_view connection) {
+    file_->counters().Add(connection, &Counts::jobs);
+    return revive.Run(ToSql(now), ToSql(sequence));
+  });
+}
+
+Result<OperatorWork::Step> OperatorWork::Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max) {
+  file_->NoteErasing();
+  return EraseDead(filter, walk, rows_max, Nothing);
+}
+
+Result<std::string> OperatorWork::Cancel(Sequence sequence, Timestamp now) {
+  Database& database = file_->database();
+  std::string connection;
+  Result<void> done = file_->Transaction([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(Statement job, database.Prepare("SELECT connection FROM outbox WHERE seq = ?"));
+    ASSIGN_OR_RETURN(const bool is_there, job.BindAll(ToSql(sequence)).Step());
+    if (!is_there) return Fail(ErrorKind::kNotFound, "no such waiting job", "job");
+    connection = job.Text(0);
+    job.Reset();
+    ASSIGN_OR_RETURN(Statement bury,
+                     database.Prepare("INSERT OR REPLACE INTO dead_letters (" OUTBOXD_KEPT_COLUMNS
+                                      ", dead_ms, death, reason, cause, attempts) SELECT " OUTBOXD_KEPT_VALUES
+                                      ", ?, ?, ?, ?, ifnull(attempts, 0) FROM outbox WHERE seq = ?"));
+    constexpr std::string_view kReason = "cancelled by an operator";
+    RETURN_IF_ERROR(bury.Run(ToSql(now), DeathName(Death::kCancelled), kReason, kReason, ToSql(sequence)));
+    ASSIGN_OR_RETURN(Statement remove, database.Prepare("DELETE FROM outbox WHERE seq = ?"));
+    RETURN_IF_ERROR(remove.Run(ToSql(sequence)));
+    file_->counters().Subtract(connection, &Counts::jobs);
+    file_->counters().Add(connection, &Counts::dead);
+    return {};
+  });
+  if (!done) return Failure(done.error());
+  return connection;
+}
+
+// With the rows' bytes overwritten in the file.
+Result<OperatorWork::Erased> OperatorWork::EraseOverwriting(const Table& table, const SqlCondition& condition,
+                                                            Sequence after, std::size_t rows_max) {
+  RETURN_IF_ERROR(file_->database().Execute("PRAGMA secure_delete = ON"));
+  Result<Erased> erased = Erase(table, condition, after, rows_max, Nothing);
+  static_cast<void>(file_->database().Execute("PRAGMA secure_delete = OFF"));
+  if (erased && erased->rows > 0) file_->NoteErasedInWal();
+  return erased;
+}
+
+// Through one table after another. A job redriven meanwhile may have gone back behind the walk, which then
+// begins anew.
+Result<OperatorWork::Step> OperatorWork::Forget(const std::string& customer,
+                                                const std::optional<std::string>& connection, Walk& walk,
+                                                std::size_t rows_max, Counts& forgotten) {
+  if (walk.table == 0 && walk.after == Sequence{}) walk.redrives = redrives_;
+  file_->NoteErasing();
+  const Table& table = kTables[walk.table];
+  SqlCondition condition{"customer = ?", {customer}};
+  if (connection) {
+    condition.sql += " AND connection = ?";
+    condition.values.emplace_back(*connection);
+  }
+  ASSIGN_OR_RETURN(Erased erased, EraseOverwriting(table, condition, walk.after, rows_max));
+  forgotten.*table.count += erased.rows;
+  Step step;
+  if (walk.table == 0) step.sequences = std::move(erased.sequences);
+  walk.after = erased.at_end ? Sequence{} : erased.through;
+  walk.table += erased.at_end ? 1 : 0;
+  if (walk.table == kTables.size() && walk.redrives != redrives_) walk = {};
+  step.more = walk.table < kTables.size();
+  if (!step.more && file_->MustTruncateWal()) static_cast<void>(file_->TruncateWal());
+  return step;
+}
+
+}  // namespace outboxd

@@ -1,0 +1,81 @@
+// storage/operator_work.h — what an operator changes in the outbox: redrive, drop, cancel, forget.
+//
+// A walk goes once through the rows, so that none is met twice. Each call is a step: it looks at some
+// thousand rows and changes at most `rows_max`, so that accepting never waits long. Repeat with the same walk
+// until `more` is false. Each step is a transaction of its own.
+//
+// Threads: belongs to the thread of its Outbox. Errors: those of storage/outbox.h.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "storage/filter.h"
+#include "storage/outbox_file.h"
+
+namespace outboxd {
+
+class OperatorWork {
+ public:
+  // `file` outlives it.
+  explicit OperatorWork(OutboxFile& file) : file_(&file) {}
+
+  struct Walk {
+    std::size_t table = 0;
+    Sequence after{};
+    std::uint64_t redrives = 0;
+  };
+  struct Step {
+    std::vector<Sequence> sequences;  // the rows changed, in their order
+    bool more = false;
+  };
+  Result<Step> Redrive(const DeadFilter& filter, Walk& walk, Timestamp now, std::size_t rows_max);
+  Result<Step> Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max);
+  // Waiting jobs, dead letters and history of a customer, erased (overwritten on disk). Counts add up over
+  // the calls.
+  Result<Step> Forget(const std::string& customer, const std::optional<std::string>& connection, Walk& walk,
+                      std::size_t rows_max, Counts& counts);
+  // Of one waiting job, which is a dead letter then. Its connection.
+  Result<std::string> Cancel(Sequence sequence, Timestamp now);
+
+ private:
+  struct Table {
+    std::string_view name;
+    Counters::Count count;
+  };
+  static const std::array<Table, 3> kTables;  // in the order in which Forget() walks through them
+  struct Examined {
+    std::vector<std::pair<Sequence, std::string>> matches;  // with their connections
+    Sequence through{};
+    bool at_end = false;
+  };
+  struct Erased {
+    std::vector<Sequence> sequences;
+    std::uint64_t rows = 0;  // a job has many attempts
+    Sequence through{};
+    bool at_end = false;
+  };
+  Result<Examined> Examine(const Table& table, const SqlCondition& condition, Sequence after,
+                           std::size_t rows_max);
+  template <typename BeforeEach>
+  Result<Erased> Erase(const Table& table, const SqlCondition& condition, Sequence after,
+                       std::size_t rows_max, BeforeEach before_each);
+  template <typename BeforeEach>
+  Result<Step> EraseDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max, BeforeEach before_each);
+  Result<Erased> EraseOverwriting(const Table& table, const SqlCondition& condition, Sequence after,
+                                  std::size_t rows_max);
+
+  OutboxFile* file_;
+  std::uint64_t redrives_ = 0;  // steps that brought rows back into the outbox
+};
+
+}  // namespace outboxd

@@ -1,0 +1,45 @@
+#include "storage/outbox_file.h"
+
+#include <utility>
+
+#include "storage/open.h"
+
+namespace outboxd {
+
+Result<std::unique_ptr<OutboxFile>> OutboxFile::Open(const std::filesystem::path& file) {
+  RETURN_IF_ERROR(CheckIsFile(file));
+  ASSIGN_OR_RETURN(FileLock lock, FileLock::Take(file));
+  ASSIGN_OR_RETURN(Database database, OpenForWriting(file));
+  std::unique_ptr<OutboxFile> opened(new OutboxFile(std::move(lock), std::move(database)));
+  if (Result<void> ready = opened->Prepare(); !ready)
+    return Failure(AsDamage(file, std::move(ready).error()));
+  return opened;
+}
+
+Result<void> OutboxFile::Prepare() {
+  ASSIGN_OR_RETURN(begin_, database_.Prepare("BEGIN IMMEDIATE"));
+  ASSIGN_OR_RETURN(commit_, database_.Prepare("COMMIT"));
+  ASSIGN_OR_RETURN(rollback_, database_.Prepare("ROLLBACK"));
+  ASSIGN_OR_RETURN(counters_, Counters::Load(database_));
+  return {};
+}
+
+Result<void> OutboxFile::Commit() {
+  RETURN_IF_ERROR(counters_.Store(database_));
+  RETURN_IF_ERROR(commit_.Run());
+  counters_.Keep();
+  return {};
+}
+
+void OutboxFile::Rollback() {
+  static_cast<void>(rollback_.Run());  // SQLite may have rolled back by itself
+  counters_.Undo();
+}
+
+Result<bool> OutboxFile::TruncateWal() {
+  Result<bool> truncated = database_.TruncateWal();
+  if (truncated && *truncated) must_truncate_wal_ = false;
+  return truncated;
+}
+
+}  // namespace outboxd

@@ -1,0 +1,62 @@
+// storage/outbox_file.h — the opened file of an outbox: its lock, the one connection that writes, its
+// transactions and its counters. What writes to it (Outbox, OperatorWork, Maintenance) shares one.
+//
+// Threads: belongs to one thread. Errors: those of storage/database.h.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "core/result.h"
+#include "storage/counters.h"
+#include "storage/database.h"
+#include "storage/file_lock.h"
+
+namespace outboxd {
+
+class OutboxFile {
+ public:
+  // Creates the file, or migrates its schema; takes the lock that keeps other processes out.
+  static Result<std::unique_ptr<OutboxFile>> Open(const std::filesystem::path& file);
+  OutboxFile(const OutboxFile&) = delete;
+  OutboxFile& operator=(const OutboxFile&) = delete;
+
+  // All that `work` writes, and the counters it changed, or nothing.
+  template <typename Work>
+  Result<void> Transaction(const Work& work) {
+    RETURN_IF_ERROR(begin_.Run());
+    Result<void> done = work();
+    if (done) done = Commit();
+    if (!done) Rollback();
+    return done;
+  }
+
+  Database& database() { return database_; }
+  Counters& counters() { return counters_; }
+  const Counters& counters() const { return counters_; }
+
+  // Rows were erased since the start: a request of theirs may still be out.
+  bool HasErased() const { return has_erased_; }
+  void NoteErasing() { has_erased_ = true; }
+
+  // After an erasure until the WAL, which may hold what was erased, was truncated.
+  bool MustTruncateWal() const { return must_truncate_wal_; }
+  void NoteErasedInWal() { must_truncate_wal_ = true; }
+  // Checkpoints the WAL and truncates it, without waiting for those who read it: then false, and it stays.
+  Result<bool> TruncateWal();
+
+ private:
+  OutboxFile(FileLock lock, Database database) : lock_(std::move(lock)), database_(std::move(database)) {}
+  Result<void> Prepare();
+  Result<void> Commit();
+  void Rollback();
+
+  FileLock lock_;
+  Database database_;
+  Counters counters_;
+  bool has_erased_ = false;
+  bool must_truncate_wal_ = false;
+  Statement begin_, commit_, rollback_;
+};
+
+}  // namespace outboxd

@@ -1,0 +1,41 @@
+// storage/outcome_writer.h — writes what became of jobs: the history of their attempts, and the rows that go,
+// wait or die.
+//
+// Threads: belongs to one thread. Errors: those of storage/database.h; the caller's transaction then fails.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/job.h"
+#include "core/result.h"
+#include "storage/database.h"
+#include "storage/outbox_file.h"
+#include "storage/outcome.h"
+
+namespace outboxd {
+
+class OutcomeWriter {
+ public:
+  // `file` outlives it.
+  static Result<OutcomeWriter> Prepare(OutboxFile& file);
+
+  // Within a transaction; reorders `outcomes`. An outcome of a job that was cancelled meanwhile only adds its
+  // attempt; one of a job that is nowhere any more (forgotten, dropped) leaves no trace.
+  Result<void> WriteAll(std::vector<const Outcome*>& outcomes, Timestamp now);
+
+ private:
+  explicit OutcomeWriter(OutboxFile& file) : file_(&file) {}
+  Result<void> WriteAttempt(const Outcome& outcome);
+  Result<void> WriteOne(const Outcome& outcome, Timestamp now);
+  Result<void> Bury(const Outcome& outcome, Timestamp now);
+  Result<void> Remove(const QueuedJob& queued);
+  Result<void> RemoveRun(std::span<const Outcome* const> run);
+  Result<void> Defer(const Outcome& outcome);
+  Result<void> NoteLate(const QueuedJob& queued);
+
+  OutboxFile* file_;
+  Statement attempt_, attempt_of_kept_, bury_, remove_, remove_run_, defer_, late_;
+};
+
+}  // namespace outboxd

@@ -1,0 +1,140 @@
+// What is counted, by connection, and what happens when the file's counters are wrong.
+#include "storage/counters.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/outbox_use.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd {
+namespace {
+
+using test::TrackLine;
+
+constexpr Timestamp kNow = FromUnixMs(1'700'000'000'000);
+
+// Two waiting jobs of "default", one of "other", and one dead of "default" with its attempt.
+struct Fixture {
+  Fixture() {
+    auto outbox = Outbox::Open(file, 7);
+    REQUIRE(outbox);
+    auto jobs = test::Accept(
+        *outbox, {TrackLine("1"), TrackLine("2"), TrackLine("3", "n", "other"), TrackLine("4")}, kNow);
+    REQUIRE(jobs);
+    REQUIRE(test::Settle(*outbox, test::OutcomeOf(std::move(jobs->back()), OutcomeKind::kDead, 400), kNow));
+    auto opened = Database::Open(file, OpenMode::kReadWrite);
+    REQUIRE(opened);
+    database.emplace(std::move(*opened));
+  }
+  void Change(const std::string& sql) { REQUIRE(database->Execute(sql)); }
+  Counters Load() {
+    auto counters = Counters::Load(*database);
+    REQUIRE(counters);
+    return std::move(*counters);
+  }
+
+  TempDir folder;
+  std::filesystem::path file = folder / "outbox.db";
+  std::optional<Database> database;
+};
+
+const Counters::Map kRight = {{"default", {2, 1, 1}}, {"other", {1, 0, 0}}};
+
+}  // namespace
+
+TEST_CASE("counters: those of a sound file are taken as they are") {
+  Fixture fixture;
+  Counters counters = fixture.Load();
+  CHECK(counters.ByConnection() == kRight);
+  CHECK(counters.Total() == Counts{3, 1, 1});
+  CHECK(counters.TakeRecounts().empty());
+}
+
+TEST_CASE("counters: what cannot be right is counted anew, told once, and stored with the next transaction") {
+  Fixture fixture;
+  const char* change = "";
+  SUBCASE("another number") {
+    change = "UPDATE counters SET jobs = 9 WHERE connection = 'default'";
+  }
+  SUBCASE("below zero") {
+    change = "UPDATE counters SET dead = -1 WHERE connection = 'default'";
+  }
+  SUBCASE("not a number") {
+    change = "UPDATE counters SET attempts = 'x' WHERE connection = 'default'";
+  }
+  SUBCASE("another name") {
+    change = "UPDATE counters SET connection = 'x' WHERE connection = 'default'";
+  }
+  SUBCASE("none") {
+    change = "DELETE FROM counters";
+  }
+  fixture.Change(change);
+  Counters counters = fixture.Load();
+  CHECK(counters.ByConnection() == kRight);
+  CHECK_FALSE(counters.TakeRecounts().empty());
+  CHECK(counters.TakeRecounts().empty());
+  counters.CheckInvariants();
+  REQUIRE(counters.Store(*fixture.database));
+  counters.Keep();
+  Counters again = fixture.Load();
+  CHECK(again.ByConnection() == kRight);
+  CHECK(again.TakeRecounts().empty());
+}
+
+TEST_CASE("counters: in a large file only what is impossible is counted anew") {
+  Fixture fixture;
+  fixture.Change("CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(5000000))");
+  fixture.Change("UPDATE counters SET jobs = 1 WHERE connection = 'default'");
+  CHECK(fixture.Load().ByConnection().at("default").jobs == 1);
+  const char* change = "";
+  SUBCASE("more jobs than sequences") {
+    change = "UPDATE counters SET jobs = 3 WHERE connection = 'default'";
+  }
+  SUBCASE("rows, but none counted") {
+    change = "UPDATE counters SET dead = 0";
+  }
+  SUBCASE("rows counted, but none there") {
+    change = "DELETE FROM attempts";
+  }
+  fixture.Change(change);
+  CHECK(fixture.Load().ByConnection().at("default").jobs == 2);
+}
+
+TEST_CASE(
+    "counters: a subtraction below zero counts the rows anew before the commit, and a rollback undoes that") {
+  Fixture fixture;
+  fixture.Change("CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(5000000))");
+  fixture.Change("UPDATE counters SET jobs = 1 WHERE connection = 'default'");
+  Counters counters = fixture.Load();
+  const auto settle_two = [&] {
+    REQUIRE(fixture.database->Execute("BEGIN; DELETE FROM outbox WHERE connection = 'default'"));
+    counters.Subtract("default", &Counts::jobs, 2);
+    REQUIRE(counters.Store(*fixture.database));
+  };
+  settle_two();
+  REQUIRE(fixture.database->Execute("ROLLBACK"));
+  counters.Undo();
+  CHECK(counters.ByConnection().at("default").jobs == 1);
+  CHECK(counters.TakeRecounts().empty());
+  settle_two();
+  REQUIRE(fixture.database->Execute("COMMIT"));
+  counters.Keep();
+  CHECK(counters.ByConnection().at("default") == Counts{0, 1, 1});
+  CHECK(counters.TakeRecounts().size() == 1);
+  CHECK(test::Ask(fixture.file, "SELECT jobs FROM counters WHERE connection = 'default'") == 0);
+}
+
+TEST_CASE("counters: after a rollback they are as before, and a connection that was new is gone") {
+  Fixture fixture;
+  Counters counters = fixture.Load();
+  counters.Add("default", &Counts::jobs);
+  counters.Add("new", &Counts::jobs, 3);
+  counters.Add("default", &Counts::dead);
+  CHECK(counters.ByConnection().at("new").jobs == 3);
+  CHECK(counters.ByConnection().at("default") == Counts{3, 2, 1});
+  counters.Undo();
+  CHECK(counters.ByConnection() == kRight);
+  counters.CheckInvariants();
+}
+
+}  // namespace outboxd
