@@ -19,7 +19,7 @@ Result<void> Reloader::Reload() {
     Log(LogLevel::kWarn, "takes effect at the next start only", {{"keys", fixed}});
   fresh.outbox.path = before->outbox.path;
   ASSIGN_OR_RETURN(const Endpoints endpoints, MakeEndpoints(fresh));
-  ASSIGN_OR_RETURN(const Result<void> configured,
+  ASSIGN_OR_RETURN(Result<void> configured,
                    AskDispatcher<Result<void>>(parts_.dispatcher, [&](Dispatcher& dispatcher, Timestamp now) {
                      return dispatcher.Configure(endpoints, fresh.limits, now);
                    }));

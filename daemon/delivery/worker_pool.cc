@@ -31,6 +31,7 @@ WorkerPool::Member::Member(const std::string& name, const Worker::Sink& sink, co
 WorkerPool::WorkerPool(std::size_t count, const Worker::Sink& sink, const DebugLog& debug_log)
     : members_([&] {
         std::vector<std::unique_ptr<Member>> members;
+        members.reserve(count);
         for (std::size_t i = 0; i < count; ++i)
           members.push_back(std::make_unique<Member>("outboxd-net-" + std::to_string(i), sink, debug_log));
         return members;
