@@ -142,7 +142,7 @@ bool GivesReason(const File& file, std::size_t line) {
 }
 
 // Classes that are being taken apart.
-constexpr std::string_view kUnderWork[] = {"ConfigSection", "Outbox"};
+constexpr std::string_view kUnderWork[] = {"Outbox"};
 
 // A struct with nothing private and next to no methods is a value, and may have as many members as it is made
 // of.
