@@ -14,6 +14,7 @@
 #include "ctl/exit_code.h"
 #include "ctl/importer.h"
 #include "ctl/interrupt.h"
+#include "ctl/owned_fd.h"
 #include "ctl/progress.h"
 
 namespace outboxd {
@@ -41,9 +42,6 @@ class ImportRun {
  public:
   ImportRun(const Context& context, ImportOptions options)
       : context_(context), options_(std::move(options)) {}
-  ~ImportRun() {
-    if (owns_fd_) ::close(fd_);
-  }
   ImportRun(const ImportRun&) = delete;
   ImportRun& operator=(const ImportRun&) = delete;
 
@@ -63,8 +61,8 @@ class ImportRun {
 
   const Context& context_;
   ImportOptions options_;
-  int fd_ = -1;
-  bool owns_fd_ = false;
+  OwnedFd file_;  // none when the input is standard input
+  int fd_ = -1;   // of the input
   std::optional<std::uint64_t> bytes_total_;
   std::optional<ImportStateFile> state_file_;  // only for files that can be resumed
   ImportState start_;
@@ -90,9 +88,9 @@ Result<void> ImportRun::OpenInput() {
     fd_ = context_.console.in_fd;
     return {};
   }
-  fd_ = ::open(options_.file.c_str(), O_RDONLY | O_CLOEXEC);
+  file_ = OwnedFd(::open(options_.file.c_str(), O_RDONLY | O_CLOEXEC));
+  fd_ = file_.get();
   if (fd_ < 0) return Fail(ErrorKind::kInvalid, "cannot open " + options_.file + ": " + std::strerror(errno));
-  owns_fd_ = true;
   struct stat info{};
   if (::fstat(fd_, &info) != 0 || S_ISDIR(info.st_mode))
     return Fail(ErrorKind::kInvalid, options_.file + " is not a file");

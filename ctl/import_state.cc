@@ -14,23 +14,10 @@
 #include <system_error>
 
 #include "core/json.h"
+#include "ctl/owned_fd.h"
 
 namespace outboxd {
 namespace {
-
-class OwnedFd {
- public:
-  explicit OwnedFd(int fd) : fd_(fd) {}
-  ~OwnedFd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  OwnedFd(const OwnedFd&) = delete;
-  OwnedFd& operator=(const OwnedFd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Failure SystemFailure(const std::string& what) {
   return Fail(ErrorKind::kIo, what + ": " + std::strerror(errno));

@@ -12,7 +12,7 @@ namespace outboxd {
 LineReader::LineReader(int fd, std::uint64_t offset, std::uint64_t lines_before)
     : fd_(fd), offset_(offset), lines_(lines_before) {}
 
-Result<ReadStatus> LineReader::Next(InputLine& line, Milliseconds wait) {
+Result<ReadStatus> LineReader::Next(InputLine& line, std::optional<Milliseconds> wait) {
   while (true) {
     if (TakeLine(line)) return ReadStatus::kLine;
     if (ended_) return ReadStatus::kEnd;
@@ -46,9 +46,9 @@ bool LineReader::TakeLine(InputLine& line) {
   return true;
 }
 
-Result<ReadStatus> LineReader::Fill(Milliseconds wait) {
+Result<ReadStatus> LineReader::Fill(std::optional<Milliseconds> wait) {
   pollfd ready{fd_, POLLIN, 0};
-  const int count = ::poll(&ready, 1, static_cast<int>(wait.count()));
+  const int count = ::poll(&ready, 1, wait ? static_cast<int>(wait->count()) : -1);
   if (count == 0 || (count < 0 && errno == EINTR)) return ReadStatus::kNothingYet;
   buffer_.erase(0, start_);
   scanned_ -= start_;

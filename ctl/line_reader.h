@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/result.h"
@@ -27,13 +28,13 @@ class LineReader {
   // Does not own `fd`. Counting starts at `offset` (where the file stands) and at line `lines_before` + 1.
   explicit LineReader(int fd, std::uint64_t offset = 0, std::uint64_t lines_before = 0);
 
-  // Waits at most `wait` for input, or (negative) until there is some; kNothingYet then, or when a signal
+  // Waits at most `wait` for input, or (nullopt) until there is some; kNothingYet then, or when a signal
   // came. A last line without a newline counts as a line.
-  Result<ReadStatus> Next(InputLine& line, Milliseconds wait);
+  Result<ReadStatus> Next(InputLine& line, std::optional<Milliseconds> wait);
 
  private:
   bool TakeLine(InputLine& line);
-  Result<ReadStatus> Fill(Milliseconds wait);
+  Result<ReadStatus> Fill(std::optional<Milliseconds> wait);
 
   int fd_;
   std::string buffer_;

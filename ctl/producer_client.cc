@@ -35,30 +35,13 @@ Result<ProducerClient> ProducerClient::Connect(const std::filesystem::path& sock
   address.sun_family = AF_UNIX;
   if (socket.native().size() >= sizeof address.sun_path) return Unreachable(socket, ENAMETOOLONG);
   std::memcpy(address.sun_path, socket.c_str(), socket.native().size());
-  ProducerClient client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (client.fd_ < 0 ||
-      ::connect(client.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  ProducerClient client(OwnedFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+  if (client.fd_.get() < 0 ||
+      ::connect(client.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return Unreachable(socket, errno);
   }
-  if (::fcntl(client.fd_, F_SETFL, O_NONBLOCK) != 0) return Unreachable(socket, errno);
+  if (::fcntl(client.fd_.get(), F_SETFL, O_NONBLOCK) != 0) return Unreachable(socket, errno);
   return client;
-}
-
-ProducerClient::ProducerClient(ProducerClient&& other) noexcept {
-  *this = std::move(other);
-}
-
-ProducerClient& ProducerClient::operator=(ProducerClient&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  outgoing_.swap(other.outgoing_);
-  std::swap(sent_, other.sent_);
-  incoming_.swap(other.incoming_);
-  std::swap(write_closed_, other.write_closed_);
-  return *this;
-}
-
-ProducerClient::~ProducerClient() {
-  if (fd_ >= 0) ::close(fd_);
 }
 
 void ProducerClient::Queue(std::string_view line) {
@@ -68,7 +51,7 @@ void ProducerClient::Queue(std::string_view line) {
 
 Result<void> ProducerClient::Exchange(std::vector<std::string>& replies, Milliseconds wait) {
   const bool has_output = QueuedBytes() > 0 && !write_closed_;
-  pollfd ready{fd_, static_cast<short>(has_output ? POLLIN | POLLOUT : POLLIN), 0};
+  pollfd ready{fd_.get(), static_cast<short>(has_output ? POLLIN | POLLOUT : POLLIN), 0};
   const int count = ::poll(&ready, 1, static_cast<int>(wait.count()));
   if (count < 0 && errno != EINTR)
     return Fail(ErrorKind::kUnavailable, std::string("poll: ") + std::strerror(errno));
@@ -83,7 +66,7 @@ Result<void> ProducerClient::Exchange(std::vector<std::string>& replies, Millise
 // A peer that is gone may have left replies behind: they are read before its end is reported.
 Result<void> ProducerClient::Write() {
   while (QueuedBytes() > 0) {
-    const ssize_t written = ::send(fd_, outgoing_.data() + sent_, QueuedBytes(), MSG_NOSIGNAL);
+    const ssize_t written = ::send(fd_.get(), outgoing_.data() + sent_, QueuedBytes(), MSG_NOSIGNAL);
     if (written < 0) {
       if (errno == EAGAIN || errno == EINTR) break;
       write_closed_ = true;
@@ -100,7 +83,7 @@ Result<void> ProducerClient::Write() {
 
 Result<void> ProducerClient::Read(std::vector<std::string>& replies) {
   std::array<char, 65536> chunk;
-  const ssize_t count = ::recv(fd_, chunk.data(), chunk.size(), 0);
+  const ssize_t count = ::recv(fd_.get(), chunk.data(), chunk.size(), 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return {};
   if (count <= 0) return Closed();
   incoming_.append(chunk.data(), static_cast<std::size_t>(count));

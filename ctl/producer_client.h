@@ -8,19 +8,18 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
 #include "core/time.h"
+#include "ctl/owned_fd.h"
 
 namespace outboxd {
 
 class ProducerClient {
  public:
   static Result<ProducerClient> Connect(const std::filesystem::path& socket);
-  ProducerClient(ProducerClient&& other) noexcept;
-  ProducerClient& operator=(ProducerClient&& other) noexcept;
-  ~ProducerClient();
 
   // Takes a line (without its newline) to be sent by the next Exchange.
   void Queue(std::string_view line);
@@ -32,11 +31,11 @@ class ProducerClient {
   Result<void> Exchange(std::vector<std::string>& replies, Milliseconds wait);
 
  private:
-  explicit ProducerClient(int fd) : fd_(fd) {}
+  explicit ProducerClient(OwnedFd fd) : fd_(std::move(fd)) {}
   Result<void> Write();
   Result<void> Read(std::vector<std::string>& replies);
 
-  int fd_ = -1;
+  OwnedFd fd_;
   std::string outgoing_;
   std::size_t sent_ = 0;
   std::string incoming_;

@@ -1,6 +1,5 @@
 // outboxctl send: one job by flags, or finished lines.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -16,12 +15,10 @@
 #include "ctl/job_flags.h"
 #include "ctl/job_text.h"
 #include "ctl/line_reader.h"
-#include "ctl/producer_client.h"
+#include "ctl/sender.h"
 
 namespace outboxd {
 namespace {
-
-constexpr auto kReplyTimeout = std::chrono::seconds(30);
 
 struct SendOptions {
   JobFlags flags;
@@ -65,60 +62,13 @@ Result<void> LoadFiles(SendOptions& options) {
   return {};
 }
 
-// One line after the other, by one connection as long as the daemon keeps it.
-class Sender {
- public:
-  explicit Sender(std::filesystem::path socket) : socket_(std::move(socket)) {}
+enum class Print { kReply, kJobId };
 
-  Result<void> Connect();
-  Result<JsonValue> Send(std::string_view line);  // the reply
-
- private:
-  Result<std::string> Exchange(std::string_view line);
-
-  const std::filesystem::path socket_;
-  std::optional<ProducerClient> client_;
-};
-
-Result<void> Sender::Connect() {
-  if (client_) return {};
-  Result<ProducerClient> client = ProducerClient::Connect(socket_);
-  if (!client) return tl::unexpected(client.error());
-  client_.emplace(std::move(*client));
-  return {};
-}
-
-// A connection too many is answered `busy` and closed as well.
-Result<JsonValue> Sender::Send(std::string_view line) {
-  if (Result<void> connected = Connect(); !connected) return tl::unexpected(connected.error());
-  const Result<std::string> text = Exchange(line);
-  if (!text) return tl::unexpected(text.error());
-  Result<JsonValue> reply = JsonValue::Parse(*text);
-  if (!reply) return Fail(ErrorKind::kInternal, "the daemon's reply is not JSON: " + text->substr(0, 200));
-  const std::optional<Refusal> refusal = kNames<Refusal>.Find((*reply)["error"]["code"].String());
-  if (refusal && (EndsConnection(*refusal) || *refusal == Refusal::kBusy)) client_.reset();
-  return reply;
-}
-
-Result<std::string> Sender::Exchange(std::string_view line) {
-  client_->Queue(line);
-  std::vector<std::string> replies;
-  const auto deadline = std::chrono::steady_clock::now() + kReplyTimeout;
-  while (replies.empty()) {
-    const auto left = std::chrono::ceil<Milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0)
-      return Fail(ErrorKind::kUnavailable, "the daemon did not answer; whether it took the job is not known");
-    const Result<void> exchanged = client_->Exchange(replies, left);
-    if (!exchanged && replies.empty()) return tl::unexpected(exchanged.error());
-  }
-  return replies.front();
-}
-
-int PrintReply(const Context& context, bool json, const JsonValue& reply) {
+int PrintReply(const Context& context, Print print, const JsonValue& reply) {
   const bool ok = reply["ok"].Bool();
   const JsonValue error = reply["error"];
   const std::string code = error["code"].String();
-  if (json) {
+  if (print == Print::kReply) {
     context.console.out << reply.ToText() << '\n';
   } else if (ok) {
     context.console.out << EscapeForTerminal(reply["job"].String()) << '\n';
@@ -138,9 +88,9 @@ int Worse(int left, int right) {
   return left == kExitDone ? right : left;
 }
 
-int SendOne(Sender& sender, const Context& context, bool json, std::string_view line) {
+int SendOne(Sender& sender, const Context& context, Print print, std::string_view line) {
   const Result<JsonValue> reply = sender.Send(line);
-  return reply ? PrintReply(context, json, *reply) : Report(context.console, reply.error());
+  return reply ? PrintReply(context, print, *reply) : Report(context.console, reply.error());
 }
 
 // One after the other: a script that feeds lines one by one gets each reply at once. For many lines there is
@@ -150,7 +100,7 @@ int SendInput(Sender& sender, const Context& context) {
   InputLine line;
   int code = kExitDone;
   while (true) {
-    const Result<ReadStatus> status = reader.Next(line, Milliseconds(-1));
+    const Result<ReadStatus> status = reader.Next(line, std::nullopt);
     if (!status) return Report(context.console, status.error());
     if (*status == ReadStatus::kNothingYet) continue;
     if (*status == ReadStatus::kEnd) return code;
@@ -161,7 +111,7 @@ int SendInput(Sender& sender, const Context& context) {
       continue;
     }
     if (line.text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const int sent = SendOne(sender, context, true, line.text);
+    const int sent = SendOne(sender, context, Print::kReply, line.text);
     context.console.out.flush();
     if (sent == kExitUnreachable) return sent;
     code = Worse(code, sent);
@@ -169,7 +119,7 @@ int SendInput(Sender& sender, const Context& context) {
 }
 
 int Send(const Context& context, SendOptions options) {
-  const bool json = options.json || context.globals.json;
+  const Print print = options.json || context.globals.json ? Print::kReply : Print::kJobId;
   std::string line = options.json_line;
   if (!options.flags.type && line.empty()) {
     return ReportUsage(context.console,
@@ -191,7 +141,7 @@ int Send(const Context& context, SendOptions options) {
   Sender sender(*socket);
   if (const Result<void> connected = sender.Connect(); !connected)
     return Report(context.console, connected.error());
-  return line == "-" ? SendInput(sender, context) : SendOne(sender, context, json, line);
+  return line == "-" ? SendInput(sender, context) : SendOne(sender, context, print, line);
 }
 
 Action AddSend(CLI::App& send, const Context& context) {
