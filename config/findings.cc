@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "core/json.h"
+#include "core/text.h"
 
 namespace outboxd {
 namespace {
@@ -15,7 +15,7 @@ constexpr std::size_t kValueBytesShown = 80;
 
 std::string ShownInFinding(std::string_view text) {
   const std::string_view end = text.size() > kValueBytesShown ? "…" : "";
-  return EscapeForTerminal(text.substr(0, kValueBytesShown)) + std::string(end);
+  return EscapeForTerminal(CutAtCharacter(text, kValueBytesShown)) + std::string(end);
 }
 
 void ConfigFindings::Add(int line, const std::string& key, const std::string& message) {

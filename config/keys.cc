@@ -8,6 +8,7 @@
 #include "config/section.h"
 #include "config/value_type.h"
 #include "config/values.h"
+#include "core/duration.h"
 #include "core/limits.h"
 
 namespace outboxd {
@@ -114,9 +115,9 @@ SectionKeys<Config> ListenKeys() {
 
 void CheckRetry(const ConfigSection& section, RetryPolicy& retry) {
   if (retry.cap >= retry.base) return;
-  section.Problem(section.Has("cap") ? "cap" : "base", "the cap (" + config_values::ShowDuration(retry.cap) +
+  section.Problem(section.Has("cap") ? "cap" : "base", "the cap (" + ShowDuration(retry.cap) +
                                                            ") must not be less than the base (" +
-                                                           config_values::ShowDuration(retry.base) + ")");
+                                                           ShowDuration(retry.base) + ")");
 }
 
 SectionKeys<RetryPolicy> RetryKeys() {

@@ -89,10 +89,7 @@ constexpr std::array<unsigned char, 32> kIpv6Alone = {0,   0,   0,   0,   0,   0
 
 Result<std::string> ToPem(gnutls_x509_crt_t certificate) {
   gnutls_datum_t pem{};
-  if (Result<void> written =
-          Calls()(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem)).Outcome();
-      !written)
-    return Failure(written.error());
+  RETURN_IF_ERROR(Calls()(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem)).Outcome());
   std::string text(reinterpret_cast<const char*>(pem.data), pem.size);
   gnutls_free(pem.data);
   return text;
@@ -100,12 +97,9 @@ Result<std::string> ToPem(gnutls_x509_crt_t certificate) {
 
 Result<std::string> ToPem(gnutls_x509_privkey_t key) {
   gnutls_datum_t pem{};
-  if (Result<void> written = Calls()(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, nullptr,
-                                                                       GNUTLS_PKCS_PLAIN, &pem))
-                                 .Outcome();
-      !written) {
-    return Failure(written.error());
-  }
+  RETURN_IF_ERROR(
+      Calls()(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, nullptr, GNUTLS_PKCS_PLAIN, &pem))
+          .Outcome());
   std::string text(reinterpret_cast<const char*>(pem.data), pem.size);
   gnutls_memset(pem.data, 0, pem.size);
   gnutls_free(pem.data);
@@ -222,12 +216,10 @@ Result<void> WriteLeaf(const LoopbackFiles& files, gnutls_x509_crt_t authority,
                        gnutls_x509_privkey_t authority_key, Timestamp now) {
   ASSIGN_OR_RETURN(const Key key, GenerateKey());
   ASSIGN_OR_RETURN(const Certificate leaf, MakeLeaf(key.get(), authority, authority_key, now));
-  const Result<std::string> certificate_pem = ToPem(leaf.get());
-  const Result<std::string> key_pem = ToPem(key.get());
-  if (!certificate_pem) return Failure(certificate_pem.error());
-  if (!key_pem) return Failure(key_pem.error());
-  RETURN_IF_ERROR(WriteFile(files.key, *key_pem, 0600));
-  return WriteFile(files.certificate, *certificate_pem, 0644);
+  ASSIGN_OR_RETURN(const std::string certificate_pem, ToPem(leaf.get()));
+  ASSIGN_OR_RETURN(const std::string key_pem, ToPem(key.get()));
+  RETURN_IF_ERROR(WriteFile(files.key, key_pem, 0600));
+  return WriteFile(files.certificate, certificate_pem, 0644);
 }
 
 Result<Certificate> ParseCertificate(const std::string& pem) {
@@ -316,13 +308,11 @@ Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Tim
   }
   ASSIGN_OR_RETURN(const Key key, GenerateKey());
   ASSIGN_OR_RETURN(const Certificate authority, MakeAuthority(key.get(), now));
-  const Result<std::string> key_pem = ToPem(key.get());
-  const Result<std::string> authority_pem = ToPem(authority.get());
-  if (!key_pem) return Failure(key_pem.error());
-  if (!authority_pem) return Failure(authority_pem.error());
-  RETURN_IF_ERROR(WriteFile(files.authority_key, *key_pem, 0600));
+  ASSIGN_OR_RETURN(const std::string key_pem, ToPem(key.get()));
+  ASSIGN_OR_RETURN(const std::string authority_pem, ToPem(authority.get()));
+  RETURN_IF_ERROR(WriteFile(files.authority_key, key_pem, 0600));
   RETURN_IF_ERROR(WriteLeaf(files, authority.get(), key.get(), now));
-  return WriteFile(files.authority, *authority_pem, 0644);
+  return WriteFile(files.authority, authority_pem, 0644);
 }
 
 Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Timestamp now) {

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "config/findings.h"
-#include "core/json.h"
+#include "core/text.h"
 
 namespace outboxd {
 namespace {

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "config/system_user.h"
+#include "core/duration.h"
 
 namespace outboxd::value_type {
 namespace {
@@ -51,11 +52,11 @@ std::string AsItIs(const std::string& text) {
 }  // namespace
 
 ValueType<Milliseconds> Duration(Milliseconds low, Milliseconds high) {
-  return Ranged<Milliseconds>({config_values::ReadDuration, config_values::ShowDuration, {}}, low, high);
+  return Ranged<Milliseconds>({config_values::ReadDuration, ShowDuration, {}}, low, high);
 }
 
 ValueType<std::chrono::seconds> WholeSeconds(std::chrono::seconds low, std::chrono::seconds high) {
-  return Ranged<std::chrono::seconds>({ReadWholeSeconds, config_values::ShowDuration, {}}, low, high);
+  return Ranged<std::chrono::seconds>({ReadWholeSeconds, ShowDuration, {}}, low, high);
 }
 
 ValueType<std::uint64_t> Size(std::uint64_t low, std::uint64_t high) {

@@ -10,19 +10,14 @@
 #include <span>
 
 #include "core/ascii.h"
+#include "core/duration.h"
 #include "core/limits.h"
+#include "core/units.h"
 
 namespace outboxd::config_values {
 namespace {
 
-struct Unit {
-  std::string_view name;
-  std::uint64_t factor;
-};
-
-// From large to small, as the Show functions look for the largest that divides.
-constexpr std::array<Unit, 5> kDurationUnits = {
-    {{"d", 86'400'000}, {"h", 3'600'000}, {"min", 60'000}, {"s", 1000}, {"ms", 1}}};
+// From large to small, as they are shown in the largest that divides.
 constexpr std::array<Unit, 9> kSizeUnits = {{{"TiB", 1ULL << 40},
                                              {"TB", 1'000'000'000'000},
                                              {"GiB", 1ULL << 30},
@@ -32,29 +27,6 @@ constexpr std::array<Unit, 9> kSizeUnits = {{{"TiB", 1ULL << 40},
                                              {"KiB", 1ULL << 10},
                                              {"kB", 1000},
                                              {"", 1}}};
-constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
-
-bool IsControl(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
-
-// nullopt when it is not digits followed by a unit, or too large.
-std::optional<std::uint64_t> ReadNumberWithUnit(std::string_view text, std::span<const Unit> units) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc()) return std::nullopt;
-  const std::string_view suffix = text.substr(static_cast<std::size_t>(end - text.data()));
-  const auto unit = std::find_if(units.begin(), units.end(),
-                                 [&](const Unit& candidate) { return candidate.name == suffix; });
-  if (unit == units.end() || number > kLargest / unit->factor) return std::nullopt;
-  return number * unit->factor;
-}
-
-std::string ShowNumberWithUnit(std::uint64_t number, std::span<const Unit> units) {
-  const auto divides = [number](const Unit& unit) { return number != 0 && number % unit.factor == 0; };
-  const auto unit = std::find_if(units.begin(), units.end(), divides);
-  return unit == units.end() ? "0" : std::to_string(number / unit->factor) + std::string(unit->name);
-}
 
 bool IsVariableName(std::string_view name) {
   return !name.empty() && !IsDigit(name.front()) &&
@@ -120,16 +92,9 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
 }  // namespace
 
 Result<Milliseconds> ReadDuration(std::string_view text) {
-  const std::optional<std::uint64_t> number = ReadNumberWithUnit(text, kDurationUnits);
-  if (!number)
-    return Fail(ErrorKind::kInvalid,
-                "must be a duration: a whole number and its unit, like 50ms, 1s, 10min, 72h or 7d");
-  return Milliseconds(static_cast<std::int64_t>(*number));
-}
-
-std::string ShowDuration(Milliseconds duration) {
-  const std::string shown = ShowNumberWithUnit(static_cast<std::uint64_t>(duration.count()), kDurationUnits);
-  return shown == "0" ? "0s" : shown;
+  if (const std::optional<Milliseconds> duration = ParseDuration(text)) return *duration;
+  return Fail(ErrorKind::kInvalid,
+              "must be a duration: a whole number and its unit, like 50ms, 1s, 10min, 72h or 7d");
 }
 
 Result<std::uint64_t> ReadWholeNumber(std::string_view text) {
@@ -140,7 +105,7 @@ Result<std::uint64_t> ReadWholeNumber(std::string_view text) {
 }
 
 Result<std::uint64_t> ReadSize(std::string_view text) {
-  const std::optional<std::uint64_t> number = ReadNumberWithUnit(text, kSizeUnits);
+  const std::optional<std::uint64_t> number = ParseWithUnit(text, kSizeUnits);
   if (!number)
     return Fail(ErrorKind::kInvalid,
                 "must be a size: a whole number of bytes, or one with its unit, like 500kB, 64MiB or 20GiB");
@@ -148,7 +113,7 @@ Result<std::uint64_t> ReadSize(std::string_view text) {
 }
 
 std::string ShowSize(std::uint64_t bytes) {
-  return ShowNumberWithUnit(bytes, kSizeUnits);
+  return ShowWithUnit(bytes, kSizeUnits);
 }
 
 Result<std::uint32_t> ReadMode(std::string_view text) {

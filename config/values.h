@@ -13,10 +13,8 @@
 
 namespace outboxd::config_values {
 
-// "50ms", "1s", "10min", "72h", "7d": a whole number and its unit.
+// ParseDuration() with its error.
 Result<Milliseconds> ReadDuration(std::string_view text);
-// The same in the largest unit that holds it exactly.
-std::string ShowDuration(Milliseconds duration);
 
 // Digits alone. Not beyond what 64 bits hold.
 Result<std::uint64_t> ReadWholeNumber(std::string_view text);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/json.h"
+#include "core/text.h"
 
 namespace outboxd {
 namespace {
@@ -17,12 +18,8 @@ struct Errors {
 
 constexpr std::size_t kReasonBytes = 300;
 
-// At most kReasonBytes, ending between characters.
-void Cut(std::string& text) {
-  if (text.size() <= kReasonBytes) return;
-  std::size_t end = kReasonBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  text.resize(end);
+void CutToReason(std::string& text) {
+  text.resize(CutAtCharacter(text, kReasonBytes).size());
 }
 
 // "name: required: a name is needed", on one line.
@@ -34,11 +31,9 @@ std::string Describe(const JsonValue& error) {
     if (!text.empty()) text += ": ";
     text += part;
   }
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; },
-      ' ');
-  Cut(text);
-  return text.empty() ? "refused without a reason" : text;
+  if (text.empty()) return "refused without a reason";
+  CutToReason(text);
+  return OneLine(std::move(text));
 }
 
 std::optional<std::size_t> IndexOf(const JsonValue& error, std::size_t count) {
@@ -66,7 +61,7 @@ Errors ReadErrors(const Answer& answer, std::size_t count) {
     refusal.index = *index;
     if (!refusal.reason.empty()) refusal.reason += "; ";
     refusal.reason += Describe(error);
-    Cut(refusal.reason);
+    CutToReason(refusal.reason);
     refusal.answer += error.ToText();
   }
   return errors;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/backoff.h"
 #include "core/check.h"
 
 namespace outboxd {
@@ -261,11 +262,8 @@ void Gate::Grow(Milliseconds took) {
 }
 
 Milliseconds Gate::BackoffAfterFailures(double random) const {
-  Milliseconds ceiling = std::min(policy_.base, policy_.cap);
-  for (std::uint32_t i = 1; i < snapshot_.failures && ceiling < policy_.cap; ++i)
-    ceiling = std::min(ceiling * 2, policy_.cap);
-  const auto jittered = static_cast<Milliseconds::rep>(static_cast<double>(ceiling.count()) * random);
-  return std::max({Milliseconds(jittered), std::min(policy_.base, policy_.cap) / 2, kTick});
+  const Milliseconds ceiling = ExponentialDelay(policy_.base, policy_.cap, snapshot_.failures);
+  return std::max({WithFullJitter(ceiling, random), std::min(policy_.base, policy_.cap) / 2, kTick});
 }
 
 }  // namespace outboxd

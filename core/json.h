@@ -12,6 +12,8 @@
 
 namespace outboxd {
 
+struct TreeNode;
+
 // A parsed value; cheap to copy (shares its document). Reading a member that is absent or of another type
 // gives the fallback. Numbers of any size and precision are kept as they were written. Nesting is bounded: a
 // line of the greatest depth inside an answer of the admin API is read. Not for the producer's lines on the
@@ -43,12 +45,16 @@ class JsonValue {
   std::string ToText() const;
 
  private:
-  struct Node;
   struct Document;
-  JsonValue(std::shared_ptr<const Document> document, const Node* node);
-  static Result<void> ReadChildren(const std::string& text, std::size_t offset, Node& node);
+  JsonValue(std::shared_ptr<const Document> document, const TreeNode* node);
+  std::string_view Raw() const;
+  // Calls visit(child) for members or elements in their order, until it returns false.
+  template <typename Visit>
+  void ForEachChild(Visit visit) const;
+  const TreeNode* FindMember(std::string_view name) const;
+
   std::shared_ptr<const Document> document_;
-  const Node* node_ = nullptr;  // nullptr: null
+  const TreeNode* node_ = nullptr;  // nullptr: null
 };
 
 // Writes one JSON text; invalid UTF-8 in strings becomes U+FFFD. Commas and quoting are its business:
@@ -74,9 +80,5 @@ class JsonWriter {
   std::string text_;
   bool needs_comma_ = false;
 };
-
-// `text` with control bytes, DEL, C1 controls, bidi overrides, invisible characters and invalid UTF-8 as
-// visible escapes (\xNN, \u{…}): safe for a terminal or a log line.
-std::string EscapeForTerminal(std::string_view text);
 
 }  // namespace outboxd

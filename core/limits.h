@@ -1,5 +1,8 @@
-// core/limits.h — every fixed limit in one place; those an operator may change live in the config, with these
-// as defaults.
+// core/limits.h — the fixed limits that several files share: what producers may send, and what the Track API
+// takes.
+//
+// A limit of one file alone stands at the top of that file. What an operator may change is in
+// config/config.h, with its default.
 #pragma once
 
 #include <cstddef>

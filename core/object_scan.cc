@@ -4,26 +4,35 @@
 #include <rapidjson/reader.h>
 
 #include <algorithm>
+#include <type_traits>
+
+#include "core/ascii.h"
 
 namespace outboxd {
 namespace {
 
 using rapidjson::SizeType;
 
+constexpr std::string_view kNumberBytes = "0123456789+-.eE";
+
+// Takes RapidJSON's events as Members, those of the outermost value, or as TreeNodes, all values.
+//
 // RapidJSON tells where it stands: at the start of a scalar's token while reporting it (it parses scalars on
 // a copy of the stream), just behind the bracket when reporting a container's start or end.
-class MemberHandler {
+template <typename Entry>
+// Size: RapidJSON asks for a method per kind of event, thirteen of them.
+class ScanHandler {
  public:
-  MemberHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Member>& members,
-                std::size_t depth_max)
+  ScanHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Entry>& entries,
+              std::size_t depth_max)
       : text_(text),
         stream_(stream),
-        members_(members),
+        entries_(entries),
         depth_max_(depth_max),
         has_escapes_(text.find("\\u") != std::string::npos) {}
 
-  bool Null() { return Scalar(ValueKind::kNull, 4); }
-  bool Bool(bool value) { return value ? Scalar(ValueKind::kTrue, 4) : Scalar(ValueKind::kFalse, 5); }
+  bool Null() { return Literal(ValueKind::kNull, 4); }
+  bool Bool(bool value) { return value ? Literal(ValueKind::kTrue, 4) : Literal(ValueKind::kFalse, 5); }
   bool Int(int) { return Number(); }
   bool Uint(unsigned) { return Number(); }
   bool Int64(std::int64_t) { return Number(); }
@@ -33,17 +42,15 @@ class MemberHandler {
 
   bool String(const char* decoded, SizeType length, bool) {
     if (HasLoneSurrogate(std::string_view(decoded, length))) return false;
-    if (depth_ != 1) return depth_ != 0;
+    if (!IsWanted()) return depth_ != 0;
     const std::size_t start = stream_.Tell();
-    Member& member = Begin(ValueKind::kString, start);
-    member.text.assign(decoded, length);
-    member.raw.length = static_cast<std::uint32_t>(EndOfString(start) - start);
+    Scalar(ValueKind::kString, start, EndOfString(start)).text.assign(decoded, length);
     return true;
   }
 
   bool Key(const char* decoded, SizeType length, bool) {
     if (HasLoneSurrogate(std::string_view(decoded, length))) return false;
-    if (depth_ == 1) key_.assign(decoded, length);
+    if (IsWanted()) key_.assign(decoded, length);
     return true;
   }
 
@@ -57,51 +64,67 @@ class MemberHandler {
   ValueKind root() const { return root_; }
 
  private:
+  static constexpr bool kIsTree = std::is_same_v<Entry, TreeNode>;
+
+  bool IsWanted() const { return kIsTree || depth_ == 1; }
+
   // RapidJSON lets an escaped low surrogate without its high one pass; decoded it would not be UTF-8.
   bool HasLoneSurrogate(std::string_view decoded) {
     if (!has_escapes_) return false;
     for (std::size_t at = decoded.find('\xed'); at != std::string_view::npos;
          at = decoded.find('\xed', at + 1)) {
-      if (at + 1 < decoded.size() && static_cast<unsigned char>(decoded[at + 1]) >= 0xa0)
-        lone_surrogate_ = true;
+      if (at + 1 < decoded.size() && Byte(decoded[at + 1]) >= 0xa0) lone_surrogate_ = true;
     }
     return lone_surrogate_;
   }
 
-  Member& Begin(ValueKind kind, std::size_t start) {
-    Member& member = members_.emplace_back();
-    member.key.swap(key_);
-    member.kind = kind;
-    member.raw.offset = static_cast<std::uint32_t>(start);
-    return member;
+  Entry& Begin(ValueKind kind, std::size_t start) {
+    Entry& entry = entries_.emplace_back();
+    entry.key.swap(key_);
+    entry.kind = kind;
+    entry.raw.offset = static_cast<std::uint32_t>(start);
+    return entry;
+  }
+
+  Entry& Scalar(ValueKind kind, std::size_t start, std::size_t end) {
+    Entry& entry = Begin(kind, start);
+    entry.raw.length = static_cast<std::uint32_t>(end - start);
+    if constexpr (kIsTree) entry.end = static_cast<std::uint32_t>(entries_.size());
+    return entry;
   }
 
   // RapidJSON takes literals from the stream itself, so it stands behind them.
-  bool Scalar(ValueKind kind, std::size_t length) {
-    if (depth_ != 1) return depth_ != 0;
-    Begin(kind, stream_.Tell() - length).raw.length = static_cast<std::uint32_t>(length);
+  bool Literal(ValueKind kind, std::size_t length) {
+    if (!IsWanted()) return depth_ != 0;
+    Scalar(kind, stream_.Tell() - length, stream_.Tell());
     return true;
   }
 
   bool Number() {
-    if (depth_ != 1) return depth_ != 0;
+    if (!IsWanted()) return depth_ != 0;
     const std::size_t start = stream_.Tell();
-    const std::size_t end = std::min(text_.find_first_not_of("0123456789+-.eE", start), text_.size());
-    Begin(ValueKind::kNumber, start).raw.length = static_cast<std::uint32_t>(end - start);
+    Scalar(ValueKind::kNumber, start, std::min(text_.find_first_not_of(kNumberBytes, start), text_.size()));
     return true;
   }
 
   bool Open(ValueKind kind) {
     if (depth_ == 0) root_ = kind;
-    if (depth_ == 1) Begin(kind, stream_.Tell() - 1);
+    if (IsWanted()) Begin(kind, stream_.Tell() - 1);
+    if constexpr (kIsTree) open_.push_back(entries_.size() - 1);
     ++depth_;
     return !too_deep();
   }
 
   bool Close() {
     --depth_;
-    if (depth_ == 1)
-      members_.back().raw.length = static_cast<std::uint32_t>(stream_.Tell() - members_.back().raw.offset);
+    if (!IsWanted()) return true;
+    std::size_t index = entries_.size() - 1;
+    if constexpr (kIsTree) {
+      index = open_.back();
+      open_.pop_back();
+      entries_[index].end = static_cast<std::uint32_t>(entries_.size());
+    }
+    entries_[index].raw.length = static_cast<std::uint32_t>(stream_.Tell() - entries_[index].raw.offset);
     return true;
   }
 
@@ -113,23 +136,24 @@ class MemberHandler {
 
   const std::string& text_;
   const rapidjson::StringStream& stream_;
-  std::vector<Member>& members_;
+  std::vector<Entry>& entries_;
   const std::size_t depth_max_;
   const bool has_escapes_;
   bool lone_surrogate_ = false;
   std::string key_;
   std::size_t depth_ = 0;
+  std::vector<std::size_t> open_;  // of a tree: the objects and arrays that are not yet complete
   ValueKind root_ = ValueKind::kNull;
 };
 
 bool IsAscii(std::string_view text) {
   unsigned char all = 0;
-  for (const char byte : text) all |= static_cast<unsigned char>(byte);
+  for (const char byte : text) all |= Byte(byte);
   return all < 0x80;
 }
 
 std::size_t SkipDigits(std::string_view token, std::size_t at) {
-  while (at < token.size() && token[at] >= '0' && token[at] <= '9') ++at;
+  while (at < token.size() && IsDigit(token[at])) ++at;
   return at;
 }
 
@@ -161,8 +185,8 @@ std::string HideNumbers(std::string text) {
     if (text[at] == '"') {
       for (++at; at < text.size() && text[at] != '"';) at += text[at] == '\\' ? 2U : 1U;
       ++at;
-    } else if (text[at] == '-' || (text[at] >= '0' && text[at] <= '9')) {
-      const std::size_t end = std::min(text.find_first_not_of("0123456789+-.eE", at), text.size());
+    } else if (text[at] == '-' || IsDigit(text[at])) {
+      const std::size_t end = std::min(text.find_first_not_of(kNumberBytes, at), text.size());
       if (IsJsonNumber(std::string_view(text).substr(at, end - at))) {
         std::fill(text.begin() + static_cast<std::ptrdiff_t>(at),
                   text.begin() + static_cast<std::ptrdiff_t>(end), ' ');
@@ -176,60 +200,73 @@ std::string HideNumbers(std::string text) {
   return text;
 }
 
-template <unsigned kFlags>
-rapidjson::ParseResult Parse(rapidjson::StringStream& stream, MemberHandler& handler) {
+template <unsigned kFlags, typename Handler>
+rapidjson::ParseResult Parse(rapidjson::StringStream& stream, Handler& handler) {
   thread_local rapidjson::Reader reader;
   return reader.Parse<kFlags>(stream, handler);
 }
 
+template <typename Entry>
+Failure FailureOf(const rapidjson::ParseResult& result, const ScanHandler<Entry>& handler,
+                  std::size_t depth_max) {
+  const std::string where = " (byte " + std::to_string(result.Offset() + 1) + ")";
+  if (result.Code() != rapidjson::kParseErrorTermination)
+    return Fail(ErrorKind::kInvalid, rapidjson::GetParseError_En(result.Code()) + where);
+  if (handler.too_deep())
+    return Fail(ErrorKind::kInvalid, "nested deeper than " + std::to_string(depth_max) + " levels");
+  if (handler.lone_surrogate()) return Fail(ErrorKind::kInvalid, "a lone surrogate escape" + where);
+  return Fail(ErrorKind::kConflict, "neither an object nor an array");
+}
+
 // `parsed` is `original` or the same with its numbers hidden; slices are taken from `original`.
-Result<ValueKind> Scan(const std::string& original, const std::string& parsed, std::vector<Member>& members,
+template <typename Entry>
+Result<ValueKind> Scan(const std::string& original, const std::string& parsed, std::vector<Entry>& entries,
                        std::size_t depth_max) {
-  const std::size_t before = members.size();
+  const std::size_t before = entries.size();
   rapidjson::StringStream stream(parsed.c_str());
-  MemberHandler handler(original, stream, members, depth_max);
+  ScanHandler<Entry> handler(original, stream, entries, depth_max);
   const rapidjson::ParseResult result = IsAscii(parsed)
                                             ? Parse<rapidjson::kParseNoFlags>(stream, handler)
                                             : Parse<rapidjson::kParseValidateEncodingFlag>(stream, handler);
   if (!result.IsError()) return handler.root();
   if (result.Code() == rapidjson::kParseErrorNumberTooBig && &original == &parsed) {
-    members.resize(before);
-    return Scan(original, HideNumbers(original), members, depth_max);
+    entries.resize(before);
+    return Scan(original, HideNumbers(original), entries, depth_max);
   }
-  if (result.Code() == rapidjson::kParseErrorTermination) {
-    if (handler.too_deep()) {
-      return Fail(ErrorKind::kInvalid, "nested deeper than " + std::to_string(depth_max) + " levels");
-    }
-    if (handler.lone_surrogate()) {
-      return Fail(ErrorKind::kInvalid,
-                  "a lone surrogate escape (byte " + std::to_string(result.Offset() + 1) + ")");
-    }
-    return Fail(ErrorKind::kConflict, "neither an object nor an array");
-  }
-  return Fail(ErrorKind::kInvalid, std::string(rapidjson::GetParseError_En(result.Code())) + " (byte " +
-                                       std::to_string(result.Offset() + 1) + ")");
+  return FailureOf(result, handler, depth_max);
 }
 
 // RapidJSON reads all bytes that a UTF-8 sequence should have before it judges them: of one cut off at the
 // end it would read past the text.
 bool EndsInsideSequence(std::string_view text) {
   for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
-    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    const unsigned char byte = Byte(text[text.size() - back]);
     const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
     if (length > back) return true;
   }
   return false;
 }
 
-}  // namespace
-
-Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members, std::size_t depth_max) {
+template <typename Entry>
+Result<ValueKind> CheckAndScan(const std::string& text, std::vector<Entry>& entries, std::size_t depth_max) {
   if (EndsInsideSequence(text))
     return Fail(ErrorKind::kInvalid, "invalid UTF-8 (byte " + std::to_string(text.size()) + ")");
   if (const std::size_t nul = text.find('\0'); nul != std::string::npos) {
     return Fail(ErrorKind::kInvalid, "NUL byte (byte " + std::to_string(nul + 1) + ")");
   }
-  return Scan(text, text, members, depth_max);
+  return Scan(text, text, entries, depth_max);
+}
+
+}  // namespace
+
+Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members, std::size_t depth_max) {
+  return CheckAndScan(text, members, depth_max);
+}
+
+Result<std::vector<TreeNode>> ScanTree(const std::string& text, std::size_t depth_max) {
+  std::vector<TreeNode> nodes;
+  RETURN_IF_ERROR(CheckAndScan(text, nodes, depth_max));
+  return nodes;
 }
 
 }  // namespace outboxd

@@ -1,5 +1,5 @@
-// core/object_scan.h — the members of one JSON object (or the elements of one array) as stretches of its
-// text, nothing converted.
+// core/object_scan.h — JSON values as stretches of their text, nothing converted: the members of one object
+// (or the elements of one array), or all of a tree.
 //
 // Strict RFC 8259 with UTF-8 checked, nesting bounded, numbers of any size and precision. Pure.
 #pragma once
@@ -31,5 +31,14 @@ struct Member {
 // when it is, but neither object nor array. On error `members` holds what was read before.
 Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members,
                               std::size_t depth_max = limits::kJsonDepth);
+
+// A value of any depth; a member or an element of the value that holds it.
+struct TreeNode : Member {
+  std::uint32_t end = 0;  // index of the node behind this one's last descendant
+};
+
+// Every value of `text`, which is one JSON value of any kind with optional white space around it: a parent
+// stands before its children, children in the order of the text. kInvalid as above.
+Result<std::vector<TreeNode>> ScanTree(const std::string& text, std::size_t depth_max);
 
 }  // namespace outboxd

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/ascii.h"
+#include "core/encoding.h"
 #include "core/limits.h"
 #include "core/member_values.h"
-#include "core/request.h"
 
 namespace outboxd::members::raw {
 namespace {
@@ -18,8 +18,7 @@ RawCall& Raw(Job& job) {
 }
 
 bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char byte) { return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7f; });
+  return std::any_of(text.begin(), text.end(), IsControl);
 }
 
 // RFC 9110 section 5.6.2.

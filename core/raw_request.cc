@@ -8,19 +8,14 @@
 #include <vector>
 
 #include "core/ascii.h"
+#include "core/encoding.h"
 #include "core/object_scan.h"
 
 namespace outboxd {
 namespace {
 
 // What may stand in a path with its query (RFC 3986 appendix A: pchar, "/" and "?").
-constexpr std::array<bool, 256> kPathAndQuery = [] {
-  std::array<bool, 256> table{};
-  for (unsigned byte = 0; byte < 128; ++byte)
-    table[byte] = IsDigit(static_cast<char>(byte)) || IsLetter(static_cast<char>(byte));
-  for (const char byte : std::string_view("-._~!$&'()*+,;=:@/?")) table[Byte(byte)] = true;
-  return table;
-}();
+constexpr ByteTable kPathAndQuery = LettersDigitsAnd("-._~!$&'()*+,;=:@/?");
 
 // The path as its producer wrote it, but for bytes that cannot stand in a request line; escapes already there
 // stay.
@@ -32,7 +27,7 @@ std::string RawTarget(const RawCall& call) {
     if (kPathAndQuery[Byte(byte)] || IsPercentEscape(call.path, i)) {
       target += byte;
     } else {
-      AppendEscaped(target, byte);
+      AppendPercentEscape(target, byte);
     }
   }
   bool has_query = call.path.find('?') != std::string::npos;

@@ -36,15 +36,4 @@ HttpRequest BuildRequest(const Job& job, const Stamp& stamp);
 // GET /api/v1/accounts/region: asks whether credentials and region are right.
 HttpRequest BuildRegionProbe();
 
-// RFC 3986: everything but ALPHA / DIGIT / "-" / "." / "_" / "~" becomes %XX.
-std::string PercentEncode(std::string_view text);
-void AppendPercentEncoded(std::string& out, std::string_view text);
-bool IsPercentEscape(std::string_view text, std::size_t at);  // %XX begins at `at`
-// Decodes %XX; leaves "+" alone; bytes that are not a valid escape stay as they are.
-std::string PercentDecode(std::string_view text);
-// RFC 4648, standard alphabet with padding.
-std::string Base64Encode(std::string_view bytes);
-// Accepts the standard and the URL-safe alphabet, with or without padding; nullopt for anything else.
-std::optional<std::string> Base64Decode(std::string_view text);
-
 }  // namespace outboxd

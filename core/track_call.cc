@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/encoding.h"
 #include "core/job_types.h"
 #include "core/limits.h"
 #include "core/splice.h"
+#include "core/text.h"
 #include "core/track_readers.h"
 
 namespace outboxd {

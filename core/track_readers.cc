@@ -11,7 +11,7 @@
 #include "core/limits.h"
 #include "core/object_scan.h"
 #include "core/people_members.h"
-#include "core/splice.h"
+#include "core/text.h"
 
 namespace outboxd::track {
 namespace {

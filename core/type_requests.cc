@@ -6,9 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/ascii.h"
+#include "core/encoding.h"
 #include "core/object_scan.h"
 #include "core/splice.h"
+#include "core/text.h"
 
 namespace outboxd {
 namespace {
@@ -23,7 +24,7 @@ const OtherMembers& OtherOf(const Job& job) {
 // One segment of a path. "." and ".." would be taken for steps in the tree by clients and proxies on the way.
 void AppendSegment(std::string& out, std::string_view segment) {
   if (segment != "." && segment != "..") return AppendPercentEncoded(out, segment);
-  for (const char byte : segment) AppendEscaped(out, byte);
+  for (const char byte : segment) AppendPercentEscape(out, byte);
 }
 
 void SetJsonBody(HttpRequest& request, std::string body) {

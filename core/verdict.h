@@ -77,10 +77,4 @@ RetryPlan PlanRetry(const QueuedJob& job, std::uint32_t charged, const RetryPoli
 // Older than its own or the policy's max age.
 bool IsExpired(const QueuedJob& job, const RetryPolicy& policy, Timestamp now);
 
-// At most kCauseBytes of `reason` and `body`, made alike for equal causes: digits, ids, hex runs, e-mail
-// addresses and quoted values become placeholders, white space is folded. A status at the start of `reason`
-// stays. Groups dead letters.
-inline constexpr std::size_t kCauseBytes = 200;
-std::string NormaliseCause(std::string_view reason, std::string_view body);
-
 }  // namespace outboxd

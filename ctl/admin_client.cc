@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "core/request.h"
+#include "core/encoding.h"
 
 namespace outboxd {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <exception>
 
-#include "core/json.h"
+#include "core/text.h"
 #include "ctl/exit_code.h"
 
 namespace outboxd {

@@ -3,7 +3,9 @@
 #include <memory>
 #include <optional>
 
-#include "core/request.h"
+#include "core/duration.h"
+#include "core/encoding.h"
+#include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
@@ -53,7 +55,7 @@ void PrintProbe(const Context& context, const JsonValue& report) {
                 << EscapeForTerminal(report["message"].String("no reason given"));
   }
   if (report["duration_ms"].IsNumber())
-    console.out << " (" << FormatAge(Milliseconds(report["duration_ms"].Int())) << ")";
+    console.out << " (" << ShowSpan(Milliseconds(report["duration_ms"].Int())) << ")";
   console.out << '\n';
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "core/request.h"
+#include "core/encoding.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <ctime>
-#include <utility>
+#include <optional>
 
+#include "core/duration.h"
 #include "core/limits.h"
 
 namespace outboxd {
@@ -18,22 +18,6 @@ std::string OneDecimal(double value) {
 }
 
 }  // namespace
-
-std::string FormatAge(Milliseconds age) {
-  const std::int64_t milliseconds = std::max<std::int64_t>(age.count(), 0);
-  const std::int64_t seconds = milliseconds / 1000;
-  const auto pair = [](std::int64_t large, const char* large_unit, std::int64_t small,
-                       const char* small_unit) {
-    std::string text = std::to_string(large) + large_unit;
-    if (small != 0) text += " " + std::to_string(small) + small_unit;
-    return text;
-  };
-  if (seconds == 0) return std::to_string(milliseconds) + "ms";
-  if (seconds < 60) return std::to_string(seconds) + "s";
-  if (seconds < 3600) return pair(seconds / 60, "m", seconds % 60, "s");
-  if (seconds < 86400) return pair(seconds / 3600, "h", seconds % 3600 / 60, "m");
-  return pair(seconds / 86400, "d", seconds % 86400 / 3600, "h");
-}
 
 std::string FormatCount(std::int64_t count) {
   std::string digits = std::to_string(count);
@@ -77,26 +61,11 @@ std::string FormatTime(Timestamp at, Zone zone) {
   return std::string(text.data(), length);
 }
 
-Result<Milliseconds> ParseDuration(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> kUnits = {{{"", 1000},
-                                                                                {"ms", 1},
-                                                                                {"s", 1000},
-                                                                                {"m", 60'000},
-                                                                                {"min", 60'000},
-                                                                                {"h", 3'600'000},
-                                                                                {"d", 86'400'000}}};
-  const auto refuse = [&] {
-    return Fail(ErrorKind::kInvalid,
-                "\"" + std::string(text) + "\" is not a duration; write it as 500ms, 30s, 10min, 72h or 7d");
-  };
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || number < 0) return refuse();
-  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
-  const auto known =
-      std::find_if(kUnits.begin(), kUnits.end(), [&](const auto& entry) { return entry.first == unit; });
-  if (known == kUnits.end() || number > limits::kMaxAgeSeconds * 1000 / known->second) return refuse();
-  return Milliseconds(number * known->second);
+Result<Milliseconds> ReadDuration(std::string_view text) {
+  const std::optional<Milliseconds> duration = ParseDuration(text, BareNumber::kIsSeconds);
+  if (duration && *duration <= std::chrono::seconds(limits::kMaxAgeSeconds)) return *duration;
+  return Fail(ErrorKind::kInvalid,
+              "\"" + std::string(text) + "\" is not a duration; write it as 500ms, 30s, 10min, 72h or 7d");
 }
 
 }  // namespace outboxd

@@ -9,7 +9,9 @@
 #include <fstream>
 #include <memory>
 
+#include "core/duration.h"
 #include "core/json.h"
+#include "core/text.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/importer.h"
@@ -34,7 +36,7 @@ struct ImportOptions {
 constexpr std::uint64_t kRefusalsShown = 100;
 
 std::string Count(std::uint64_t count, const std::string& one) {
-  return FormatCount(static_cast<std::int64_t>(count)) + " " + one + (count == 1 ? "" : "s");
+  return FormatCount(static_cast<std::int64_t>(count)) + " " + Plural(count, one);
 }
 
 // One run of the verb: the input, what is kept beside it and what is said about it.
@@ -183,7 +185,7 @@ void ImportRun::PrintSummary(const ImportResult& result) const {
   if (!context_.globals.json) {
     context_.console.out << FormatCount(static_cast<std::int64_t>(result.state.accepted)) << " accepted, "
                          << FormatCount(static_cast<std::int64_t>(result.state.refused)) << " refused in "
-                         << FormatAge(Milliseconds(static_cast<std::int64_t>(seconds * 1000))) << " ("
+                         << ShowSpan(Milliseconds(static_cast<std::int64_t>(seconds * 1000))) << " ("
                          << FormatRate(static_cast<double>(lines) / seconds) << ")\n";
     return;
   }
@@ -225,7 +227,7 @@ int ImportRun::Finish(const ImportResult& result) {
 
 int ImportRun::Run() {
   ImportSettings settings;
-  const Result<Milliseconds> wait = ParseDuration(options_.wait);
+  const Result<Milliseconds> wait = ReadDuration(options_.wait);
   if (!wait) return ReportUsage(context_.console, "--wait: " + wait.error().message);
   const Result<std::filesystem::path> socket = ProducerSocket(context_.globals);
   if (!socket) return ReportUsage(context_.console, socket.error().message);

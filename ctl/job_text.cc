@@ -3,9 +3,9 @@
 #include <string_view>
 #include <utility>
 
+#include "core/encoding.h"
 #include "core/job_types.h"
 #include "core/json.h"
-#include "core/request.h"
 #include "ctl/format.h"
 
 namespace outboxd {
@@ -126,7 +126,7 @@ Result<void> WriteFiles(JsonWriter& writer, const std::vector<FileFlag>& files) 
 }
 
 Result<std::int64_t> InMilliseconds(const std::string& flag, const std::string& text) {
-  const Result<Milliseconds> duration = ParseDuration(text);
+  const Result<Milliseconds> duration = ReadDuration(text);
   if (!duration) return Bad(flag, duration.error().message);
   return duration->count();
 }

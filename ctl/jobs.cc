@@ -2,7 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "core/request.h"
+#include "core/encoding.h"
+#include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "config/system_user.h"
+#include "core/duration.h"
+#include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/exit_code.h"
 
@@ -86,13 +88,13 @@ std::string UserText(const JsonValue& uid) {
 }
 
 std::string AgeText(const Context& context, const JsonValue& unix_ms) {
-  return unix_ms.IsNumber() ? FormatAge(context.console.clock() - FromUnixMs(unix_ms.Int())) : std::string();
+  return unix_ms.IsNumber() ? ShowSpan(context.console.clock() - FromUnixMs(unix_ms.Int())) : std::string();
 }
 
 std::string DueText(const Context& context, const JsonValue& unix_ms) {
   if (!unix_ms.IsNumber()) return {};
   const Milliseconds wait = FromUnixMs(unix_ms.Int()) - context.console.clock();
-  return wait.count() <= 0 ? std::string("now") : "in " + FormatAge(wait);
+  return wait.count() <= 0 ? std::string("now") : "in " + ShowSpan(wait);
 }
 
 Colour StateColour(const std::string& state) {
@@ -149,7 +151,7 @@ RowView AttemptRows(const Context& context) {
                     FormatCount(row["attempt"].Int()),
                     row["type"].String(),
                     row["customer"].String(),
-                    row["duration_ms"].IsNumber() ? FormatAge(Milliseconds(row["duration_ms"].Int()))
+                    row["duration_ms"].IsNumber() ? ShowSpan(Milliseconds(row["duration_ms"].Int()))
                                                   : std::string(),
                     status == 0 ? std::string() : std::to_string(status),
                     Cell(result, StateColour(result)),

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "config/loopback_certificate.h"
 #include "config/named_files.h"
+#include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"

@@ -23,7 +23,7 @@ Result<std::filesystem::path> FindSocket(const Globals& globals, const std::opti
 }
 
 Result<std::string> WholeSeconds(const std::string& text) {
-  const Result<Milliseconds> duration = ParseDuration(text);
+  const Result<Milliseconds> duration = ReadDuration(text);
   if (!duration) return tl::unexpected(duration.error());
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*duration).count());
 }

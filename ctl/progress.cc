@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/duration.h"
 #include "ctl/format.h"
 #include "ctl/table.h"
 
@@ -22,7 +23,7 @@ std::string FormatText(const ProgressView& view, double part) {
           FormatCount(static_cast<std::int64_t>(view.refused)) + " refused";
   if (!view.waiting.empty()) return text + ", waiting: " + view.waiting;
   text += ", " + FormatRate(view.lines_per_s);
-  if (view.left && view.left->count() >= 1000) text += ", " + FormatAge(*view.left) + " left";
+  if (view.left && view.left->count() >= 1000) text += ", " + ShowSpan(*view.left) + " left";
   return text;
 }
 

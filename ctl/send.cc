@@ -10,6 +10,7 @@
 #include "core/job_types.h"
 #include "core/json.h"
 #include "core/refusal.h"
+#include "core/text.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/job_flags.h"

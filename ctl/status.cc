@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 
+#include "core/duration.h"
+#include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
@@ -21,7 +23,7 @@ std::uint64_t Bytes(const JsonValue& number) {
 
 // Ages are told by the daemon's clock: both times in the answer are its own.
 std::string AgeAt(const JsonValue& status, const JsonValue& unix_ms) {
-  return unix_ms.IsNumber() ? FormatAge(Milliseconds(status["now_ms"].Int() - unix_ms.Int())) : std::string();
+  return unix_ms.IsNumber() ? ShowSpan(Milliseconds(status["now_ms"].Int() - unix_ms.Int())) : std::string();
 }
 
 void PrintHead(const Context& context, const JsonValue& status) {
@@ -46,7 +48,7 @@ std::string OldestAge(const JsonValue& status) {
     const std::int64_t at = connection["oldest_ms"].Int();
     if (at != 0 && (oldest == 0 || at < oldest)) oldest = at;
   }
-  return oldest == 0 ? std::string() : FormatAge(Milliseconds(status["now_ms"].Int() - oldest));
+  return oldest == 0 ? std::string() : ShowSpan(Milliseconds(status["now_ms"].Int() - oldest));
 }
 
 void PrintQueue(const Context& context, const JsonValue& status) {
@@ -92,7 +94,7 @@ std::string ReasonText(const JsonValue& status, const JsonValue& connection) {
   if (failures > 1) reason += (reason.empty() ? "" : "; ") + FormatCount(failures) + " failures in a row";
   const std::int64_t wait = connection["reopen_ms"].Int() - status["now_ms"].Int();
   if (connection["reopen_ms"].IsNumber() && wait > 0)
-    reason += (reason.empty() ? "" : "; ") + ("next try in " + FormatAge(Milliseconds(wait)));
+    reason += (reason.empty() ? "" : "; ") + ("next try in " + ShowSpan(Milliseconds(wait)));
   return reason;
 }
 

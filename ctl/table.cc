@@ -3,34 +3,18 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/json.h"
+#include "core/text.h"
 
 namespace outboxd {
 namespace {
 
-struct Glyph {
-  std::size_t bytes = 1;
-  std::size_t columns = 1;
-};
-
-Glyph GlyphAt(std::string_view text, std::size_t at) {
-  const auto lead = static_cast<unsigned char>(text[at]);
-  Glyph glyph;
-  glyph.bytes = std::min<std::size_t>(lead < 0x80   ? 1
-                                      : lead < 0xe0 ? 2
-                                      : lead < 0xf0 ? 3
-                                                    : 4,
-                                      text.size() - at);
-  std::uint32_t point = glyph.bytes == 1 ? lead : lead & (0x7fU >> glyph.bytes);
-  for (std::size_t i = 1; i < glyph.bytes; ++i)
-    point = (point << 6) | (static_cast<unsigned char>(text[at + i]) & 0x3fU);
+std::size_t ColumnsOf(char32_t point) {
   const bool combining = (point >= 0x300 && point <= 0x36f) || (point >= 0xfe00 && point <= 0xfe0f);
   const bool wide = (point >= 0x1100 && point <= 0x115f) || (point >= 0x2e80 && point <= 0xa4cf) ||
                     (point >= 0xac00 && point <= 0xd7a3) || (point >= 0xf900 && point <= 0xfaff) ||
                     (point >= 0xfe30 && point <= 0xfe6f) || (point >= 0xff00 && point <= 0xff60) ||
                     (point >= 0x1f300 && point <= 0x1faff) || (point >= 0x20000 && point <= 0x3fffd);
-  glyph.columns = combining ? 0 : wide ? 2 : 1;
-  return glyph;
+  return combining ? 0 : wide ? 2 : 1;
 }
 
 }  // namespace
@@ -38,9 +22,9 @@ Glyph GlyphAt(std::string_view text, std::size_t at) {
 std::size_t DisplayWidth(std::string_view text) {
   std::size_t width = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const Glyph glyph = GlyphAt(text, at);
-    width += glyph.columns;
-    at += glyph.bytes;
+    const CodePoint point = DecodeUtf8(text, at);
+    width += ColumnsOf(point.value);
+    at += point.length;
   }
   return width;
 }
@@ -51,10 +35,11 @@ std::string CutToWidth(std::string_view text, std::size_t width) {
   std::size_t used = 0;
   std::size_t at = 0;
   while (at < text.size()) {
-    const Glyph glyph = GlyphAt(text, at);
-    if (used + glyph.columns > width - 1) break;
-    used += glyph.columns;
-    at += glyph.bytes;
+    const CodePoint point = DecodeUtf8(text, at);
+    const std::size_t columns = ColumnsOf(point.value);
+    if (used + columns > width - 1) break;
+    used += columns;
+    at += point.length;
   }
   return std::string(text.substr(0, at)) + "…";
 }

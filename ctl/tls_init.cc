@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "config/loopback_certificate.h"
 #include "core/json.h"
+#include "core/text.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/options.h"

@@ -193,17 +193,17 @@ Result<Page<JobRow>> Inspection::Jobs(const JobFilter& filter, const PageRequest
   const std::string_view rows =
       filter.deferred_only ? "outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL" : "outbox WHERE 1";
   ASSIGN_OR_RETURN(Found found, Scan(rows, outboxd::ToSql(filter), request, filter.sequence));
-  auto jobs = RowsOf<JobRow>(database_, kJobQuery, found.sequences,
-                             [](const Statement& row) { return ReadJob(row, Detail::kRow); });
-  if (!jobs) return Failure(jobs.error());
-  return Page<JobRow>{std::move(*jobs), found.next, found.examined};
+  ASSIGN_OR_RETURN(auto jobs, RowsOf<JobRow>(database_, kJobQuery, found.sequences, [](const Statement& row) {
+                     return ReadJob(row, Detail::kRow);
+                   }));
+  return Page<JobRow>{std::move(jobs), found.next, found.examined};
 }
 
 Result<std::optional<JobRow>> Inspection::Job(Sequence sequence) {
-  auto jobs = RowsOf<JobRow>(database_, kJobQuery, {sequence},
-                             [](const Statement& row) { return ReadJob(row, Detail::kFull); });
-  if (!jobs) return Failure(jobs.error());
-  return FirstOf(std::move(*jobs));
+  ASSIGN_OR_RETURN(auto jobs, RowsOf<JobRow>(database_, kJobQuery, {sequence}, [](const Statement& row) {
+                     return ReadJob(row, Detail::kFull);
+                   }));
+  return FirstOf(std::move(jobs));
 }
 
 Result<std::optional<JobRow>> Inspection::FirstJob(std::string_view query, const SqlCondition& values) {
@@ -242,10 +242,10 @@ Result<Page<DeadRow>> Inspection::DeadRows(const DeadFilter& filter, const PageR
 }
 
 Result<std::optional<DeadRow>> Inspection::Dead(Sequence sequence) {
-  auto rows = RowsOf<DeadRow>(database_, kDeadQuery, {sequence},
-                              [](const Statement& row) { return ReadDead(row, Detail::kFull); });
-  if (!rows) return Failure(rows.error());
-  return FirstOf(std::move(*rows));
+  ASSIGN_OR_RETURN(auto rows, RowsOf<DeadRow>(database_, kDeadQuery, {sequence}, [](const Statement& row) {
+                     return ReadDead(row, Detail::kFull);
+                   }));
+  return FirstOf(std::move(rows));
 }
 
 Result<std::vector<DeadGroup>> Inspection::DeadGroups() {

@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "core/encoding.h"
 #include "core/json.h"
-#include "core/request.h"
 #include "daemon/admin/body.h"
 #include "daemon/admin/filter.h"
 #include "daemon/admin/reads.h"

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "core/duration.h"
+#include "core/text.h"
 #include "core/verdict.h"
 
 namespace outboxd {
@@ -15,13 +17,12 @@ std::string InBrackets(std::string_view text) {
 }
 
 std::string Counted(std::uint64_t count, std::string_view noun) {
-  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+  return std::to_string(count) + " " + Plural(count, noun);
 }
 
 std::string At(Timestamp at, Timestamp now) {
   const std::string text = FormatRfc3339(at);
-  return at > now ? text + " (in " + FormatSpan(at - now) + ")"
-                  : text + " (" + FormatSpan(now - at) + " ago)";
+  return at > now ? text + " (in " + ShowSpan(at - now) + ")" : text + " (" + ShowSpan(now - at) + " ago)";
 }
 
 std::string AttemptsSoFar(const JobRow& row) {
@@ -133,26 +134,7 @@ std::string BlockedClause(const WaitingJob& job, Timestamp now) {
   return "It is blocked by " + BlockerClause(job, now) + (why.empty() ? "" : "; besides, " + why);
 }
 
-std::string Spans(std::int64_t large, std::string_view large_unit, std::int64_t small,
-                  std::string_view small_unit) {
-  std::string text = std::to_string(large) + " " + std::string(large_unit);
-  if (small != 0) text += " " + std::to_string(small) + " " + std::string(small_unit);
-  return text;
-}
-
 }  // namespace
-
-std::string FormatSpan(Milliseconds span) {
-  const std::int64_t milliseconds = std::max<std::int64_t>(0, span.count());
-  if (milliseconds < 1000) return std::to_string(milliseconds) + " ms";
-  const std::int64_t seconds = milliseconds / 1000;
-  if (seconds < 120) return std::to_string(seconds) + " s";
-  const std::int64_t minutes = seconds / 60;
-  if (minutes < 120) return std::to_string(minutes) + " min";
-  const std::int64_t hours = minutes / 60;
-  if (hours < 48) return Spans(hours, "h", minutes % 60, "min");
-  return Spans(hours / 24, "d", hours % 24, "h");
-}
 
 std::string ExplainWaiting(const WaitingJob& job, Timestamp now) {
   switch (job.state) {

@@ -23,7 +23,4 @@ std::string ExplainDead(const DeadRow& row);
 // For a job of which nothing but its attempts is left.
 std::string ExplainGone(const AttemptRow& last);
 
-// "850 ms", "12 s", "5 min", "3 h 20 min", "2 d 4 h": rounded down; never negative.
-std::string FormatSpan(Milliseconds span);
-
 }  // namespace outboxd

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <limits>
 
+#include "core/encoding.h"
 #include "core/job_types.h"
-#include "core/request.h"
 #include "storage/outbox.h"
 
 namespace outboxd {
@@ -47,8 +47,8 @@ Result<bool> ParseBool(std::string_view field, std::string_view text) {
 // Puts a parsed value where it belongs, or hands the error on.
 template <typename Value, typename Target>
 Result<void> Store(Result<Value> value, Target& target) {
-  if (!value) return Failure(value.error());
-  target = static_cast<Target>(std::move(*value));
+  ASSIGN_OR_RETURN(auto taken, std::move(value));
+  target = static_cast<Target>(std::move(taken));
   return {};
 }
 
@@ -69,7 +69,7 @@ Result<std::string> ParseDeath(std::string_view field, std::string_view text) {
 
 // True when the name was one of those.
 Result<bool> Recognised(Result<void> stored) {
-  if (!stored) return Failure(stored.error());
+  RETURN_IF_ERROR(std::move(stored));
   return true;
 }
 
@@ -166,51 +166,44 @@ Result<NamedValues> ParseFilterObject(const JsonValue& filter) {
 
 Result<JobsQuery> ParseJobsQuery(const NamedValues& values, Timestamp now) {
   JobsQuery query;
-  const Result<void> parsed =
-      ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
-        Result<bool> known = SetPage(query.page, name, value);
-        return known && !*known ? SetJobs(query, name, value, now) : known;
-      });
-  if (!parsed) return Failure(parsed.error());
+  RETURN_IF_ERROR(ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
+    Result<bool> known = SetPage(query.page, name, value);
+    return known && !*known ? SetJobs(query, name, value, now) : known;
+  }));
   return query;
 }
 
 Result<DeadQuery> ParseDeadQuery(const NamedValues& values, Timestamp now) {
   DeadQuery query;
-  const Result<void> parsed =
-      ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
-        if (name == "full") {
-          ASSIGN_OR_RETURN(const bool full, ParseBool(name, value));
-          query.detail = full ? Detail::kFull : Detail::kRow;
-          return true;
-        }
-        Result<bool> known = SetPage(query.page, name, value);
-        return known && !*known ? SetDead(query.filter, name, value, now) : known;
-      });
-  if (!parsed) return Failure(parsed.error());
+  const auto set = [&](std::string_view name, const std::string& value) -> Result<bool> {
+    if (name == "full") {
+      ASSIGN_OR_RETURN(const bool full, ParseBool(name, value));
+      query.detail = full ? Detail::kFull : Detail::kRow;
+      return true;
+    }
+    Result<bool> known = SetPage(query.page, name, value);
+    return known && !*known ? SetDead(query.filter, name, value, now) : known;
+  };
+  RETURN_IF_ERROR(ForEachName(values, set));
   return query;
 }
 
 Result<DeadFilter> ParseDeadFilter(const NamedValues& values, Timestamp now) {
   DeadFilter filter;
-  const Result<void> parsed = ForEachName(values, [&](std::string_view name, const std::string& value) {
+  RETURN_IF_ERROR(ForEachName(values, [&](std::string_view name, const std::string& value) {
     return SetDead(filter, name, value, now);
-  });
-  if (!parsed) return Failure(parsed.error());
+  }));
   return filter;
 }
 
 Result<HistoryQuery> ParseHistoryQuery(const NamedValues& values) {
   HistoryQuery query;
-  const Result<void> parsed =
-      ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
-        if (name == "job") return Recognised(Store(ParseJobId(name, value), query.job));
-        if (name == "customer") return Recognised(Store(Result<std::string>(value), query.filter.customer));
-        if (name == "connection")
-          return Recognised(Store(Result<std::string>(value), query.filter.connection));
-        return SetPage(query.page, name, value);
-      });
-  if (!parsed) return Failure(parsed.error());
+  RETURN_IF_ERROR(ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
+    if (name == "job") return Recognised(Store(ParseJobId(name, value), query.job));
+    if (name == "customer") return Recognised(Store(Result<std::string>(value), query.filter.customer));
+    if (name == "connection") return Recognised(Store(Result<std::string>(value), query.filter.connection));
+    return SetPage(query.page, name, value);
+  }));
   if (query.job.has_value() == query.filter.customer.has_value())
     return Invalid("job", "give either a job or a customer");
   if (query.job && query.filter.connection)

@@ -236,9 +236,7 @@ Result<void> Operations::Cancel(Sequence sequence) {
     parts_.metrics.Of(connection).Dead(Death::kCancelled, 1);
     return OperatorWork::Step{{sequence}, false};
   };
-  const Result<std::uint64_t> changed =
-      RunOnClerk(cancel, [this](const OperatorWork::Step& step) { Remove(step); });
-  if (!changed) return Failure(changed.error());
+  RETURN_IF_ERROR(RunOnClerk(cancel, [this](const OperatorWork::Step& step) { Remove(step); }));
   return {};
 }
 

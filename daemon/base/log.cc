@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <type_traits>
 
-#include "core/json.h"
+#include "core/text.h"
 #include "daemon/base/mutex.h"
 #include "daemon/base/wall_clock.h"
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/text.h"
 #include "daemon/delivery/answer_buffer.h"
 
 namespace outboxd {
@@ -54,13 +55,6 @@ std::string CurlErrorText(const CurlFailure& failure) {
     default:  // of libcurl's hundred codes, those that a request of ours does not meet
       return "transport: " + detail;
   }
-}
-
-std::string OneLine(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return text;
 }
 
 }  // namespace outboxd

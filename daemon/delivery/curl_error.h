@@ -23,8 +23,4 @@ struct CurlFailure {
 
 std::string CurlErrorText(const CurlFailure& failure);
 
-// Control bytes become spaces: a bare CR may stand in a header, and nobody downstream wants it in a log or a
-// row.
-std::string OneLine(std::string text);
-
 }  // namespace outboxd

@@ -10,6 +10,7 @@
 
 #include "core/ascii.h"
 #include "core/batch.h"
+#include "core/text.h"
 #include "daemon/base/require.h"
 #include "daemon/base/wall_clock.h"
 #include "daemon/delivery/curl_error.h"

@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "core/ascii.h"
-#include "core/json.h"
+#include "core/text.h"
 
 namespace outboxd {
 namespace {
@@ -16,7 +16,7 @@ std::string Subject(const Transfer& transfer) {
 }
 
 std::string CutBody(std::string_view body, std::size_t bytes) {
-  std::string text = EscapeForTerminal(body.substr(0, kBodyBytes));
+  std::string text = EscapeForTerminal(CutAtCharacter(body, kBodyBytes));
   if (bytes > kBodyBytes) text += " … (" + std::to_string(bytes) + " bytes)";
   return text;
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/cause.h"
 #include "core/limits.h"
 
 namespace outboxd {

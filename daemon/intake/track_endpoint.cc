@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "core/ascii.h"
+#include "core/encoding.h"
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/object_scan.h"
-#include "core/request.h"
 #include "core/track_body.h"
 #include "core/track_call.h"
 #include "daemon/base/stopping.h"
@@ -40,7 +40,7 @@ std::string CleanTarget(std::string_view target) {
     if (IsTargetByte(byte)) {
       clean += byte;
     } else {
-      AppendEscaped(clean, byte);
+      AppendPercentEscape(clean, byte);
     }
   }
   return clean;

@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "core/request.h"
+#include "core/encoding.h"
 
 namespace outboxd::bench {
 namespace {

@@ -369,7 +369,7 @@ TEST_CASE("config: durations and sizes are refused without a unit or out of rang
       {WithConnection("retry: {base: 5}"),
        "retry.base: must be a duration: a whole number and its unit, like 50ms"},
       {WithConnection("retry: {base: 1.5s}"), "retry.base: must be a duration"},
-      {WithConnection("retry: {base: 5m}"), "retry.base: must be a duration"},
+      {WithConnection("retry: {base: 5M}"), "retry.base: must be a duration"},
       {WithConnection("retry: {base: 1 s}"), "retry.base: must be a duration"},
       {WithConnection("retry: {base: -1s}"), "retry.base: must be a duration"},
       {WithConnection("retry: {base: s}"), "retry.base: must be a duration"},

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "config/values.h"
+#include "core/duration.h"
 #include "tests/config/example_file.h"
 
 using namespace outboxd;
@@ -123,7 +124,7 @@ std::string Normal(const std::string& text) {
   std::string rest = text;
   for (std::smatch match; std::regex_search(rest, match, duration); rest = match.suffix()) {
     const Result<Milliseconds> value = config_values::ReadDuration(match.str());
-    normal += match.prefix().str() + (value ? config_values::ShowDuration(*value) : match.str());
+    normal += match.prefix().str() + (value ? ShowDuration(*value) : match.str());
   }
   return normal + rest;
 }

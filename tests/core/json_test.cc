@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/limits.h"
+#include "core/text.h"
 
 namespace outboxd {
 namespace {
@@ -173,19 +174,6 @@ TEST_CASE("json: any bytes written as a string are read back as valid text") {
     CHECK(value.ToText() == writer.Text());
     CHECK(value.Members()[0].second.String() == value.Members()[0].first);
   }
-}
-
-TEST_CASE("terminal: controls, escapes, bidi and invisible characters and invalid UTF-8 become visible") {
-  CHECK(EscapeForTerminal("plain \xc3\xa9 \xf0\x9f\x98\x80") == "plain \xc3\xa9 \xf0\x9f\x98\x80");
-  CHECK(EscapeForTerminal("\x1b[31mred\x07\n\t") == "\\x1b[31mred\\x07\\x0a\\x09");
-  CHECK(EscapeForTerminal("\x7f") == "\\x7f");
-  CHECK(EscapeForTerminal("\xc2\x9b"
-                          "31m") == "\\u{9b}31m");
-  CHECK(EscapeForTerminal("a\xe2\x80\xae"
-                          "b") == "a\\u{202e}b");
-  CHECK(EscapeForTerminal("\xe2\x81\xa6\xe2\x80\xa8\xef\xbb\xbf") == "\\u{2066}\\u{2028}\\u{feff}");
-  CHECK(EscapeForTerminal("\xff\xc3") == "\\xff\\xc3");
-  CHECK(EscapeForTerminal(std::string_view("\0", 1)) == "\\x00");
 }
 
 }  // namespace

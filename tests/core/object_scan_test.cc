@@ -133,5 +133,53 @@ TEST_CASE("object scan: what was read before an error is kept") {
   CHECK(members[0].text == "x");
 }
 
+TEST_CASE("tree scan: a parent stands before its children, and each value knows where it ends") {
+  const std::string text = R"( {"a":[1,{"b":"x\u00e9"}],"c":null,"d":{}} )";
+  const auto nodes = ScanTree(text, 8);
+  REQUIRE(nodes.has_value());
+  struct Node {
+    std::string key;
+    ValueKind kind;
+    std::string raw;
+    std::size_t end;
+  };
+  const std::vector<Node> expected = {
+      {"", ValueKind::kObject, R"({"a":[1,{"b":"x\u00e9"}],"c":null,"d":{}})", 7},
+      {"a", ValueKind::kArray, R"([1,{"b":"x\u00e9"}])", 5},
+      {"", ValueKind::kNumber, "1", 3},
+      {"", ValueKind::kObject, R"({"b":"x\u00e9"})", 5},
+      {"b", ValueKind::kString, R"("x\u00e9")", 5},
+      {"c", ValueKind::kNull, "null", 6},
+      {"d", ValueKind::kObject, "{}", 7}};
+  REQUIRE(nodes->size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    CAPTURE(i);
+    const TreeNode& node = (*nodes)[i];
+    CHECK(node.key == expected[i].key);
+    CHECK(node.kind == expected[i].kind);
+    CHECK(text.substr(node.raw.offset, node.raw.length) == expected[i].raw);
+    CHECK(node.end == expected[i].end);
+  }
+  CHECK((*nodes)[4].text == "x\xc3\xa9");
+}
+
+TEST_CASE("tree scan: a scalar alone is a tree, and numbers that no double holds are values like any other") {
+  for (const char* text : {"5", " \"x\" ", "true", "null", "1e400", "[1e400,-1e400,\"1e400\"]"}) {
+    CAPTURE(text);
+    const auto nodes = ScanTree(text, 8);
+    REQUIRE(nodes.has_value());
+    CHECK(nodes->front().end == nodes->size());
+  }
+  CHECK_FALSE(ScanTree("", 8).has_value());
+  CHECK_FALSE(ScanTree("1 2", 8).has_value());
+}
+
+TEST_CASE("tree scan: its depth is bounded") {
+  CHECK(ScanTree("[[[]]]", 3).has_value());
+  REQUIRE_FALSE(ScanTree("[[[[]]]]", 3).has_value());
+  CHECK(ScanTree("[[[[]]]]", 3).error().message == "nested deeper than 3 levels");
+  CHECK(ScanTree("[\"\\udc00\"]", 3).error().kind == ErrorKind::kInvalid);
+}
+
 }  // namespace
 }  // namespace outboxd

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "core/batch_verdict.h"
-#include "core/json.h"
+#include "core/cause.h"
 #include "core/region_probe.h"
 #include "core/verdict.h"
 #include "tests/fuzz/demand.h"
@@ -35,7 +35,7 @@ Answer ReadAnswer(std::string_view text) {
   return answer;
 }
 
-bool OneLine(std::string_view text) {
+bool IsOneLine(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return c == '\n' || c == '\r'; });
 }
 
@@ -58,7 +58,7 @@ void Check(const Answer& answer, const QueuedJob& job) {
     Demand(*verdict.retry_after >= Milliseconds(0) && *verdict.retry_after <= policy.retry_after_cap,
            "Retry-After keeps to its cap");
   }
-  Demand(verdict.fate == Fate::kDelivered || OneLine(verdict.reason), "a reason is one line");
+  Demand(verdict.fate == Fate::kDelivered || IsOneLine(verdict.reason), "a reason is one line");
   for (const std::uint32_t charged : {1U, 5U, 64U, 4'000'000'000U}) CheckPlan(job, verdict, policy, charged);
   Demand(NormaliseCause(verdict.reason, answer.body).size() <= kCauseBytes, "a cause keeps to its limit");
 }
@@ -70,7 +70,7 @@ void CheckBatch(const Answer& answer, std::size_t count) {
   for (const ItemRefusal& refusal : verdict.refused) {
     Demand(refusal.index >= next && refusal.index < count,
            "each refused item is one of the batch, named once and in order");
-    Demand(OneLine(refusal.reason) && refusal.reason.size() < 1000, "a reason is one short line");
+    Demand(IsOneLine(refusal.reason) && refusal.reason.size() < 1000, "a reason is one short line");
     next = refusal.index + 1;
   }
   Demand(count > 1 || verdict.rest.fate != Fate::kSplit, "one job cannot be split");

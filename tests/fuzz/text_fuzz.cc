@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <string>
 
+#include "core/encoding.h"
 #include "core/json.h"
-#include "core/request.h"
+#include "core/text.h"
 #include "tests/fuzz/demand.h"
 
 namespace outboxd {
@@ -44,6 +45,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::ranges::none_of(shown, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }),
       "nothing reaches the terminal");
   Demand(EscapeForTerminal(shown).find('\n') == std::string::npos, "escaping twice is harmless");
+  Demand(IsUtf8(ReplaceInvalidUtf8(text)), "what is replaced leaves valid text");
+  Demand(!IsUtf8(text) || IsUtf8(CutAtCharacter(text, size / 2)), "a cut leaves valid text");
+  Demand(OneLine(std::string(text)).size() == size, "a byte for a byte");
   JsonWriter writer;
   writer.Object().Key(text).String(text).EndObject();
   Demand(JsonValue::Parse(writer.Text()).has_value(), "what is written is JSON, whatever the bytes");

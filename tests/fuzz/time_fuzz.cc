@@ -1,6 +1,7 @@
 // Any text as a time: not one, or one that can be written and read again.
 #include <algorithm>
 
+#include "core/duration.h"
 #include "core/limits.h"
 #include "core/time.h"
 #include "core/ulid.h"
@@ -25,6 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         std::clamp(*at - now, Milliseconds(0), Milliseconds(std::chrono::seconds(limits::kMaxAgeSeconds)));
     Demand(wait == left, "Retry-After takes every HTTP date");
   }
+  if (const auto duration = ParseDuration(text, BareNumber::kIsSeconds))
+    Demand(ParseDuration(ShowDuration(*duration)) == duration, "a duration survives being written");
   if (const auto ulid = Ulid::Parse(text))
     Demand(Ulid::Parse(ulid->ToText()) == ulid, "a ULID survives being written");
   return 0;

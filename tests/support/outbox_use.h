@@ -45,9 +45,8 @@ inline Result<Jobs> Accept(Outbox& outbox, const std::vector<std::string>& lines
 
 inline Result<std::vector<StoredJob>> ReadDeferred(OutboxReader& reader, std::string_view connection) {
   std::vector<StoredJob> all;
-  const Result<void> read =
-      reader.ReadDeferred(connection, [&](StoredJob stored) { all.push_back(std::move(stored)); });
-  if (!read) return Failure(read.error());
+  RETURN_IF_ERROR(
+      reader.ReadDeferred(connection, [&](StoredJob stored) { all.push_back(std::move(stored)); }));
   return all;
 }
 

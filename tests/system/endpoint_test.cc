@@ -5,7 +5,7 @@
 #include <array>
 #include <thread>
 
-#include "core/request.h"
+#include "core/encoding.h"
 #include "tests/system/scene.h"
 
 namespace outboxd {

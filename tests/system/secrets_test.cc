@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "core/request.h"
+#include "core/encoding.h"
 #include "tests/system/scene.h"
 
 namespace outboxd {
