@@ -114,6 +114,14 @@ TEST_CASE(
     CHECK(producer.ReadLine().value_or("").ends_with("\"ref\":\"" + std::to_string(i) + "\"}"));
 }
 
+TEST_CASE("producer listener: a submission owes a bounded number of replies, however short the lines are") {
+  Fixture fixture;
+  LineClient producer = fixture.Connect();
+  REQUIRE(producer.Send(kLine + "\n" + std::string(20'000, '\n')));
+  const Submissions handed = fixture.Handed();
+  CHECK(static_cast<const ProducerSubmission&>(*handed.front()).replies.size() == kLinesAtOnce);
+}
+
 TEST_CASE("producer listener: no submission has more jobs than are taken at once") {
   LimitsConfig limits;
   limits.intake_bytes = 1ULL << 30;
