@@ -12,6 +12,12 @@ if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # In unity a source is included, and g++ takes it for a header.
   target_compile_options(outboxd_flags INTERFACE -Wno-subobject-linkage)
 endif()
+# So that a compiler cache can tell precompiled headers by their content (script/ccache.sh).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(outboxd_flags INTERFACE -fpch-preprocess)
+else()
+  target_compile_options(outboxd_flags INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
+endif()
 if(OUTBOXD_WERROR)
   target_compile_options(outboxd_flags INTERFACE -Werror)
 endif()

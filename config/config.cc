@@ -1,10 +1,19 @@
 #include "config/config.h"
 
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
 #include "config/findings.h"
 #include "config/keys.h"
 #include "config/section.h"
 #include "config/small_file.h"
 #include "config/tree.h"
+#include "core/job.h"
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

@@ -1,7 +1,13 @@
 #include "config/credentials.h"
 
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include "config/config.h"
 #include "config/small_file.h"
 #include "config/values.h"
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

@@ -13,6 +13,7 @@
 #include "config/keys.h"
 #include "config/section.h"
 #include "config/value_type.h"
+#include "core/result.h"
 
 namespace outboxd {
 

@@ -2,9 +2,18 @@
 
 #include <unistd.h>
 
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
 #include "config/credentials.h"
 #include "config/loopback_certificate.h"
 #include "config/small_file.h"
+#include "config/tls_identity.h"
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

@@ -1,7 +1,13 @@
 #include "config/section.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "config/findings.h"
+#include "config/tree.h"
 #include "config/values.h"
 #include "core/result.h"
 

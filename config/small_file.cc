@@ -2,10 +2,16 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <string>
 #include <system_error>
+
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

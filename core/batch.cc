@@ -1,11 +1,16 @@
 #include "core/batch.h"
 
+#include <cstddef>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "core/check.h"
+#include "core/job.h"
 #include "core/job_types.h"
 #include "core/limits.h"
+#include "core/request.h"
 #include "core/track_call.h"
 
 namespace outboxd {

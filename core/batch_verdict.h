@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "core/policy.h"
+#include "core/time.h"
 #include "core/verdict.h"
 
 namespace outboxd {

@@ -1,6 +1,11 @@
 #include "core/job.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace outboxd {
 namespace {

@@ -1,6 +1,8 @@
 // core/job.h — what a job is: one thing to do at the Track API, as its producer wrote it.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>

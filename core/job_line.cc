@@ -4,12 +4,17 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "core/job.h"
 #include "core/job_members.h"
 #include "core/job_types.h"
 #include "core/limits.h"
 #include "core/object_scan.h"
+#include "core/refusal.h"
+#include "core/result.h"
 #include "core/track_call.h"
 
 namespace outboxd {

@@ -3,14 +3,25 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/job.h"
 #include "core/limits.h"
 #include "core/member_values.h"
+#include "core/names.h"
+#include "core/object_scan.h"
 #include "core/people_members.h"
 #include "core/raw_members.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "core/track_call.h"
+#include "core/ulid.h"
 
 namespace outboxd::members {
 namespace {

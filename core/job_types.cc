@@ -1,6 +1,9 @@
 #include "core/job_types.h"
 
 #include <algorithm>
+#include <string>
+
+#include "core/job_members.h"
 
 namespace outboxd {
 

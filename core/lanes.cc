@@ -1,9 +1,17 @@
 #include "core/lanes.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <functional>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "core/check.h"
+#include "core/job.h"
+#include "core/ulid.h"
 
 namespace outboxd {
 namespace {

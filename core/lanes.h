@@ -10,6 +10,7 @@
 // on its way. Pure; belongs to one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "core/job.h"
+#include "core/ulid.h"
 
 namespace outboxd {
 

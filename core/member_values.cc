@@ -2,12 +2,21 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/ascii.h"
+#include "core/job.h"
 #include "core/limits.h"
+#include "core/object_scan.h"
+#include "core/result.h"
 
 namespace outboxd::members {
 namespace {

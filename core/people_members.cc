@@ -1,10 +1,16 @@
 #include "core/people_members.h"
 
+#include <cstddef>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/job.h"
 #include "core/limits.h"
 #include "core/member_values.h"
+#include "core/object_scan.h"
+#include "core/result.h"
 
 namespace outboxd::members {
 namespace {

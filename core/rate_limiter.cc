@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+
+#include "core/time.h"
 
 namespace outboxd {
 namespace {

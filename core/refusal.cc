@@ -1,5 +1,7 @@
 #include "core/refusal.h"
 
+#include "core/result.h"
+
 namespace outboxd {
 
 AfterRefusal AfterRefusalOf(Refusal refusal) {

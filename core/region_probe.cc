@@ -1,6 +1,12 @@
 #include "core/region_probe.h"
 
+#include <optional>
+#include <string>
+
+#include "core/job.h"
 #include "core/json.h"
+#include "core/result.h"
+#include "core/verdict.h"
 
 namespace outboxd {
 

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 #include <string>
-#include <tl/expected.hpp>
+#include <tl/expected.hpp>  // IWYU pragma: export
 #include <utility>
 
 #include "core/names.h"

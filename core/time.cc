@@ -1,6 +1,12 @@
 #include "core/time.h"
 
 #include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "core/ascii.h"
 

@@ -1,6 +1,11 @@
 #include "core/track_body.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+#include "core/object_scan.h"
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

@@ -2,7 +2,11 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 
+#include "core/job.h"
+#include "core/result.h"
+#include "core/track_body.h"
 #include "core/track_readers.h"
 
 namespace outboxd {

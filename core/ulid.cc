@@ -1,5 +1,14 @@
 #include "core/ulid.h"
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/time.h"
+
 namespace outboxd {
 namespace {
 

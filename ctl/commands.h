@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/result.h"
 #include "ctl/console.h"
 #include "ctl/options.h"
 

@@ -1,5 +1,8 @@
 #include "ctl/console.h"
 
+#include <string>
+#include <string_view>
+
 namespace outboxd {
 namespace {
 

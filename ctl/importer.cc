@@ -1,12 +1,23 @@
 #include "ctl/importer.h"
 
 #include <poll.h>
+#include <sys/poll.h>
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/json.h"
+#include "core/names.h"
 #include "core/refusal.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "ctl/import_state.h"
 #include "ctl/interrupt.h"
+#include "ctl/line_reader.h"
 
 namespace outboxd {
 namespace {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "core/time.h"
 #include "ctl/import_state.h"
 #include "ctl/line_reader.h"
 #include "ctl/producer_client.h"

@@ -3,7 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <optional>
-#include <string_view>
+#include <string>
+#include <vector>
+
+#include "core/job_members.h"
+#include "core/job_types.h"
+#include "ctl/job_text.h"
 
 namespace outboxd {
 namespace {

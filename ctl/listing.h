@@ -1,13 +1,18 @@
 // ctl/listing.h — what the verbs that show things share: lists page by page, and objects as aligned lines.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/json.h"
+#include "core/result.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
+#include "ctl/options.h"
 #include "ctl/table.h"
 
 namespace outboxd {

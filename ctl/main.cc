@@ -5,8 +5,12 @@
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <string>
+#include <vector>
 
+#include "core/time.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
 
 namespace {
 

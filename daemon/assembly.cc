@@ -1,16 +1,34 @@
 #include "daemon/assembly.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "config/config.h"
+#include "config/log_level.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "daemon/admin/admin_servers.h"
+#include "daemon/base/crash_record.h"
 #include "daemon/base/log.h"
+#include "daemon/base/metrics.h"
+#include "daemon/base/status.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/clerk/clerk.h"
 #include "daemon/clerk/disk_space.h"
+#include "daemon/clerk/report.h"
 #include "daemon/clerk/stored_jobs.h"
+#include "daemon/clerk/submission.h"
+#include "daemon/delivery/delivery_hold.h"
+#include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/delivery/transfer.h"
+#include "daemon/intake/intake.h"
 #include "storage/outbox.h"
 #include "storage/outbox_reader.h"
 

@@ -4,14 +4,16 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
+#include <ctime>
 #include <iostream>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "config/config.h"
+#include "config/log_level.h"
 #include "config/named_files.h"
-#include "core/json.h"
+#include "core/result.h"
 #include "daemon/base/log.h"
 #include "daemon/base/systemd_notify.h"
 #include "daemon/base/wall_clock.h"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
 #include "core/result.h"
 #include "daemon/base/current_config.h"

@@ -1,14 +1,26 @@
 #include "daemon/service.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
+#include "config/config.h"
+#include "config/log_level.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/assembly.h"
 #include "daemon/base/log.h"
+#include "daemon/base/status.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/clerk/clerk.h"
 #include "daemon/delivery/ask_dispatcher.h"
+#include "daemon/delivery/dispatcher.h"
+#include "daemon/delivery/dispatcher_thread.h"
 
 namespace outboxd {
 namespace {

@@ -3,13 +3,18 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <filesystem>
 #include <string>
 #include <system_error>
 #include <utility>
+
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

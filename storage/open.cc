@@ -1,10 +1,16 @@
 #include "storage/open.h"
 
 #include <sys/stat.h>
+#include <sys/types.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <string>
 #include <utility>
 
+#include "core/result.h"
+#include "storage/database.h"
 #include "storage/schema.h"
 
 namespace outboxd {

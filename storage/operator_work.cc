@@ -1,8 +1,21 @@
 #include "storage/operator_work.h"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "storage/column.h"
+#include "storage/counters.h"
+#include "storage/database.h"
+#include "storage/filter.h"
 #include "storage/moved_row.h"
 #include "storage/outcome.h"
 

@@ -19,6 +19,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "storage/counters.h"
 #include "storage/filter.h"
 #include "storage/outbox_file.h"
 

@@ -1,11 +1,23 @@
 #include "storage/outbox.h"
 
-#include <optional>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 
+#include "core/gate.h"
+#include "core/job.h"
 #include "core/job_types.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "storage/column.h"
+#include "storage/counters.h"
+#include "storage/database.h"
 #include "storage/open.h"
+#include "storage/outbox_file.h"
 
 namespace outboxd {
 

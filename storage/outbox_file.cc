@@ -1,7 +1,13 @@
 #include "storage/outbox_file.h"
 
+#include <filesystem>
+#include <memory>
 #include <utility>
 
+#include "core/result.h"
+#include "storage/counters.h"
+#include "storage/database.h"
+#include "storage/file_lock.h"
 #include "storage/open.h"
 
 namespace outboxd {

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "core/result.h"
 #include "storage/counters.h"

@@ -1,10 +1,26 @@
 #include "storage/outbox_reader.h"
 
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "core/gate.h"
+#include "core/job.h"
 #include "core/job_line.h"
 #include "core/job_types.h"
+#include "core/result.h"
+#include "core/ulid.h"
 #include "storage/column.h"
+#include "storage/database.h"
+#include "storage/filter.h"
 
 namespace outboxd {
 namespace {

@@ -4,6 +4,7 @@
 // returned before the call.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -11,11 +12,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "storage/database.h"
 #include "storage/filter.h"
 

@@ -4,12 +4,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "core/job.h"
 #include "core/job_types.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "core/verdict.h"
 #include "storage/column.h"
+#include "storage/counters.h"
+#include "storage/database.h"
 #include "storage/moved_row.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "core/job.h"
 #include "core/result.h"
+#include "core/time.h"
 #include "storage/database.h"
 #include "storage/outbox_file.h"
 #include "storage/outcome.h"

@@ -1,9 +1,13 @@
 #include "storage/sequences.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "core/check.h"
+#include "core/result.h"
+#include "core/ulid.h"
+#include "storage/database.h"
 
 namespace outboxd {
 namespace {

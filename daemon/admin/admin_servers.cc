@@ -2,10 +2,16 @@
 
 #include <unistd.h>
 
+#include <memory>
 #include <utility>
 
+#include "config/config.h"
+#include "core/result.h"
+#include "daemon/admin/api.h"
 #include "daemon/admin/render.h"
+#include "daemon/base/http_server.h"
 #include "daemon/base/tcp_socket.h"
+#include "daemon/base/unix_socket.h"
 
 namespace outboxd {
 namespace {

@@ -1,11 +1,17 @@
 #include "daemon/admin/body.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <initializer_list>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "core/json.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/admin/filter.h"
+#include "storage/filter.h"
 
 namespace outboxd {
 namespace {

@@ -2,11 +2,13 @@
 // stay open for the next.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "core/result.h"
 #include "daemon/base/mutex.h"
 #include "storage/inspection.h"
 

@@ -1,7 +1,15 @@
 #include "daemon/admin/probe_waiters.h"
 
-#include <algorithm>
 #include <chrono>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+#include "daemon/base/mutex.h"
+#include "daemon/base/status.h"
 
 namespace outboxd {
 

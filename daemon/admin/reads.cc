@@ -2,13 +2,24 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "core/json.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "core/verdict.h"
+#include "daemon/admin/control.h"
 #include "daemon/admin/explain.h"
+#include "daemon/admin/filter.h"
 #include "daemon/admin/render.h"
+#include "daemon/base/http_server.h"
+#include "daemon/base/status.h"
+#include "storage/inspection.h"
 
 namespace outboxd {
 

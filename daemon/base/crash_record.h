@@ -9,6 +9,8 @@
 // no more room on a full disk. What is not such a line is no crash.
 #pragma once
 
+#include <signal.h>
+
 #include <array>
 #include <chrono>
 #include <csignal>

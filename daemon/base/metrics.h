@@ -13,6 +13,7 @@
 
 #include "core/job.h"
 #include "core/refusal.h"
+#include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/base/status.h"
 #include "storage/outbox.h"

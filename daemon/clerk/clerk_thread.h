@@ -8,10 +8,13 @@
 #include <variant>
 #include <vector>
 
+#include "core/job.h"
 #include "core/result.h"
 #include "daemon/base/mailbox.h"
 #include "daemon/base/mutex.h"
 #include "daemon/clerk/clerk.h"
+#include "daemon/clerk/report.h"
+#include "daemon/clerk/submission.h"
 
 namespace outboxd {
 

@@ -3,8 +3,13 @@
 #include <sys/statvfs.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <filesystem>
 #include <system_error>
+#include <utility>
 
+#include "config/log_level.h"
+#include "core/result.h"
 #include "daemon/base/log.h"
 
 namespace outboxd {

@@ -11,6 +11,7 @@
 
 #include "core/gate.h"
 #include "core/job.h"
+#include "core/ulid.h"
 #include "storage/outbox.h"
 
 namespace outboxd {

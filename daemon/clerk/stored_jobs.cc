@@ -4,10 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <span>
 #include <string_view>
 
+#include "config/log_level.h"
+#include "core/job.h"
 #include "core/job_types.h"
 #include "daemon/base/log.h"
+#include "daemon/base/metrics.h"
 
 namespace outboxd {
 

@@ -8,6 +8,7 @@
 
 #include "core/job.h"
 #include "core/result.h"
+#include "core/ulid.h"
 
 namespace outboxd {
 

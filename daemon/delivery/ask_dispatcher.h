@@ -12,6 +12,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/stopping.h"
+#include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/dispatcher_thread.h"
 
 namespace outboxd {

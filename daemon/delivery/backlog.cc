@@ -1,8 +1,27 @@
 #include "daemon/delivery/backlog.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "config/config.h"
 #include "core/check.h"
+#include "core/job.h"
+#include "core/policy.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "daemon/clerk/report.h"
+#include "daemon/delivery/endpoint.h"
+#include "daemon/delivery/held_jobs.h"
+#include "daemon/delivery/parking.h"
+#include "daemon/delivery/window.h"
+#include "storage/outbox_reader.h"
 
 namespace outboxd {
 namespace {

@@ -13,6 +13,9 @@
 
 #include "config/config.h"
 #include "core/job.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/held_jobs.h"

@@ -1,8 +1,33 @@
 #include "daemon/delivery/connection_queue.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <utility>
+#include <vector>
 
+#include "config/config.h"
+#include "config/credentials.h"
+#include "core/batch_verdict.h"
 #include "core/check.h"
+#include "core/gate.h"
+#include "core/job.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "core/verdict.h"
+#include "daemon/base/status.h"
+#include "daemon/clerk/report.h"
+#include "daemon/delivery/departures.h"
+#include "daemon/delivery/endpoint.h"
+#include "daemon/delivery/settlement.h"
+#include "daemon/delivery/transfer.h"
+#include "daemon/delivery/window.h"
+#include "storage/outbox.h"
+#include "storage/outbox_reader.h"
 
 namespace outboxd {
 namespace {

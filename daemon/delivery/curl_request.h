@@ -23,8 +23,11 @@
 #include <vector>
 
 #include "core/request.h"
+#include "core/time.h"
+#include "core/verdict.h"
 #include "daemon/delivery/answer_buffer.h"
 #include "daemon/delivery/debug_text.h"
+#include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/socket_watch.h"
 #include "daemon/delivery/transfer.h"
 

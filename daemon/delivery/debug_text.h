@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/request.h"
+#include "core/verdict.h"
 #include "daemon/delivery/transfer.h"
 
 namespace outboxd {

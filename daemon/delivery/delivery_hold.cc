@@ -1,8 +1,13 @@
 #include "daemon/delivery/delivery_hold.h"
 
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "core/time.h"
 #include "daemon/base/crash_record.h"
+#include "daemon/base/mutex.h"
 
 namespace outboxd {
 

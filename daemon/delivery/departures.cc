@@ -1,11 +1,22 @@
 #include "daemon/delivery/departures.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "core/batch.h"
 #include "core/check.h"
+#include "core/job.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "core/verdict.h"
+#include "daemon/delivery/window.h"
 
 namespace outboxd {
 namespace {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -22,6 +23,8 @@
 #include "core/job.h"
 #include "core/lanes.h"
 #include "core/policy.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "daemon/delivery/window.h"
 
 namespace outboxd {

@@ -1,8 +1,33 @@
 #include "daemon/delivery/dispatcher.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
+#include "config/config.h"
 #include "core/check.h"
+#include "core/gate.h"
+#include "core/job.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "daemon/base/metrics.h"
+#include "daemon/base/status.h"
+#include "daemon/clerk/report.h"
+#include "daemon/delivery/connection_queue.h"
+#include "daemon/delivery/endpoint.h"
+#include "daemon/delivery/transfer.h"
+#include "storage/outbox.h"
+#include "storage/outbox_reader.h"
 
 namespace outboxd {
 namespace {

@@ -5,6 +5,7 @@
 // own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -17,11 +18,18 @@
 #include <utility>
 #include <vector>
 
+#include "config/config.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "daemon/base/metrics.h"
+#include "daemon/base/status.h"
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/delivery_hold.h"
+#include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/transfer.h"
+#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {

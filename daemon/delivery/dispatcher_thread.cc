@@ -3,10 +3,27 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <limits>
+#include <memory>
+#include <utility>
+#include <variant>
+#include <vector>
 
+#include "config/log_level.h"
+#include "core/gate.h"
+#include "core/job.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/log.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/clerk/report.h"
+#include "daemon/delivery/connection_queue.h"
+#include "daemon/delivery/dispatcher.h"
+#include "daemon/delivery/transfer.h"
+#include "storage/outbox.h"
 
 namespace outboxd {
 

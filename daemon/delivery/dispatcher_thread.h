@@ -12,9 +12,14 @@
 #include <variant>
 #include <vector>
 
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/mailbox.h"
+#include "daemon/base/status.h"
 #include "daemon/clerk/report.h"
+#include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/dispatcher.h"
+#include "daemon/delivery/transfer.h"
 #include "daemon/delivery/worker.h"
 
 namespace outboxd {

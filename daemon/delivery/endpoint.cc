@@ -1,5 +1,12 @@
 #include "daemon/delivery/endpoint.h"
 
+#include <memory>
+#include <utility>
+
+#include "config/config.h"
+#include "config/credentials.h"
+#include "core/result.h"
+
 namespace outboxd {
 
 Result<Endpoints> MakeEndpoints(const Config& config) {

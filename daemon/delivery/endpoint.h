@@ -2,6 +2,7 @@
 // credentials in use.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>

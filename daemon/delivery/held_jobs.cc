@@ -1,10 +1,22 @@
 #include "daemon/delivery/held_jobs.h"
 
+#include <cstddef>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "core/check.h"
+#include "core/job.h"
+#include "core/lanes.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "daemon/base/status.h"
+#include "daemon/clerk/report.h"
 #include "daemon/delivery/settlement.h"
+#include "daemon/delivery/window.h"
+#include "storage/outbox.h"
+#include "storage/outbox_reader.h"
 
 namespace outboxd {
 namespace {

@@ -7,14 +7,19 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 
+#include "core/job.h"
 #include "core/lanes.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "daemon/base/status.h"
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/departures.h"
 #include "daemon/delivery/parking.h"
 #include "daemon/delivery/window.h"
+#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {

@@ -1,8 +1,18 @@
 #include "daemon/delivery/parking.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
 
 #include "core/check.h"
+#include "core/job.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "daemon/clerk/report.h"
+#include "storage/outbox_reader.h"
 
 namespace outboxd {
 

@@ -16,6 +16,8 @@
 #include <utility>
 
 #include "core/job.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "daemon/clerk/report.h"
 #include "storage/outbox_reader.h"
 

@@ -1,8 +1,15 @@
 #include "daemon/delivery/region_prober.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
+#include "core/gate.h"
+#include "core/job.h"
 #include "core/region_probe.h"
+#include "core/time.h"
+#include "core/verdict.h"
+#include "daemon/base/status.h"
 
 namespace outboxd {
 

@@ -11,6 +11,7 @@
 
 #include "core/gate.h"
 #include "core/job.h"
+#include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/base/status.h"
 

@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "core/batch_verdict.h"
+#include "core/job.h"
 #include "core/policy.h"
+#include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/delivery/transfer.h"
 #include "storage/outbox.h"

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "core/job.h"
 #include "core/request.h"
+#include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/delivery/endpoint.h"
 

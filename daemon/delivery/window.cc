@@ -1,8 +1,16 @@
 #include "daemon/delivery/window.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "core/check.h"
+#include "core/job.h"
+#include "core/time.h"
+#include "core/ulid.h"
 
 namespace outboxd {
 

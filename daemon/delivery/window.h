@@ -27,6 +27,8 @@
 #include <utility>
 
 #include "core/job.h"
+#include "core/time.h"
+#include "core/ulid.h"
 
 namespace outboxd {
 

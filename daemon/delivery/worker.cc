@@ -2,22 +2,30 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <iterator>
+#include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "core/time.h"
 #include "daemon/base/crash_record.h"
 #include "daemon/base/mutex.h"
 #include "daemon/base/require.h"
 #include "daemon/base/wall_clock.h"
 #include "daemon/delivery/curl_request.h"
+#include "daemon/delivery/debug_text.h"
 #include "daemon/delivery/socket_watch.h"
+#include "daemon/delivery/transfer.h"
 
 namespace outboxd {
 namespace {

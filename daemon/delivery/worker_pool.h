@@ -5,8 +5,11 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "daemon/delivery/debug_text.h"
+#include "daemon/delivery/transfer.h"
 #include "daemon/delivery/worker.h"
 
 namespace outboxd {

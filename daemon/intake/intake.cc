@@ -1,11 +1,19 @@
 #include "daemon/intake/intake.h"
 
 #include <chrono>
+#include <memory>
 #include <utility>
 
+#include "config/config.h"
+#include "config/log_level.h"
 #include "config/loopback_certificate.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/log.h"
+#include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
+#include "daemon/delivery/endpoint.h"
+#include "daemon/intake/track_listeners.h"
 
 namespace outboxd {
 namespace {

@@ -10,7 +10,10 @@
 
 #include "config/config.h"
 #include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/metrics.h"
+#include "daemon/base/unix_socket.h"
+#include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/intake/producer_listener.h"
 #include "daemon/intake/track_endpoint.h"

@@ -1,9 +1,16 @@
 #include "daemon/intake/job_reader.h"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
+#include "core/job.h"
+#include "core/job_line.h"
+#include "core/refusal.h"
 #include "daemon/base/stopping.h"
+#include "daemon/intake/producer_submission.h"
 
 namespace outboxd {
 

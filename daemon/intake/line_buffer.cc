@@ -1,6 +1,9 @@
 #include "daemon/intake/line_buffer.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace outboxd {

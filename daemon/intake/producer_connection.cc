@@ -1,13 +1,28 @@
 #include "daemon/intake/producer_connection.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <asio/post.hpp>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 
+#include "config/log_level.h"
 #include "config/system_user.h"
+#include "core/job.h"
+#include "core/job_line.h"
+#include "core/refusal.h"
+#include "core/result.h"
 #include "daemon/base/log.h"
+#include "daemon/intake/producer_submission.h"
+#include "daemon/intake/read_size.h"
+#include "daemon/intake/reply_queue.h"
 
 namespace outboxd {
 namespace {

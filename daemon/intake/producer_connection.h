@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "core/refusal.h"
 #include "daemon/base/metrics.h"
 #include "daemon/intake/job_reader.h"
 #include "daemon/intake/line_buffer.h"

@@ -8,14 +8,23 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
+#include <memory>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "config/config.h"
+#include "config/log_level.h"
+#include "core/time.h"
 #include "daemon/base/log.h"
+#include "daemon/base/metrics.h"
+#include "daemon/base/unix_socket.h"
+#include "daemon/clerk/submission.h"
 #include "daemon/intake/job_reader.h"
 #include "daemon/intake/producer_connection.h"
 #include "daemon/intake/producer_intake.h"
+#include "daemon/intake/producer_submission.h"
 #include "daemon/intake/producers.h"
 
 namespace outboxd {

@@ -9,8 +9,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
+#include "core/time.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"

@@ -1,6 +1,9 @@
 #include "daemon/intake/producers.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <vector>
 
 #include "daemon/intake/producer_connection.h"
 

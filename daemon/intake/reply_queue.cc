@@ -1,10 +1,15 @@
 #include "daemon/intake/reply_queue.h"
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include <cerrno>
+#include <cstddef>
 
 #include "core/json.h"
+#include "core/names.h"
+#include "core/refusal.h"
+#include "core/ulid.h"
 
 namespace outboxd {
 namespace {
