@@ -1,0 +1,267 @@
+// Whatever stands in a cell of the outbox: the daemon starts again and again, and delivers the other jobs or
+// says what is damaged.
+#include <doctest/doctest.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/daemon/threadless_daemon.h"
+#include "tests/support/fault_vfs.h"
+#include "tests/support/outbox_use.h"
+#include "tests/support/stderr_capture.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd {
+namespace {
+
+using test::OutcomeOf;
+using test::ThreadlessDaemon;
+using test::TrackLine;
+
+constexpr int kStarts = 5;
+constexpr Timestamp kMade = FromUnixMs(1'700'000'000'000);
+
+// A connection that may break every rule of the file.
+class Writer {
+ public:
+  explicit Writer(const std::filesystem::path& file) {
+    REQUIRE(sqlite3_open(file.c_str(), &handle_) == SQLITE_OK);
+  }
+  ~Writer() { sqlite3_close(handle_); }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  bool Try(const std::string& sql) {
+    return sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
+  }
+  std::vector<std::string> Texts(const std::string& sql) {
+    std::vector<std::string> texts;
+    const auto add = [](void* to, int, char** values, char**) {
+      static_cast<std::vector<std::string>*>(to)->emplace_back(values[0]);
+      return 0;
+    };
+    REQUIRE(sqlite3_exec(handle_, sql.c_str(), add, &texts, nullptr) == SQLITE_OK);
+    return texts;
+  }
+  // NULL where the schema forbids it, as a damaged page has it.
+  bool TryWithoutConstraints(const std::string& sql) {
+    REQUIRE(
+        Try("PRAGMA writable_schema = ON; CREATE TEMP TABLE kept AS SELECT name, sql FROM sqlite_master;"
+            "UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table';"
+            "PRAGMA writable_schema = RESET"));
+    const bool done = Try(sql);
+    REQUIRE(
+        Try("PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = (SELECT sql FROM kept WHERE name = "
+            "sqlite_master.name); PRAGMA writable_schema = RESET"));
+    return done;
+  }
+
+ private:
+  sqlite3* handle_ = nullptr;
+};
+
+// One job of every state, two of customer "1" parked behind a deferred one, and one of customer "sound".
+void MakeOutbox(const std::filesystem::path& file) {
+  auto outbox = Outbox::Open(file, 7);
+  REQUIRE(outbox);
+  auto jobs = test::Accept(*outbox,
+                           {TrackLine("1", "deferred"), TrackLine("1", "parked"), TrackLine("2", "ready"),
+                            TrackLine("3", "dead"), TrackLine("4", "delivered"), TrackLine("sound", "sound")},
+                           kMade);
+  REQUIRE(jobs);
+  auto& all = *jobs;
+  WriteBatch marks;
+  marks.parks.push_back({all[1]->sequence, MakeLaneKey("default", "1")});
+  marks.gates.emplace_back("default", GateSnapshot{GateState::kThrottled, PauseReason::kNone, "503", kMade,
+                                                   kMade + Milliseconds(100), 2});
+  REQUIRE(outbox->Write(marks, kMade));
+  REQUIRE(test::Settle(*outbox, OutcomeOf(std::move(all[0]), OutcomeKind::kDeferred, 503, kMade), kMade));
+  REQUIRE(test::Settle(*outbox, OutcomeOf(std::move(all[3]), OutcomeKind::kDead, 400, kMade), kMade));
+  REQUIRE(test::Settle(*outbox, OutcomeOf(std::move(all[4]), OutcomeKind::kDelivered, 200, kMade), kMade));
+  REQUIRE(outbox->maintenance().TruncateWal() == true);
+}
+
+struct Damage {
+  std::string sql;
+  bool hits_the_sound_job = false;
+};
+
+std::vector<Damage> Damages(const std::filesystem::path& file) {
+  constexpr std::array kValues = {"NULL", "-1", "9223372036854775807", "'no such name'", "x'00ff'"};
+  Writer writer(file);
+  std::vector<Damage> damages;
+  for (const std::string table :
+       {"outbox", "attempts", "dead_letters", "connections", "counters", "sequence"}) {
+    std::vector<std::string> rows = {""};
+    if (table == "outbox") {
+      rows.clear();
+      for (const std::string& sequence : writer.Texts("SELECT seq FROM outbox WHERE customer <> 'sound'"))
+        rows.push_back(" WHERE seq = " + sequence);
+    }
+    for (const std::string& column : writer.Texts("SELECT name FROM pragma_table_info('" + table + "')")) {
+      for (const char* value : kValues) {
+        // Such a gate stays closed, as the file says.
+        if (column == "reopen_ms" && std::string_view(value).size() > 15) continue;
+        for (const std::string& row : rows)
+          damages.push_back({"UPDATE OR IGNORE " + table + " SET " + column + " = " + value + row});
+      }
+    }
+    damages.push_back({"DELETE FROM " + table, table == "outbox"});
+    for (const std::string& row : rows) damages.push_back({"DELETE FROM " + table + row, row.empty()});
+  }
+  for (const char* sql :
+       {"INSERT INTO sequence SELECT reserved FROM sequence", "INSERT INTO sequence VALUES (1)",
+        "INSERT INTO outbox SELECT 50, job, connection, type, customer, accepted_ms, redriven_ms, attempts, "
+        "charged, due_ms, parked, reason, line, uid FROM outbox WHERE seq = 3",
+        "INSERT INTO dead_letters SELECT seq, job, connection, type, customer, accepted_ms, 1, 'rejected', "
+        "400, 'r', 'c', NULL, attempts, line, uid FROM outbox WHERE customer <> 'sound'",
+        "INSERT INTO counters VALUES ('nobody', 7, 7, 7)",
+        "UPDATE counters SET jobs = 0, dead = 0, attempts = 0",
+        "INSERT INTO connections SELECT 'nobody', state, pause, detail, since_ms, reopen_ms, failures FROM "
+        "connections",
+        "UPDATE outbox SET parked = 7 WHERE customer <> 'sound'",
+        "UPDATE outbox SET parked = 1.5 WHERE customer <> 'sound'",
+        "UPDATE outbox SET parked = -7 WHERE seq = 3",
+        "UPDATE connections SET state = 'paused', pause = 'x', reopen_ms = -1 WHERE 0"})
+    damages.push_back({sql});
+  return damages;
+}
+
+class Daemon {
+ public:
+  explicit Daemon(const std::filesystem::path& file) {
+    ConnectionConfig connection;
+    connection.name = "default";
+    connection.site_id.value = "site";
+    connection.api_key.value = "key";
+    setup_.file = file;
+    setup_.endpoints = {{"default", std::make_shared<const Endpoint>(Endpoint{connection, {"site", "key"}})}};
+    setup_.disk_free = [] { return std::uint64_t{1} << 40; };
+  }
+
+  // Delivers a new job beside what is there. The error that ends the daemon, if one does.
+  Result<void> StartOnce() {
+    setup_.seed++;
+    now_ += Milliseconds(1'000);
+    RETURN_IF_ERROR(daemon_.Start(setup_, now_));
+    const Counts counted = daemon_.clerk().outbox().Total();
+    CHECK(counted.jobs == static_cast<std::uint64_t>(test::Ask(setup_.file, "SELECT count(*) FROM outbox")));
+    CHECK(counted.dead ==
+          static_cast<std::uint64_t>(test::Ask(setup_.file, "SELECT count(*) FROM dead_letters")));
+    CHECK(counted.attempts ==
+          static_cast<std::uint64_t>(test::Ask(setup_.file, "SELECT count(*) FROM attempts")));
+    const std::string name = "new " + std::to_string(++starts_);
+    REQUIRE(daemon_.Submit({TrackLine("new", name)}));
+    RETURN_IF_ERROR(RunUntil(name));
+    CHECK_MESSAGE(delivered.contains(name), name);
+    return {};
+  }
+  Result<void> Operate() {
+    daemon_.Redrive({});
+    daemon_.Cancel(Sequence{3});
+    daemon_.Forget("1", [](Sequence) {});
+    return RunUntil("nothing");
+  }
+  void Stop() { daemon_.Stop(); }
+
+  std::set<std::string> delivered;  // event names
+
+ private:
+  Result<void> RunUntil(const std::string& name) {
+    for (int round = 0; round < 60 && !delivered.contains(name); ++round) {
+      const Clerk::Done done = daemon_.WorkClerk(now_);
+      if (done.fatal) return Failure(*done.fatal);
+      ThreadlessDaemon::Round sent = daemon_.Dispatch(1'000, now_);
+      RETURN_IF_ERROR(sent.pumped);
+      for (Transfer& transfer : sent.transfers) Answer(std::move(transfer));
+      if (sent.transfers.empty() && round > 3)
+        now_ =
+            std::max(now_ + Milliseconds(1), std::min(daemon_.dispatcher().NextWake(now_), now_ + kPatience));
+    }
+    return Settle();
+  }
+  // Writes what was delivered.
+  Result<void> Settle() {
+    for (int round = 0; round < 3; ++round) {
+      for (Transfer& transfer : daemon_.Dispatch(1'000, now_).transfers) Answer(std::move(transfer));
+      const Clerk::Done done = daemon_.WorkClerk(now_);
+      if (done.fatal) return Failure(*done.fatal);
+      CHECK_MESSAGE(daemon_.clerk().State().not_healthy.empty(), daemon_.clerk().State().not_healthy);
+    }
+    return {};
+  }
+  void Answer(Transfer transfer) {
+    Finished finished;
+    for (const auto& job : transfer.Jobs()) delivered.insert(job->job.name);
+    finished.sent = now_;
+    finished.duration = Milliseconds(1);
+    finished.ending = Ending::kAnswered;
+    finished.answer.status = 200;
+    finished.answer.body = R"({"region":"us","environment_id":1})";
+    finished.transfer = std::move(transfer);
+    daemon_.Finish(std::move(finished));
+  }
+
+  static constexpr Milliseconds kPatience = std::chrono::hours(24);
+  ThreadlessDaemon::Setup setup_;
+  ThreadlessDaemon daemon_;
+  Timestamp now_ = kMade;
+  int starts_ = 0;
+};
+
+// What `damage` does to five starts in turn.
+void Survive(const std::filesystem::path& file, const Damage& damage) {
+  Daemon daemon(file);
+  for (int start = 0; start < kStarts; ++start) {
+    Result<void> done = daemon.StartOnce();
+    if (done && start == kStarts - 1) done = daemon.Operate();
+    daemon.Stop();
+    if (done) continue;
+    CHECK_MESSAGE(done.error().kind == ErrorKind::kCorrupt, done.error().message);
+    CHECK_MESSAGE(done.error().message.find(file.string()) != std::string::npos, done.error().message);
+    return;
+  }
+  if (!damage.hits_the_sound_job) CHECK(daemon.delivered.contains("sound"));
+}
+
+}  // namespace
+
+TEST_CASE(
+    "damaged outbox: any value in any cell ends in five starts that deliver the other jobs, or in a clear "
+    "error") {
+  TempDir folder;
+  const std::filesystem::path whole = folder / "whole.db";
+  MakeOutbox(whole);
+  const test::StderrCapture log;  // it tells each recount
+  for (const Damage& damage : Damages(whole)) {
+    CAPTURE(damage.sql);
+    const test::FaultVfs vfs;  // for its speed: it syncs nothing
+    const TempDir own;
+    const std::filesystem::path file = own / "outbox.db";
+    std::filesystem::copy_file(whole, file);
+    if (!Writer(file).TryWithoutConstraints(damage.sql)) continue;  // the table's key forbids it
+    Survive(file, damage);
+  }
+}
+
+TEST_CASE("damaged outbox: counters that do not match the rows are counted anew, and that is logged once") {
+  TempDir folder;
+  const std::filesystem::path file = folder / "outbox.db";
+  MakeOutbox(file);
+  REQUIRE(Writer(file).Try("UPDATE counters SET jobs = 7"));
+  const test::StderrCapture log;
+  Daemon daemon(file);
+  for (int start = 0; start < 3; ++start) {
+    REQUIRE(daemon.StartOnce());
+    daemon.Stop();
+  }
+  CHECK(log.Count("counters did not match the rows") == 1);
+  CHECK(log.Count("7 jobs, 1 dead, 3 attempts") == 1);
+}
+
+}  // namespace outboxd
