@@ -198,7 +198,8 @@ Milliseconds Outage::Answer(Flight& flight) {
 void Outage::Finish(Flight flight) {
   const QueuedJob& job = *flight.transfer.job;
   ledger_.OnAnswered(job, ToNumber(job.sequence) - first_ + 1, flight.answer.status == 200, now_);
-  daemon_.Finish({std::move(flight.transfer), std::move(flight.answer), flight.sent, now_ - flight.sent});
+  const Ending ending = EndingOf(flight.answer);
+  daemon_.Finish({std::move(flight.transfer), ending, std::move(flight.answer), flight.sent, now_ - flight.sent});
 }
 
 void Outage::CheckGrowth(std::uint64_t resident) const {

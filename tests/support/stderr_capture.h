@@ -1,10 +1,10 @@
 // tests/support/stderr_capture.h — what this process writes to stderr while it lives, instead of showing it.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstddef>
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -16,10 +16,11 @@ namespace outboxd::test {
 class StderrCapture {
  public:
   StderrCapture() : shown_(dup(STDERR_FILENO)) {
-    if (std::freopen((folder_ / "stderr").c_str(), "a", stderr) == nullptr) std::abort();
+    const int file = open((folder_ / "stderr").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (shown_ < 0 || file < 0 || dup2(file, STDERR_FILENO) < 0) std::abort();
+    close(file);
   }
   ~StderrCapture() {
-    std::fflush(stderr);
     dup2(shown_, STDERR_FILENO);
     close(shown_);
   }
@@ -28,7 +29,6 @@ class StderrCapture {
 
   // How often `text` was written so far.
   std::size_t Count(std::string_view text) const {
-    std::fflush(stderr);
     const std::string written = ReadFile(folder_ / "stderr");
     std::size_t count = 0;
     for (std::size_t at = written.find(text); at != std::string::npos; at = written.find(text, at + 1))
