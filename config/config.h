@@ -5,8 +5,10 @@
 // outboxctl reads the same file with the same code.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,6 +20,7 @@
 #include "core/job.h"
 #include "core/policy.h"
 #include "core/result.h"
+#include "core/time.h"
 
 namespace outboxd {
 

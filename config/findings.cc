@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
 
+#include "core/result.h"
 #include "core/text.h"
 
 namespace outboxd {

@@ -1,15 +1,23 @@
 #include "config/keys.h"
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "config/config.h"
 #include "config/key_row.h"
+#include "config/log_level.h"
 #include "config/section.h"
 #include "config/value_type.h"
 #include "config/values.h"
 #include "core/duration.h"
+#include "core/job.h"
 #include "core/limits.h"
+#include "core/policy.h"
+#include "core/time.h"
 
 namespace outboxd {
 namespace {

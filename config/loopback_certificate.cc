@@ -1,22 +1,26 @@
 #include "config/loopback_certificate.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 #include "config/small_file.h"
+#include "core/result.h"
+#include "core/time.h"
 
 namespace outboxd {
 namespace {

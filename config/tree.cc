@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <sstream>
+#include <string>
 
 #include "config/findings.h"
 #include "core/text.h"

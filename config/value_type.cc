@@ -2,10 +2,20 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <system_error>
+#include <utility>
 
 #include "config/system_user.h"
+#include "config/values.h"
 #include "core/duration.h"
+#include "core/result.h"
+#include "core/time.h"
 
 namespace outboxd::value_type {
 namespace {

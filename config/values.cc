@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <cstdlib>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <span>
+#include <string_view>
+#include <system_error>
+#include <vector>
 
 #include "core/ascii.h"
 #include "core/duration.h"
 #include "core/limits.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "core/units.h"
 
 namespace outboxd::config_values {

@@ -1,6 +1,9 @@
 #include "core/backoff.h"
 
 #include <algorithm>
+#include <cstdint>
+
+#include "core/time.h"
 
 namespace outboxd {
 

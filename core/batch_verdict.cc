@@ -1,12 +1,18 @@
 #include "core/batch_verdict.h"
 
-#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "core/json.h"
+#include "core/policy.h"
+#include "core/result.h"
 #include "core/text.h"
+#include "core/time.h"
+#include "core/verdict.h"
 
 namespace outboxd {
 namespace {

@@ -1,6 +1,8 @@
 #include "core/cause.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <utility>
 
 #include "core/ascii.h"
 #include "core/object_scan.h"

@@ -2,7 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
+#include "core/time.h"
 #include "core/units.h"
 
 namespace outboxd {

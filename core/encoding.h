@@ -1,6 +1,7 @@
 // core/encoding.h — percent-encoding (RFC 3986) and base64 (RFC 4648). Pure.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>

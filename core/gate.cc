@@ -1,10 +1,14 @@
 #include "core/gate.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "core/backoff.h"
 #include "core/check.h"
+#include "core/policy.h"
+#include "core/time.h"
 
 namespace outboxd {
 namespace {

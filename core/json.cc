@@ -2,11 +2,20 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include "core/limits.h"
 #include "core/object_scan.h"
+#include "core/result.h"
 #include "core/text.h"
 
 namespace outboxd {

@@ -4,9 +4,15 @@
 #include <rapidjson/reader.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "core/ascii.h"
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

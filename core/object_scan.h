@@ -4,6 +4,7 @@
 // Strict RFC 8259 with UTF-8 checked, nesting bounded, numbers of any size and precision. Pure.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>

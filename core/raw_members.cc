@@ -1,11 +1,24 @@
 #include "core/raw_members.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/ascii.h"
 #include "core/encoding.h"
+#include "core/job.h"
 #include "core/limits.h"
 #include "core/member_values.h"
+#include "core/names.h"
+#include "core/object_scan.h"
+#include "core/result.h"
+#include "core/time.h"
 
 namespace outboxd::members::raw {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,7 +10,9 @@
 
 #include "core/ascii.h"
 #include "core/encoding.h"
+#include "core/job.h"
 #include "core/object_scan.h"
+#include "core/request.h"
 
 namespace outboxd {
 namespace {

@@ -1,5 +1,6 @@
 #include "core/request.h"
 
+#include "core/job.h"
 #include "core/job_types.h"
 #include "core/track_call.h"
 

@@ -4,11 +4,11 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/job.h"
+#include "core/time.h"
 
 namespace outboxd {
 

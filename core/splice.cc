@@ -2,7 +2,13 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/job.h"
+#include "core/time.h"
 
 namespace outboxd {
 namespace {

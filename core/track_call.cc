@@ -1,14 +1,25 @@
 #include "core/track_call.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/encoding.h"
+#include "core/job.h"
 #include "core/job_types.h"
 #include "core/limits.h"
+#include "core/object_scan.h"
+#include "core/request.h"
+#include "core/result.h"
 #include "core/splice.h"
 #include "core/text.h"
+#include "core/track_body.h"
 #include "core/track_readers.h"
+#include "core/track_route.h"
 
 namespace outboxd {
 namespace {

@@ -2,16 +2,22 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <initializer_list>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/job.h"
 #include "core/job_members.h"
 #include "core/job_types.h"
 #include "core/limits.h"
 #include "core/object_scan.h"
 #include "core/people_members.h"
+#include "core/result.h"
 #include "core/text.h"
+#include "core/track_body.h"
 
 namespace outboxd::track {
 namespace {

@@ -1,13 +1,16 @@
 #include "core/type_requests.h"
 
 #include <array>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/encoding.h"
+#include "core/job.h"
 #include "core/object_scan.h"
+#include "core/request.h"
 #include "core/splice.h"
 #include "core/text.h"
 

@@ -2,12 +2,21 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/ascii.h"
 #include "core/backoff.h"
+#include "core/job.h"
 #include "core/limits.h"
+#include "core/policy.h"
 #include "core/text.h"
+#include "core/time.h"
 
 namespace outboxd {
 namespace {

@@ -9,6 +9,7 @@
 #include "core/job.h"
 #include "core/names.h"
 #include "core/policy.h"
+#include "core/time.h"
 
 namespace outboxd {
 

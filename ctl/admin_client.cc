@@ -3,10 +3,19 @@
 #include <curl/curl.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
 #include <utility>
 
 #include "core/encoding.h"
+#include "core/json.h"
+#include "core/result.h"
+#include "ctl/options.h"
 
 namespace outboxd {
 namespace {

@@ -2,10 +2,17 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstddef>
 #include <exception>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "core/result.h"
 #include "core/text.h"
 #include "ctl/exit_code.h"
+#include "ctl/options.h"
 
 namespace outboxd {
 namespace {

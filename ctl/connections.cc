@@ -2,12 +2,20 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
+#include <tl/expected.hpp>
+#include <vector>
 
 #include "core/duration.h"
 #include "core/encoding.h"
+#include "core/json.h"
+#include "core/result.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
 #include "ctl/exit_code.h"
 #include "ctl/listing.h"
 

@@ -1,15 +1,28 @@
 // outboxctl dead list|groups|show|redrive|drop|export.
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <fstream>
+#include <ios>
 #include <memory>
 #include <optional>
+#include <ostream>
+#include <span>
+#include <string>
+#include <utility>
 
 #include "core/encoding.h"
+#include "core/json.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
 #include "ctl/exit_code.h"
+#include "ctl/format.h"
 #include "ctl/line_reader.h"
 #include "ctl/listing.h"
+#include "ctl/options.h"
+#include "ctl/table.h"
 
 namespace outboxd {
 

@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <ctime>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "core/duration.h"
 #include "core/limits.h"
+#include "core/result.h"
+#include "core/time.h"
 
 namespace outboxd {
 namespace {

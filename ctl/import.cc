@@ -4,19 +4,37 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <ios>
 #include <memory>
+#include <optional>
+#include <ostream>
+#include <span>
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
 
 #include "core/duration.h"
 #include "core/json.h"
+#include "core/result.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
+#include "ctl/format.h"
+#include "ctl/import_state.h"
 #include "ctl/importer.h"
 #include "ctl/interrupt.h"
+#include "ctl/line_reader.h"
+#include "ctl/options.h"
 #include "ctl/owned_fd.h"
+#include "ctl/producer_client.h"
 #include "ctl/progress.h"
 
 namespace outboxd {

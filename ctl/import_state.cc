@@ -1,19 +1,27 @@
 #include "ctl/import_state.h"
 
 #include <fcntl.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <ios>
 #include <iterator>
+#include <optional>
+#include <string>
 #include <system_error>
+#include <tl/expected.hpp>
 
 #include "core/json.h"
+#include "core/result.h"
 #include "ctl/owned_fd.h"
 
 namespace outboxd {

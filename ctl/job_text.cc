@@ -1,11 +1,20 @@
 #include "ctl/job_text.h"
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <utility>
+#include <vector>
 
 #include "core/encoding.h"
+#include "core/job_members.h"
 #include "core/job_types.h"
 #include "core/json.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "ctl/format.h"
 
 namespace outboxd {

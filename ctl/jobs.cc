@@ -1,13 +1,23 @@
 // outboxctl list, show, explain, history, cancel.
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/encoding.h"
+#include "core/json.h"
+#include "core/result.h"
 #include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
-#include "ctl/exit_code.h"
+#include "ctl/format.h"
 #include "ctl/listing.h"
+#include "ctl/options.h"
+#include "ctl/table.h"
 
 namespace outboxd {
 namespace {

@@ -1,11 +1,18 @@
 #include "ctl/line_reader.h"
 
 #include <poll.h>
+#include <sys/poll.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <optional>
+
+#include "core/result.h"
+#include "core/time.h"
 
 namespace outboxd {
 

@@ -1,12 +1,29 @@
 #include "ctl/listing.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
+#include <vector>
 
 #include "config/system_user.h"
 #include "core/duration.h"
+#include "core/json.h"
+#include "core/result.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "ctl/admin_client.h"
+#include "ctl/commands.h"
+#include "ctl/console.h"
 #include "ctl/exit_code.h"
+#include "ctl/format.h"
+#include "ctl/options.h"
+#include "ctl/table.h"
 
 namespace outboxd {
 

@@ -4,19 +4,28 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include "config/config.h"
 #include "config/loopback_certificate.h"
 #include "config/named_files.h"
+#include "core/json.h"
+#include "core/result.h"
 #include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
 #include "ctl/exit_code.h"
+#include "ctl/format.h"
 #include "ctl/listing.h"
+#include "ctl/options.h"
 
 namespace outboxd {
 namespace {

@@ -1,12 +1,23 @@
 #include "ctl/options.h"
 
+#include <stdlib.h>
+
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
-#include <system_error>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
 
 #include "config/config.h"
 #include "config/system_user.h"
 #include "core/json.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "ctl/format.h"
 
 namespace outboxd {
 namespace {

@@ -2,14 +2,23 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/poll.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+#include "ctl/owned_fd.h"
 
 namespace outboxd {
 namespace {

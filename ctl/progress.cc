@@ -1,9 +1,15 @@
 #include "ctl/progress.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <ostream>
+#include <string>
 
 #include "core/duration.h"
+#include "ctl/console.h"
 #include "ctl/format.h"
 #include "ctl/table.h"
 

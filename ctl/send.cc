@@ -1,21 +1,29 @@
 // outboxctl send: one job by flags, or finished lines.
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <ios>
 #include <memory>
 #include <optional>
+#include <span>
 #include <sstream>
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
+#include <vector>
 
 #include "core/job_types.h"
 #include "core/json.h"
 #include "core/refusal.h"
+#include "core/result.h"
 #include "core/text.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
 #include "ctl/job_flags.h"
 #include "ctl/job_text.h"
 #include "ctl/line_reader.h"
+#include "ctl/options.h"
 #include "ctl/sender.h"
 
 namespace outboxd {

@@ -1,9 +1,18 @@
 #include "ctl/sender.h"
 
 #include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <utility>
 #include <vector>
 
+#include "core/json.h"
 #include "core/refusal.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "ctl/producer_client.h"
 
 namespace outboxd {
 namespace {

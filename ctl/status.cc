@@ -1,18 +1,28 @@
 // outboxctl status: the daemon, its queue and its connections at a glance.
 #include <poll.h>
+#include <sys/poll.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 
 #include "core/duration.h"
+#include "core/json.h"
+#include "core/result.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
 #include "ctl/exit_code.h"
+#include "ctl/format.h"
 #include "ctl/interrupt.h"
 #include "ctl/listing.h"
+#include "ctl/table.h"
 
 namespace outboxd {
 namespace {

@@ -1,9 +1,14 @@
 #include "ctl/table.h"
 
 #include <algorithm>
-#include <cstdint>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/text.h"
+#include "ctl/console.h"
 
 namespace outboxd {
 namespace {

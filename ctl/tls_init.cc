@@ -1,12 +1,15 @@
 // outboxctl tls-init: certificates for libraries that speak nothing but HTTPS (docs/libraries.md).
 #include <CLI/CLI.hpp>
-#include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 
 #include "config/config.h"
 #include "config/loopback_certificate.h"
 #include "core/json.h"
+#include "core/result.h"
 #include "core/text.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"

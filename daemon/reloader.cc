@@ -4,9 +4,15 @@
 #include <string>
 #include <utility>
 
+#include "config/config.h"
 #include "config/keys.h"
+#include "config/log_level.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/log.h"
+#include "daemon/base/mutex.h"
 #include "daemon/delivery/ask_dispatcher.h"
+#include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/endpoint.h"
 
 namespace outboxd {

@@ -2,7 +2,6 @@
 // concerns.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 
 #include "core/result.h"

@@ -2,10 +2,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cstddef>
+#include <cstdint>
 #include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/check.h"
+#include "core/result.h"
+#include "storage/database.h"
 
 namespace outboxd {
 namespace {

@@ -6,10 +6,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "core/check.h"
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

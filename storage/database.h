@@ -8,9 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "core/result.h"

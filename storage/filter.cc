@@ -1,8 +1,13 @@
 #include "storage/filter.h"
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <variant>
 
+#include "core/time.h"
+#include "core/ulid.h"
 #include "storage/column.h"
 
 namespace outboxd {

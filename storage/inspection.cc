@@ -1,11 +1,20 @@
 #include "storage/inspection.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "core/result.h"
+#include "core/ulid.h"
 #include "storage/column.h"
+#include "storage/database.h"
+#include "storage/filter.h"
 
 namespace outboxd {
 namespace {

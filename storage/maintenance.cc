@@ -1,9 +1,14 @@
 #include "storage/maintenance.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
+#include "core/result.h"
+#include "core/time.h"
 #include "storage/column.h"
+#include "storage/database.h"
 
 namespace outboxd {
 

@@ -9,6 +9,7 @@
 #include "core/result.h"
 #include "daemon/admin/api.h"
 #include "daemon/admin/render.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"

@@ -2,15 +2,30 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
+#include <iterator>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/encoding.h"
 #include "core/json.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "daemon/admin/body.h"
+#include "daemon/admin/control.h"
 #include "daemon/admin/filter.h"
+#include "daemon/admin/inspection_pool.h"
 #include "daemon/admin/reads.h"
 #include "daemon/admin/render.h"
+#include "daemon/base/http_message.h"
+#include "daemon/base/metrics.h"
+#include "daemon/base/status.h"
+#include "storage/filter.h"
+#include "storage/inspection.h"
 
 namespace outboxd {
 namespace {

@@ -8,9 +8,8 @@
 
 #include <filesystem>
 #include <functional>
-#include <string>
-#include <string_view>
 
+#include "core/time.h"
 #include "daemon/admin/control.h"
 #include "daemon/admin/inspection_pool.h"
 #include "daemon/base/http_message.h"

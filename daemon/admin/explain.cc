@@ -1,12 +1,17 @@
 #include "daemon/admin/explain.h"
 
-#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "core/duration.h"
+#include "core/gate.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "core/verdict.h"
+#include "daemon/base/status.h"
+#include "storage/inspection.h"
 
 namespace outboxd {
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "core/time.h"
 #include "daemon/base/status.h"
 #include "storage/inspection.h"
 

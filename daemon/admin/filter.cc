@@ -2,11 +2,28 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "core/encoding.h"
+#include "core/job.h"
 #include "core/job_types.h"
-#include "storage/outbox.h"
+#include "core/json.h"
+#include "core/names.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "daemon/base/status.h"
+#include "storage/filter.h"
+#include "storage/inspection.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 

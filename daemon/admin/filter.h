@@ -14,7 +14,6 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
-#include "daemon/admin/control.h"
 #include "daemon/base/status.h"
 #include "storage/filter.h"
 #include "storage/inspection.h"

@@ -2,17 +2,37 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <future>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "config/config.h"
+#include "config/log_level.h"
+#include "core/gate.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "daemon/base/crash_record.h"
 #include "daemon/base/log.h"
+#include "daemon/base/status.h"
 #include "daemon/base/stopping.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/clerk/clerk.h"
 #include "daemon/delivery/ask_dispatcher.h"
+#include "daemon/delivery/connection_queue.h"
+#include "daemon/delivery/dispatcher.h"
+#include "storage/counters.h"
 #include "storage/database.h"
+#include "storage/filter.h"
+#include "storage/operator_work.h"
 #include "storage/outbox_reader.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 namespace {

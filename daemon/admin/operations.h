@@ -10,16 +10,24 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "daemon/admin/control.h"
 #include "daemon/admin/probe_waiters.h"
 #include "daemon/base/current_config.h"
 #include "daemon/base/metrics.h"
+#include "daemon/base/status.h"
 #include "daemon/clerk/clerk_thread.h"
+#include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/dispatcher_thread.h"
+#include "storage/filter.h"
+#include "storage/operator_work.h"
 
 namespace outboxd {
 

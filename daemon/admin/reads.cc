@@ -17,7 +17,7 @@
 #include "daemon/admin/explain.h"
 #include "daemon/admin/filter.h"
 #include "daemon/admin/render.h"
-#include "daemon/base/http_server.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/status.h"
 #include "storage/inspection.h"
 

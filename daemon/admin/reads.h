@@ -2,6 +2,8 @@
 // outbox, with what the dispatcher knows of them. Any thread; each call with an Inspection of its own.
 #pragma once
 
+#include "core/result.h"
+#include "core/ulid.h"
 #include "daemon/admin/control.h"
 #include "daemon/admin/filter.h"
 #include "daemon/base/http_message.h"

@@ -2,8 +2,20 @@
 
 #include <unistd.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
-#include <utility>
+#include <string_view>
+
+#include "core/gate.h"
+#include "core/json.h"
+#include "core/names.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "daemon/base/http_message.h"
+#include "daemon/base/status.h"
+#include "storage/inspection.h"
 
 namespace outboxd {
 

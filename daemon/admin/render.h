@@ -1,11 +1,13 @@
 // daemon/admin/render.h — the JSON objects of the admin API (docs/admin-api.md). Pure.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
 #include "core/json.h"
 #include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/status.h"
 #include "storage/inspection.h"

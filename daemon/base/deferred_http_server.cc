@@ -1,12 +1,20 @@
 #include "daemon/base/deferred_http_server.h"
 
+#include <microhttpd.h>
+
 #include <algorithm>
-#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "core/result.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/mhd_daemon.h"
 #include "daemon/base/mhd_request.h"
 #include "daemon/base/mutex.h"

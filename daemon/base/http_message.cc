@@ -1,5 +1,8 @@
 #include "daemon/base/http_message.h"
 
+#include <optional>
+#include <string_view>
+
 #include "core/ascii.h"
 
 namespace outboxd {

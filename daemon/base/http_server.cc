@@ -1,8 +1,14 @@
 #include "daemon/base/http_server.h"
 
+#include <microhttpd.h>
+
+#include <cstddef>
+#include <memory>
 #include <string_view>
 #include <utility>
 
+#include "core/result.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/mhd_daemon.h"
 #include "daemon/base/mhd_request.h"
 

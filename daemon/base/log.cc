@@ -2,6 +2,7 @@
 
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,9 +10,16 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <initializer_list>
+#include <string>
+#include <string_view>
 #include <type_traits>
+#include <variant>
 
+#include "config/log_level.h"
+#include "core/names.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "daemon/base/mutex.h"
 #include "daemon/base/wall_clock.h"
 

@@ -9,14 +9,30 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "core/job_types.h"
+#include "core/gate.h"
+#include "core/job.h"
+#include "core/job_types.h"  // IWYU pragma: keep: the names of job types
+#include "core/names.h"
+#include "core/refusal.h"
+#include "core/time.h"
+#include "core/verdict.h"
 #include "daemon/base/mutex.h"
 #include "daemon/base/process_usage.h"
+#include "daemon/base/status.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 

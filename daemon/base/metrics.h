@@ -16,7 +16,7 @@
 #include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/base/status.h"
-#include "storage/outbox.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 

@@ -1,5 +1,6 @@
 #include "daemon/base/mhd_daemon.h"
 
+#include <microhttpd.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/result.h"
+#include "daemon/base/http_message.h"
+#include "daemon/base/http_server.h"
 #include "daemon/base/mhd_request.h"
 
 namespace outboxd {

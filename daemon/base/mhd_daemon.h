@@ -3,14 +3,16 @@
 #pragma once
 
 #include <microhttpd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 
 #include "core/result.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
 
 namespace outboxd {

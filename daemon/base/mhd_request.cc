@@ -1,11 +1,18 @@
 #include "daemon/base/mhd_request.h"
 
+#include <microhttpd.h>
+
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "config/system_user.h"
+#include "daemon/base/http_message.h"
+#include "daemon/base/http_server.h"
 
 namespace outboxd {
 namespace {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
 
 namespace outboxd {

@@ -1,16 +1,18 @@
 #include "daemon/base/tcp_socket.h"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <memory>
+#include <string>
 #include <system_error>
 
 #include "core/limits.h"
+#include "core/result.h"
 
 namespace outboxd {
 namespace {

@@ -1,10 +1,26 @@
 #include "daemon/clerk/clerk.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
+#include "config/config.h"
+#include "config/log_level.h"
 #include "core/check.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/log.h"
+#include "daemon/clerk/disk_space.h"
+#include "daemon/clerk/report.h"
+#include "daemon/clerk/submission.h"
+#include "storage/counters.h"
+#include "storage/outbox.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 namespace {

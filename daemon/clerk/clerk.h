@@ -9,18 +9,26 @@
 // Threads: belongs to one thread, which drives it (daemon/clerk/clerk_thread.h).
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
+#include "core/job.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/clerk/disk_space.h"
 #include "daemon/clerk/report.h"
 #include "daemon/clerk/submission.h"
+#include "storage/counters.h"
+#include "storage/operator_work.h"
 #include "storage/outbox.h"
 
 namespace outboxd {

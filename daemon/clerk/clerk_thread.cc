@@ -3,11 +3,22 @@
 #include <pthread.h>
 
 #include <chrono>
+#include <cstddef>
 #include <map>
+#include <memory>
 #include <utility>
+#include <variant>
+#include <vector>
 
+#include "config/log_level.h"
+#include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/log.h"
+#include "daemon/base/mutex.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/clerk/clerk.h"
+#include "daemon/clerk/report.h"
+#include "daemon/clerk/submission.h"
 
 namespace outboxd {
 namespace {

@@ -13,6 +13,7 @@
 #include "core/job.h"
 #include "core/ulid.h"
 #include "storage/outbox.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 

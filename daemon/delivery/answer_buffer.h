@@ -4,7 +4,6 @@
 // transfer is to be cut and the status counts. Headers are counted only, since libcurl keeps them.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>

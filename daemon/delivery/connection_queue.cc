@@ -26,8 +26,8 @@
 #include "daemon/delivery/settlement.h"
 #include "daemon/delivery/transfer.h"
 #include "daemon/delivery/window.h"
-#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 namespace {

@@ -1,8 +1,10 @@
 #include "daemon/delivery/curl_error.h"
 
 #include <algorithm>
+#include <string>
 
 #include "core/text.h"
+#include "core/time.h"
 #include "daemon/delivery/answer_buffer.h"
 
 namespace outboxd {

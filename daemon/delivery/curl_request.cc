@@ -4,16 +4,25 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "core/ascii.h"
 #include "core/batch.h"
+#include "core/job.h"
+#include "core/request.h"
 #include "core/text.h"
+#include "core/verdict.h"
 #include "daemon/base/require.h"
 #include "daemon/base/wall_clock.h"
 #include "daemon/delivery/curl_error.h"
+#include "daemon/delivery/debug_text.h"
+#include "daemon/delivery/transfer.h"
 
 namespace outboxd {
 namespace {

@@ -1,9 +1,16 @@
 #include "daemon/delivery/debug_text.h"
 
+#include <cstddef>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/ascii.h"
+#include "core/request.h"
 #include "core/text.h"
+#include "core/verdict.h"
+#include "daemon/delivery/transfer.h"
 
 namespace outboxd {
 namespace {

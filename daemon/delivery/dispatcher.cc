@@ -26,8 +26,8 @@
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/transfer.h"
-#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 namespace {

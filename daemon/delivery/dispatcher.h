@@ -29,8 +29,8 @@
 #include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/transfer.h"
-#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 

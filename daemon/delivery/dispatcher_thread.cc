@@ -23,7 +23,7 @@
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/transfer.h"
-#include "storage/outbox.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 

@@ -20,7 +20,6 @@
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/transfer.h"
-#include "daemon/delivery/worker.h"
 
 namespace outboxd {
 

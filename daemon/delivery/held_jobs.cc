@@ -15,8 +15,8 @@
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/settlement.h"
 #include "daemon/delivery/window.h"
-#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 namespace {

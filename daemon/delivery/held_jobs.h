@@ -19,8 +19,8 @@
 #include "daemon/delivery/departures.h"
 #include "daemon/delivery/parking.h"
 #include "daemon/delivery/window.h"
-#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 

@@ -1,9 +1,20 @@
 #include "daemon/delivery/settlement.h"
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
 #include <utility>
 
+#include "core/batch_verdict.h"
 #include "core/cause.h"
+#include "core/job.h"
 #include "core/limits.h"
+#include "core/policy.h"
+#include "core/verdict.h"
+#include "daemon/delivery/transfer.h"
+#include "storage/outbox_reader.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 namespace {

@@ -11,8 +11,8 @@
 #include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/delivery/transfer.h"
-#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
+#include "storage/outcome.h"
 
 namespace outboxd {
 

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "core/job.h"
-#include "core/request.h"
 #include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/delivery/endpoint.h"

@@ -1,10 +1,18 @@
 #include "daemon/delivery/worker_pool.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/check.h"
+#include "daemon/delivery/debug_text.h"
+#include "daemon/delivery/transfer.h"
+#include "daemon/delivery/worker.h"
 
 namespace outboxd {
 

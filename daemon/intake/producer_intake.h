@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "config/config.h"
+#include "daemon/clerk/submission.h"
 #include "daemon/intake/producer_submission.h"
 
 namespace outboxd {

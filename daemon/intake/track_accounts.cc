@@ -1,9 +1,20 @@
 #include "daemon/intake/track_accounts.h"
 
+#include <chrono>
+#include <cstddef>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "config/config.h"
+#include "config/credentials.h"
 #include "core/ascii.h"
+#include "core/names.h"
+#include "core/result.h"
+#include "daemon/base/mutex.h"
+#include "daemon/delivery/endpoint.h"
 
 namespace outboxd {
 namespace {

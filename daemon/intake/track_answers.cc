@@ -1,10 +1,21 @@
 #include "daemon/intake/track_answers.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/json.h"
+#include "core/refusal.h"
+#include "core/result.h"
+#include "core/track_route.h"
+#include "core/ulid.h"
+#include "daemon/base/http_message.h"
 
 namespace outboxd::track_answers {
 namespace {

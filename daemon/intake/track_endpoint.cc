@@ -1,17 +1,31 @@
 #include "daemon/intake/track_endpoint.h"
 
+#include <cstddef>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/ascii.h"
 #include "core/encoding.h"
+#include "core/job.h"
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/object_scan.h"
+#include "core/refusal.h"
+#include "core/result.h"
 #include "core/track_body.h"
 #include "core/track_call.h"
+#include "core/track_route.h"
+#include "daemon/base/deferred_http_server.h"
+#include "daemon/base/http_message.h"
+#include "daemon/base/metrics.h"
 #include "daemon/base/stopping.h"
+#include "daemon/clerk/submission.h"
+#include "daemon/delivery/endpoint.h"
+#include "daemon/intake/track_accounts.h"
 #include "daemon/intake/track_answers.h"
 
 namespace outboxd {

@@ -14,8 +14,10 @@
 #include <vector>
 
 #include "core/refusal.h"
+#include "core/result.h"
 #include "core/track_route.h"
 #include "daemon/base/deferred_http_server.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"

@@ -3,13 +3,28 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <optional>
 #include <utility>
+#include <variant>
+#include <vector>
 
+#include "config/config.h"
+#include "config/log_level.h"
 #include "config/loopback_certificate.h"
 #include "config/named_files.h"
+#include "config/tls_identity.h"
 #include "core/limits.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "daemon/base/deferred_http_server.h"
+#include "daemon/base/http_message.h"
 #include "daemon/base/log.h"
+#include "daemon/base/tcp_socket.h"
+#include "daemon/base/unix_socket.h"
 #include "daemon/intake/track_answers.h"
+#include "daemon/intake/track_endpoint.h"
 
 namespace outboxd {
 namespace {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/tls_identity.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/deferred_http_server.h"

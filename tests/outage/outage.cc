@@ -199,7 +199,8 @@ void Outage::Finish(Flight flight) {
   const QueuedJob& job = *flight.transfer.job;
   ledger_.OnAnswered(job, ToNumber(job.sequence) - first_ + 1, flight.answer.status == 200, now_);
   const Ending ending = EndingOf(flight.answer);
-  daemon_.Finish({std::move(flight.transfer), ending, std::move(flight.answer), flight.sent, now_ - flight.sent});
+  daemon_.Finish(
+      {std::move(flight.transfer), ending, std::move(flight.answer), flight.sent, now_ - flight.sent});
 }
 
 void Outage::CheckGrowth(std::uint64_t resident) const {
