@@ -9,7 +9,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <tl/expected.hpp>
 #include <utility>
 
 #include "core/encoding.h"
@@ -119,14 +118,14 @@ Result<std::string> AdminClient::Perform(const std::string& target, const std::s
   }
   long status = 0;
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-  if (status < 200 || status > 299) return tl::unexpected(ErrorOf(status, handle_->body));
+  if (status < 200 || status > 299) return Failure(ErrorOf(status, handle_->body));
   return std::move(handle_->body);
 }
 
 namespace {
 
 Result<JsonValue> ReadJson(const Result<std::string>& text) {
-  if (!text) return tl::unexpected(text.error());
+  if (!text) return Failure(text.error());
   Result<JsonValue> value = JsonValue::Parse(*text);
   if (!value) return Fail(ErrorKind::kInternal, "the daemon's answer is not JSON: " + value.error().message);
   return value;

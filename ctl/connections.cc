@@ -4,7 +4,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <tl/expected.hpp>
 #include <vector>
 
 #include "core/duration.h"
@@ -68,10 +67,9 @@ void PrintProbe(const Context& context, const JsonValue& report) {
 }
 
 Result<std::vector<std::string>> ConnectionNames(AdminClient& client) {
-  const Result<JsonValue> status = client.Get("/v1/status");
-  if (!status) return tl::unexpected(status.error());
+  ASSIGN_OR_RETURN(const JsonValue status, client.Get("/v1/status"));
   std::vector<std::string> names;
-  for (const JsonValue& connection : (*status)["connections"].Items())
+  for (const JsonValue& connection : (status)["connections"].Items())
     names.push_back(connection["name"].String());
   return names;
 }

@@ -17,7 +17,6 @@
 #include <ostream>
 #include <span>
 #include <string>
-#include <tl/expected.hpp>
 #include <utility>
 
 #include "core/duration.h"
@@ -122,19 +121,18 @@ Result<void> ImportRun::OpenInput() {
 
 Result<void> ImportRun::FindStart() {
   if (!state_file_) return {};
-  const Result<std::optional<ImportState>> state = state_file_->Load();
-  if (!state) return tl::unexpected(state.error());
-  if (!*state) {
+  ASSIGN_OR_RETURN(const std::optional<ImportState> state, state_file_->Load());
+  if (!state) {
     if (options_.resume)
       Say("no interrupted import of this file is on record: beginning with its first line");
     return {};
   }
   if (!options_.resume) {
     return Fail(ErrorKind::kInvalid,
-                "an import of this file stopped after line " + std::to_string((*state)->lines) +
+                "an import of this file stopped after line " + std::to_string((state)->lines) +
                     ": go on with --resume, or remove " + state_file_->path().string() + " to begin anew");
   }
-  start_ = saved_ = **state;
+  start_ = saved_ = *state;
   if (::lseek(fd_, static_cast<off_t>(start_.offset), SEEK_SET) < 0)
     return Fail(ErrorKind::kIo, std::string("cannot seek: ") + std::strerror(errno));
   Say("going on after line " + std::to_string(start_.lines));

@@ -18,7 +18,6 @@
 #include <optional>
 #include <string>
 #include <system_error>
-#include <tl/expected.hpp>
 
 #include "core/json.h"
 #include "core/result.h"
@@ -80,9 +79,8 @@ Result<std::optional<ImportState>> ImportStateFile::Load() const {
   }
   const ImportState state{Unsigned((*saved)["offset"]), Unsigned((*saved)["lines"]),
                           Unsigned((*saved)["accepted"]), Unsigned((*saved)["refused"])};
-  const Result<std::string> fingerprint = Fingerprint(state.offset);
-  if (!fingerprint) return tl::unexpected(fingerprint.error());
-  if (*fingerprint != (*saved)["fingerprint"].String()) {
+  ASSIGN_OR_RETURN(const std::string fingerprint, Fingerprint(state.offset));
+  if (fingerprint != (*saved)["fingerprint"].String()) {
     return Fail(ErrorKind::kConflict, "the file is not the one whose import was interrupted; remove " +
                                           path_.string() + " to begin anew");
   }
@@ -90,8 +88,7 @@ Result<std::optional<ImportState>> ImportStateFile::Load() const {
 }
 
 Result<void> ImportStateFile::Save(const ImportState& state) const {
-  const Result<std::string> fingerprint = Fingerprint(state.offset);
-  if (!fingerprint) return tl::unexpected(fingerprint.error());
+  ASSIGN_OR_RETURN(const std::string fingerprint, Fingerprint(state.offset));
   JsonWriter writer;
   writer.Object()
       .Key("offset")
@@ -102,7 +99,7 @@ Result<void> ImportStateFile::Save(const ImportState& state) const {
       .Int(static_cast<std::int64_t>(state.accepted))
       .Key("refused")
       .Int(static_cast<std::int64_t>(state.refused));
-  writer.Key("fingerprint").String(*fingerprint).EndObject();
+  writer.Key("fingerprint").String(fingerprint).EndObject();
   const std::filesystem::path fresh = path_.string() + ".new";
   if (!WriteDurably(fresh, writer.Text() + "\n") || ::rename(fresh.c_str(), path_.c_str()) != 0) {
     return SystemFailure("cannot write " + path_.string());

@@ -50,7 +50,7 @@ Result<ImportResult> Importer::Run() {
     if (interrupted && (unanswered_.empty() || Clock::now() - *interrupted > kLastAnswers))
       return Stop(ImportOutcome::kInterrupted, {});
     if (!interrupted) {
-      if (Result<void> read = ReadMore(); !read) return tl::unexpected(read.error());
+      RETURN_IF_ERROR(ReadMore());
       if (input_ended_ && lines_.empty()) return Stop(ImportOutcome::kDone, {});
       if (const std::optional<Error> stuck = Stuck()) return Stop(ImportOutcome::kGaveUp, *stuck);
       if (unanswered_.empty()) Rest();
@@ -85,13 +85,12 @@ bool Importer::WantsInput() const {
 Result<void> Importer::ReadMore() {
   while (WantsInput()) {
     InputLine input;
-    const Result<ReadStatus> status = reader_.Next(input, lines_.empty() ? kStep : Milliseconds(0));
-    if (!status) return tl::unexpected(status.error());
-    if (*status == ReadStatus::kNothingYet) {
+    ASSIGN_OR_RETURN(const ReadStatus status, reader_.Next(input, lines_.empty() ? kStep : Milliseconds(0)));
+    if (status == ReadStatus::kNothingYet) {
       if (lines_.empty()) moved_ = Clock::now();  // an idle pipe is nobody's fault
       return {};
     }
-    if (*status == ReadStatus::kEnd) {
+    if (status == ReadStatus::kEnd) {
       input_ended_ = true;
       return {};
     }

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tl/expected.hpp>
 #include <utility>
 #include <vector>
 
@@ -60,9 +59,8 @@ Result<void> WriteField(JsonWriter& writer, const std::string& flag, const std::
     writer.String(value);
     return {};
   }
-  const Result<std::string> checked = CheckedJson(flag, value);
-  if (!checked) return tl::unexpected(checked.error());
-  writer.Raw(*checked);
+  ASSIGN_OR_RETURN(const std::string checked, CheckedJson(flag, value));
+  writer.Raw(checked);
   return {};
 }
 
@@ -73,10 +71,9 @@ Result<void> WriteObject(JsonWriter& writer, std::string_view member, const JobF
   if (flags.object && !flags.fields.empty())
     return Bad(flag, "give " + flag + " or " + field_flag + ", not both");
   if (flags.object) {
-    const Result<std::string> object = CheckedJson(flag, *flags.object);
-    if (!object) return tl::unexpected(object.error());
-    if (!object->starts_with('{')) return Bad(flag, "must be a JSON object");
-    writer.Key(member).Raw(*object);
+    ASSIGN_OR_RETURN(const std::string object, CheckedJson(flag, *flags.object));
+    if (!object.starts_with('{')) return Bad(flag, "must be a JSON object");
+    writer.Key(member).Raw(object);
   } else if (!flags.fields.empty()) {
     writer.Key(member).Object();
     for (const std::string& field : flags.fields) {
@@ -145,9 +142,8 @@ Result<void> WriteRetry(JsonWriter& writer, const JobFlags& flags) {
   writer.Key("retry").Object();
   if (flags.max_retries) writer.Key("max_retries").Int(*flags.max_retries);
   if (flags.retry_delay) {
-    const Result<std::int64_t> delay = InMilliseconds("--retry-delay", *flags.retry_delay);
-    if (!delay) return tl::unexpected(delay.error());
-    writer.Key("delay_ms").Int(*delay);
+    ASSIGN_OR_RETURN(const std::int64_t delay, InMilliseconds("--retry-delay", *flags.retry_delay));
+    writer.Key("delay_ms").Int(delay);
   }
   if (flags.exponential) writer.Key("exponential").Bool(true);
   if (flags.all_errors) writer.Key("all_errors").Bool(true);
@@ -159,12 +155,11 @@ Result<void> WriteBody(JsonWriter& writer, const JobFlags& flags) {
   if (flags.body && flags.body_json) return Bad("--body", "give --body or --body-json, not both");
   WriteText(writer, "body", flags.body);
   if (!flags.body_json) return {};
-  const Result<std::string> body = CheckedJson("--body-json", *flags.body_json);
-  if (!body) return tl::unexpected(body.error());
-  if (body->starts_with('"'))
+  ASSIGN_OR_RETURN(const std::string body, CheckedJson("--body-json", *flags.body_json));
+  if (body.starts_with('"'))
     return Bad("--body-json",
                "a JSON string would be sent without its quotes; give it to --body as it shall be sent");
-  writer.Key("body").Raw(*body);
+  writer.Key("body").Raw(body);
   return {};
 }
 

@@ -7,7 +7,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <tl/expected.hpp>
 #include <utility>
 #include <vector>
 
@@ -38,14 +37,13 @@ Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request,
     Query query = request.query;
     query.emplace_back("limit", std::to_string(wanted));
     if (after) query.emplace_back("after", std::to_string(*after));
-    const Result<JsonValue> answer = client.Get(request.path, query);
-    if (!answer) return tl::unexpected(answer.error());
-    for (const JsonValue& row : (*answer)["rows"].Items()) {
+    ASSIGN_OR_RETURN(const JsonValue answer, client.Get(request.path, query));
+    for (const JsonValue& row : (answer)["rows"].Items()) {
       each(row);
       ++end.rows;
     }
     after_page();
-    const JsonValue next = (*answer)["next"];
+    const JsonValue next = (answer)["next"];
     if (!next.IsNumber()) return end;
     if (after && next.Int() <= *after) return Fail(ErrorKind::kInternal, "the daemon's pages do not advance");
     after = next.Int();

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <tl/expected.hpp>
 #include <utility>
 
 #include "config/config.h"
@@ -28,15 +27,14 @@ Result<std::filesystem::path> FindSocket(const Globals& globals, const std::opti
   const std::filesystem::path file = ConfigFile(globals);
   const Result<Sockets> sockets = LoadSockets(file);
   if (sockets) return ((*sockets).*socket).path;
-  if (globals.config) return tl::unexpected(sockets.error());
+  if (globals.config) return Failure(sockets.error());
   const Config defaults;
   return (Sockets{defaults.producer, defaults.admin}.*socket).path;
 }
 
 Result<std::string> WholeSeconds(const std::string& text) {
-  const Result<Milliseconds> duration = ReadDuration(text);
-  if (!duration) return tl::unexpected(duration.error());
-  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*duration).count());
+  ASSIGN_OR_RETURN(const Milliseconds duration, ReadDuration(text));
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
 }
 
 }  // namespace
@@ -91,19 +89,17 @@ Result<Query> Filter::ToQuery() const {
   for (const auto& [name, value] :
        {std::pair("older_than_s", &older_than), std::pair("newer_than_s", &newer_than)}) {
     if (!*value) continue;
-    const Result<std::string> seconds = WholeSeconds(**value);
-    if (!seconds) return tl::unexpected(seconds.error());
-    query.emplace_back(name, *seconds);
+    ASSIGN_OR_RETURN(const std::string seconds, WholeSeconds(**value));
+    query.emplace_back(name, seconds);
   }
   return query;
 }
 
 Result<std::string> Filter::ToJson() const {
-  const Result<Query> query = ToQuery();
-  if (!query) return tl::unexpected(query.error());
+  ASSIGN_OR_RETURN(const Query query, ToQuery());
   JsonWriter writer;
   writer.Object();
-  for (const auto& [name, value] : *query) {
+  for (const auto& [name, value] : query) {
     const bool number = name == "status" || name == "uid" || name == "older_than_s" || name == "newer_than_s";
     writer.Key(name);
     number ? writer.Raw(value) : writer.String(value);

@@ -9,7 +9,6 @@
 #include <span>
 #include <sstream>
 #include <string>
-#include <tl/expected.hpp>
 #include <utility>
 #include <vector>
 
@@ -48,9 +47,8 @@ Result<std::string> ReadWholeFile(const std::string& path) {
 // A value of the form @PATH stands for the file's content.
 Result<void> LoadFile(std::optional<std::string>& value) {
   if (!value || !value->starts_with('@')) return {};
-  Result<std::string> content = ReadWholeFile(value->substr(1));
-  if (!content) return tl::unexpected(content.error());
-  value = std::move(*content);
+  ASSIGN_OR_RETURN(std::string content, ReadWholeFile(value->substr(1)));
+  value = std::move(content);
   return {};
 }
 
@@ -63,10 +61,9 @@ Result<void> LoadFiles(SendOptions& options) {
     if (equals == std::string::npos || equals == 0)
       return Fail(ErrorKind::kInvalid, "\"" + file + "\" must be NAME=PATH", "--file");
     const std::string path = file.substr(equals + 1);
-    Result<std::string> content = ReadWholeFile(path);
-    if (!content) return tl::unexpected(content.error());
+    ASSIGN_OR_RETURN(std::string content, ReadWholeFile(path));
     options.flags.files.push_back(
-        {file.substr(0, equals), std::filesystem::path(path).filename().string(), std::move(*content)});
+        {file.substr(0, equals), std::filesystem::path(path).filename().string(), std::move(content)});
   }
   return {};
 }

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tl/expected.hpp>
 #include <utility>
 #include <vector>
 
@@ -48,7 +47,7 @@ Result<std::string> Sender::Exchange(std::string_view line) {
     if (left.count() <= 0)
       return Fail(ErrorKind::kUnavailable, "the daemon did not answer; whether it took the job is not known");
     const Result<void> exchanged = client_->Exchange(replies, left);
-    if (!exchanged && replies.empty()) return tl::unexpected(exchanged.error());
+    if (!exchanged && replies.empty()) return Failure(exchanged.error());
   }
   return replies.front();
 }

@@ -1,7 +1,5 @@
 #include "daemon/base/deferred_http_server.h"
 
-#include <microhttpd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstddef>

@@ -1,7 +1,5 @@
 #include "daemon/base/http_server.h"
 
-#include <microhttpd.h>
-
 #include <cstddef>
 #include <memory>
 #include <string_view>

@@ -2,7 +2,7 @@
 // retire and stop.
 #pragma once
 
-#include <microhttpd.h>
+#include <microhttpd.h>  // IWYU pragma: export
 #include <sys/socket.h>
 #include <unistd.h>
 

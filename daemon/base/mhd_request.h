@@ -2,7 +2,7 @@
 // answer was sent or the connection broke. Collects the body within the server's bounds.
 #pragma once
 
-#include <microhttpd.h>
+#include <microhttpd.h>  // IWYU pragma: export
 
 #include <chrono>
 #include <cstddef>
