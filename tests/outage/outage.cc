@@ -53,6 +53,7 @@ Outage::Outage(const Options& options, Progress progress)
       crowd_(kCustomers, options.jobs),
       ledger_(crowd_, config_, setup_.limits, options.jobs) {
   setup_.file = folder_ / "outbox.db";
+  setup_.check_every = 1'000;
   setup_.disk_free = [] { return std::uint64_t{1} << 40; };
   setup_.endpoints[config_.name] = std::make_shared<const Endpoint>(
       Endpoint{config_, Credentials{config_.site_id.value, config_.api_key.value}});

@@ -39,7 +39,9 @@ TEST_CASE("reload: SIGHUP adds and removes connections, and keeps the jobs of a 
   for (const auto& [key, value] : added) daemon.SetConfig(key, value);
   daemon.Reload();
   daemon.AwaitConnection("other", "open");
-  CHECK(Parsed(producer.Ask(line))["ok"].Bool());
+  CHECK(Await([&] {
+    return Parsed(producer.Ask(line))["ok"].Bool();
+  }));  // the producers' thread learns of it by itself
   other.AwaitEffects(1);
   daemon.AwaitDrained();
 
