@@ -104,8 +104,8 @@ std::string Shown(const ValueType<T>&, const std::vector<T>&) {
 
 // A key with a value: of a member, an optional one, or a list.
 template <typename Owner, typename Member, typename T>
-KeyRow<Owner> Key(std::string name, Member Owner::* member, ValueType<T> type, Effect effect,
-                  std::string help) {
+KeyRow<Owner> Key(const std::string& name, Member Owner::* member, const ValueType<T>& type, Effect effect,
+                  const std::string& help) {
   KeyRow<Owner> row{name, {}, {}, {}};
   row.read = [=](const ConfigSection& section, Owner& out) { ReadInto(section, name, type, out.*member); };
   row.describe = [=](const Owner& defaults, const std::string& prefix, std::vector<ConfigKey>& keys) {
@@ -121,7 +121,8 @@ KeyRow<Owner> Key(std::string name, Member Owner::* member, ValueType<T> type, E
 // A section inside a section. `place` is a pointer to its struct's member; std::identity() when its keys are
 // members of the owner itself.
 template <typename Owner, typename Inner, typename Place>
-KeyRow<Owner> Section(std::string name, Place place, SectionKeys<Inner> inner, std::string help) {
+KeyRow<Owner> Section(const std::string& name, Place place, const SectionKeys<Inner>& inner,
+                      const std::string& help) {
   KeyRow<Owner> row{name, {}, {}, {}};
   row.read = [=](const ConfigSection& section, Owner& out) {
     ReadSection<Inner>(section.Child(name), inner, std::invoke(place, out));
@@ -141,8 +142,8 @@ KeyRow<Owner> Section(std::string name, Place place, SectionKeys<Inner> inner, s
 
 // A list of mappings, which a reload applies as a whole or not at all.
 template <typename Owner, typename Inner>
-KeyRow<Owner> ListOf(std::string name, std::vector<Inner> Owner::* member, SectionKeys<Inner> inner,
-                     Effect effect, std::string help) {
+KeyRow<Owner> ListOf(const std::string& name, std::vector<Inner> Owner::* member,
+                     const SectionKeys<Inner>& inner, Effect effect, const std::string& help) {
   KeyRow<Owner> row{name, {}, {}, {}};
   row.read = [=](const ConfigSection& section, Owner& out) {
     for (const ConfigSection& element : section.Elements(name))
