@@ -42,7 +42,7 @@ struct KeyEnd {
   void operator()(gnutls_x509_privkey_t key) const { gnutls_x509_privkey_deinit(key); }
 };
 using Certificate = std::unique_ptr<gnutls_x509_crt_int, CertificateEnd>;
-using Key = std::unique_ptr<gnutls_x509_privkey_int, KeyEnd>;
+using PrivateKey = std::unique_ptr<gnutls_x509_privkey_int, KeyEnd>;
 
 // The first call that fails decides.
 class Calls {
@@ -66,10 +66,10 @@ Certificate NewCertificate() {
   return Certificate(certificate);
 }
 
-Key NewKey() {
+PrivateKey NewKey() {
   gnutls_x509_privkey_t key = nullptr;
   gnutls_x509_privkey_init(&key);
-  return Key(key);
+  return PrivateKey(key);
 }
 
 gnutls_datum_t Datum(std::string_view bytes) {
@@ -110,8 +110,8 @@ Result<std::string> ToPem(gnutls_x509_privkey_t key) {
   return text;
 }
 
-Result<Key> GenerateKey() {
-  Key key = NewKey();
+Result<PrivateKey> GenerateKey() {
+  PrivateKey key = NewKey();
   Calls calls;
   calls(gnutls_x509_privkey_generate(key.get(), GNUTLS_PK_ECDSA,
                                      GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
@@ -218,7 +218,7 @@ Result<void> WriteFile(const std::filesystem::path& file, std::string_view text,
 // start.
 Result<void> WriteLeaf(const LoopbackFiles& files, gnutls_x509_crt_t authority,
                        gnutls_x509_privkey_t authority_key, Timestamp now) {
-  ASSIGN_OR_RETURN(const Key key, GenerateKey());
+  ASSIGN_OR_RETURN(const PrivateKey key, GenerateKey());
   ASSIGN_OR_RETURN(const Certificate leaf, MakeLeaf(key.get(), authority, authority_key, now));
   ASSIGN_OR_RETURN(const std::string certificate_pem, ToPem(leaf.get()));
   ASSIGN_OR_RETURN(const std::string key_pem, ToPem(key.get()));
@@ -238,8 +238,8 @@ Result<Certificate> ParseCertificate(const std::string& pem) {
   return certificate;
 }
 
-Result<Key> ParseKey(const std::string& pem) {
-  Key key = NewKey();
+Result<PrivateKey> ParseKey(const std::string& pem) {
+  PrivateKey key = NewKey();
   const gnutls_datum_t datum = Datum(pem);
   Calls calls;
   if (Result<void> read =
@@ -261,7 +261,7 @@ Result<T> ReadPem(const std::filesystem::path& file, Result<T> (*parse)(const st
 Result<Certificate> ReadCertificate(const std::filesystem::path& file) {
   return ReadPem(file, &ParseCertificate);
 }
-Result<Key> ReadKey(const std::filesystem::path& file) {
+Result<PrivateKey> ReadKey(const std::filesystem::path& file) {
   return ReadPem(file, &ParseKey);
 }
 
@@ -277,7 +277,7 @@ bool BelongTogether(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t key) {
 // For a while longer, and with its key: a crash may have left the key of the next one.
 bool IsGood(const LoopbackFiles& files, Timestamp now) {
   const Result<Certificate> certificate = ReadCertificate(files.certificate);
-  const Result<Key> key = ReadKey(files.key);
+  const Result<PrivateKey> key = ReadKey(files.key);
   if (!certificate || !key || !BelongTogether(certificate->get(), key->get())) return false;
   return gnutls_x509_crt_get_expiration_time(certificate->get()) > ToUnixMs(now + kRenewBefore) / 1000;
 }
@@ -310,7 +310,7 @@ Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Tim
                 files.authority.string() +
                     " is there already; remove it to begin anew, and tell everyone who trusts it");
   }
-  ASSIGN_OR_RETURN(const Key key, GenerateKey());
+  ASSIGN_OR_RETURN(const PrivateKey key, GenerateKey());
   ASSIGN_OR_RETURN(const Certificate authority, MakeAuthority(key.get(), now));
   ASSIGN_OR_RETURN(const std::string key_pem, ToPem(key.get()));
   ASSIGN_OR_RETURN(const std::string authority_pem, ToPem(authority.get()));
@@ -323,14 +323,14 @@ Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Ti
   const LoopbackFiles files(directory);
   if (IsGood(files, now)) return false;
   ASSIGN_OR_RETURN(const Certificate authority, ReadCertificate(files.authority));
-  ASSIGN_OR_RETURN(const Key key, ReadKey(files.authority_key));
+  ASSIGN_OR_RETURN(const PrivateKey key, ReadKey(files.authority_key));
   RETURN_IF_ERROR(WriteLeaf(files, authority.get(), key.get(), now));
   return true;
 }
 
 Result<void> CheckKeyPair(const std::string& certificate, const std::string& key) {
   ASSIGN_OR_RETURN(const Certificate parsed, ParseCertificate(certificate));
-  ASSIGN_OR_RETURN(const Key parsed_key, ParseKey(key));
+  ASSIGN_OR_RETURN(const PrivateKey parsed_key, ParseKey(key));
   if (BelongTogether(parsed.get(), parsed_key.get())) return {};
   return Fail(ErrorKind::kInvalid, "the key is not the certificate's");
 }
