@@ -139,9 +139,9 @@ TEST_CASE("window: a move that the state does not allow aborts") {
   };
   for (const auto& [name, act] : acts) {
     CAPTURE(name);
-    const test::Ending ending = test::EndingOf([&act = act] {
+    const test::Ending ending = test::EndingOf([&move = act] {
       Window window;
-      act(window);
+      move(window);
     });
     CHECK(ending.HasAborted());
     CHECK(ending.text.find("CHECK failed") != std::string::npos);
