@@ -37,7 +37,11 @@ class Fixture {
   explicit Fixture(const LimitsConfig& limits = {})
       : listener_(Open(), limits, {"default"}, metrics_,
                   [this](std::unique_ptr<Submission> submission) { Take(std::move(submission)); }) {}
-  ~Fixture() { listener_.Stop(Milliseconds(0)); }
+  ~Fixture() {
+    listener_.Stop(Milliseconds(0));
+    Submissions unanswered;  // they hold connections, which end before the listener
+    handed_.TakeAll(unanswered, Milliseconds(0));
+  }
   Fixture(const Fixture&) = delete;
   Fixture& operator=(const Fixture&) = delete;
 
