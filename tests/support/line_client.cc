@@ -92,12 +92,13 @@ LineClient::~LineClient() {
 }
 
 bool LineClient::Send(std::string_view bytes, std::chrono::milliseconds timeout) {
-  const Deadline deadline = std::chrono::steady_clock::now() + timeout;
+  Deadline deadline = std::chrono::steady_clock::now() + timeout;
   while (!bytes.empty()) {
     const ssize_t size = send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (size > 0) {
       sent_bytes_ += static_cast<std::size_t>(size);
       bytes.remove_prefix(static_cast<std::size_t>(size));
+      deadline = std::chrono::steady_clock::now() + timeout;
       continue;
     }
     if (size < 0 && errno == EINTR) continue;

@@ -22,8 +22,8 @@ class LineClient {
   LineClient& operator=(LineClient&& other) noexcept;
   ~LineClient();
 
-  // Sends as they are. False when the other side closed or takes nothing until the deadline; SentBytes()
-  // tells how far it came.
+  // Sends as they are. False when the other side closed or takes nothing for `timeout`; SentBytes() tells how
+  // far it came.
   bool Send(std::string_view bytes, std::chrono::milliseconds timeout = kPatience);
   bool SendLine(std::string_view line) { return Send(std::string(line) + "\n"); }
   std::size_t SentBytes() const { return sent_bytes_; }
