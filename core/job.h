@@ -163,6 +163,25 @@ class LaneList {
 };
 LaneList LanesOf(const Job& job);
 
+// What a job is suspected of: that what looks like the connection's trouble is its own (README "Delivery
+// rules").
+enum class Suspicion : std::uint8_t {
+  kNone,
+  kAuth,         // 401, 403 although the credentials are right
+  kRegion,       // 3xx although the region is right
+  kTrouble,      // 5xx, reset, timeout, while others are delivered
+  kNotTrackApi,  // answers that are not the Track API's
+};
+template <>
+inline constexpr Names<Suspicion> kNames<Suspicion>{{{Suspicion::kNone, ""},
+                                                     {Suspicion::kAuth, "auth"},
+                                                     {Suspicion::kRegion, "region"},
+                                                     {Suspicion::kTrouble, "trouble"},
+                                                     {Suspicion::kNotTrackApi, "not_track_api"}}};
+constexpr std::string_view SuspicionName(Suspicion suspicion) {
+  return NameOf(suspicion);
+}
+
 // What acceptance stamped on a job.
 struct Stamp {
   Ulid id;
@@ -176,7 +195,14 @@ struct QueuedJob {
   Job job;
   std::optional<std::uint32_t> uid;  // of the producer's process; not read back from disk
   std::uint32_t attempts = 0;        // requests that left, all recorded
-  std::uint32_t charged = 0;  // those that count against max_attempts since acceptance or the last redrive
+  std::uint32_t charged = 0;   // those that count against max_attempts since acceptance or the last redrive
+  std::uint32_t failures = 0;  // deferrals in the same time, charged or not: backoff follows them
+  // The connection's delivery counter at its last failure in the same time; nullopt: it did not fail yet.
+  std::optional<std::uint64_t> deliveries_at_failure;
+  Suspicion suspicion = Suspicion::kNone;
+  std::uint32_t refusals = 0;           // answers counted alike while it is a suspect
+  std::optional<Timestamp> counted_at;  // the last of them, or the last charge of a job alone
+  std::uint32_t unanswered = 0;         // in a row, on connections that broke. Not on disk
   // May share a request with at most so many jobs, itself counted, since a larger one was refused. Not on
   // disk.
   std::optional<std::uint32_t> batch_max;

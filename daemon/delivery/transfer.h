@@ -17,9 +17,16 @@ namespace outboxd {
 
 enum class TransferKind : std::uint8_t { kJob, kBatch, kProbe };
 
+enum class Route : std::uint8_t {
+  kPooled,  // a connection that is kept, or a new one
+  kOwn,     // a new connection that serves nothing else
+};
+
 // One request. The worker owns its jobs until they come back in Finished.
 struct Transfer {
   TransferKind kind = TransferKind::kJob;
+  Route route = Route::kPooled;
+  std::uint64_t deliveries = 0;  // of the connection, when it left
   std::string connection;
   std::shared_ptr<const Endpoint> endpoint;
   std::unique_ptr<QueuedJob> job;                 // kJob
