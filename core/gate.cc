@@ -31,6 +31,8 @@ int Weight(PauseReason reason) {
       return 0;
     case PauseReason::kAuth:
     case PauseReason::kRegion:
+    case PauseReason::kProxy:
+    case PauseReason::kNotTrackApi:
       return 1;
     case PauseReason::kUnconfigured:
       return 2;
@@ -47,6 +49,8 @@ bool EndsByProbe(PauseReason reason) {
   switch (reason) {
     case PauseReason::kAuth:
     case PauseReason::kRegion:
+    case PauseReason::kProxy:
+    case PauseReason::kNotTrackApi:
       return true;
     case PauseReason::kNone:
     case PauseReason::kUnconfigured:

@@ -9,7 +9,8 @@
 //              success.
 //   probing    the time is over: exactly one attempt may be in flight. Its success opens the gate at limit 1,
 //              its failure closes it again.
-//   paused     closed until Resume(): credentials (auth), wrong region (region), gone from the config
+//   paused     closed until Resume(): credentials (auth), wrong region (region), a proxy that refuses
+//              (proxy), answers that are not the Track API's (not_track_api), gone from the config
 //              (unconfigured), or an operator.
 //
 // Answers to attempts that left before the gate last closed are ignored: a success does not open it, trouble
@@ -30,7 +31,16 @@ namespace outboxd {
 enum class GateState : std::uint8_t { kOpen, kThrottled, kProbing, kPaused };
 // kCrashes is shown, never entered: nothing is sent since outboxd crashed too often
 // (daemon/delivery/delivery_hold.h).
-enum class PauseReason : std::uint8_t { kNone, kAuth, kRegion, kUnconfigured, kOperator, kCrashes };
+enum class PauseReason : std::uint8_t {
+  kNone,
+  kAuth,
+  kRegion,
+  kProxy,
+  kNotTrackApi,
+  kUnconfigured,
+  kOperator,
+  kCrashes,
+};
 template <>
 inline constexpr Names<GateState> kNames<GateState>{{{GateState::kOpen, "open"},
                                                      {GateState::kThrottled, "throttled"},
@@ -40,6 +50,8 @@ template <>
 inline constexpr Names<PauseReason> kNames<PauseReason>{{{PauseReason::kNone, ""},
                                                          {PauseReason::kAuth, "auth"},
                                                          {PauseReason::kRegion, "region"},
+                                                         {PauseReason::kProxy, "proxy"},
+                                                         {PauseReason::kNotTrackApi, "not_track_api"},
                                                          {PauseReason::kUnconfigured, "unconfigured"},
                                                          {PauseReason::kOperator, "operator"},
                                                          {PauseReason::kCrashes, "crashes"}}};
@@ -87,8 +99,8 @@ class Gate {
   // transfer).
   void OnNeutral(Timestamp sent, Timestamp now);
   // With `sent`, the answer of that attempt is the cause: ignored when it left before the gate last closed or
-  // was resumed. Auth and region replace each other; unconfigured replaces these, an operator's pause all; a
-  // weaker one changes nothing.
+  // was resumed. Those that end by a probe replace each other; unconfigured replaces these, an operator's
+  // pause all; a weaker one changes nothing.
   void Pause(PauseReason reason, std::string detail, Timestamp now,
              std::optional<Timestamp> sent = std::nullopt);
   // Lifts a pause of any reason: the gate probes before it opens, at once or (throttled until then) after a

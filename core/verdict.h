@@ -41,6 +41,11 @@ enum class Fate : std::uint8_t {
   kPausedRegion,  // job stays ready, not charged; connection paused `region`
   kSplit,  // refused with others in a batch: job stays ready, not charged, and goes again in a smaller one
            // (core/batch_verdict.h)
+  kUnanswered,   // no answer on a connection that was in use before: goes again first of its queue, not
+                 // charged; says nothing of the connection's health
+  kPausedProxy,  // job stays ready, not charged; connection paused `proxy`
+  kNotTrackApi,  // not an answer of the Track API's own: job stays ready, not charged; connection paused
+                 // `not_track_api`
 };
 
 template <>
@@ -49,7 +54,10 @@ inline constexpr Names<Fate> kNames<Fate>{{{Fate::kDelivered, "delivered"},
                                            {Fate::kRejected, "rejected"},
                                            {Fate::kPausedAuth, "paused_auth"},
                                            {Fate::kPausedRegion, "paused_region"},
-                                           {Fate::kSplit, "split"}}};
+                                           {Fate::kSplit, "split"},
+                                           {Fate::kUnanswered, "unanswered"},
+                                           {Fate::kPausedProxy, "paused_proxy"},
+                                           {Fate::kNotTrackApi, "not_track_api"}}};
 constexpr std::string_view FateName(Fate fate) {
   return NameOf(fate);
 }

@@ -50,6 +50,15 @@ std::string PauseOf(const ConnectionStatus& connection) {
     case PauseReason::kRegion:
       return "paused because Customer.io redirects elsewhere, as for a wrong region" + detail +
              ": correct its region; it resumes by itself once that is right, or after " + resume;
+    case PauseReason::kProxy:
+      return "paused because the proxy does not let it through" + detail +
+             ": correct the proxy or its credentials; it resumes by itself once the proxy opens, or after " +
+             resume;
+    case PauseReason::kNotTrackApi:
+      return "paused because what answers is not the Track API" + detail +
+             ": correct base_url or what stands in between; it resumes by itself once the Track API answers, "
+             "or after " +
+             resume;
     case PauseReason::kUnconfigured:
       return "paused because it is no longer in the config: put it back and reload, and it goes on by itself";
     case PauseReason::kOperator:

@@ -243,12 +243,20 @@ void ConnectionQueue::TellGate(const Finished& finished, const Verdict& verdict,
       if (verdict.closes_gate)
         return gate_.OnTrouble(finished.sent, now, verdict.retry_after, verdict.reason, Random(random_));
       return gate_.OnNeutral(finished.sent, now);
+    case Fate::kUnanswered:
+      return gate_.OnNeutral(finished.sent, now);
     case Fate::kPausedAuth:
       prober_.OnPaused(now);
       return gate_.Pause(PauseReason::kAuth, verdict.reason, now, finished.sent);
     case Fate::kPausedRegion:
       prober_.OnPaused(now);
       return gate_.Pause(PauseReason::kRegion, verdict.reason, now, finished.sent);
+    case Fate::kPausedProxy:
+      prober_.OnPaused(now);
+      return gate_.Pause(PauseReason::kProxy, verdict.reason, now, finished.sent);
+    case Fate::kNotTrackApi:
+      prober_.OnPaused(now);
+      return gate_.Pause(PauseReason::kNotTrackApi, verdict.reason, now, finished.sent);
   }
 }
 

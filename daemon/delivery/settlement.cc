@@ -78,8 +78,11 @@ Outcome Settle(std::unique_ptr<QueuedJob> job, const Request& request, const Job
     case Fate::kSplit:
       outcome.job->batch_max = static_cast<std::uint32_t>((request.jobs + 1) / 2);
       break;
+    case Fate::kUnanswered:
     case Fate::kPausedAuth:
     case Fate::kPausedRegion:
+    case Fate::kPausedProxy:
+    case Fate::kNotTrackApi:
       break;
   }
   return outcome;

@@ -119,6 +119,8 @@ TEST_CASE("gate: states and reasons have names that lead back to them") {
   CHECK_FALSE(kNames<GateState>.Find("ajar"));
   CHECK(NameOf(PauseReason::kNone).empty());
   CHECK(kNames<PauseReason>.Find("") == PauseReason::kNone);
+  CHECK(kNames<PauseReason>.Find("proxy") == PauseReason::kProxy);
+  CHECK(kNames<PauseReason>.Find("not_track_api") == PauseReason::kNotTrackApi);
   CHECK_FALSE(kNames<PauseReason>.Find("whim"));
 }
 
@@ -359,7 +361,8 @@ TEST_CASE("gate: an old attempt's neutral end does not let a second probe out") 
 
 TEST_CASE("gate: a paused gate sends nothing and ignores all outcomes until it is resumed, then it probes") {
   for (const PauseReason reason :
-       {PauseReason::kAuth, PauseReason::kRegion, PauseReason::kUnconfigured, PauseReason::kOperator}) {
+       {PauseReason::kAuth, PauseReason::kRegion, PauseReason::kProxy, PauseReason::kNotTrackApi,
+        PauseReason::kUnconfigured, PauseReason::kOperator}) {
     Bench bench;
     for (int i = 0; i < 3; ++i) REQUIRE(bench.Send());
     bench.gate.Pause(reason, "401 Unauthorized", bench.now);
@@ -403,7 +406,7 @@ TEST_CASE("gate: an operator's pause outweighs the others, and repeating a pause
   CHECK_FALSE(bench.gate.TakeChanged());
 }
 
-TEST_CASE("gate: unconfigured outweighs auth and region and gives way to an operator's pause only") {
+TEST_CASE("gate: unconfigured outweighs what an answer said and gives way to an operator's pause only") {
   Bench bench;
   const auto pause = [&](PauseReason reason) {
     bench.gate.Pause(reason, "why", bench.now);
@@ -411,6 +414,8 @@ TEST_CASE("gate: unconfigured outweighs auth and region and gives way to an oper
   };
   CHECK(pause(PauseReason::kAuth) == PauseReason::kAuth);
   CHECK(pause(PauseReason::kRegion) == PauseReason::kRegion);
+  CHECK(pause(PauseReason::kNotTrackApi) == PauseReason::kNotTrackApi);
+  CHECK(pause(PauseReason::kProxy) == PauseReason::kProxy);
   CHECK(pause(PauseReason::kUnconfigured) == PauseReason::kUnconfigured);
   CHECK(pause(PauseReason::kAuth) == PauseReason::kUnconfigured);
   CHECK(pause(PauseReason::kOperator) == PauseReason::kOperator);
@@ -420,6 +425,8 @@ TEST_CASE("gate: unconfigured outweighs auth and region and gives way to an oper
 TEST_CASE("gate: a probe ends the pauses that an answer began, and only these") {
   CHECK(EndsByProbe(PauseReason::kAuth));
   CHECK(EndsByProbe(PauseReason::kRegion));
+  CHECK(EndsByProbe(PauseReason::kProxy));
+  CHECK(EndsByProbe(PauseReason::kNotTrackApi));
   CHECK_FALSE(EndsByProbe(PauseReason::kNone));
   CHECK_FALSE(EndsByProbe(PauseReason::kUnconfigured));
   CHECK_FALSE(EndsByProbe(PauseReason::kOperator));

@@ -35,7 +35,7 @@ class Walk {
     now_ += Milliseconds(random_() % 4 == 0 ? random_() % 3000 : random_() % 3);
     switch (random_() % 16) {
       case 0:
-        gate_.Pause(static_cast<PauseReason>(1 + random_() % 4), "why", now_);
+        gate_.Pause(static_cast<PauseReason>(1 + random_() % 6), "why", now_);
         break;
       case 1:
       case 2:

@@ -46,6 +46,10 @@ TEST_CASE("explain: a closed or paused connection is named with its reason, its 
                                 "correct its site id and API key") != std::string::npos);
   api.Gate().pause = PauseReason::kRegion;
   CHECK(api.Explanation(1).find("correct its region") != std::string::npos);
+  api.Gate().pause = PauseReason::kProxy;
+  CHECK(api.Explanation(1).find("the proxy does not let it through (401 Unauthorized)") != std::string::npos);
+  api.Gate().pause = PauseReason::kNotTrackApi;
+  CHECK(api.Explanation(1).find("what answers is not the Track API (401 Unauthorized)") != std::string::npos);
   api.Gate().pause = PauseReason::kOperator;
   CHECK(api.Explanation(1).find("paused by an operator (401 Unauthorized); `outboxctl resume default`") !=
         std::string::npos);
