@@ -201,6 +201,13 @@ std::span<const Sequence> Lanes::Behind(Sequence sequence, LaneKey key) const {
   return {first, end};
 }
 
+bool Lanes::HasFollowers(Sequence sequence, std::span<const LaneKey> lanes) const {
+  return std::any_of(lanes.begin(), lanes.end(), [&](LaneKey key) {
+    const auto lane = lanes_.find(key);
+    return lane != lanes_.end() && (lane->second.parked_from || lane->second.jobs.back() > sequence);
+  });
+}
+
 std::optional<Sequence> Lanes::Blocker(Sequence sequence, std::span<const LaneKey> lanes) const {
   for (const LaneKey key : lanes) {
     const auto found = lanes_.find(key);

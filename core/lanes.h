@@ -68,6 +68,8 @@ class Lanes {
   // The held jobs that come next behind `sequence` in `lane`, in their order, up to the first that is parked.
   // Valid until the next change.
   std::span<const Sequence> Behind(Sequence sequence, LaneKey lane) const;
+  // Whether jobs wait behind `sequence` in one of its lanes, held or parked.
+  bool HasFollowers(Sequence sequence, std::span<const LaneKey> lanes) const;
   // The held job that `sequence` waits for; nullopt when it waits for none (or for a parked one).
   std::optional<Sequence> Blocker(Sequence sequence, std::span<const LaneKey> lanes) const;
   // What is held already stays.

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/result.h"
+#include "core/ruling.h"
 #include "core/time.h"
 #include "core/ulid.h"
 #include "core/verdict.h"
@@ -36,6 +38,7 @@ using State = Window::State;
 
 constexpr Milliseconds kSweepInterval{1000};  // of the search for expired jobs
 constexpr Milliseconds kLongestSleep{1000};
+constexpr int kTooManyRequests = 429;
 
 void ReportExpired(Departures::Expired expired, Report& report) {
   for (std::unique_ptr<QueuedJob>& job : expired) report.outcomes.push_back(SettleExpired(std::move(job)));
@@ -47,6 +50,28 @@ Transfer& NewTransfer(TransferKind kind, const std::shared_ptr<const Endpoint>& 
   transfer.connection = endpoint->config.name;
   transfer.endpoint = endpoint;
   return transfer;
+}
+
+std::vector<std::unique_ptr<QueuedJob>> TakeJobs(Transfer& transfer) {
+  if (!transfer.job) return std::move(transfer.batch);
+  std::vector<std::unique_ptr<QueuedJob>> jobs;
+  jobs.push_back(std::move(transfer.job));
+  return jobs;
+}
+
+PauseReason ReasonOf(Fate fate) {
+  switch (SuspicionOf(fate)) {
+    case Suspicion::kAuth:
+      return PauseReason::kAuth;
+    case Suspicion::kRegion:
+      return PauseReason::kRegion;
+    case Suspicion::kNotTrackApi:
+      return PauseReason::kNotTrackApi;
+    case Suspicion::kNone:
+    case Suspicion::kTrouble:
+      return PauseReason::kNone;
+  }
+  return PauseReason::kNone;
 }
 
 // Uniform in [0, 1).
@@ -73,7 +98,10 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gat
 }
 
 void ConnectionQueue::Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits) {
-  if (endpoint->credentials != endpoint_->credentials) prober_.Ask();
+  if (endpoint->credentials != endpoint_->credentials) {
+    prober_.ForgetWord();
+    prober_.Ask();
+  }
   const ConnectionConfig& config = endpoint->config;
   gate_.Configure(config.max_in_flight, config.retry);
   limiter_.Configure(config.rate_limit);
@@ -106,7 +134,7 @@ void ConnectionQueue::ReportGate(Actions& actions) {
 // One more request may leave now. Ask only with something to send.
 bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
   // A resumed gate probes beside what is still out.
-  if (requests_out_ >= endpoint_->config.max_in_flight) return false;
+  if (requests_out_ >= endpoint_->config.max_in_flight || !questions_.empty()) return false;
   limiter_.Advance(now);  // also while the gate is closed: a clock that was set back counts from then on
   return gate_.TryAdmit(now, static_cast<std::uint32_t>(requests_out_)) && limiter_.HasToken();
 }
@@ -114,7 +142,7 @@ bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
 Departures::Terms ConnectionQueue::TermsNow(Timestamp now) const {
   const bool probing = gate_.Snapshot().state == GateState::kProbing;
   const auto company = probing ? Departures::Company::kRefused : Departures::Company::kSought;
-  return {endpoint_->config.batch, endpoint_->config.retry, company, now};
+  return {endpoint_->config.batch, endpoint_->config.retry, company, suspect_turns_.Now(probing), now};
 }
 
 void ConnectionQueue::Send(Timestamp now, Actions& actions) {
@@ -126,6 +154,9 @@ void ConnectionQueue::Send(Timestamp now, Actions& actions) {
     if (next.empty()) return;
     Transfer& transfer =
         NewTransfer(next.job ? TransferKind::kJob : TransferKind::kBatch, endpoint_, actions);
+    transfer.route = next.route;
+    transfer.deliveries = deliveries_;
+    suspect_turns_.OnSent(next.job && next.job->suspicion != Suspicion::kNone);
     transfer.job = std::move(next.job);
     transfer.batch = std::move(next.batch);
     ++requests_out_;
@@ -165,7 +196,7 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
   const GateSnapshot& gate = gate_.Snapshot();
   wake = std::min(wake, prober_.NextStart(gate.pause, now).value_or(wake));
   const Departures& departures = held_.departures();
-  if (departures.empty() || requests_out_ >= endpoint_->config.max_in_flight ||
+  if (departures.empty() || requests_out_ >= endpoint_->config.max_in_flight || !questions_.empty() ||
       gate.state == GateState::kPaused)
     return wake;
   const Timestamp may_send = std::max(gate_.ReopenAt().value_or(now), now + limiter_.Wait(now));
@@ -179,84 +210,178 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
 // --- coming back
 
 void ConnectionQueue::OnFinished(Finished finished, Timestamp now, Actions& actions) {
-  switch (finished.transfer.kind) {
-    case TransferKind::kProbe:
-      return OnProbeFinished(finished, now);
-    case TransferKind::kJob:
-      return SettleJob(finished, now, actions.report);
-    case TransferKind::kBatch:
-      return SettleBatch(finished, now, actions.report);
+  if (finished.transfer.kind == TransferKind::kProbe) {
+    OnProbeFinished(finished, now);
+    return AnswerQuestions(now, actions.report);
+  }
+  CHECK(requests_out_ > 0 && !finished.transfer.Jobs().empty());
+  const BatchVerdict verdict = JudgeAll(finished, now);
+  if (MustAsk(finished, verdict.rest, now)) {
+    prober_.Ask();
+    questions_.push_back(std::move(finished));
+  } else {
+    Conclude(finished, verdict, now, actions.report);
   }
 }
 
 void ConnectionQueue::OnProbeFinished(const Finished& finished, Timestamp now) {
+  if (finished.ending == Ending::kAborted) return prober_.OnAborted();
   const ConnectionConfig& config = endpoint_->config;
   const auto wanted = config.base_url ? std::nullopt : std::optional(config.region);
   const bool ok = prober_.OnFinished(finished.answer, finished.duration, wanted, now);
   if (ok && EndsByProbe(gate_.Snapshot().pause)) gate_.Resume(now);
 }
 
-void ConnectionQueue::SettleJob(Finished& finished, Timestamp now, Report& report) {
-  CHECK(requests_out_ > 0 && finished.transfer.job);
-  --requests_out_;
-  std::unique_ptr<QueuedJob> job = std::move(finished.transfer.job);
-  const Verdict verdict = Judge(finished.answer, job->job, endpoint_->config.retry, now);
-  TellGate(finished, verdict, now);
-  Settle(std::move(job), {finished, 1}, {verdict, finished.answer.body}, now, report);
+// What the probe said, or that it said nothing, decides about those that wait for its word.
+void ConnectionQueue::AnswerQuestions(Timestamp now, Report& report) {
+  for (Finished& finished : std::exchange(questions_, {}))
+    Conclude(finished, JudgeAll(finished, now), now, report);
+}
+
+void ConnectionQueue::StopAsking(Timestamp now, Actions& actions) {
+  is_asking_ = false;
+  AnswerQuestions(now, actions.report);
+}
+
+BatchVerdict ConnectionQueue::JudgeAll(const Finished& finished, Timestamp now) const {
+  const RetryPolicy& retry = endpoint_->config.retry;
+  if (finished.transfer.job)
+    return BatchVerdict{Judge(finished.answer, finished.transfer.job->job, retry, now), {}};
+  return JudgeBatch(finished.answer, finished.transfer.batch.size(), retry, now);
+}
+
+bool ConnectionQueue::MustAsk(const Finished& finished, const Verdict& verdict, Timestamp now) const {
+  if (verdict.fate == Fate::kDelivered || finished.ending == Ending::kAborted || !is_asking_) return false;
+  const std::span<const std::unique_ptr<QueuedJob>> jobs = finished.transfer.Jobs();
+  const QueuedJob& job = *jobs.front();
+  return NeedsProbe(verdict, finished.answer, job, jobs.size(), StandingOf(finished, job, now),
+                    endpoint_->config.retry, now);
+}
+
+Standing ConnectionQueue::StandingOf(const Finished& finished, const QueuedJob& job, Timestamp now) const {
+  constexpr std::size_t kFewLanes = 3;
+  Standing standing;
+  standing.deliveries = deliveries_;
+  standing.deliveries_at_sent = finished.transfer.deliveries;
+  standing.probe = prober_.Word(now);
+  const Window::Entry* entry = held_.window().Find(job.sequence);
+  standing.is_lone_head = entry != nullptr && held_.lanes().LaneCount() <= kFewLanes &&
+                          !backlog_.IsBehind() && held_.lanes().HasFollowers(job.sequence, entry->lanes);
+  return standing;
 }
 
 // In the order of the batch, so that of a lane the first is settled first.
-void ConnectionQueue::SettleBatch(Finished& finished, Timestamp now, Report& report) {
-  CHECK(requests_out_ > 0 && !finished.transfer.batch.empty());
+void ConnectionQueue::Conclude(Finished& finished, const BatchVerdict& verdict, Timestamp now,
+                               Report& report) {
   --requests_out_;
-  std::vector<std::unique_ptr<QueuedJob>> jobs = std::move(finished.transfer.batch);
-  const BatchVerdict verdict = JudgeBatch(finished.answer, jobs.size(), endpoint_->config.retry, now);
-  TellGate(finished, verdict.rest, now);
+  std::vector<std::unique_ptr<QueuedJob>> jobs = TakeJobs(finished.transfer);
+  const Request request{finished, jobs.size(), deliveries_};
+  const bool is_suspects = jobs.front()->suspicion != Suspicion::kNone;
+  Standing standing;
+  if (verdict.rest.fate != Fate::kDelivered) {
+    standing = StandingOf(finished, *jobs.front(), now);
+    if (IsConnectionToBlame(verdict.rest, *jobs.front(), jobs.size(), standing))
+      standing.probe = ProbeWord::kUnwell;
+  }
   BatchReading reading(verdict, finished.answer);
-  for (std::unique_ptr<QueuedJob>& job : jobs)
-    Settle(std::move(job), {finished, jobs.size()}, reading.Next(), now, report);
-}
-
-void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told,
-                             Timestamp now, Report& report) {
-  const Sequence sequence = job->sequence;
-  const bool is_held = held_.StartSettling(*job);
-  const double random = told.verdict.fate == Fate::kDeferred ? Random(random_) : 0.0;
-  Outcome& outcome = report.outcomes.emplace_back(
-      outboxd::Settle(std::move(job), request, told, endpoint_->config.retry, now, random));
-  if (outcome.kind != OutcomeKind::kDeferred) return;
-  if (is_held) {
-    held_.Hold(sequence, report);
-  } else {
-    ReturnInsteadOfDeferring(outcome);
+  const bool is_question = SuspicionOf(verdict.rest.fate) != Suspicion::kNone;
+  if (finished.ending == Ending::kAborted || (is_question && standing.probe == ProbeWord::kNone)) {
+    if (is_suspects) suspect_turns_.OnReturned();
+    for (std::unique_ptr<QueuedJob>& job : jobs) {
+      held_.StartSettling(*job);
+      report.outcomes.push_back(SettleUnjudged(std::move(job), request, reading.Next()));
+    }
+    return;
+  }
+  const Ruling first = RuleOn(verdict.rest, finished, *jobs.front(), jobs.size(), standing, now);
+  TellGate(finished, verdict.rest, first, is_suspects, now);
+  if (is_suspects) TellTurns(first.course);
+  for (std::unique_ptr<QueuedJob>& job : jobs) {
+    const JobVerdict told = reading.Next();
+    const Ruling ruling = RuleOn(told.verdict, finished, *job, jobs.size(), standing, now);
+    Settle(std::move(job), request, told, ruling, now, report);
   }
 }
 
-void ConnectionQueue::TellGate(const Finished& finished, const Verdict& verdict, Timestamp now) {
-  if (finished.ending == Ending::kAborted) return;
+Ruling ConnectionQueue::RuleOn(const Verdict& verdict, const Finished& finished, const QueuedJob& job,
+                               std::size_t jobs, const Standing& standing, Timestamp now) const {
+  return Rule(verdict, finished.answer, job, jobs, standing, endpoint_->config.retry, now);
+}
+
+void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told,
+                             const Ruling& ruling, Timestamp now, Report& report) {
+  const Sequence sequence = job->sequence;
+  const bool is_held = held_.StartSettling(*job);
+  const double random = ruling.course == Course::kDefer ? Random(random_) : 0.0;
+  Outcome& outcome = report.outcomes.emplace_back(
+      outboxd::Settle(std::move(job), request, told, ruling, endpoint_->config.retry, now, random));
+  report.urgent = report.urgent || ruling.course == Course::kRepeat;
+  switch (outcome.kind) {
+    case OutcomeKind::kDelivered:
+      ++deliveries_;
+      refused_row_.Clear();
+      return prober_.OnDelivered();
+    case OutcomeKind::kDeferred:
+      if (outcome.job->suspicion != Suspicion::kNone)
+        newest_suspect_ = outcome.job->stamp.id.ToText() + ": " + outcome.reason;
+      if (is_held) return held_.Hold(sequence, report);
+      return ReturnInsteadOfDeferring(outcome);
+    case OutcomeKind::kReturned:
+    case OutcomeKind::kDead:
+      return;
+  }
+}
+
+// Ten jobs of different lanes in a row, refused alike although the probe says that all is well.
+bool ConnectionQueue::IsConnectionToBlame(const Verdict& verdict, const QueuedJob& job, std::size_t jobs,
+                                          const Standing& standing) {
+  const Suspicion suspicion = SuspicionOf(verdict.fate);
+  if (suspicion == Suspicion::kNone || jobs > 1 || job.suspicion != Suspicion::kNone ||
+      standing.probe != ProbeWord::kWell)
+    return false;
+  const Window::Entry* entry = held_.window().Find(job.sequence);
+  if (!refused_row_.Add(suspicion, job.sequence, entry != nullptr ? entry->lanes : LaneList())) return false;
+  refused_row_.ForEach([&](Sequence sequence) { held_.Acquit(sequence); });
+  return true;
+}
+
+void ConnectionQueue::TellTurns(Course course) {
+  switch (course) {
+    case Course::kDeliver:
+      return suspect_turns_.OnDelivered(gate_.Limit());
+    case Course::kDefer:
+    case Course::kReject:
+      return suspect_turns_.OnFailed();
+    case Course::kReturn:
+    case Course::kRepeat:
+    case Course::kSplit:
+      return suspect_turns_.OnReturned();
+  }
+}
+
+void ConnectionQueue::TellGate(const Finished& finished, const Verdict& verdict, const Ruling& ruling,
+                               bool is_suspects, Timestamp now) {
   switch (verdict.fate) {
     case Fate::kDelivered:
     case Fate::kRejected:  // the API is up and takes our credentials
     case Fate::kSplit:
       return gate_.OnSuccess(finished.sent, now);
-    case Fate::kDeferred:
-      if (verdict.closes_gate)
-        return gate_.OnTrouble(finished.sent, now, verdict.retry_after, verdict.reason, Random(random_));
-      return gate_.OnNeutral(finished.sent, now);
     case Fate::kUnanswered:
-      return gate_.OnNeutral(finished.sent, now);
+    case Fate::kDeferred: {
+      const bool is_connections = verdict.retry_after || finished.answer.status == kTooManyRequests;
+      const bool is_jobs = !verdict.closes_gate || is_suspects || ruling.course != Course::kDefer;
+      if (is_jobs && !is_connections) return gate_.OnNeutral(finished.sent, now);
+      return gate_.OnTrouble(finished.sent, now, verdict.retry_after, verdict.reason, Random(random_));
+    }
     case Fate::kPausedAuth:
-      prober_.OnPaused(now);
-      return gate_.Pause(PauseReason::kAuth, verdict.reason, now, finished.sent);
     case Fate::kPausedRegion:
+    case Fate::kNotTrackApi:
+      if (ruling.course != Course::kReturn) return gate_.OnNeutral(finished.sent, now);
       prober_.OnPaused(now);
-      return gate_.Pause(PauseReason::kRegion, verdict.reason, now, finished.sent);
+      return gate_.Pause(ReasonOf(verdict.fate), verdict.reason, now, finished.sent);
     case Fate::kPausedProxy:
       prober_.OnPaused(now);
       return gate_.Pause(PauseReason::kProxy, verdict.reason, now, finished.sent);
-    case Fate::kNotTrackApi:
-      prober_.OnPaused(now);
-      return gate_.Pause(PauseReason::kNotTrackApi, verdict.reason, now, finished.sent);
   }
 }
 
@@ -276,6 +401,8 @@ ConnectionStatus ConnectionQueue::Status() const {
   status.requests = requests_out_;
   status.in_flight = window.In(State::kInFlight);
   status.deferred = window.In(State::kDeferred);
+  status.suspects = window.suspects();
+  if (status.suspects > 0 && status.gate.detail.empty()) status.gate.detail = "suspect " + newest_suspect_;
   status.blocked = window.In(State::kWaiting) + held_.parking().out_of_memory().rows();
   for (const auto& [sequence, entry] : window.entries()) {
     if (!status.oldest_known || Sequence{sequence} < *status.oldest_known)

@@ -16,10 +16,12 @@
 #include <vector>
 
 #include "config/config.h"
+#include "core/batch_verdict.h"
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/rate_limiter.h"
 #include "core/result.h"
+#include "core/ruling.h"
 #include "core/time.h"
 #include "core/ulid.h"
 #include "core/verdict.h"
@@ -29,8 +31,10 @@
 #include "daemon/delivery/departures.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/held_jobs.h"
+#include "daemon/delivery/refused_row.h"
 #include "daemon/delivery/region_prober.h"
 #include "daemon/delivery/settlement.h"
+#include "daemon/delivery/suspect_turns.h"
 #include "daemon/delivery/transfer.h"
 #include "storage/outbox_reader.h"
 
@@ -61,6 +65,8 @@ class ConnectionQueue {
   HeldJobs& held() { return held_; }
   const HeldJobs& held() const { return held_; }
   void OnFinished(Finished finished, Timestamp now, Actions& actions);
+  // Nothing is sent any more, no probe either: what waits for its word is returned.
+  void StopAsking(Timestamp now, Actions& actions);
 
   // Reads back, expires, and sends what may be sent. `reader` sees everything committed.
   Result<void> Pump(OutboxReader& reader, Timestamp now, Actions& actions);
@@ -90,11 +96,20 @@ class ConnectionQueue {
   void SweepExpired(Timestamp now, Report& report);
   void SendProbe(Timestamp now, Actions& actions);
   void OnProbeFinished(const Finished& finished, Timestamp now);
-  void SettleJob(Finished& finished, Timestamp now, Report& report);
-  void SettleBatch(Finished& finished, Timestamp now, Report& report);
-  void Settle(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told, Timestamp now,
-              Report& report);
-  void TellGate(const Finished& finished, const Verdict& verdict, Timestamp now);
+  void AnswerQuestions(Timestamp now, Report& report);
+  BatchVerdict JudgeAll(const Finished& finished, Timestamp now) const;
+  bool MustAsk(const Finished& finished, const Verdict& verdict, Timestamp now) const;
+  Standing StandingOf(const Finished& finished, const QueuedJob& job, Timestamp now) const;
+  void Conclude(Finished& finished, const BatchVerdict& verdict, Timestamp now, Report& report);
+  Ruling RuleOn(const Verdict& verdict, const Finished& finished, const QueuedJob& job, std::size_t jobs,
+                const Standing& standing, Timestamp now) const;
+  void Settle(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told,
+              const Ruling& ruling, Timestamp now, Report& report);
+  bool IsConnectionToBlame(const Verdict& verdict, const QueuedJob& job, std::size_t jobs,
+                           const Standing& standing);
+  void TellTurns(Course course);
+  void TellGate(const Finished& finished, const Verdict& verdict, const Ruling& ruling, bool is_suspects,
+                Timestamp now);
 
   std::shared_ptr<const Endpoint> endpoint_;
   std::mt19937_64 random_;
@@ -103,7 +118,13 @@ class ConnectionQueue {
   HeldJobs held_;
   Backlog backlog_;
   RegionProber prober_;
-  std::size_t requests_out_ = 0;
+  SuspectTurns suspect_turns_;
+  RefusedRow refused_row_;
+  std::vector<Finished> questions_;  // answers that wait for the probe's word; nothing leaves meanwhile
+  bool is_asking_ = true;            // not once it stops
+  std::uint64_t deliveries_ = 0;     // the connection's delivery counter
+  std::string newest_suspect_;       // for people
+  std::size_t requests_out_ = 0;     // with the questions
   std::optional<Timestamp> swept_at_;
 };
 

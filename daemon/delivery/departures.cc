@@ -13,9 +13,12 @@
 #include "core/batch.h"
 #include "core/check.h"
 #include "core/job.h"
+#include "core/ruling.h"
 #include "core/time.h"
 #include "core/ulid.h"
 #include "core/verdict.h"
+#include "daemon/delivery/suspect_turns.h"
+#include "daemon/delivery/transfer.h"
 #include "daemon/delivery/window.h"
 
 namespace outboxd {
@@ -26,16 +29,27 @@ using State = Window::State;
 // Beyond its linger; then a batch no longer waits for those that are ready as well.
 constexpr Milliseconds kGatherPatience{50};
 
+Route RouteOf(const QueuedJob& job) {
+  return job.unanswered >= kFirstRepeatOnOwn ? Route::kOwn : Route::kPooled;
+}
+
 }  // namespace
 
 void Departures::Add(Window::Entry& entry) {
   window_.MakeReady(entry);
-  std::deque<Sequence>& queue = entry.job->batch_max ? suspects_ : entry.job->charged > 0 ? retries_ : fresh_;
-  queue.push_back(entry.job->sequence);
+  QueueOf(*entry.job).push_back(entry.job->sequence);
+}
+
+std::deque<Sequence>& Departures::QueueOf(const QueuedJob& job) {
+  if (job.suspicion != Suspicion::kNone) return suspects_;
+  if (job.batch_max) return parts_;
+  if (job.unanswered > 0) return repeats_;
+  return job.failures > 0 ? retries_ : fresh_;
 }
 
 bool Departures::empty() const {
-  return fresh_.empty() && retries_.empty() && suspects_.empty() && gathered_.jobs.empty();
+  return fresh_.empty() && retries_.empty() && repeats_.empty() && parts_.empty() && suspects_.empty() &&
+         gathered_.jobs.empty();
 }
 
 std::optional<Timestamp> Departures::LingersSince() const {
@@ -45,28 +59,36 @@ std::optional<Timestamp> Departures::LingersSince() const {
 Departure Departures::Next(const Terms& terms, Expired& expired) {
   while (!empty()) {
     Departure departure;
-    if (!suspects_.empty()) {
-      departure = SendTogether(TakeSuspects(terms), terms, expired);
+    if (!repeats_.empty()) {
+      departure = SendOne(repeats_, terms, expired);
+    } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kFirst) {
+      departure = SendOne(suspects_, terms, expired);
+    } else if (!parts_.empty()) {
+      departure = SendTogether(TakePart(terms), terms, expired);
     } else if (IsGatheredDue(terms)) {
       departure = terms.company == Company::kRefused
                       ? SendOneOfGathered(terms, expired)
                       : SendTogether(std::exchange(gathered_, {}).jobs, terms, expired);
-    } else if (Window::Entry* next = PopReady()) {
+    } else if (Window::Entry* next = PopReady(terms)) {
       if (Expire(*next, terms, expired)) continue;
       if (!terms.batch.enabled || !FitsBatch(next->job->job)) return SendAlone(*next);
       Gather(*next, terms);
+    } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kLast) {
+      departure = SendOne(suspects_, terms, expired);
     } else {
-      return departure;  // the rest lingers, if there is any
+      return departure;  // the rest lingers or is not to go now, if there is any
     }
     if (!departure.empty()) return departure;
   }
   return {};
 }
 
-// The one named is taken from its queue.
-Window::Entry* Departures::PopReady() {
+// The one named is taken from its queue. While the gate probes a fresh job goes first: the one that failed as
+// the last probe is a retry.
+Window::Entry* Departures::PopReady(const Terms& terms) {
   for (;;) {
-    std::deque<Sequence>& queue = (retry_turn_ && !retries_.empty()) || fresh_.empty() ? retries_ : fresh_;
+    const bool is_retrys = retry_turn_ && !retries_.empty() && terms.company == Company::kSought;
+    std::deque<Sequence>& queue = is_retrys || fresh_.empty() ? retries_ : fresh_;
     if (queue.empty()) return nullptr;
     const Sequence sequence = queue.front();
     queue.pop_front();
@@ -85,7 +107,21 @@ bool Departures::Expire(Window::Entry& entry, const Terms& terms, Expired& expir
 
 Departure Departures::SendAlone(Window::Entry& entry) {
   lanes_.Start(entry.job->sequence, entry.lanes);
-  return {window_.Send(entry), {}};
+  Departure departure;
+  departure.route = RouteOf(*entry.job);
+  departure.job = window_.Send(entry);
+  return departure;
+}
+
+// The first of `queue` that is ready, by itself.
+Departure Departures::SendOne(std::deque<Sequence>& queue, const Terms& terms, Expired& expired) {
+  while (!queue.empty()) {
+    Window::Entry* entry = window_.Find(queue.front());
+    queue.pop_front();
+    if (entry == nullptr || entry->state() != State::kReady || Expire(*entry, terms, expired)) continue;
+    return SendAlone(*entry);
+  }
+  return {};
 }
 
 // --- batches
@@ -135,17 +171,17 @@ bool Departures::IsGatheredDue(const Terms& terms) const {
 }
 
 // As many as the smallest allowance among them. Of both halves the jobs came back in order.
-std::vector<Sequence> Departures::TakeSuspects(const Terms& terms) {
+std::vector<Sequence> Departures::TakePart(const Terms& terms) {
   std::vector<Sequence> together;
   const bool alone = terms.company == Company::kRefused || !terms.batch.enabled;
   std::size_t count_max = alone ? 1 : terms.batch.max_items;
-  while (!suspects_.empty() && together.size() < count_max) {
-    const Sequence sequence = suspects_.front();
+  while (!parts_.empty() && together.size() < count_max) {
+    const Sequence sequence = parts_.front();
     const Window::Entry* entry = window_.Find(sequence);
     const bool is_ready = entry != nullptr && entry->state() == State::kReady;
     const std::size_t own_max = is_ready ? entry->job->batch_max.value_or(count_max) : count_max;
     if (is_ready && together.size() >= own_max) break;
-    suspects_.pop_front();
+    parts_.pop_front();
     if (!is_ready) continue;
     together.push_back(sequence);
     count_max = std::min(count_max, own_max);
@@ -176,8 +212,15 @@ Departure Departures::SendTogether(std::span<const Sequence> jobs, const Terms& 
     if (has_turn) lanes_.Start(sequence, entry->lanes);
     joined.push_back(window_.Send(*entry));
   }
-  if (joined.size() == 1) return {std::move(joined.front()), {}};
-  return {nullptr, std::move(joined)};
+  Departure departure;
+  if (joined.empty()) return departure;
+  departure.route = RouteOf(*joined.front());
+  if (joined.size() == 1) {
+    departure.job = std::move(joined.front());
+  } else {
+    departure.batch = std::move(joined);
+  }
+  return departure;
 }
 
 // The others lose their place in the batch, not in the queue.
@@ -211,14 +254,14 @@ void Departures::Sweep(const Terms& terms, Expired& expired) {
     Window::Entry* entry = window_.Find(sequence);
     return entry == nullptr || entry->state() != State::kReady || Expire(*entry, terms, expired);
   };
-  for (std::deque<Sequence>* queue : {&fresh_, &retries_, &suspects_}) std::erase_if(*queue, is_over);
+  for (std::deque<Sequence>* queue : Queues()) std::erase_if(*queue, is_over);
   // Gathered ones stay named: the bytes count with them, and their followers need to know.
   for (const Sequence sequence : gathered_.jobs) static_cast<void>(is_over(sequence));
 }
 
 void Departures::CheckInvariants() const {
   std::set<Sequence> named(gathered_.jobs.begin(), gathered_.jobs.end());
-  for (const std::deque<Sequence>* queue : {&fresh_, &retries_, &suspects_})
+  for (const std::deque<Sequence>* queue : {&repeats_, &parts_, &fresh_, &retries_, &suspects_})
     named.insert(queue->begin(), queue->end());
   std::size_t ready = 0;
   for (const Sequence sequence : named) {

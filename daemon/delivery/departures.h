@@ -1,15 +1,17 @@
 // daemon/delivery/departures.h — what of one connection would leave next, in one request.
 //
-// Ready jobs stand in one of three queues: fresh ones, retries (charged before), and suspects (of a batch
-// that was refused as a whole). Suspects go first, in halves and apart from the others. Fresh jobs and
-// retries take turns, so that neither starves the other. With batches on, those that fit one gather until it
-// is full or the first has lingered; a job that is left alone goes by itself. With `same_lane` the followers
-// of a gathered job ride with it, in their order.
+// Ready jobs stand in one of five queues. Repeats, whose connection broke before an answer, go first; then
+// the parts of a batch that was refused as a whole, in halves and apart from the others. Fresh jobs and
+// retries (which failed before) take turns, so that neither starves the other. Suspects go alone, when it is
+// their turn (suspect_turns.h). With batches on, those that fit one gather until it is full or the first has
+// lingered; a job that is left alone goes by itself. With `same_lane` the followers of a gathered job ride
+// with it, in their order.
 //
 // The queues name jobs by sequence: one that left, ended or lost its place otherwise is skipped when its turn
 // comes. No thread, no lock: belongs to the dispatcher. Time is an argument.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -24,6 +26,8 @@
 #include "core/policy.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "daemon/delivery/suspect_turns.h"
+#include "daemon/delivery/transfer.h"
 #include "daemon/delivery/window.h"
 
 namespace outboxd {
@@ -32,6 +36,7 @@ namespace outboxd {
 struct Departure {
   std::unique_ptr<QueuedJob> job;                 // either this one
   std::vector<std::unique_ptr<QueuedJob>> batch;  // or two and more
+  Route route = Route::kPooled;
   bool empty() const { return !job && batch.empty(); }
 };
 
@@ -46,6 +51,7 @@ class Departures {
     const BatchConfig& batch;
     const RetryPolicy& retry;
     Company company = Company::kSought;
+    SuspectTurn suspects = SuspectTurn::kLast;
     Timestamp now{};
   };
   using Expired = std::vector<std::unique_ptr<QueuedJob>>;
@@ -76,13 +82,15 @@ class Departures {
     bool full = false;  // the next one did not fit
   };
 
-  Window::Entry* PopReady();
+  std::deque<Sequence>& QueueOf(const QueuedJob& job);
+  Window::Entry* PopReady(const Terms& terms);
   bool Expire(Window::Entry& entry, const Terms& terms, Expired& expired);
   void Gather(Window::Entry& entry, const Terms& terms);
   void GatherFollowers(Sequence sequence, LaneKey lane, const BatchConfig& batch);
   bool FitsGathered(const Job& job, const BatchConfig& batch) const;
   bool IsGatheredDue(const Terms& terms) const;
-  std::vector<Sequence> TakeSuspects(const Terms& terms);
+  std::vector<Sequence> TakePart(const Terms& terms);
+  Departure SendOne(std::deque<Sequence>& queue, const Terms& terms, Expired& expired);
   Departure SendAlone(Window::Entry& entry);
   Departure SendTogether(std::span<const Sequence> jobs, const Terms& terms, Expired& expired);
   Departure SendOneOfGathered(const Terms& terms, Expired& expired);
@@ -90,7 +98,11 @@ class Departures {
 
   Window& window_;
   Lanes& lanes_;
-  std::deque<Sequence> fresh_, retries_, suspects_;
+  std::array<std::deque<Sequence>*, 5> Queues() {
+    return {&repeats_, &parts_, &fresh_, &retries_, &suspects_};
+  }
+
+  std::deque<Sequence> repeats_, parts_, fresh_, retries_, suspects_;
   Gathered gathered_;
   bool retry_turn_ = false;
 };

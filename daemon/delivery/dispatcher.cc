@@ -153,7 +153,10 @@ void Dispatcher::Observe(std::span<const Outcome> outcomes, Timestamp now) {
 
 Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
   if (stopping_) {
-    for (auto& [name, queue] : queues_) queue->ReportGate(actions);  // the next start goes by it
+    for (auto& [name, queue] : queues_) {
+      queue->StopAsking(now, actions);
+      queue->ReportGate(actions);  // the next start goes by it
+    }
     return {};
   }
   Result<void> result;

@@ -23,6 +23,12 @@ namespace {
 
 using State = Window::State;
 
+void ForgetSuspicion(QueuedJob& job) {
+  job.suspicion = Suspicion::kNone;
+  job.refusals = 0;
+  job.counted_at.reset();
+}
+
 }  // namespace
 
 // --- into memory
@@ -55,6 +61,7 @@ void HeldJobs::AdmitDeferred(const StoredJob& stored, LaneList lanes) {
   entry.lanes = std::move(lanes);
   entry.parked = stored.parked;
   window_.Defer(sequence, entry, stored.job->due);
+  window_.MarkSuspect(entry, stored.job->suspicion != Suspicion::kNone);
   std::vector<Sequence> evicted;
   lanes_.Hold(sequence, entry.lanes, evicted);
   CHECK(evicted.empty());  // no deferred one is given up, and there are no others yet
@@ -97,6 +104,7 @@ void HeldJobs::Wake(Sequence sequence, std::optional<StoredJob> stored, Timestam
   if (!stored->unreadable.empty()) return Bury(std::move(*stored), entry, report);
   const std::optional<Timestamp> due = std::exchange(stored->job->due, std::nullopt);
   if (due && *due > now && *due <= now + longest) return window_.Defer(sequence, entry, due);
+  stored->job->batch_max = std::exchange(entry.batch_max, std::nullopt);
   BringBack(entry, std::move(stored->job));
 }
 
@@ -105,9 +113,17 @@ void HeldJobs::Bury(StoredJob stored, Window::Entry& entry, Report& report) {
   report.outcomes.push_back(SettleUnreadable(std::move(stored)));
 }
 
+void HeldJobs::Acquit(Sequence sequence) {
+  Window::Entry* entry = window_.Find(sequence);
+  if (entry == nullptr || entry->job) return;
+  entry->acquitted = true;
+  window_.MarkSuspect(*entry, false);
+}
+
 // One that has kept its place in its lanes.
 void HeldJobs::BringBack(Window::Entry& entry, std::unique_ptr<QueuedJob> job) {
   const Sequence sequence = job->sequence;
+  if (std::exchange(entry.acquitted, false)) ForgetSuspicion(*job);
   window_.Fill(entry, std::move(job));
   if (lanes_.IsReady(sequence, entry.lanes)) departures_.Add(entry);
 }
@@ -119,7 +135,9 @@ bool HeldJobs::StartSettling(QueuedJob& job) {
   if (entry == nullptr) return false;
   window_.Settle(job.sequence, *entry);
   if (const std::optional<Timestamp> redriven = std::exchange(entry->redriven, std::nullopt)) {
-    job.charged = 0;
+    job.charged = job.failures = 0;
+    job.deliveries_at_failure.reset();
+    ForgetSuspicion(job);
     job.redriven = redriven;
   }
   return true;
@@ -160,6 +178,8 @@ void HeldJobs::OnCommitted(Outcome outcome) {
       // Of a removed one the row tells at once whether it is gone, or was redriven meanwhile and has the time
       // of this attempt.
       const bool removed = std::exchange(entry->removed, false);
+      entry->batch_max = outcome.job->batch_max;
+      window_.MarkSuspect(*entry, !entry->acquitted && outcome.job->suspicion != Suspicion::kNone);
       return window_.Defer(sequence, *entry, removed ? std::nullopt : outcome.job->due);
     }
     case OutcomeKind::kReturned:

@@ -47,6 +47,8 @@ class HeldJobs {
   // The request of `job` came back. False when the job is no longer held: it rode behind one that is
   // deferred, and was given up with that one's followers.
   bool StartSettling(QueuedJob& job);
+  // It was suspected wrongly, and waits for its next attempt: it goes as an ordinary one. Nothing otherwise.
+  void Acquit(Sequence sequence);
   // A held job will be deferred: its followers are given up, and parked.
   void Hold(Sequence sequence, Report& report);
   // The outcome is on disk.

@@ -23,8 +23,14 @@ bool RegionProber::TryStart(PauseReason pause, Timestamp now) {
 }
 
 std::optional<Timestamp> RegionProber::NextStart(PauseReason pause, Timestamp now) const {
-  if (is_under_way_ || !EndsByProbe(pause)) return std::nullopt;
-  return is_asked_ ? now : std::max(now, due_.value_or(now));
+  if (is_under_way_) return std::nullopt;
+  if (is_asked_) return now;
+  return EndsByProbe(pause) ? std::optional(std::max(now, due_.value_or(now))) : std::nullopt;
+}
+
+ProbeWord RegionProber::Word(Timestamp now) const {
+  const bool counts = now >= spoken_ && now - spoken_ < interval_;
+  return counts ? word_ : ProbeWord::kNone;
 }
 
 bool RegionProber::OnFinished(const Answer& answer, Milliseconds duration, std::optional<Region> wanted,
@@ -32,6 +38,8 @@ bool RegionProber::OnFinished(const Answer& answer, Milliseconds duration, std::
   is_under_way_ = false;
   due_ = now + interval_;
   ProbeVerdict verdict = JudgeProbe(answer, wanted);
+  word_ = verdict.ok ? ProbeWord::kWell : ProbeWord::kUnwell;
+  spoken_ = now;
   ProbeReport& report = report_.emplace();
   report.ok = verdict.ok;
   report.status = answer.status;

@@ -1,9 +1,9 @@
 // daemon/delivery/region_prober.h — when a connection asks the Track API about its credentials and region,
 // and what came of it.
 //
-// A connection that an answer paused (auth, region) is probed at an interval; an operator, or new
-// credentials, may ask for a probe at any time. One probe is under way at a time. No thread, no lock: belongs
-// to the dispatcher.
+// A connection that an answer paused is probed at an interval; an operator, new credentials, or an answer
+// that may be the job's own fault ask for a probe at any time. What it said counts for the interval. One
+// probe is under way at a time. No thread, no lock: belongs to the dispatcher.
 #pragma once
 
 #include <optional>
@@ -11,6 +11,7 @@
 
 #include "core/gate.h"
 #include "core/job.h"
+#include "core/ruling.h"
 #include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/base/status.h"
@@ -35,6 +36,16 @@ class RegionProber {
   // The answer to the probe. True when credentials and region are right: a pause that ends by a probe is
   // over. `wanted` nullopt: any region will do.
   bool OnFinished(const Answer& answer, Milliseconds duration, std::optional<Region> wanted, Timestamp now);
+  // What the last probe said, while that counts.
+  ProbeWord Word(Timestamp now) const;
+  // A delivery proves that what was wrong is over.
+  void OnDelivered() {
+    if (word_ == ProbeWord::kUnwell) ForgetWord();
+  }
+  // It counts no longer: the credentials are others.
+  void ForgetWord() { word_ = ProbeWord::kNone; }
+  // The probe was aborted: it said nothing.
+  void OnAborted() { is_under_way_ = false; }
   // Of the last probe that ended since the last call.
   std::optional<ProbeReport> TakeReport() { return std::exchange(report_, std::nullopt); }
 
@@ -43,6 +54,8 @@ class RegionProber {
   bool is_asked_ = false;
   bool is_under_way_ = false;
   std::optional<Timestamp> due_;  // for a paused connection; nullopt: at once
+  ProbeWord word_ = ProbeWord::kNone;
+  Timestamp spoken_{};
   std::optional<ProbeReport> report_;
 };
 

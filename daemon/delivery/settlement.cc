@@ -11,6 +11,7 @@
 #include "core/job.h"
 #include "core/limits.h"
 #include "core/policy.h"
+#include "core/ruling.h"
 #include "core/verdict.h"
 #include "daemon/delivery/transfer.h"
 #include "storage/outbox_reader.h"
@@ -39,6 +40,7 @@ void Die(Outcome& outcome, Death death) {
 void Defer(Outcome& outcome, const Verdict& verdict, const RetryPolicy& policy, Timestamp now,
            double random) {
   QueuedJob& job = *outcome.job;
+  ++job.failures;
   const RetryPlan plan = PlanRetry(job, job.charged, policy, verdict.retry_after, now, random);
   switch (plan.next) {
     case AfterDeferral::kRetry:
@@ -52,40 +54,62 @@ void Defer(Outcome& outcome, const Verdict& verdict, const RetryPolicy& policy, 
   }
 }
 
-}  // namespace
-
-Outcome Settle(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told,
-               const RetryPolicy& policy, Timestamp now, double random) {
+Outcome Recorded(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told) {
   Outcome outcome;
   outcome.job = std::move(job);
   outcome.kind = OutcomeKind::kReturned;
   outcome.reason = told.verdict.reason;
   outcome.attempt = AttemptOf(request.finished, told.verdict.fate, told.answer);
   ++outcome.job->attempts;
-  if (request.finished.ending == Ending::kAborted) return outcome;
-  switch (told.verdict.fate) {
-    case Fate::kDelivered:
+  return outcome;
+}
+
+void Note(QueuedJob& job, const Ruling& ruling, std::uint64_t deliveries) {
+  job.charged += ruling.is_charged ? 1 : 0;
+  job.suspicion = ruling.suspicion;
+  job.refusals = ruling.refusals;
+  job.counted_at = ruling.counted_at;
+  if (ruling.course == Course::kDefer) job.deliveries_at_failure = deliveries;
+  if (ruling.course != Course::kRepeat) job.unanswered = 0;
+}
+
+std::uint32_t Half(std::size_t jobs) {
+  return static_cast<std::uint32_t>((jobs + 1) / 2);
+}
+
+}  // namespace
+
+Outcome Settle(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told,
+               const Ruling& ruling, const RetryPolicy& policy, Timestamp now, double random) {
+  Outcome outcome = Recorded(std::move(job), request, told);
+  QueuedJob& settled = *outcome.job;
+  Note(settled, ruling, request.deliveries);
+  switch (ruling.course) {
+    case Course::kDeliver:
       outcome.kind = OutcomeKind::kDelivered;
       break;
-    case Fate::kDeferred:
-      ++outcome.job->charged;
+    case Course::kReturn:
+      break;
+    case Course::kRepeat:
+      ++settled.unanswered;
+      if (request.jobs > 1) settled.batch_max = static_cast<std::uint32_t>(request.jobs);
+      break;
+    case Course::kSplit:
+      settled.batch_max = Half(request.jobs);
+      break;
+    case Course::kDefer:
+      if (ruling.is_halved) settled.batch_max = Half(request.jobs);
       Defer(outcome, told.verdict, policy, now, random);
       break;
-    case Fate::kRejected:
-      ++outcome.job->charged;
+    case Course::kReject:
       Die(outcome, Death::kRejected);
-      break;
-    case Fate::kSplit:
-      outcome.job->batch_max = static_cast<std::uint32_t>((request.jobs + 1) / 2);
-      break;
-    case Fate::kUnanswered:
-    case Fate::kPausedAuth:
-    case Fate::kPausedRegion:
-    case Fate::kPausedProxy:
-    case Fate::kNotTrackApi:
       break;
   }
   return outcome;
+}
+
+Outcome SettleUnjudged(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told) {
+  return Recorded(std::move(job), request, told);
 }
 
 void ReturnInsteadOfDeferring(Outcome& outcome) {

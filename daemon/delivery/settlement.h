@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
 #include "core/batch_verdict.h"
 #include "core/job.h"
 #include "core/policy.h"
+#include "core/ruling.h"
 #include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/delivery/transfer.h"
@@ -20,6 +22,7 @@ namespace outboxd {
 struct Request {
   const Finished& finished;
   std::size_t jobs = 1;
+  std::uint64_t deliveries = 0;  // the connection's delivery counter now
 };
 
 // What one job of it is told. `answer` is the part of the answer's body that concerns this job.
@@ -28,11 +31,14 @@ struct JobVerdict {
   std::string_view answer;
 };
 
-// Records the attempt, and charges it when the verdict defers or rejects the job. Jobs of a batch that is to
-// be split may share a request with half as many at most. An aborted request is not charged. `random` is
-// uniform in [0, 1); only a deferral looks at it.
+// Records the attempt, and does to the job what the ruling says. Jobs of a batch that is to be split may
+// share a request with half as many at most. `random` is uniform in [0, 1); only a deferral looks at it.
 Outcome Settle(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told,
-               const RetryPolicy& policy, Timestamp now, double random);
+               const Ruling& ruling, const RetryPolicy& policy, Timestamp now, double random);
+
+// The request was aborted, or nobody is left to say whose fault its answer was: the attempt is recorded, and
+// the job returns as it was.
+Outcome SettleUnjudged(std::unique_ptr<QueuedJob> job, const Request& request, const JobVerdict& told);
 
 // A deferred job that has lost its place behind another one's deferral: it returns, to be read back in its
 // turn.

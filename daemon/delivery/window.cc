@@ -55,11 +55,13 @@ void Window::Move(Entry& entry, State to, std::uint32_t bytes) {
 void Window::Include(Counts& counts, const Entry& entry) {
   ++counts.jobs[static_cast<std::size_t>(entry.state_)];
   counts.bytes += entry.bytes_;
+  counts.suspects += entry.is_suspect_ ? 1 : 0;
 }
 
 void Window::Exclude(Counts& counts, const Entry& entry) {
   --counts.jobs[static_cast<std::size_t>(entry.state_)];
   counts.bytes -= entry.bytes_;
+  counts.suspects -= entry.is_suspect_ ? 1 : 0;
 }
 
 void Window::ForgetDue(Sequence sequence, Entry& entry) {
@@ -70,7 +72,14 @@ void Window::Fill(Entry& entry, std::unique_ptr<QueuedJob> job) {
   CHECK(!entry.job && entry.state_ != State::kReady && entry.state_ != State::kInFlight);
   ForgetDue(job->sequence, entry);
   Move(entry, State::kWaiting, static_cast<std::uint32_t>(job->job.line.size()));
+  MarkSuspect(entry, job->suspicion != Suspicion::kNone);
   entry.job = std::move(job);
+}
+
+void Window::MarkSuspect(Entry& entry, bool is_suspect) {
+  Exclude(counts_, entry);
+  entry.is_suspect_ = is_suspect;
+  Include(counts_, entry);
 }
 
 void Window::MakeReady(Entry& entry) {
@@ -123,6 +132,7 @@ void Window::CheckInvariants() const {
     Include(counts, entry);
     CHECK((entry.job != nullptr) == (entry.state_ == State::kWaiting || entry.state_ == State::kReady));
     CHECK(!entry.job || ToNumber(entry.job->sequence) == sequence);
+    CHECK(!entry.job || entry.is_suspect_ == (entry.job->suspicion != Suspicion::kNone));
     CHECK(!entry.removed || entry.state_ == State::kInFlight || entry.state_ == State::kSettling);
     CHECK((entry.state_ == State::kDeferred) == due_.contains({entry.due_, Sequence{sequence}}));
     CHECK(entry.state_ != State::kDeferred || entry.bytes_ == 0);

@@ -39,9 +39,12 @@ class Window {
   class Entry {
    public:
     State state() const { return state_; }
+    bool is_suspect() const { return is_suspect_; }
     std::unique_ptr<QueuedJob> job;  // while waiting or ready
     LaneList lanes;
-    bool parked = false;   // its row is marked so
+    bool parked = false;                     // its row is marked so
+    bool acquitted = false;                  // its row still says that it is a suspect
+    std::optional<std::uint32_t> batch_max;  // of its job, while deferred
     bool removed = false;  // taken off the disk while it was out: it ends when it comes back
     // Since then, while its attempt from before is out: what it is charged for begins with that attempt.
     std::optional<Timestamp> redriven;
@@ -51,6 +54,7 @@ class Window {
     std::optional<Timestamp> due_;  // while deferred; nullopt: at once
     std::uint32_t bytes_ = 0;       // of its line; none while deferred
     State state_ = State::kWaiting;
+    bool is_suspect_ = false;
   };
   using Entries = std::unordered_map<std::uint64_t, Entry>;
 
@@ -72,6 +76,9 @@ class Window {
   // new, settling or deferred → deferred, due at once without `due`.
   void Defer(Sequence sequence, Entry& entry, std::optional<Timestamp> due);
 
+  // Whether its job is suspected of what looks like the connection's trouble; Fill() goes by the job.
+  void MarkSuspect(Entry& entry, bool is_suspect);
+
   struct Due {
     Sequence sequence{};
     Timestamp at{};
@@ -83,6 +90,7 @@ class Window {
   std::size_t jobs() const { return entries_.size() - In(State::kDeferred); }  // not counting deferred ones
   std::size_t bytes() const { return counts_.bytes; }                          // of their lines
   std::size_t In(State state) const { return counts_.jobs[static_cast<std::size_t>(state)]; }
+  std::size_t suspects() const { return counts_.suspects; }
   std::size_t CountParked() const;  // those whose row is marked so. Slow
   const Entries& entries() const { return entries_; }
 
@@ -93,6 +101,7 @@ class Window {
   struct Counts {
     std::array<std::size_t, 5> jobs{};  // by state
     std::size_t bytes = 0;
+    std::size_t suspects = 0;
     bool operator==(const Counts&) const = default;
   };
 
