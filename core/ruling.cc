@@ -56,7 +56,8 @@ bool HasPassed(const std::optional<Timestamp>& since, Milliseconds interval, Tim
 bool MayChargeLoneHead(const Answer& answer, const QueuedJob& job, const Standing& standing,
                        const RetryPolicy& policy, Timestamp now) {
   return standing.is_lone_head && IsOwnAnswer(answer) && !OthersWereDelivered(job, standing) &&
-         job.suspicion == Suspicion::kNone && HasPassed(job.counted_at, LoneHeadInterval(job, policy), now);
+         (job.suspicion == Suspicion::kNone || job.suspicion == Suspicion::kTrouble) &&
+         HasPassed(job.counted_at, LoneHeadInterval(job, policy), now);
 }
 
 Ruling Unchanged(Course course, const QueuedJob& job) {

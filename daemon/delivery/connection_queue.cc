@@ -142,7 +142,7 @@ bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
 Departures::Terms ConnectionQueue::TermsNow(Timestamp now) const {
   const bool probing = gate_.Snapshot().state == GateState::kProbing;
   const auto company = probing ? Departures::Company::kRefused : Departures::Company::kSought;
-  return {endpoint_->config.batch, endpoint_->config.retry, company, suspect_turns_.Now(probing), now};
+  return {endpoint_->config.batch, endpoint_->config.retry, company, now, suspect_turns_.Now(probing)};
 }
 
 void ConnectionQueue::Send(Timestamp now, Actions& actions) {

@@ -51,8 +51,8 @@ class Departures {
     const BatchConfig& batch;
     const RetryPolicy& retry;
     Company company = Company::kSought;
-    SuspectTurn suspects = SuspectTurn::kLast;
     Timestamp now{};
+    SuspectTurn suspects = SuspectTurn::kLast;
   };
   using Expired = std::vector<std::unique_ptr<QueuedJob>>;
 

@@ -201,7 +201,7 @@ TEST_CASE("batch queue: riders of a batch without an answer go again behind thei
   rig.Finish(0, AnswerOf(0));
   rig.Run();
   CHECK(Ask(rig.file, "SELECT count(*) FROM attempts WHERE result = 'deferred'") == 3);
-  CHECK(Ask(rig.file, "SELECT count(*) FROM outbox WHERE charged = 1") == 3);
+  CHECK(Ask(rig.file, "SELECT max(charged) FROM outbox") == 0);
   EventNames order;
   for (int round = 0; round < 100 && rig.Total().jobs > 0; ++round) {
     if (rig.out.empty()) rig.PassToWake();
@@ -330,6 +330,7 @@ TEST_CASE("batch queue: refused credentials return the whole batch uncharged") {
   rig.Accept(OfCustomers(3));
   rig.Finish(0, AnswerOf(401));
   rig.Run();
+  rig.ProveUnwell();
   CHECK(rig.Gate() == GateState::kPaused);
   CHECK(Ask(rig.file, "SELECT count(*) FROM outbox WHERE charged = 0") == 3);
   CHECK(rig.Total().dead == 0);

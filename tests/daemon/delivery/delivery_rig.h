@@ -98,6 +98,14 @@ class DeliveryRig {
   // The answer to the transfer at `index` of `out`, which leaves it; Dispatch() or Run() takes it in.
   void Finish(std::size_t index, Answer answer) { Finish(out, index, std::move(answer)); }
   void FinishProbe(Answer answer) { Finish(probes, 0, std::move(answer)); }
+  // The region probe that is out says that all is well, or that the credentials are not accepted.
+  void ProveWell() { Prove(AnswerOf(200, R"({"region":"us","environment_id":1})")); }
+  void ProveUnwell() { Prove(AnswerOf(401)); }
+  void Prove(Answer answer) {
+    REQUIRE(probes.size() == 1);
+    FinishProbe(std::move(answer));
+    Run();
+  }
   void Finish(std::deque<Flight>& from, std::size_t index, Answer answer) {
     const Ending ending = EndingOf(answer);
     Finish(from, index, ending, std::move(answer));
@@ -114,9 +122,11 @@ class DeliveryRig {
     from.erase(from.begin() + static_cast<std::ptrdiff_t>(index));
     daemon_.Finish(std::move(finished));
   }
+  // A region probe that is asked for because of a 5xx says that all is well.
   void AnswerAll(int status) {
     while (!out.empty()) Finish(0, AnswerOf(status));
     Run();
+    if (status >= 500 && !probes.empty()) ProveWell();
   }
 
   void Pass(Milliseconds time) {

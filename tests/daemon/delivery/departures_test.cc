@@ -27,7 +27,7 @@ struct Fixture {
   }
   void AddRetry(const std::string& customer, const std::string& name) {
     auto job = test::NewJob(test::TrackLine(customer, name));
-    job->charged = 1;
+    job->failures = 1;
     Add(std::move(job));
   }
   void AddSuspect(const std::string& customer, const std::string& name, std::uint32_t batch_max) {

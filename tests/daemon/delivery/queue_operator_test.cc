@@ -75,6 +75,7 @@ TEST_CASE(
   SUBCASE("while a later one is out, which comes back uncharged") {
     redrive();
     rig.AnswerAll(401);
+    rig.ProveUnwell();
   }
   SUBCASE("while a later one is deferred, which fails again") {
     rig.AnswerAll(500);
@@ -90,6 +91,7 @@ TEST_CASE(
   }
   SUBCASE("while a later one is ready behind a closed gate") {
     rig.AnswerAll(401);
+    rig.ProveUnwell();
     redrive();
   }
   const EventNames names = DeliverOneByOne(rig);

@@ -39,37 +39,42 @@ Verdict VerdictOf(Fate fate) {
   return verdict;
 }
 
-TEST_CASE("settlement: each fate has its outcome, and charges the job or not") {
+Ruling RulingOf(Course course, bool is_charged = false) {
+  Ruling ruling;
+  ruling.course = course;
+  ruling.is_charged = is_charged;
+  return ruling;
+}
+
+TEST_CASE("settlement: each course has its outcome, and the attempt is recorded as it was judged") {
   struct Row {
-    Fate fate;
-    Ending ending;
+    Course course;
+    bool is_charged;
     std::uint32_t charged_before;
     OutcomeKind kind;
     Death death;  // with kDead
     std::uint32_t charged;
     std::optional<std::uint32_t> batch_max;
   };
-  const auto answered = Ending::kAnswered;
   const auto none = std::nullopt;
   const std::vector<Row> rows = {
-      {Fate::kDelivered, answered, 0, OutcomeKind::kDelivered, {}, 0, none},
-      {Fate::kDeferred, answered, 0, OutcomeKind::kDeferred, {}, 1, none},
-      {Fate::kDeferred, answered, 3, OutcomeKind::kDead, Death::kExhausted, 4, none},
-      {Fate::kDeferred, Ending::kFailed, 1, OutcomeKind::kDeferred, {}, 2, none},
-      {Fate::kDeferred, Ending::kAborted, 3, OutcomeKind::kReturned, {}, 3, none},
-      {Fate::kRejected, answered, 0, OutcomeKind::kDead, Death::kRejected, 1, none},
-      {Fate::kPausedAuth, answered, 2, OutcomeKind::kReturned, {}, 2, none},
-      {Fate::kPausedRegion, answered, 2, OutcomeKind::kReturned, {}, 2, none},
-      {Fate::kSplit, answered, 2, OutcomeKind::kReturned, {}, 2, 3},
+      {Course::kDeliver, false, 0, OutcomeKind::kDelivered, {}, 0, none},
+      {Course::kDefer, true, 0, OutcomeKind::kDeferred, {}, 1, none},
+      {Course::kDefer, false, 3, OutcomeKind::kDeferred, {}, 3, none},
+      {Course::kDefer, true, 3, OutcomeKind::kDead, Death::kExhausted, 4, none},
+      {Course::kReject, true, 0, OutcomeKind::kDead, Death::kRejected, 1, none},
+      {Course::kReturn, false, 2, OutcomeKind::kReturned, {}, 2, none},
+      {Course::kRepeat, false, 2, OutcomeKind::kReturned, {}, 2, 5},
+      {Course::kSplit, false, 2, OutcomeKind::kReturned, {}, 2, 3},
   };
   RetryPolicy policy;
   policy.max_attempts = 4;
   for (const Row& row : rows) {
-    CAPTURE(FateName(row.fate));
-    const Finished finished = FinishedWith(row.ending == Ending::kAnswered ? 400 : 0, row.ending);
-    const Verdict verdict = VerdictOf(row.fate);
-    const Outcome outcome =
-        Settle(JobOf(row.charged_before), {finished, 5}, {verdict, "the answer"}, policy, kNow, kHalf);
+    CAPTURE(static_cast<int>(row.course));
+    const Finished finished = FinishedWith(400);
+    const Verdict verdict = VerdictOf(Fate::kRejected);
+    const Outcome outcome = Settle(JobOf(row.charged_before), {finished, 5}, {verdict, "the answer"},
+                                   RulingOf(row.course, row.is_charged), policy, kNow, kHalf);
     CHECK(outcome.kind == row.kind);
     CHECK(outcome.job->charged == row.charged);
     CHECK(outcome.job->attempts == row.charged_before + 3);
@@ -79,7 +84,7 @@ TEST_CASE("settlement: each fate has its outcome, and charges the job or not") {
     if (row.kind == OutcomeKind::kDead) CHECK(outcome.death == row.death);
     CHECK(outcome.cause.empty() == (row.kind != OutcomeKind::kDead));
     REQUIRE(outcome.attempt);
-    CHECK(outcome.attempt->result == row.fate);
+    CHECK(outcome.attempt->result == Fate::kRejected);
     CHECK(outcome.attempt->sent == finished.sent);
     CHECK(outcome.attempt->duration == finished.duration);
     CHECK(outcome.attempt->status == finished.answer.status);
@@ -88,13 +93,53 @@ TEST_CASE("settlement: each fate has its outcome, and charges the job or not") {
   }
 }
 
+TEST_CASE("settlement: the job keeps what the ruling says of it, and the counter at its failure") {
+  const Finished finished = FinishedWith(403);
+  const Verdict verdict = VerdictOf(Fate::kPausedAuth);
+  Ruling ruling = RulingOf(Course::kDefer, true);
+  ruling.suspicion = Suspicion::kAuth;
+  ruling.refusals = 2;
+  ruling.counted_at = kNow;
+  const Outcome outcome = Settle(JobOf(), {finished, 1, 77}, {verdict, ""}, ruling, {}, kNow, kHalf);
+  CHECK(outcome.job->suspicion == Suspicion::kAuth);
+  CHECK(outcome.job->refusals == 2);
+  CHECK(outcome.job->counted_at == kNow);
+  CHECK(outcome.job->deliveries_at_failure == 77);
+  CHECK(outcome.job->failures == 1);
+}
+
+TEST_CASE("settlement: repeats are counted in a row, until anything else becomes of the job") {
+  const Finished finished = FinishedWith(0, Ending::kFailed);
+  const Verdict verdict = VerdictOf(Fate::kUnanswered);
+  const auto settle = [&](std::unique_ptr<QueuedJob> job, Course course) {
+    return Settle(std::move(job), {finished, 1}, {verdict, ""}, RulingOf(course), {}, kNow, kHalf).job;
+  };
+  std::unique_ptr<QueuedJob> job = settle(settle(JobOf(), Course::kRepeat), Course::kRepeat);
+  CHECK(job->unanswered == 2);
+  CHECK(job->failures == 0);
+  CHECK_FALSE(job->deliveries_at_failure);
+  CHECK(settle(std::move(job), Course::kDefer)->unanswered == 0);
+}
+
+TEST_CASE("settlement: an attempt that nobody judged is recorded, and the job returns as it was") {
+  const Finished finished = FinishedWith(0, Ending::kAborted);
+  const Verdict verdict = VerdictOf(Fate::kDeferred);
+  const Outcome outcome = SettleUnjudged(JobOf(3), {finished, 1}, {verdict, ""});
+  CHECK(outcome.kind == OutcomeKind::kReturned);
+  CHECK(outcome.job->attempts == 6);
+  CHECK(outcome.job->charged == 3);
+  CHECK(outcome.job->failures == 0);
+  CHECK(outcome.attempt);
+}
+
 TEST_CASE("settlement: a deferred job is due by backoff and chance, no earlier than Retry-After") {
   const Finished finished = FinishedWith(503);
   Verdict verdict = VerdictOf(Fate::kDeferred);
   RetryPolicy policy;
   policy.base = std::chrono::seconds(4);
   const auto due = [&](double random) {
-    return *Settle(JobOf(), {finished, 1}, {verdict, ""}, policy, kNow, random).job->due;
+    return *Settle(JobOf(), {finished, 1}, {verdict, ""}, RulingOf(Course::kDefer), policy, kNow, random)
+                .job->due;
   };
   CHECK(due(0.5) == kNow + std::chrono::seconds(2));
   CHECK(due(0.25) == kNow + std::chrono::seconds(1));
@@ -107,7 +152,8 @@ TEST_CASE("settlement: a deferred job that is too old now is dead: expired") {
   const Verdict verdict = VerdictOf(Fate::kDeferred);
   RetryPolicy policy;
   policy.max_age = std::chrono::seconds(9);
-  const Outcome outcome = Settle(JobOf(), {finished, 1}, {verdict, ""}, policy, kNow, kHalf);
+  const Outcome outcome =
+      Settle(JobOf(), {finished, 1}, {verdict, ""}, RulingOf(Course::kDefer), policy, kNow, kHalf);
   CHECK(outcome.kind == OutcomeKind::kDead);
   CHECK(outcome.death == Death::kExpired);
 }
@@ -116,17 +162,17 @@ TEST_CASE("settlement: of a long answer the first bytes are kept") {
   const Finished finished = FinishedWith(200);
   const Verdict verdict = VerdictOf(Fate::kDelivered);
   const std::string answer(5'000, 'x');
-  CHECK(Settle(JobOf(), {finished, 1}, {verdict, answer}, {}, kNow, kHalf).attempt->answer.size() == 1024);
+  CHECK(Settle(JobOf(), {finished, 1}, {verdict, answer}, RulingOf(Course::kDeliver), {}, kNow, kHalf)
+            .attempt->answer.size() == 1024);
 }
 
 TEST_CASE("settlement: a deferral taken back leaves no due time") {
   const Finished finished = FinishedWith(503);
   const Verdict verdict = VerdictOf(Fate::kDeferred);
-  Outcome outcome = Settle(JobOf(), {finished, 1}, {verdict, ""}, {}, kNow, kHalf);
+  Outcome outcome = Settle(JobOf(), {finished, 1}, {verdict, ""}, RulingOf(Course::kDefer), {}, kNow, kHalf);
   ReturnInsteadOfDeferring(outcome);
   CHECK(outcome.kind == OutcomeKind::kReturned);
   CHECK_FALSE(outcome.job->due);
-  CHECK(outcome.job->charged == 1);
 }
 
 TEST_CASE("settlement: what expired or cannot be read dies without an attempt") {
