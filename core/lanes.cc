@@ -28,7 +28,7 @@ void InsertSorted(std::vector<Sequence>& jobs, Sequence sequence) {
 }  // namespace
 
 bool Lanes::IsFirst(const Lane& lane, Sequence sequence) const {
-  return lane.turn == Sequence{} && !lane.jobs.empty() && lane.jobs.front() == sequence &&
+  return !lane.turn && !lane.jobs.empty() && lane.jobs.front() == sequence &&
          (!lane.parked_from || sequence < *lane.parked_from);
 }
 
@@ -121,7 +121,7 @@ void Lanes::Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<
 
 void Lanes::Announce(Map::iterator place, LanesOpened& opened) {
   Lane& lane = place->second;
-  if (lane.turn != Sequence{}) return;
+  if (lane.turn) return;
   if (RefillFrom(lane)) {
     opened.refill.push_back(place->first);
     return;
@@ -138,10 +138,10 @@ void Lanes::Leave(Lane& lane, Sequence sequence) {
   const auto place = std::lower_bound(lane.jobs.begin(), lane.jobs.end(), sequence);
   if (place != lane.jobs.end() && *place == sequence) lane.jobs.erase(place);
   if (lane.turn == sequence) {
-    lane.turn = Sequence{};
+    lane.turn.reset();
     lane.active = false;
   }
-  if (lane.turn == Sequence{}) lane.troubled = false;
+  if (!lane.turn) lane.troubled = false;
 }
 
 void Lanes::Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpened& opened) {
@@ -176,7 +176,7 @@ std::optional<Sequence> Lanes::RefillFrom(LaneKey lane) const {
 }
 
 std::optional<Sequence> Lanes::RefillFrom(const Lane& lane) {
-  if (!lane.parked_from || lane.turn != Sequence{}) return std::nullopt;
+  if (!lane.parked_from || lane.turn) return std::nullopt;
   if (!lane.jobs.empty() && lane.jobs.front() < *lane.parked_from) return std::nullopt;
   return lane.parked_from;
 }
@@ -204,7 +204,9 @@ std::span<const Sequence> Lanes::Behind(Sequence sequence, LaneKey key) const {
 bool Lanes::HasFollowers(Sequence sequence, std::span<const LaneKey> lanes) const {
   return std::any_of(lanes.begin(), lanes.end(), [&](LaneKey key) {
     const auto lane = lanes_.find(key);
-    return lane != lanes_.end() && (lane->second.parked_from || lane->second.jobs.back() > sequence);
+    if (lane == lanes_.end()) return false;
+    const std::vector<Sequence>& jobs = lane->second.jobs;
+    return lane->second.parked_from || (!jobs.empty() && jobs.back() > sequence);
   });
 }
 
@@ -214,7 +216,7 @@ std::optional<Sequence> Lanes::Blocker(Sequence sequence, std::span<const LaneKe
     if (found == lanes_.end()) continue;
     const Lane& lane = found->second;
     if (lane.turn == sequence) continue;
-    if (lane.turn != Sequence{}) return lane.turn;
+    if (lane.turn) return lane.turn;
     if (!lane.jobs.empty() && lane.jobs.front() < sequence) return lane.jobs.front();
   }
   return std::nullopt;
@@ -231,8 +233,8 @@ void Lanes::CheckInvariants() const {
   for (const auto& [key, lane] : lanes_) {
     CHECK(std::adjacent_find(lane.jobs.begin(), lane.jobs.end(), std::greater_equal()) == lane.jobs.end());
     CHECK(!lane.jobs.empty() || lane.parked_from);
-    if (lane.turn != Sequence{}) {
-      CHECK(std::binary_search(lane.jobs.begin(), lane.jobs.end(), lane.turn));
+    if (lane.turn) {
+      CHECK(std::binary_search(lane.jobs.begin(), lane.jobs.end(), *lane.turn));
       continue;
     }
     CHECK(!lane.active);
@@ -253,7 +255,7 @@ void Lanes::CheckInvariants() const {
 
 void Lanes::EraseIfIdle(Map::iterator place) {
   const Lane& lane = place->second;
-  if (lane.jobs.empty() && lane.turn == Sequence{} && !lane.parked_from) lanes_.erase(place);
+  if (lane.jobs.empty() && !lane.turn && !lane.parked_from) lanes_.erase(place);
 }
 
 }  // namespace outboxd

@@ -84,7 +84,7 @@ class Lanes {
  private:
   struct Lane {
     std::vector<Sequence> jobs;           // held, ascending
-    Sequence turn{};                      // who may go, goes, or waits for its next attempt; 0: nobody
+    std::optional<Sequence> turn;         // who may go, goes, or waits for its next attempt
     std::optional<Sequence> parked_from;  // no parked row of this lane has a lower sequence
     bool active = false;                  // an attempt of `turn` is under way
     bool troubled = false;                // a job of it failed: followers go to disk

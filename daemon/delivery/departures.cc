@@ -93,7 +93,9 @@ Window::Entry* Departures::PopReady(const Terms& terms) {
     const Sequence sequence = queue.front();
     queue.pop_front();
     Window::Entry* entry = window_.Find(sequence);
-    if (entry == nullptr || entry->state() != State::kReady) continue;
+    // A gathered one that rides behind another may still be named here: it has no turn of its own.
+    if (entry == nullptr || entry->state() != State::kReady || !lanes_.IsReady(sequence, entry->lanes))
+      continue;
     retry_turn_ = !retry_turn_;
     return entry;
   }
@@ -116,9 +118,12 @@ Departure Departures::SendAlone(Window::Entry& entry) {
 // The first of `queue` that is ready, by itself.
 Departure Departures::SendOne(std::deque<Sequence>& queue, const Terms& terms, Expired& expired) {
   while (!queue.empty()) {
-    Window::Entry* entry = window_.Find(queue.front());
+    const Sequence sequence = queue.front();
     queue.pop_front();
-    if (entry == nullptr || entry->state() != State::kReady || Expire(*entry, terms, expired)) continue;
+    Window::Entry* entry = window_.Find(sequence);
+    if (entry == nullptr || entry->state() != State::kReady || !lanes_.IsReady(sequence, entry->lanes) ||
+        Expire(*entry, terms, expired))
+      continue;
     return SendAlone(*entry);
   }
   return {};

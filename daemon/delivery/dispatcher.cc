@@ -98,7 +98,7 @@ void Dispatcher::OnCommitted(Committed committed, Actions& actions) {
   }
   for (auto& [name, queue] : queues_) {
     const auto own = accepted.find(name);
-    if (committed.left_out) {
+    if (committed.left_out || IsHeld(name)) {  // of a held one nothing comes into memory
       queue->backlog().OnTail(committed.last);
     } else {
       queue->backlog().OnAccepted(
@@ -161,7 +161,10 @@ Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
   }
   Result<void> result;
   for (auto& [name, queue] : queues_) {
-    if (IsHeld(name)) continue;
+    if (IsHeld(name)) {
+      queue->ReportGate(actions);  // an operator may pause it for longer than the hold
+      continue;
+    }
     if (Result<void> pumped = queue->Pump(reader_, now, actions); !pumped) result = std::move(pumped);
     actions.report.urgent = actions.report.urgent || queue->IsStarved();
   }

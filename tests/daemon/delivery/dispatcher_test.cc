@@ -145,6 +145,21 @@ TEST_CASE("dispatcher: a held connection sends nothing and asks for no attention
   CHECK(actions.transfers[0].connection == "one");
 }
 
+TEST_CASE("dispatcher: of a held connection nothing comes into memory, and its pause is written") {
+  Fixture fixture;
+  DeliveryHold hold({"one"}, kNow, kNow);
+  fixture.Start({"one"});
+  fixture.dispatcher->Obey(hold);
+  Actions actions = fixture.dispatcher->NewActions();
+  fixture.dispatcher->OnCommitted(fixture.Accept({TrackLine("1", "a", "one"), TrackLine("1", "b", "one")}),
+                                  actions);
+  fixture.dispatcher->Find("one")->Pause(PauseReason::kOperator, "", kNow);
+  REQUIRE(fixture.dispatcher->Pump(kNow, actions));
+  CHECK(fixture.dispatcher->Find("one")->held().window().entries().empty());
+  REQUIRE(actions.report.gates.size() == 1);
+  CHECK(actions.report.gates[0].second.pause == PauseReason::kOperator);
+}
+
 TEST_CASE("dispatcher: a ticket confirms only what was reported with it, on whichever connection") {
   Fixture fixture;
   fixture.limits.lane_jobs = 1;
