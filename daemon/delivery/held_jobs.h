@@ -24,6 +24,7 @@
 
 namespace outboxd {
 
+// Size: its parts are reached through it, each for reading and for changing.
 class HeldJobs {
  public:
   explicit HeldJobs(std::size_t lane_jobs_max) : lanes_(lane_jobs_max), departures_(window_, lanes_) {}
