@@ -78,8 +78,11 @@ struct ConnectionConfig {
   Milliseconds connect_timeout = std::chrono::seconds(10);
   Milliseconds timeout = std::chrono::seconds(30);
   Milliseconds probe_interval = std::chrono::seconds(30);  // of the credential and region probe while paused
-  std::filesystem::path ca_file;                           // empty: the system's store
-  RetryPolicy retry;  // the global `retry`, overridden by the connection's own
+  // Of a network connection to the API; then it is ended, for a host's address may have moved.
+  Milliseconds connection_lifetime = std::chrono::minutes(5);
+  bool strict_answers = true;     // an answer that is not the Track API's own is not believed
+  std::filesystem::path ca_file;  // empty: the system's store
+  RetryPolicy retry;              // the global `retry`, overridden by the connection's own
   BatchConfig batch;
 
   // "https://track.customer.io" or base_url. `region`: the job's own override, which counts only without

@@ -80,9 +80,9 @@ auto All(const LimitsConfig& value) {
 }
 auto All(const ConnectionConfig& value) {
   const auto& [name, region, base_url, order, site_id, api_key, rate, in_flight, connect, timeout, probe,
-               ca_file, retry, batch] = value;
-  return std::tuple(region, base_url, order, rate, in_flight, connect, timeout, probe, ca_file, All(retry),
-                    All(batch));
+               lifetime, strict, ca_file, retry, batch] = value;
+  return std::tuple(region, base_url, order, rate, in_flight, connect, timeout, probe, lifetime, strict,
+                    ca_file, All(retry), All(batch));
 }
 auto All(const Config& value) {
   const auto& [file, outbox, producer, admin, track, connections, retry, limits, history, metrics, workers,
@@ -191,6 +191,8 @@ connections:
     connect_timeout: 250ms
     timeout: 2min
     probe_interval: 1h
+    connection_lifetime: 90s
+    strict_answers: false
     ca_file: /ca.pem
     retry: {base: 2s, max_attempts: 3}
     batch: {enabled: true, max_items: 2, max_bytes: 64KiB, linger: 0ms, same_lane: true}
@@ -216,6 +218,8 @@ log: {level: debug}
   CHECK(connection.connect_timeout == 250ms);
   CHECK(connection.timeout == 2min);
   CHECK(connection.probe_interval == 1h);
+  CHECK(connection.connection_lifetime == 90s);
+  CHECK_FALSE(connection.strict_answers);
   CHECK(connection.ca_file == "/ca.pem");
   CHECK(All(connection.batch) == std::tuple(true, 2U, 65536U, 0ms, true));
   CHECK(config.history.keep == 0s);
