@@ -1,6 +1,7 @@
 #include "core/gate.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -21,6 +22,7 @@ constexpr Milliseconds kAnswerJitter{10};
 // How much of the difference to slower rounds the usual time takes over each round: a service that became
 // slower for good is used again.
 constexpr int kDrift = 128;
+constexpr int kAnswersRemembered = 20;
 // Keeps what leaves after a closure apart from what left before it.
 constexpr Milliseconds kTick{1};
 
@@ -118,12 +120,22 @@ void Gate::OnSent(Timestamp now) {
 }
 
 void Gate::OnSuccess(Timestamp sent, Timestamp now) {
+  TakeAnswer(sent, now, Kind::kDelivery);
+}
+
+void Gate::OnRefusal(Timestamp sent, Timestamp now) {
+  TakeAnswer(sent, now, Kind::kOther);
+}
+
+void Gate::TakeAnswer(Timestamp sent, Timestamp now, Kind kind) {
   if (IsStale(sent)) return;
   switch (snapshot_.state) {
     case GateState::kOpen:
+      Remember(kind);
       Grow(now - sent);
       break;
     case GateState::kProbing:
+      deliveries_ = 0;
       limit_ = 1;
       successes_ = 0;
       answer_time_ = Milliseconds(0);
@@ -139,7 +151,7 @@ void Gate::OnSuccess(Timestamp sent, Timestamp now) {
 }
 
 void Gate::OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after,
-                     std::string detail, double random) {
+                     std::string detail, double random, Blame blame) {
   // A Retry-After of nothing (or a date that is over by our clock) tells no time to wait for.
   const Milliseconds asked = std::min(retry_after.value_or(Milliseconds(0)), policy_.retry_after_cap);
   const bool is_closed = snapshot_.state == GateState::kThrottled || snapshot_.state == GateState::kPaused;
@@ -148,6 +160,9 @@ void Gate::OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> 
     return;
   }
   if (snapshot_.state == GateState::kOpen) {
+    Remember(Kind::kOther);
+    const bool is_connections = blame == Blame::kConnection || asked > Milliseconds(0);
+    if (!is_connections && AreOthersDelivered()) return;
     limit_ = std::max(limit_ / 2, 1U);
     trouble_level_ = limit_;
   }
@@ -199,6 +214,16 @@ void Gate::CheckInvariants() const {
   CHECK(!snapshot_.reopen_at || snapshot_.state == GateState::kThrottled ||
         snapshot_.state == GateState::kPaused);
   CHECK(!probe_out_ || snapshot_.state == GateState::kProbing);
+  CHECK((deliveries_ >> kAnswersRemembered) == 0);
+}
+
+void Gate::Remember(Kind kind) {
+  constexpr std::uint32_t kAll = (1U << kAnswersRemembered) - 1;
+  deliveries_ = ((deliveries_ << 1) | (kind == Kind::kDelivery ? 1U : 0U)) & kAll;
+}
+
+bool Gate::AreOthersDelivered() const {
+  return std::popcount(deliveries_) * 2 >= kAnswersRemembered;
 }
 
 void Gate::Enter(GateState state, Timestamp now) {

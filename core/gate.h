@@ -4,7 +4,9 @@
 // States (docs/design.md draws them):
 //   open       sends, at most Limit() in flight. After Limit() successes (a round), if the limit was reached
 //              meanwhile and the answers took no longer than they used to, it doubles while it is below the
-//              level where trouble last began, and grows by one above that; trouble halves it.
+//              level where trouble last began, and grows by one above that; trouble halves it, and closes the
+//              gate. But while at least half of the last twenty answers were deliveries, trouble is some
+//              jobs' own: it does neither, unless the API said itself that it is the connection's (Blame).
 //   throttled  closed until ReopenAt(): Retry-After, or exponential backoff over the failures since the last
 //              success.
 //   probing    the time is over: exactly one attempt may be in flight. Its success opens the gate at limit 1,
@@ -75,6 +77,12 @@ struct GateSnapshot {
   std::uint32_t failures = 0;  // closures since the last success
 };
 
+enum class Blame : std::uint8_t {
+  kPerhapsTheJob,  // 5xx, no answer, …: only how others fare tells
+  kConnection,     // 429. A Retry-After says it as well
+};
+
+// Size: state, limit, waits and what was answered last change together, in one function each.
 class Gate {
  public:
   // Open, with a limit of at most 16 to start from.
@@ -93,8 +101,10 @@ class Gate {
   // Outcomes of attempts. `sent` is when the attempt left, not before its OnSent(); `random` is uniform in
   // [0, 1).
   void OnSuccess(Timestamp sent, Timestamp now);
+  // As a success, for the API is up and takes our credentials, but not a delivery: a rejected job.
+  void OnRefusal(Timestamp sent, Timestamp now);
   void OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after, std::string detail,
-                 double random);
+                 double random, Blame blame = Blame::kPerhapsTheJob);
   // An attempt ended without saying anything about the connection's health (rejected job, cancelled
   // transfer).
   void OnNeutral(Timestamp sent, Timestamp now);
@@ -120,6 +130,10 @@ class Gate {
   void CheckInvariants() const;
 
  private:
+  enum class Kind : std::uint8_t { kOther, kDelivery };
+  void TakeAnswer(Timestamp sent, Timestamp now, Kind kind);
+  void Remember(Kind kind);
+  bool AreOthersDelivered() const;
   void Enter(GateState state, Timestamp now);
   void Close(Timestamp now, Milliseconds wait);
   void ExtendClosure(Timestamp now, Milliseconds retry_after);
@@ -140,6 +154,8 @@ class Gate {
       usual_;  // mean answer time of the quickest round, drifting up where rounds stay slower
   bool limit_reached_ = false;       // in the same time as successes_
   bool next_reaches_limit_ = false;  // between TryAdmit and OnSent
+  // The last answers since the gate opened, a bit each, the newest lowest; 1: a delivery.
+  std::uint32_t deliveries_ = 0;
   bool probe_out_ = false;
   // Attempts that left before this belong to a time before the last closure; nullopt: there was none.
   std::optional<Timestamp> era_;

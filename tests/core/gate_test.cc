@@ -6,86 +6,23 @@
 #include <random>
 #include <vector>
 
+#include "tests/core/gate_bench.h"
+
 namespace outboxd {
 namespace {
 
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-constexpr Timestamp kStart = FromUnixMs(1'700'000'000'000);
-constexpr double kHalf = 0.5;
-
-RetryPolicy Policy() {
-  RetryPolicy policy;
-  policy.base = seconds(1);
-  policy.cap = minutes(10);
-  policy.retry_after_cap = minutes(15);
-  return policy;
-}
-
-// A gate with its clock and its attempts.
-struct Bench {
-  explicit Bench(std::uint32_t max_in_flight = 64) : gate(max_in_flight, Policy(), kStart) {}
-
-  bool Send() {
-    if (!gate.TryAdmit(now, static_cast<std::uint32_t>(out.size()))) return false;
-    gate.OnSent(now);
-    out.push_back(now);
-    return true;
-  }
-  std::size_t SendAll() {
-    while (Send()) {
-    }
-    return out.size();
-  }
-  Timestamp Take() {
-    const Timestamp sent = out.front();
-    out.erase(out.begin());
-    return sent;
-  }
-  void Succeed() {
-    const Timestamp sent = Take();
-    gate.OnSuccess(sent, now);
-  }
-  void SucceedAll() {
-    while (!out.empty()) Succeed();
-  }
-  void Trouble(std::optional<Milliseconds> retry_after = std::nullopt, double random = kHalf) {
-    const Timestamp sent = Take();
-    gate.OnTrouble(sent, now, retry_after, "503 Service Unavailable", random);
-  }
-  void Round() {
-    SendAll();
-    now += Milliseconds(20);
-    SucceedAll();
-  }
-  // Closes an open gate by one attempt that fails; nothing else is out afterwards.
-  void Close(std::optional<Milliseconds> retry_after = std::nullopt) {
-    REQUIRE(Send());
-    now += Milliseconds(20);
-    while (out.size() > 1) Succeed();
-    Trouble(retry_after);
-    REQUIRE(State() == GateState::kThrottled);
-  }
-  void OpenAgain() {
-    now = std::max(now, gate.ReopenAt().value_or(now));
-    REQUIRE(Send());
-    now += Milliseconds(20);
-    Succeed();
-    REQUIRE(State() == GateState::kOpen);
-  }
-  GateState State() const { return gate.Snapshot().state; }
-
-  Timestamp now = kStart;
-  Gate gate;
-  std::vector<Timestamp> out;
-};
+using test::GateBench;
+using test::kHalf;
+using test::kStart;
+using test::Policy;
 
 TEST_CASE(
     "gate: the limit stays where answers take longer the more are in flight, and grows where they do not") {
   const auto limit_after = [](auto answer_time) {
-    Bench bench(1024);
+    GateBench bench(1024);
     for (int round = 0; round < 40; ++round) {
       bench.SendAll();
       bench.now += answer_time(bench.out.size());
@@ -99,7 +36,7 @@ TEST_CASE(
 }
 
 TEST_CASE("gate: a service that became slower for good is used to the full again") {
-  Bench bench(64);
+  GateBench bench(64);
   const auto run = [&](int rounds, Milliseconds answer_time) {
     for (int round = 0; round < rounds; ++round) {
       bench.SendAll();
@@ -125,7 +62,7 @@ TEST_CASE("gate: states and reasons have names that lead back to them") {
 }
 
 TEST_CASE("gate: a fresh gate starts small and doubles while its limit is reached") {
-  Bench bench(100);
+  GateBench bench(100);
   std::vector<std::uint32_t> limits;
   for (int i = 0; i < 5; ++i) {
     limits.push_back(bench.gate.Limit());
@@ -134,12 +71,12 @@ TEST_CASE("gate: a fresh gate starts small and doubles while its limit is reache
   }
   CHECK(limits == std::vector<std::uint32_t>{16, 32, 64, 100, 100});
   CHECK_FALSE(bench.gate.TakeChanged());
-  CHECK(Bench(4).gate.Limit() == 4);
-  CHECK(Bench(0).gate.Limit() == 1);
+  CHECK(GateBench(4).gate.Limit() == 4);
+  CHECK(GateBench(0).gate.Limit() == 1);
 }
 
 TEST_CASE("gate: a limit that is not reached does not grow") {
-  Bench bench;
+  GateBench bench;
   for (int i = 0; i < 1000; ++i) {
     REQUIRE(bench.Send());
     REQUIRE(bench.Send());
@@ -149,7 +86,7 @@ TEST_CASE("gate: a limit that is not reached does not grow") {
 }
 
 TEST_CASE("gate: permission that was not used does not count as reaching the limit") {
-  Bench bench;
+  GateBench bench;
   for (int i = 0; i < 15; ++i) REQUIRE(bench.Send());
   for (int i = 0; i < 100; ++i) CHECK(bench.gate.TryAdmit(bench.now, 15));
   bench.SucceedAll();
@@ -161,7 +98,7 @@ TEST_CASE("gate: permission that was not used does not count as reaching the lim
 TEST_CASE(
     "gate: trouble closes it, after the wait one probe opens it at limit 1, then it doubles up to where "
     "trouble began") {
-  Bench bench(64);
+  GateBench bench(64);
   bench.Round();
   bench.Round();
   REQUIRE(bench.gate.Limit() == 64);
@@ -179,7 +116,7 @@ TEST_CASE(
 }
 
 TEST_CASE("gate: growth stops at the most that may be in flight") {
-  Bench bench(5);
+  GateBench bench(5);
   bench.Close();
   bench.OpenAgain();
   for (int i = 0; i < 20; ++i) bench.Round();
@@ -187,7 +124,7 @@ TEST_CASE("gate: growth stops at the most that may be in flight") {
 }
 
 TEST_CASE("gate: a closed gate lets exactly one probe through when its time is over") {
-  Bench bench;
+  GateBench bench;
   bench.Close();
   const Timestamp reopen = bench.gate.ReopenAt().value();
   CHECK(reopen > bench.now);
@@ -207,7 +144,7 @@ TEST_CASE(
     "gate: the wait doubles with each failed probe up to the cap and is never shorter than half the base") {
   for (const double random : {0.0, 0.5, 0.999}) {
     CAPTURE(random);
-    Bench bench;
+    GateBench bench;
     REQUIRE(bench.Send());
     bench.Trouble(std::nullopt, random);
     Milliseconds ceiling = seconds(1);
@@ -237,7 +174,7 @@ TEST_CASE("gate: Retry-After is obeyed exactly, up to its cap; one of nothing is
                           {Milliseconds(0), Milliseconds(500)},
                           {seconds(-5), Milliseconds(500)}}) {
     CAPTURE(one.asked);
-    Bench bench;
+    GateBench bench;
     bench.Close(one.asked);
     CHECK(*bench.gate.ReopenAt() - bench.now == one.wait);
   }
@@ -246,7 +183,7 @@ TEST_CASE("gate: Retry-After is obeyed exactly, up to its cap; one of nothing is
 TEST_CASE(
     "gate: trouble of attempts from before the closure counts once, only a longer Retry-After among it "
     "extends the wait") {
-  Bench bench;
+  GateBench bench;
   for (int i = 0; i < 6; ++i) REQUIRE(bench.Send());
   bench.Trouble(seconds(10));
   const Timestamp first = *bench.gate.ReopenAt();
@@ -275,7 +212,7 @@ TEST_CASE(
 TEST_CASE(
     "gate: a Retry-After from before the closure is obeyed while the probe is out, whose answer then opens "
     "nothing") {
-  Bench bench;
+  GateBench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
   bench.Trouble();
@@ -293,7 +230,7 @@ TEST_CASE(
 }
 
 TEST_CASE("gate: a late success from before the closure does not open it") {
-  Bench bench;
+  GateBench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
   bench.Trouble();
@@ -304,7 +241,7 @@ TEST_CASE("gate: a late success from before the closure does not open it") {
 TEST_CASE(
     "gate: a late Retry-After sends a gate that has not probed yet back to waiting, without counting a "
     "failure") {
-  Bench bench;
+  GateBench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
   bench.Trouble();
@@ -319,7 +256,7 @@ TEST_CASE(
 
 TEST_CASE(
     "gate: an old attempt's trouble does not close a gate that has opened since, but for a Retry-After") {
-  Bench bench;
+  GateBench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
   bench.Trouble();
@@ -337,7 +274,7 @@ TEST_CASE(
 }
 
 TEST_CASE("gate: a probe that says nothing about the connection makes room for the next one") {
-  Bench bench;
+  GateBench bench;
   bench.Close();
   bench.now = *bench.gate.ReopenAt();
   REQUIRE(bench.Send());
@@ -349,7 +286,7 @@ TEST_CASE("gate: a probe that says nothing about the connection makes room for t
 }
 
 TEST_CASE("gate: an old attempt's neutral end does not let a second probe out") {
-  Bench bench;
+  GateBench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
   bench.Trouble();
@@ -363,7 +300,7 @@ TEST_CASE("gate: a paused gate sends nothing and ignores all outcomes until it i
   for (const PauseReason reason :
        {PauseReason::kAuth, PauseReason::kRegion, PauseReason::kProxy, PauseReason::kNotTrackApi,
         PauseReason::kUnconfigured, PauseReason::kOperator}) {
-    Bench bench;
+    GateBench bench;
     for (int i = 0; i < 3; ++i) REQUIRE(bench.Send());
     bench.gate.Pause(reason, "401 Unauthorized", bench.now);
     CHECK(bench.gate.TakeChanged());
@@ -391,7 +328,7 @@ TEST_CASE("gate: a paused gate sends nothing and ignores all outcomes until it i
 }
 
 TEST_CASE("gate: an operator's pause outweighs the others, and repeating a pause changes nothing") {
-  Bench bench;
+  GateBench bench;
   bench.gate.Pause(PauseReason::kAuth, "401", bench.now);
   bench.gate.TakeChanged();
   bench.now += seconds(1);
@@ -407,7 +344,7 @@ TEST_CASE("gate: an operator's pause outweighs the others, and repeating a pause
 }
 
 TEST_CASE("gate: unconfigured outweighs what an answer said and gives way to an operator's pause only") {
-  Bench bench;
+  GateBench bench;
   const auto pause = [&](PauseReason reason) {
     bench.gate.Pause(reason, "why", bench.now);
     return bench.gate.Snapshot().pause;
@@ -433,7 +370,7 @@ TEST_CASE("gate: a probe ends the pauses that an answer began, and only these") 
 }
 
 TEST_CASE("gate: resuming clears what an operator or the config said, and keeps what an answer said") {
-  Bench bench;
+  GateBench bench;
   bench.gate.Pause(PauseReason::kUnconfigured, "not in the config", bench.now);
   bench.gate.Resume(bench.now);
   CHECK(bench.gate.Snapshot().detail.empty());
@@ -443,7 +380,7 @@ TEST_CASE("gate: resuming clears what an operator or the config said, and keeps 
 }
 
 TEST_CASE("gate: an answer to an attempt from before the resume does not pause it again") {
-  Bench bench;
+  GateBench bench;
   REQUIRE(bench.Send());
   REQUIRE(bench.Send());
   bench.gate.Pause(PauseReason::kAuth, "401", bench.now, bench.Take());
@@ -460,11 +397,11 @@ TEST_CASE("gate: an answer to an attempt from before the resume does not pause i
 TEST_CASE(
     "gate: an operator's pause leaves nothing behind in the reason once it is lifted, credentials do until "
     "they are accepted") {
-  Bench bench;
+  GateBench bench;
   bench.gate.Pause(PauseReason::kOperator, "paused by an operator", bench.now);
   bench.gate.Resume(bench.now + seconds(1));
   CHECK(bench.gate.Snapshot().detail.empty());
-  Bench other;
+  GateBench other;
   other.gate.Pause(PauseReason::kAuth, "401", other.now);
   other.gate.Resume(other.now + seconds(1));
   CHECK(other.gate.Snapshot().detail == "401");
@@ -473,7 +410,7 @@ TEST_CASE(
 TEST_CASE(
     "gate: a success from before the pause opens nothing, even if pause and resume fall into the instant it "
     "left") {
-  Bench bench;
+  GateBench bench;
   REQUIRE(bench.Send());
   const Timestamp old = bench.Take();
   bench.gate.Pause(PauseReason::kOperator, "", bench.now);
@@ -486,7 +423,7 @@ TEST_CASE(
 }
 
 TEST_CASE("gate: resuming does not shorten a Retry-After") {
-  Bench bench;
+  GateBench bench;
   bench.Close(seconds(60));
   const Timestamp reopen = *bench.gate.ReopenAt();
   bench.gate.Pause(PauseReason::kOperator, "", bench.now);
@@ -504,7 +441,7 @@ TEST_CASE("gate: resuming does not shorten a Retry-After") {
 }
 
 TEST_CASE("gate: resuming a gate that is not paused does nothing") {
-  Bench bench;
+  GateBench bench;
   bench.gate.Resume(bench.now);
   CHECK(bench.State() == GateState::kOpen);
   bench.Close();
@@ -516,7 +453,7 @@ TEST_CASE("gate: resuming a gate that is not paused does nothing") {
 
 TEST_CASE("gate: after a restart each state goes on where it was") {
   GateSnapshot snapshot;
-  Bench open;
+  GateBench open;
   open.gate.Restore(snapshot);
   CHECK(open.State() == GateState::kOpen);
   CHECK(open.gate.Limit() == 8);
@@ -524,7 +461,7 @@ TEST_CASE("gate: after a restart each state goes on where it was") {
   snapshot.state = GateState::kThrottled;
   snapshot.reopen_at = kStart + seconds(5);
   snapshot.failures = 3;
-  Bench throttled;
+  GateBench throttled;
   throttled.gate.Restore(snapshot);
   CHECK_FALSE(throttled.Send());
   throttled.now = kStart + seconds(5);
@@ -535,19 +472,19 @@ TEST_CASE("gate: after a restart each state goes on where it was") {
   CHECK(throttled.gate.ReopenAt() == throttled.now + seconds(4));
 
   snapshot.reopen_at.reset();
-  Bench no_time;
+  GateBench no_time;
   no_time.gate.Restore(snapshot);
   CHECK(no_time.State() == GateState::kProbing);
 
   snapshot.state = GateState::kProbing;
-  Bench probing;
+  GateBench probing;
   probing.gate.Restore(snapshot);
   CHECK(probing.Send());
   CHECK_FALSE(probing.Send());
 
   snapshot.state = GateState::kPaused;
   snapshot.pause = PauseReason::kRegion;
-  Bench paused;
+  GateBench paused;
   paused.gate.Restore(snapshot);
   CHECK_FALSE(paused.Send());
   CHECK(paused.gate.Snapshot().pause == PauseReason::kRegion);
@@ -555,7 +492,7 @@ TEST_CASE("gate: after a restart each state goes on where it was") {
 }
 
 TEST_CASE("gate: a clock that is set back prolongs no wait beyond the caps and hangs no probe") {
-  Bench bench;
+  GateBench bench;
   bench.Close(seconds(60));
   bench.now -= hours(24);
   CHECK_FALSE(bench.Send());
@@ -572,7 +509,7 @@ TEST_CASE("gate: a clock that is set back prolongs no wait beyond the caps and h
 }
 
 TEST_CASE("gate: a probe whose outcome bears a time from before it is given up once nothing is in flight") {
-  Bench bench;
+  GateBench bench;
   bench.Close();
   bench.now = *bench.gate.ReopenAt();
   REQUIRE(bench.Send());
@@ -583,7 +520,7 @@ TEST_CASE("gate: a probe whose outcome bears a time from before it is given up o
 }
 
 TEST_CASE("gate: a smaller maximum takes effect at once, a larger one by growth") {
-  Bench bench(64);
+  GateBench bench(64);
   bench.gate.Configure(4, Policy());
   CHECK(bench.gate.Limit() == 4);
   CHECK(bench.SendAll() == 4);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <random>
 #include <vector>
@@ -66,12 +67,13 @@ class Walk {
   struct Attempt {
     Timestamp sent;
     bool is_probe;
+    bool is_stale = false;
   };
 
   void Resume() {
     const bool was_paused = gate_.Snapshot().state == GateState::kPaused;
     gate_.Resume(now_);
-    if (was_paused) ForgetProbes();
+    if (was_paused) ForgetAttempts();
   }
 
   void Restart() {
@@ -79,10 +81,20 @@ class Walk {
     gate_ = Gate(max_, Policy(), now_);
     gate_.Restore(kept);
     out_.clear();
+    deliveries_.clear();
   }
 
-  void ForgetProbes() {
-    for (Attempt& attempt : out_) attempt.is_probe = false;
+  // What is out now says nothing any more.
+  void ForgetAttempts() {
+    for (Attempt& attempt : out_) {
+      attempt.is_probe = false;
+      attempt.is_stale = true;
+    }
+  }
+
+  void Remember(bool is_delivery) {
+    deliveries_.push_back(is_delivery);
+    if (deliveries_.size() > 20) deliveries_.pop_front();
   }
 
   void Send() {
@@ -113,23 +125,35 @@ class Walk {
         REQUIRE(gate_.Snapshot().state == before);
         break;
       default:
-        gate_.OnSuccess(attempt.sent, now_);
-        if (before == GateState::kProbing && attempt.is_probe) {
-          REQUIRE(gate_.Snapshot().state == GateState::kOpen);
-          ForgetProbes();
-        } else {
-          REQUIRE(gate_.Snapshot().state == before);
-        }
+        Answer(attempt, before);
         break;
+    }
+  }
+
+  void Answer(const Attempt& attempt, GateState before) {
+    const bool is_delivery = random_() % 4 != 0;
+    if (is_delivery) {
+      gate_.OnSuccess(attempt.sent, now_);
+    } else {
+      gate_.OnRefusal(attempt.sent, now_);
+    }
+    if (before == GateState::kProbing && attempt.is_probe) {
+      REQUIRE(gate_.Snapshot().state == GateState::kOpen);
+      ForgetAttempts();
+      deliveries_.clear();
+    } else {
+      REQUIRE(gate_.Snapshot().state == before);
+      if (before == GateState::kOpen && !attempt.is_stale) Remember(is_delivery);
     }
   }
 
   void Trouble(const Attempt& attempt, GateState before) {
     std::optional<Milliseconds> retry_after;
-    if (random_() % 2 == 0) retry_after = Milliseconds(1 + random_() % 20'000);
+    if (random_() % 4 == 0) retry_after = Milliseconds(1 + random_() % 20'000);
+    const Blame blame = random_() % 4 == 0 ? Blame::kConnection : Blame::kPerhapsTheJob;
     const std::optional<Timestamp> reopen_before = gate_.ReopenAt();
     gate_.OnTrouble(attempt.sent, now_, retry_after, "trouble",
-                    std::uniform_real_distribution<double>(0, 1)(random_));
+                    std::uniform_real_distribution<double>(0, 1)(random_), blame);
     const GateState after = gate_.Snapshot().state;
     if (before == GateState::kPaused) REQUIRE(after == before);
     if (before == GateState::kThrottled) {
@@ -137,7 +161,14 @@ class Walk {
       REQUIRE(*gate_.ReopenAt() >= *reopen_before);
     }
     if (attempt.is_probe && before == GateState::kProbing) REQUIRE(after == GateState::kThrottled);
-    if (after == GateState::kThrottled) ForgetProbes();
+    if (before == GateState::kOpen && !attempt.is_stale) {
+      Remember(false);
+      const bool is_connections = retry_after || blame == Blame::kConnection;
+      const bool stays_open =
+          !is_connections && std::count(deliveries_.begin(), deliveries_.end(), true) >= 10;
+      REQUIRE((after == GateState::kOpen) == stays_open);
+    }
+    if (after == GateState::kThrottled) ForgetAttempts();
     if (!retry_after) return;
     not_before_ = std::max(not_before_, now_ + *retry_after);
     REQUIRE(*gate_.Snapshot().reopen_at >= now_ + *retry_after);
@@ -171,6 +202,7 @@ class Walk {
   std::uint32_t max_;
   Gate gate_;
   std::vector<Attempt> out_;
+  std::deque<bool> deliveries_;  // the last twenty answers since the gate opened
   GateState since_state_;
 };
 
