@@ -1,13 +1,21 @@
 #include "core/batch_verdict.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "core/answer.h"
+#include "core/answer_shape.h"
+#include "core/ascii.h"
+#include "core/job.h"
 #include "core/json.h"
+#include "core/object_scan.h"
 #include "core/policy.h"
 #include "core/result.h"
 #include "core/text.h"
@@ -23,6 +31,7 @@ struct Errors {
 };
 
 constexpr std::size_t kReasonBytes = 300;
+constexpr std::string_view kErrors = "errors";
 
 void CutToReason(std::string& text) {
   text.resize(CutAtCharacter(text, kReasonBytes).size());
@@ -48,16 +57,37 @@ std::optional<std::size_t> IndexOf(const JsonValue& error, std::size_t count) {
   return static_cast<std::size_t>(index);
 }
 
+// A body that was cut, as far as its list of errors goes in whole entries; "{}" when there are none.
+std::string WithWholeErrors(std::string body) {
+  while (!body.empty() && Byte(body.back()) >= 0x80) body.pop_back();  // perhaps half a character
+  // Both scans fail where the text ends, and leave what is before that; of it only the last may be open.
+  std::vector<Member> members;
+  static_cast<void>(ScanMembers(body, members));
+  const auto errors = std::find_if(members.begin(), members.end(), [](const Member& member) {
+    return member.key == kErrors && member.kind == ValueKind::kArray;
+  });
+  if (errors == members.end()) return "{}";
+  const std::string list = body.substr(errors->raw.offset);
+  std::vector<Member> entries;
+  static_cast<void>(ScanMembers(list, entries));
+  if (!entries.empty() && entries.back().raw.empty()) entries.pop_back();
+  if (entries.empty()) return "{}";
+  const Slice& last = entries.back().raw;
+  return R"({"errors":)" + list.substr(0, last.offset + last.length) + "]}";
+}
+
 Errors ReadErrors(const Answer& answer, std::size_t count) {
   Errors errors;
   const bool speaks_of_errors = answer.body.find("\"errors\"") != std::string::npos;
   if (answer.status != kMultiStatus && !speaks_of_errors) return errors;
-  const Result<JsonValue> body = JsonValue::Parse(answer.body);
-  if (!body || !(*body)["errors"].IsArray()) {
-    if (answer.status == kMultiStatus) errors.astray = "its list of errors cannot be read";
+  const Result<JsonValue> body =
+      JsonValue::Parse(answer.is_body_cut ? WithWholeErrors(answer.body) : answer.body);
+  if (!body || !(*body)[kErrors].IsArray()) {
+    if (answer.status == kMultiStatus && !answer.is_body_cut)
+      errors.astray = "its list of errors cannot be read";
     return errors;
   }
-  for (const JsonValue& error : (*body)["errors"].Items()) {
+  for (const JsonValue& error : (*body)[kErrors].Items()) {
     const std::optional<std::size_t> index = count == 1 ? 0 : IndexOf(error, count);
     if (!index) {
       errors.astray = Describe(error);
@@ -90,10 +120,13 @@ BatchVerdict JudgeItems(Verdict whole, const Answer& answer, std::size_t count) 
 
 }  // namespace
 
-BatchVerdict JudgeBatch(const Answer& answer, std::size_t count, const RetryPolicy& policy, Timestamp now) {
-  Verdict whole = JudgeAnswer(answer, policy, now);
+BatchVerdict JudgeBatch(const Answer& answer, std::size_t count, const RetryPolicy& policy, Timestamp now,
+                        Trust trust) {
+  const Expected expected = trust == Trust::kEveryStatus ? Expected::kAnything : Expected::kV2;
+  Verdict whole = JudgeAnswer(answer, expected, policy, now);
   if (whole.fate == Fate::kDelivered) return JudgeItems(std::move(whole), answer, count);
   if (whole.fate == Fate::kRejected && count > 1) whole.fate = Fate::kSplit;
+  if (whole.believed && count > 1) whole.believed = Fate::kSplit;
   return BatchVerdict{std::move(whole), {}};
 }
 

@@ -1,12 +1,13 @@
 // core/batch_verdict.h — the answer to a v2 batch → what happens to each of its jobs (README "Delivery
 // rules").
 //
-// 2xx          each item named in `errors` is rejected, the others are delivered. An error that names no item
-// of the batch (batch_index
-//              missing or out of range, a 207 whose list cannot be read) may mean any of them: those not
-//              rejected go again in halves.
-// 400, 413 …   refused as a whole: all go again in halves, until the culprit is alone and can be rejected.
-// other        as for one job: deferred, or the connection pauses.
+//   2xx           each item named in `errors` is rejected, the others are delivered. An error that names no
+//                 item of the batch (batch_index missing or out of range, a 207 whose list cannot be read)
+//                 may mean any of them: those not rejected go again in halves. Of a body that was cut the
+//                 errors that are whole count; what they do not name goes by the status: delivered.
+//   400, 413 …    refused as a whole: all go again in halves, until the culprit is alone and can be rejected.
+//   not the API's (HTML, another 404) as for one job; where it is believed, all go again in halves.
+//   other         as for one job: deferred, or the connection pauses.
 // Sending an item again is harmless: an event has its ULID, and the other actions say what is to be, not what
 // is to change. Sources: the Track API's reference of /api/v2/batch (207 with errors[].batch_index, counted
 // from 0); its partners' own connectors read `errors` on a 200 as well.
@@ -37,6 +38,7 @@ struct BatchVerdict {
 };
 
 // `count` jobs were sent, at least one. Never kSplit for a single one.
-BatchVerdict JudgeBatch(const Answer& answer, std::size_t count, const RetryPolicy& policy, Timestamp now);
+BatchVerdict JudgeBatch(const Answer& answer, std::size_t count, const RetryPolicy& policy, Timestamp now,
+                        Trust trust = Trust::kTrackApi);
 
 }  // namespace outboxd

@@ -79,7 +79,7 @@ struct RawCall {
   std::vector<RawFile> files;
   std::optional<std::string>
       text_body;  // `body` was a JSON string: its decoded text. Any other JSON value: Job::body.
-  ResponseType response_type = ResponseType::kJson;
+  std::optional<ResponseType> response_type;  // as written; absent it is json
   std::optional<Milliseconds> timeout;
   std::optional<RawRetry> retry;
   bool debug = false;

@@ -108,7 +108,8 @@ HttpRequest BuildRaw(const Job& job, const Stamp&) {
   for (const auto& header : call.headers) {
     if (IsProducersHeader(header, is_multipart)) request.headers.push_back(header);
   }
-  if (!HasHeader(request, "Accept")) request.headers.emplace_back("Accept", AcceptOf(call.response_type));
+  if (!HasHeader(request, "Accept"))
+    request.headers.emplace_back("Accept", AcceptOf(call.response_type.value_or(ResponseType::kJson)));
   if (is_multipart) return request;
   request.body = call.text_body ? *call.text_body : job.Text(job.body);
   if (!request.body.empty() && !HasHeader(request, "Content-Type")) {

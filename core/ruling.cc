@@ -120,12 +120,12 @@ Ruling Refused(Suspicion suspicion, const QueuedJob& job, std::size_t jobs, cons
   return Suspect(suspicion, job, standing, now);
 }
 
-Ruling NotTrackApi(const Answer& answer, const QueuedJob& job, std::size_t jobs, const Standing& standing,
-                   const RetryPolicy& policy, Timestamp now) {
+Ruling NotTrackApi(const Verdict& verdict, const Answer& answer, const QueuedJob& job, std::size_t jobs,
+                   const Standing& standing, const RetryPolicy& policy, Timestamp now) {
   const bool is_believed =
       standing.probe == ProbeWord::kWell && jobs == 1 && standing.deliveries > standing.deliveries_at_sent;
   if (!is_believed) return Refused(Suspicion::kNotTrackApi, job, jobs, standing, now);
-  if (answer.status / 100 == 2) return DeferOne(answer, job, standing, policy, now);
+  if (verdict.believed != Fate::kRejected) return DeferOne(answer, job, standing, policy, now);
   Ruling ruling = Unchanged(Course::kReject, job);
   ruling.is_charged = true;
   return ruling;
@@ -200,7 +200,7 @@ Ruling Rule(const Verdict& verdict, const Answer& answer, const QueuedJob& job, 
     case Fate::kPausedProxy:
       return Unchanged(Course::kReturn, job);
     case Fate::kNotTrackApi:
-      return NotTrackApi(answer, job, jobs, standing, policy, now);
+      return NotTrackApi(verdict, answer, job, jobs, standing, policy, now);
   }
   return {};
 }

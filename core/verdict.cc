@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "core/answer.h"
+#include "core/answer_shape.h"
 #include "core/ascii.h"
 #include "core/backoff.h"
 #include "core/job.h"
@@ -75,7 +77,7 @@ std::string StatusText(int status) {
   return text;
 }
 
-std::string Reason(const Answer& answer) {
+std::string ReasonOf(const Answer& answer) {
   if (answer.status == kNoAnswer) return answer.error.empty() ? "no answer" : answer.error;
   std::string text = StatusText(answer.status);
   if (answer.status / 100 == 3 && !answer.location.empty())
@@ -83,19 +85,40 @@ std::string Reason(const Answer& answer) {
   return text;
 }
 
-Fate FateOf(int status) {
-  switch (status) {
+Fate FateOfFault(Fault fault) {
+  switch (fault) {
+    case Fault::kUnanswered:
+      return Fate::kUnanswered;
+    case Fault::kProxy:
+      return Fate::kPausedProxy;
+    case Fault::kNone:
+    case Fault::kNetwork:
+    case Fault::kOwnTimeout:
+      break;
+  }
+  return Fate::kDeferred;
+}
+
+// By status alone.
+Fate FateOf(const Answer& answer) {
+  switch (answer.status) {
     case kNoAnswer:
-    case 408:
-    case 429:
-      return Fate::kDeferred;
+      return FateOfFault(answer.fault);
     case 401:
     case 403:
       return Fate::kPausedAuth;
+    case 407:
+      return Fate::kPausedProxy;
+    case 408:
+    case 421:
+    case 423:
+    case 425:
+    case 429:
+      return Fate::kDeferred;
     default:
       break;
   }
-  switch (status / 100) {
+  switch (answer.status / 100) {
     case 2:
       return Fate::kDelivered;
     case 3:
@@ -118,28 +141,42 @@ std::optional<Milliseconds> RetryAfterOf(const Answer& answer, const RetryPolicy
   return std::min(*asked, policy.retry_after_cap);
 }
 
-Milliseconds BackoffOf(const RawRetry* own, std::uint32_t charged, const RetryPolicy& policy, double random) {
-  if (own == nullptr) return WithFullJitter(ExponentialDelay(policy.base, policy.cap, charged), random);
+// A status is believed only of an answer that looks like the Track API's.
+void Disbelieve(Verdict& verdict, const Answer& answer) {
+  verdict.believed = verdict.fate == Fate::kRejected ? Fate::kRejected : Fate::kDeferred;
+  verdict.fate = Fate::kNotTrackApi;
+  verdict.reason += ": not the Track API's answer: " + DescribeBody(answer.body);
+}
+
+Milliseconds BackoffOf(const RawRetry* own, std::uint32_t failures, const RetryPolicy& policy,
+                       double random) {
+  if (own == nullptr) return WithFullJitter(ExponentialDelay(policy.base, policy.cap, failures), random);
   if (!own->exponential) return std::min(own->delay, policy.cap);
   const Milliseconds base = own->delay > Milliseconds(0) ? own->delay : policy.base;
-  return WithFullJitter(ExponentialDelay(base, policy.cap, charged), random);
+  return WithFullJitter(ExponentialDelay(base, policy.cap, failures), random);
 }
 
 }  // namespace
 
-Verdict JudgeAnswer(const Answer& answer, const RetryPolicy& policy, Timestamp now) {
+Verdict JudgeAnswer(const Answer& answer, Expected expected, const RetryPolicy& policy, Timestamp now) {
   Verdict verdict;
-  verdict.fate = FateOf(answer.status);
-  verdict.reason = Reason(answer);
-  verdict.closes_gate = verdict.fate == Fate::kDeferred;
+  verdict.fate = FateOf(answer);
+  verdict.reason = ReasonOf(answer);
   if (verdict.fate == Fate::kDeferred) verdict.retry_after = RetryAfterOf(answer, policy, now);
+  verdict.closes_gate = verdict.fate == Fate::kDeferred && answer.fault != Fault::kOwnTimeout;
+  verdict.always_closes_gate = answer.status == 429 || verdict.retry_after > Milliseconds(0);
+  const bool is_believable = verdict.fate == Fate::kDelivered || verdict.fate == Fate::kRejected;
+  if (is_believable && !IsAsExpected(answer, expected)) Disbelieve(verdict, answer);
   return verdict;
 }
 
-Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now) {
-  Verdict verdict = JudgeAnswer(answer, policy, now);
+Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now, Trust trust) {
+  const Expected expected = trust == Trust::kEveryStatus ? Expected::kAnything : ExpectedOf(job);
+  Verdict verdict = JudgeAnswer(answer, expected, policy, now);
   const RawRetry* own = OwnRetry(job);
-  if (verdict.fate != Fate::kRejected || own == nullptr || !own->all_errors) return verdict;
+  if (own == nullptr || !own->all_errors) return verdict;
+  if (verdict.believed) verdict.believed = Fate::kDeferred;
+  if (verdict.fate != Fate::kRejected) return verdict;
   verdict.fate = Fate::kDeferred;
   verdict.retry_after = RetryAfterOf(answer, policy, now);
   return verdict;
@@ -161,14 +198,14 @@ std::optional<Milliseconds> ParseRetryAfter(std::string_view value, Timestamp no
   return std::chrono::seconds(seconds);
 }
 
-RetryPlan PlanRetry(const QueuedJob& job, std::uint32_t charged, const RetryPolicy& policy,
-                    std::optional<Milliseconds> retry_after, Timestamp now, double random) {
+RetryPlan PlanRetry(const QueuedJob& job, const RetryPolicy& policy, std::optional<Milliseconds> retry_after,
+                    Timestamp now, double random) {
   const RawRetry* own = OwnRetry(job.job);
   const std::int64_t attempts_max = own != nullptr ? own->max_retries + 1 : std::int64_t{policy.max_attempts};
-  if (charged >= attempts_max) return {AfterDeferral::kExhausted, {}};
+  if (job.charged >= attempts_max) return {AfterDeferral::kExhausted, {}};
   if (IsExpired(job, policy, now)) return {AfterDeferral::kExpired, {}};
   const Milliseconds asked = std::min(retry_after.value_or(Milliseconds(0)), policy.retry_after_cap);
-  return {AfterDeferral::kRetry, now + std::max(BackoffOf(own, charged, policy, random), asked)};
+  return {AfterDeferral::kRetry, now + std::max(BackoffOf(own, job.failures, policy, random), asked)};
 }
 
 bool IsExpired(const QueuedJob& job, const RetryPolicy& policy, Timestamp now) {

@@ -6,32 +6,14 @@
 #include <string>
 #include <string_view>
 
+#include "core/answer.h"  // IWYU pragma: export
+#include "core/answer_shape.h"
 #include "core/job.h"
 #include "core/names.h"
 #include "core/policy.h"
 #include "core/time.h"
 
 namespace outboxd {
-
-// Whose fault it is that there is no answer.
-enum class Fault : std::uint8_t {
-  kNone,        // there is one
-  kNetwork,     // the connection's or the API's: resolve, connect, TLS, reset, timeout
-  kUnanswered,  // closed, reset or refused before a byte of an answer, on a connection that was in use before
-  kOwnTimeout,  // the job's: a raw job's `timeout_ms`, shorter than the connection's timeout, ran out
-  kProxy,       // the proxy's: it does not open a tunnel
-};
-
-// What came back from one request. Filled by the transport.
-struct Answer {
-  int status = 0;              // 0: no HTTP answer
-  Fault fault = Fault::kNone;  // with status 0
-  std::string error;           // why there was none ("connect: Connection refused"); empty when status != 0
-  std::string body;            // decoded; at most limits::kAnswerBytes
-  bool is_body_cut = false;    // there was more
-  std::optional<std::string> retry_after;  // the header's value as received
-  std::string location;                    // the header's value as received
-};
 
 enum class Fate : std::uint8_t {
   kDelivered,
@@ -44,8 +26,8 @@ enum class Fate : std::uint8_t {
   kUnanswered,   // no answer on a connection that was in use before: goes again first of its queue, not
                  // charged; says nothing of the connection's health
   kPausedProxy,  // job stays ready, not charged; connection paused `proxy`
-  kNotTrackApi,  // not an answer of the Track API's own: job stays ready, not charged; connection paused
-                 // `not_track_api`
+  kNotTrackApi,  // not an answer of the Track API's own: job stays ready, not charged; the region probe says
+                 // whether the connection is paused `not_track_api` or the answer is believed
 };
 
 template <>
@@ -66,15 +48,36 @@ struct Verdict {
   Fate fate = Fate::kDelivered;
   std::string reason;                       // one line for people: "503 Service Unavailable", "connect: …"
   std::optional<Milliseconds> retry_after;  // from the answer, capped by policy; only with kDeferred
-  bool closes_gate = false;                 // the connection as a whole should back off
+  // With kDeferred: it looks like the connection's trouble, so its gate closes unless enough others are
+  // delivered (core/gate.h); always after 429 and Retry-After, which are the connection's whatever the job.
+  bool closes_gate = false;
+  bool always_closes_gate = false;
+  // With kNotTrackApi: what it means where it is believed all the same. kRejected for a 4xx, kDeferred for a
+  // 2xx, of a batch kSplit.
+  std::optional<Fate> believed;
 };
 
-// 2xx delivered; no answer, 408, 429, 5xx deferred; 401, 403 paused auth; 3xx paused region; other 4xx (and
-// 1xx/6xx oddities) rejected.
-Verdict JudgeAnswer(const Answer& answer, const RetryPolicy& policy, Timestamp now);
-// The same for the answer to `job`: a raw job with retry.all_errors turns a rejection into a deferral (that
-// does not close the gate).
-Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now);
+// Whose word counts: `connections.*.strict_answers`.
+enum class Trust : std::uint8_t {
+  kTrackApi,     // an answer that is not the Track API's own is not believed
+  kEveryStatus,  // a status is believed, whatever comes with it
+};
+
+// The answer to `job`.
+//   2xx                            delivered
+//   408, 421, 423, 425, 429, 5xx   deferred, and the connection's trouble
+//   none                           the same, unless the fault is another's: unanswered (kUnanswered), paused
+//                                  proxy (kProxy), deferred without a word on the connection (kOwnTimeout)
+//   401, 403; 3xx; 407             paused auth; region; proxy. The first two are believed once the region
+//                                  probe was asked: the queue's business
+//   4xx                            rejected
+// A 2xx or 4xx that is not as expected (core/answer_shape.h), and what is no status of HTTP, is
+// not_track_api; with Trust::kEveryStatus the 2xx is delivered, all others are rejected.
+// A raw job with retry.all_errors is deferred where it would be rejected, which does not close the gate.
+Verdict Judge(const Answer& answer, const Job& job, const RetryPolicy& policy, Timestamp now,
+              Trust trust = Trust::kTrackApi);
+// The same for a request of any job, whose answer has to look like `expected`.
+Verdict JudgeAnswer(const Answer& answer, Expected expected, const RetryPolicy& policy, Timestamp now);
 
 // RFC 9110 section 10.2.3: delay seconds or HTTP date; nullopt when it is neither; never negative, at most
 // limits::kMaxAgeSeconds.
@@ -86,13 +89,15 @@ struct RetryPlan {
   Timestamp due{};  // with kRetry
 };
 
-// When a deferred job is tried again. `charged` counts the attempt just made; `random` is uniform in [0, 1).
-// Exponential backoff with full jitter: random × min(cap, base × 2^(charged-1)), at least `retry_after`. A
-// raw job's own retry rule replaces base, growth and count: a fixed delay as it is, an exponential one with
-// full jitter, from the policy's base if its delay is 0; the cap, Retry-After and max age still hold.
-// kExpired only when it is too old now: otherwise that is judged when it is due.
-RetryPlan PlanRetry(const QueuedJob& job, std::uint32_t charged, const RetryPolicy& policy,
-                    std::optional<Milliseconds> retry_after, Timestamp now, double random);
+// When a job is tried again that has just been deferred: its `failures` and, if it was, `charged` count that
+// already; `random` is uniform in [0, 1). Exponential backoff with full jitter: random × min(cap, base ×
+// 2^(failures-1)), at least `retry_after`. kExhausted when the policy's attempts are used up by charged ones.
+// A raw job's own retry rule replaces base, growth and count: a fixed delay as it is, an exponential one with
+// full jitter, from the policy's base if its delay is 0; the cap, Retry-After and max age still hold; whoever
+// charges it charges every attempt. kExpired only when it is too old now: otherwise that is judged when it is
+// due.
+RetryPlan PlanRetry(const QueuedJob& job, const RetryPolicy& policy, std::optional<Milliseconds> retry_after,
+                    Timestamp now, double random);
 
 // Older than its own or the policy's max age.
 bool IsExpired(const QueuedJob& job, const RetryPolicy& policy, Timestamp now);

@@ -38,7 +38,6 @@ using State = Window::State;
 
 constexpr Milliseconds kSweepInterval{1000};  // of the search for expired jobs
 constexpr Milliseconds kLongestSleep{1000};
-constexpr int kTooManyRequests = 429;
 
 void ReportExpired(Departures::Expired expired, Report& report) {
   for (std::unique_ptr<QueuedJob>& job : expired) report.outcomes.push_back(SettleExpired(std::move(job)));
@@ -245,9 +244,10 @@ void ConnectionQueue::StopAsking(Timestamp now, Actions& actions) {
 
 BatchVerdict ConnectionQueue::JudgeAll(const Finished& finished, Timestamp now) const {
   const RetryPolicy& retry = endpoint_->config.retry;
+  const Trust trust = endpoint_->config.strict_answers ? Trust::kTrackApi : Trust::kEveryStatus;
   if (finished.transfer.job)
-    return BatchVerdict{Judge(finished.answer, finished.transfer.job->job, retry, now), {}};
-  return JudgeBatch(finished.answer, finished.transfer.batch.size(), retry, now);
+    return BatchVerdict{Judge(finished.answer, finished.transfer.job->job, retry, now, trust), {}};
+  return JudgeBatch(finished.answer, finished.transfer.batch.size(), retry, now, trust);
 }
 
 bool ConnectionQueue::MustAsk(const Finished& finished, const Verdict& verdict, Timestamp now) const {
@@ -363,15 +363,16 @@ void ConnectionQueue::TellGate(const Finished& finished, const Verdict& verdict,
                                bool is_suspects, Timestamp now) {
   switch (verdict.fate) {
     case Fate::kDelivered:
-    case Fate::kRejected:  // the API is up and takes our credentials
-    case Fate::kSplit:
       return gate_.OnSuccess(finished.sent, now);
+    case Fate::kRejected:
+    case Fate::kSplit:
+      return gate_.OnRefusal(finished.sent, now);
     case Fate::kUnanswered:
     case Fate::kDeferred: {
-      const bool is_connections = verdict.retry_after || finished.answer.status == kTooManyRequests;
       const bool is_jobs = !verdict.closes_gate || is_suspects || ruling.course != Course::kDefer;
-      if (is_jobs && !is_connections) return gate_.OnNeutral(finished.sent, now);
-      return gate_.OnTrouble(finished.sent, now, verdict.retry_after, verdict.reason, Random(random_));
+      if (is_jobs && !verdict.always_closes_gate) return gate_.OnNeutral(finished.sent, now);
+      return gate_.OnTrouble(finished.sent, now, verdict.retry_after, verdict.reason, Random(random_),
+                             verdict.always_closes_gate ? Blame::kConnection : Blame::kPerhapsTheJob);
     }
     case Fate::kPausedAuth:
     case Fate::kPausedRegion:

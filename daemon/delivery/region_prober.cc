@@ -38,10 +38,10 @@ bool RegionProber::OnFinished(const Answer& answer, Milliseconds duration, std::
   is_under_way_ = false;
   due_ = now + interval_;
   ProbeVerdict verdict = JudgeProbe(answer, wanted);
-  word_ = verdict.ok ? ProbeWord::kWell : ProbeWord::kUnwell;
+  word_ = verdict.IsOk() ? ProbeWord::kWell : ProbeWord::kUnwell;
   spoken_ = now;
   ProbeReport& report = report_.emplace();
-  report.ok = verdict.ok;
+  report.ok = verdict.IsOk();
   report.status = answer.status;
   report.region = std::move(verdict.region);
   report.environment_id = verdict.environment_id;

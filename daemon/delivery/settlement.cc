@@ -41,7 +41,7 @@ void Defer(Outcome& outcome, const Verdict& verdict, const RetryPolicy& policy, 
            double random) {
   QueuedJob& job = *outcome.job;
   ++job.failures;
-  const RetryPlan plan = PlanRetry(job, job.charged, policy, verdict.retry_after, now, random);
+  const RetryPlan plan = PlanRetry(job, policy, verdict.retry_after, now, random);
   switch (plan.next) {
     case AfterDeferral::kRetry:
       outcome.kind = OutcomeKind::kDeferred;

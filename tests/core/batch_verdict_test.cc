@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace outboxd {
@@ -25,8 +26,7 @@ std::vector<std::size_t> Indexes(const BatchVerdict& verdict) {
 }
 
 TEST_CASE("batch verdict: 200 delivers all, whatever it says besides errors") {
-  for (const char* body :
-       {"{}", "{}\n", "", "no JSON", R"({"errors":[]})", R"({"errors":null})", R"({"errors)"}) {
+  for (const char* body : {"{}", "{}\n", "", "[]", R"({"errors":[]})", R"({"errors":null})", "\"ok\""}) {
     CAPTURE(body);
     const BatchVerdict verdict = JudgeIt(200, body);
     CHECK(verdict.rest.fate == Fate::kDelivered);
@@ -76,15 +76,15 @@ TEST_CASE("batch verdict: an error that names no item of the batch splits what i
     CHECK(Indexes(verdict) == std::vector<std::size_t>{0});
   }
   CHECK(JudgeIt(207, R"({"errors":[{"message":"which one?"}]})").rest.fate == Fate::kSplit);
-  CHECK(JudgeIt(207, R"({"errors":[{"batch_ind)").rest.fate == Fate::kSplit);
+  CHECK(JudgeIt(207, R"({"failed":1})").rest.fate == Fate::kSplit);
   CHECK(JudgeIt(207, "").rest.fate == Fate::kSplit);
 }
 
 TEST_CASE("batch verdict: any error about a batch of one is about that one") {
   CHECK(Indexes(JudgeIt(207, R"({"errors":[{"message":"which one?"}]})", 1)) == std::vector<std::size_t>{0});
   CHECK(Indexes(JudgeIt(207, R"({"errors":[{"batch_index":7}]})", 1)) == std::vector<std::size_t>{0});
-  CHECK(JudgeIt(207, "cut off", 1).rest.fate == Fate::kRejected);
-  CHECK(JudgeIt(207, "cut off", 1).refused.empty());
+  CHECK(JudgeIt(207, R"({"failed":1})", 1).rest.fate == Fate::kRejected);
+  CHECK(JudgeIt(207, R"({"failed":1})", 1).refused.empty());
 }
 
 TEST_CASE("batch verdict: a batch refused as a whole is split, one job alone is rejected") {
@@ -103,6 +103,92 @@ TEST_CASE("batch verdict: what says nothing about the jobs is judged as for one"
   CHECK(JudgeIt(503, R"({"errors":[{"batch_index":0}]})").refused.empty());
   CHECK(JudgeIt(401, "").rest.fate == Fate::kPausedAuth);
   CHECK(JudgeIt(301, "").rest.fate == Fate::kPausedRegion);
+}
+
+TEST_CASE(
+    "batch verdict: what is not the Track API's own delivers and rejects nobody, and splits if believed") {
+  constexpr const char* kPage = "<html><title>Not Found</title></html>";
+  struct Case {
+    int status;
+    const char* body;
+  };
+  for (const Case& one : {Case{404, kPage},
+                          {405, ""},
+                          {404, "404 page not found"},
+                          {400, R"({"error":"no route"})"},
+                          {200, kPage},
+                          {207, kPage},
+                          {207, R"({"errors":[{"batch_ind)"},
+                          {600, "{}"}}) {
+    CAPTURE(one.status);
+    CAPTURE(std::string(one.body));
+    const BatchVerdict verdict = JudgeIt(one.status, one.body);
+    CHECK(verdict.rest.fate == Fate::kNotTrackApi);
+    CHECK(verdict.rest.believed == Fate::kSplit);
+    CHECK(verdict.refused.empty());
+    const BatchVerdict single = JudgeIt(one.status, one.body, 1);
+    CHECK(single.rest.fate == Fate::kNotTrackApi);
+    CHECK(single.rest.believed == (one.status / 100 == 2 ? Fate::kDeferred : Fate::kRejected));
+  }
+  const auto trusting = [](int status, const char* body) {
+    Answer answer;
+    answer.status = status;
+    answer.body = body;
+    return JudgeBatch(answer, 3, RetryPolicy{}, kNow, Trust::kEveryStatus).rest.fate;
+  };
+  CHECK(trusting(200, kPage) == Fate::kDelivered);
+  CHECK(trusting(404, kPage) == Fate::kSplit);
+  CHECK(trusting(207, kPage) == Fate::kSplit);
+}
+
+TEST_CASE(
+    "batch verdict: of a 207 that was cut the whole errors count, and the rest is delivered by its status") {
+  const auto judge = [](std::string body) {
+    Answer answer;
+    answer.status = 207;
+    answer.body = std::move(body);
+    answer.is_body_cut = true;
+    return JudgeBatch(answer, 5, RetryPolicy{}, kNow);
+  };
+  struct Case {
+    std::string_view body;
+    std::vector<std::size_t> refused;
+  };
+  const std::vector<Case> cases = {
+      {R"({"errors":[{"batch_index":1,"message":"a"},{"batch_index":3,"message":"b"},{"batch_index":4,"mess)",
+       {1, 3}},
+      {R"({"errors":[{"batch_index":1,"message":"a"},{"batch_index":3,"message":"b"})", {1, 3}},
+      {R"({"errors":[{"batch_index":1},)", {1}},
+      {R"({"errors":[{"batch_index":1,"more":{"a":[1,2]}},{"batch_index":2,"more":{"a":[1,)", {1}},
+      {R"({"errors":[{"batch_index":2}],"padding":"xxxxxxx)", {2}},
+      {R"({"errors":[{"batch_index":2}],"padding":["xxxxxxx)", {2}},
+      {R"({"before":[1],"errors":[{"batch_index":0,"n":1e400},{)", {0}},
+      {"{\"errors\":[{\"batch_index\":0},{\"message\":\"\xc3", {0}},
+      {R"({"errors":[{"batch_index":0,"message":"one long text)", {}},
+      {R"({"errors":[)", {}},
+      {R"({"errors":{"a":)", {}},
+      {R"({"padding":"errors)", {}},
+      {R"({"padding":[{"batch_index":1},)", {}},
+  };
+  for (const Case& one : cases) {
+    CAPTURE(one.body);
+    const BatchVerdict verdict = judge(std::string(one.body));
+    CHECK(verdict.rest.fate == Fate::kDelivered);
+    CHECK(Indexes(verdict) == one.refused);
+  }
+  CHECK(judge(R"({"errors":[{"message":"which one?"},{"batch_in)").rest.fate == Fate::kSplit);
+  CHECK(judge("<html><title>a long page").rest.fate == Fate::kNotTrackApi);
+}
+
+TEST_CASE("batch verdict: whose fault a missing answer is counts for all of it") {
+  Answer answer;
+  answer.error = "reset: Connection reset by peer";
+  answer.fault = Fault::kUnanswered;
+  CHECK(JudgeBatch(answer, 3, RetryPolicy{}, kNow).rest.fate == Fate::kUnanswered);
+  answer.fault = Fault::kProxy;
+  CHECK(JudgeBatch(answer, 3, RetryPolicy{}, kNow).rest.fate == Fate::kPausedProxy);
+  CHECK(JudgeIt(407, "").rest.fate == Fate::kPausedProxy);
+  CHECK(JudgeIt(423, "").rest.fate == Fate::kDeferred);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ TEST_CASE("raw: all members are read") {
 
 TEST_CASE("raw: absent members stay at their defaults") {
   const Job job = Read(WithPath("/v1/accounts/region"));
-  CHECK(job.raw->response_type == ResponseType::kJson);
+  CHECK(!job.raw->response_type);
   CHECK(!job.raw->timeout);
   CHECK(!job.raw->retry);
   CHECK(!job.raw->debug);

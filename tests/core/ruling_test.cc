@@ -47,7 +47,10 @@ struct Case {
   Timestamp now = kNow;
 
   Ruling Of(Fate fate, const Answer& answer, const Standing& standing) const {
-    return Rule(VerdictOf(fate), answer, job, jobs, standing, policy, now);
+    Verdict verdict = VerdictOf(fate);
+    if (fate == Fate::kNotTrackApi)
+      verdict.believed = answer.status / 100 == 2 ? Fate::kDeferred : Fate::kRejected;
+    return Rule(verdict, answer, job, jobs, standing, policy, now);
   }
   bool Needs(Fate fate, const Answer& answer, const Standing& standing) const {
     return NeedsProbe(VerdictOf(fate), answer, job, jobs, standing, policy, now);

@@ -84,11 +84,11 @@ BUGS = [
         "    refusal.index = *index + 1 < count ? *index + 1 : *index;\n"),
     Bug("batch-refused-as-a-whole-dies", "core/batch_verdict.cc",
         "  if (whole.fate == Fate::kRejected && count > 1) whole.fate = Fate::kSplit;\n", ""),
-    Bug("one-attempt-too-few", "core/verdict.cc", "if (charged >= attempts_max)", "if (charged + 1 >= attempts_max)"),
+    Bug("one-attempt-too-few", "core/verdict.cc", "if (job.charged >= attempts_max)", "if (job.charged + 1 >= attempts_max)"),
     Bug("expires-early", "core/verdict.cc", "return now - job.AgeStart() >", "return 2 * (now - job.AgeStart()) >"),
     Bug("redriven-jobs-not-read", "daemon/delivery/dispatcher.cc", "queue->backlog().Rewind(from)", "queue->backlog().Rewind(Sequence{ToNumber(from) + 1'000'000})"),
-    Bug("throttling-counts-as-refusal", "core/verdict.cc", "    case 408:\n    case 429:\n      return Fate::kDeferred;\n",
-        "    case 408:\n      return Fate::kDeferred;\n    case 429:\n      return Fate::kRejected;\n"),
+    Bug("throttling-counts-as-refusal", "core/verdict.cc", "    case 425:\n    case 429:\n      return Fate::kDeferred;\n",
+        "    case 425:\n      return Fate::kDeferred;\n    case 429:\n      return Fate::kRejected;\n"),
 ]
 
 

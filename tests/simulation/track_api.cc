@@ -134,7 +134,7 @@ std::vector<Meaning> MeaningsOf(const Transfer& transfer, const Answer& answer) 
 Answer Status(int status) {
   Answer answer;
   answer.status = status;
-  answer.body = "{}";
+  answer.body = status / 100 == 4 ? R"({"meta":{"error":"no"},"errors":[]})" : "{}";
   if (status == 0) answer.error = "connect: Connection refused";
   if (status >= 300 && status < 400) answer.location = "https://track-eu.customer.io/";
   return answer;

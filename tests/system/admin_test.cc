@@ -15,7 +15,8 @@ class House {
  public:
   House() {
     delivered_ = daemon_.Accept(Event("done", 1));
-    sim_.Script(R"([{"match":{"customer":"bad"},"action":{"status":400,"body":"no such thing"}}])");
+    sim_.Script(
+        R"([{"match":{"customer":"bad"},"action":{"status":400,"body":"{\"meta\":{\"error\":\"no such thing\"}}"}}])");
     dead_ = daemon_.Accept(Event("bad", 1));
     AwaitDead(daemon_, dead_);
     daemon_.AwaitDrained();
@@ -64,7 +65,8 @@ TEST_CASE("admin: the routes that read answer over the socket") {
   CHECK(Rows(daemon, "/v1/history?customer=done").front()["result"].String() == "delivered");
 
   CHECK(Rows(daemon, "/v1/dead").size() == 1);
-  CHECK(Rows(daemon, "/v1/dead?full=true").front()["answer"].String() == "no such thing");
+  CHECK(Rows(daemon, "/v1/dead?full=true").front()["answer"].String() ==
+        R"({"meta":{"error":"no such thing"}})");
   CHECK(Get(daemon, "/v1/dead/" + house.dead_)["line"].ToText() == Event("bad", 1));
   const std::vector<JsonValue> groups = Get(daemon, "/v1/dead/groups")["groups"].Items();
   REQUIRE(groups.size() == 1);

@@ -193,8 +193,9 @@ TEST_CASE("ctl: explain says why a job is paused, deferred, blocked, dead or gon
 TEST_CASE("ctl: dead letters are listed, grouped, shown, exported, redriven and dropped") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
-  sim.Script(R"([{"match":{"event":"bad"},"action":{"status":400,"body":"bad name 17"}},
-                 {"match":{"event":"gone"},"action":{"status":410,"body":"gone"}}])");
+  sim.Script(
+      R"([{"match":{"event":"bad"},"action":{"status":400,"body":"{\"meta\":{\"error\":\"bad name 17\"}}"}},
+                 {"match":{"event":"gone"},"action":{"status":410,"body":"{\"meta\":{\"error\":\"gone\"}}"}}])");
   std::vector<std::string> jobs;
   for (const char* name : {"bad", "bad", "gone"}) {
     jobs.push_back(daemon.Accept(R"({"type":"track","id":"42","name":")" + std::string(name) + "\"}"));
@@ -209,7 +210,8 @@ TEST_CASE("ctl: dead letters are listed, grouped, shown, exported, redriven and 
   CHECK(groups[0]["count"].Int() == 2);
   CHECK(groups[0]["status"].Int() == 400);
   CHECK(Holds(daemon.Ctl({"dead", "groups"}).out, groups[0]["cause"].String()));
-  CHECK(Json(daemon.Ctl({"--json", "dead", "show", jobs[0]}))["answer"].String() == "bad name 17");
+  CHECK(Json(daemon.Ctl({"--json", "dead", "show", jobs[0]}))["answer"].String() ==
+        R"({"meta":{"error":"bad name 17"}})");
 
   const std::string file = daemon.Dir() / "dead.ndjson";
   CHECK(daemon.Ctl({"dead", "export", "--out", file}).status.code == 0);
@@ -336,7 +338,7 @@ TEST_CASE("ctl: metrics are those of the admin socket") {
 
 TEST_CASE("ctl: bytes that would steer a terminal are shown, not sent") {
   SimUnderTest sim;
-  DaemonUnderTest daemon(sim);
+  DaemonUnderTest daemon(sim, {{"connections.default.strict_answers", "false"}});
   sim.Always(R"({"status":400,"body":"\u001b[2Jevil\u0007\u202e"})");
   const std::string job =
       daemon.Accept(R"({"type":"track","id":"\u001b]0;owned\u0007","name":"x","ref":"\u009b31m"})");

@@ -124,7 +124,8 @@ void RunFirstLook(const Blocks& blocks) {
 
 void RunDeadLetters(const Blocks& blocks) {
   Host host;
-  host.sim.Script(R"([{"match":{"count":2},"action":{"status":400,"body":"no such thing"}}])");
+  host.sim.Script(
+      R"([{"match":{"count":2},"action":{"status":400,"body":"{\"meta\":{\"error\":\"no such thing\"}}"}}])");
   const std::string job = host.daemon.Accept(Event("a", 1));
   const std::string cause = AwaitDead(host.daemon, job)["cause"].String();
   for (const Block& block : blocks) host.Run(block, {{"JOB", job}, {"CAUSE", cause}});

@@ -397,6 +397,7 @@ TEST_CASE("queue: a job that used up its attempts is dead, and its followers go 
       CHECK(name != "b");
       rig.Finish(0, AnswerOf(name == "a" ? 500 : 200));
     }
+    if (!rig.probes.empty()) rig.FinishProbe(AnswerOf(200, R"({"region":"us"})"));
     rig.Accept({TrackLine("2", "other")});
     rig.PassToWake();
   }

@@ -17,12 +17,20 @@
 
 namespace outboxd::test {
 
-inline Answer AnswerOf(int status, std::string body = "{}") {
+// A 4xx has the Track API's own shape, in either of its versions.
+inline std::string OwnBody(int status) {
+  return status / 100 == 4 ? R"({"meta":{"error":"no"},"errors":[]})" : "{}";
+}
+
+inline Answer AnswerOf(int status, std::string body) {
   Answer answer;
   answer.status = status;
   answer.body = std::move(body);
   if (status == 0) answer.error = "connect: Connection refused";
   return answer;
+}
+inline Answer AnswerOf(int status) {
+  return AnswerOf(status, OwnBody(status));
 }
 
 // Size: every step of a delivery and every question about it is one call, so that a test reads as a story.
