@@ -159,6 +159,10 @@ bool Statement::IsNull(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
+bool Statement::IsInteger(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_INTEGER;
+}
+
 Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode) {
   // SQLite would count its memory under a lock of the whole process. Refused when it runs already: then it
   // counts.

@@ -70,6 +70,7 @@ class Statement {
   std::optional<std::int64_t> IntOrNull(int column) const;
   std::string_view Text(int column) const;  // valid until the next Step or Reset; "" for NULL
   bool IsNull(int column) const;
+  bool IsInteger(int column) const;  // as it is stored
 
  private:
   friend class Database;

@@ -46,7 +46,7 @@ JobRow ReadJob(const Statement& row, Detail detail) {
   job.redriven = TimeOrNullAt(row, 6);
   job.attempts = CountAt(row, 7);
   job.due = TimeOrNullAt(row, 8);
-  job.parked = row.IntOrNull(9);
+  if (row.IsInteger(9)) job.parked = row.Int(9);
   job.reason = TextAt(row, 10);
   job.bytes = static_cast<std::uint64_t>(row.Int(11));
   job.ref = TextOrNullAt(row, 12);

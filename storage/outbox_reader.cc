@@ -45,7 +45,7 @@ enum Column {
 StoredJob Decode(const Statement& row) {
   StoredJob stored;
   stored.job = std::make_unique<QueuedJob>();
-  stored.parked = !row.IsNull(kParked);
+  stored.parked = row.IsInteger(kParked);
   QueuedJob& queued = *stored.job;
   queued.sequence = SequenceAt(row, kSeq);
   queued.attempts = CountAt(row, kAttempts);
@@ -97,7 +97,7 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
     }
     ++examined;
     page.through = SequenceAt(after_, kSeq);
-    if (!after_.IsNull(kDue) || !after_.IsNull(kParked) || after_.Text(kConnection) != connection) continue;
+    if (!after_.IsNull(kDue) || after_.IsInteger(kParked) || after_.Text(kConnection) != connection) continue;
     page.jobs.push_back(Decode(after_));
     bytes += page.jobs.back().job->job.line.size();
   }
@@ -156,9 +156,8 @@ Result<void> OutboxReader::ReadDeferred(std::string_view connection,
 }
 
 constexpr std::string_view kNextParkedLane =
-    "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND due_ms IS NULL "
-    "ORDER BY "
-    "parked, seq LIMIT 1";
+    "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND parked <= "
+    "9223372036854775807 AND typeof(parked) = 'integer' AND due_ms IS NULL ORDER BY parked, seq LIMIT 1";
 
 // One index seek a lane, however many rows each has.
 Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
@@ -169,9 +168,9 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
     ASSIGN_OR_RETURN(const bool row, next_parked_lane_.Step());
     if (!row) break;
     const std::int64_t key = next_parked_lane_.Int(0);
-    if (key <= last) {  // no integer stands there, or the index is out of order: going on would not end
+    if (key <= last) {  // the index is out of order: going on would not end
       next_parked_lane_.Reset();
-      return database_.Damaged("a lane of waiting jobs has no key");
+      return database_.Damaged("the index of waiting jobs is out of order");
     }
     last = key;
     lanes.push_back({LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1),
@@ -185,7 +184,8 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
 Result<std::uint64_t> OutboxReader::CountParked(std::string_view connection) {
   ASSIGN_OR_RETURN(
       Statement count,
-      database_.Prepare("SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND connection = ?"));
+      database_.Prepare("SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND typeof(parked) = "
+                        "'integer' AND connection = ?"));
   RETURN_IF_ERROR(count.BindAll(connection).Step());
   return static_cast<std::uint64_t>(count.Int(0));
 }

@@ -168,6 +168,7 @@ class Daemon {
   void Stop() { daemon_.Stop(); }
 
   std::set<std::string> delivered;  // event names
+  std::vector<std::string> order;   // the same as they came
 
  private:
   Result<void> RunUntil(const std::string& name, int rounds_max) {
@@ -195,7 +196,10 @@ class Daemon {
   }
   void Answer(Transfer transfer) {
     Finished finished;
-    for (const auto& job : transfer.Jobs()) delivered.insert(job->job.name);
+    for (const auto& job : transfer.Jobs()) {
+      delivered.insert(job->job.name);
+      order.push_back(job->job.name);
+    }
     finished.sent = now_;
     finished.duration = Milliseconds(1);
     finished.ending = Ending::kAnswered;
@@ -246,6 +250,28 @@ TEST_CASE(
     std::filesystem::copy_file(whole, file);
     if (!Writer(file).TryWithoutConstraints(damage.sql)) continue;  // the table's key forbids it
     Survive(file, damage);
+  }
+}
+
+TEST_CASE(
+    "damaged outbox: a lane key that is not an integer stops nothing, and its job goes in its lane's order") {
+  for (const char* key : {"'no such name'", "x'00ff'", "1.5", "-1e300"}) {
+    CAPTURE(key);
+    TempDir folder;
+    const std::filesystem::path file = folder / "outbox.db";
+    MakeOutbox(file);
+    REQUIRE(Writer(file).Try("UPDATE outbox SET parked = " + std::string(key) + " WHERE parked IS NOT NULL"));
+    const test::FaultVfs vfs;
+    Daemon daemon(file);
+    const Result<void> done = daemon.StartOnce();
+    REQUIRE_MESSAGE(done, (done ? "" : done.error().message));
+    daemon.Stop();
+    for (const char* name : {"deferred", "parked", "ready", "sound"})
+      CHECK_MESSAGE(daemon.delivered.contains(name), name);
+    const auto at = [&](const char* name) {
+      return std::find(daemon.order.begin(), daemon.order.end(), name);
+    };
+    CHECK(at("deferred") < at("parked"));
   }
 }
 
