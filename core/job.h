@@ -211,6 +211,13 @@ struct QueuedJob {
 
   // Where max_age counts from.
   Timestamp AgeStart() const { return redriven.value_or(stamp.accepted); }
+  // What a redrive does: all that was counted since acceptance starts again, but for `attempts`.
+  void ForgetFailures() {
+    charged = failures = refusals = 0;
+    deliveries_at_failure.reset();
+    suspicion = Suspicion::kNone;
+    counted_at.reset();
+  }
 };
 
 }  // namespace outboxd

@@ -101,7 +101,7 @@ Result<Assembly::Loaded> Assembly::Load(const Config& config) {
   ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(config.outbox.path));
   auto metrics = std::make_unique<Metrics>();
   Dispatcher dispatcher(std::move(reader), *metrics, RandomSeed());
-  RETURN_IF_ERROR(dispatcher.Start(endpoints, config.limits, outbox.LastSequence(), WallClockNow()));
+  RETURN_IF_ERROR(dispatcher.Start(endpoints, config.limits, outbox.AtStart(), WallClockNow()));
   WarnOfForgottenConnections(outbox, config);
   return Loaded{std::move(crashes), std::move(endpoints), std::move(metrics), std::move(outbox),
                 std::move(dispatcher)};

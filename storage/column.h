@@ -27,6 +27,11 @@ inline std::optional<std::int64_t> ToSql(const std::optional<Timestamp>& at) {
   return ToUnixMs(*at);
 }
 
+inline std::optional<std::int64_t> ToSql(const std::optional<std::uint64_t>& count) {
+  if (!count) return std::nullopt;
+  return static_cast<std::int64_t>(*count);
+}
+
 inline Sequence SequenceAt(const Statement& row, int column) {
   return Sequence{static_cast<std::uint64_t>(row.Int(column))};
 }
@@ -44,6 +49,12 @@ inline std::optional<Timestamp> TimeOrNullAt(const Statement& row, int column) {
 inline std::uint32_t CountAt(const Statement& row, int column) {
   constexpr std::int64_t kMost = 1'000'000'000;
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(row.Int(column), 0, kMost));
+}
+// Likewise for a count of deliveries, far below what would overflow.
+inline constexpr std::int64_t kDeliveriesMax = std::int64_t{1} << 48;
+inline std::optional<std::uint64_t> DeliveriesOrNullAt(const Statement& row, int column) {
+  if (row.IsNull(column)) return std::nullopt;
+  return static_cast<std::uint64_t>(std::clamp<std::int64_t>(row.Int(column), 0, kDeliveriesMax));
 }
 inline std::string TextAt(const Statement& row, int column) {
   return std::string(row.Text(column));

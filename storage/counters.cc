@@ -12,12 +12,15 @@
 
 #include "core/check.h"
 #include "core/result.h"
+#include "storage/column.h"
 #include "storage/database.h"
 
 namespace outboxd {
 namespace {
 
 constexpr std::int64_t kSmallFileBytes = 4 << 20;  // counted whole at each start: a few milliseconds
+// The highest that a waiting job is believed to remember: a counter raised to it has room to grow.
+constexpr std::int64_t kDeliveriesRemembered = kDeliveriesMax / 2;
 
 struct CountedTable {
   std::string_view name;
@@ -40,10 +43,37 @@ Result<Counters::Map> CountAll(Database& database) {
   return counted;
 }
 
+// For each connection the highest number of deliveries that one of its waiting jobs remembers: there were at
+// least so many.
+Result<void> RaiseToRemembered(Database& database, Counters::Map& counts) {
+  ASSIGN_OR_RETURN(Statement rows,
+                   database.Prepare("SELECT connection, max(deliveries_at_failure) FROM outbox WHERE "
+                                    "typeof(deliveries_at_failure) = 'integer' AND deliveries_at_failure "
+                                    "BETWEEN 1 AND ? GROUP BY connection"));
+  rows.BindAll(kDeliveriesRemembered);
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return {};
+    std::uint64_t& delivered = counts[std::string(rows.Text(0))].delivered;
+    delivered = std::max(delivered, static_cast<std::uint64_t>(rows.Int(1)));
+  }
+}
+
+// The counts that the rows give, beside `kept` for what they cannot tell.
+Result<Counters::Map> CountAnew(Database& database, const Counters::Map& kept) {
+  ASSIGN_OR_RETURN(Counters::Map counted, CountAll(database));
+  for (const auto& [connection, counts] : kept) {
+    if (counts.delivered > 0) counted[connection].delivered = counts.delivered;
+  }
+  RETURN_IF_ERROR(RaiseToRemembered(database, counted));
+  return counted;
+}
+
 Counts Sum(const Counters::Map& counts) {
   Counts total;
   for (const auto& [connection, of_it] : counts) {
     for (const CountedTable& table : kTables) total.*table.count += of_it.*table.count;
+    total.delivered += of_it.delivered;
   }
   return total;
 }
@@ -70,16 +100,21 @@ struct Stored {
 Result<Stored> ReadStored(Database& database) {
   ASSIGN_OR_RETURN(
       Statement rows,
-      database.Prepare("SELECT connection, jobs, dead, attempts, typeof(jobs) = 'integer' AND typeof(dead) = "
-                       "'integer' AND typeof(attempts) = 'integer' AND min(jobs, dead, attempts) >= 0 AND "
-                       "max(jobs, dead, attempts) < 1 << 48 FROM counters"));
+      database.Prepare(
+          "SELECT connection, jobs, dead, attempts, delivered, typeof(jobs) = 'integer' AND "
+          "typeof(dead) = 'integer' AND typeof(attempts) = 'integer' AND min(jobs, dead, "
+          "attempts) >= 0 AND max(jobs, dead, attempts) < 1 << 48, typeof(delivered) = 'integer' "
+          "AND delivered BETWEEN 0 AND ? FROM counters"));
+  rows.BindAll(kDeliveriesMax);
   Stored stored;
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, rows.Step());
     if (!row) return stored;
-    stored.are_numbers = stored.are_numbers && rows.Int(4) != 0;
+    const bool has_delivered = rows.Int(6) != 0;
+    stored.are_numbers = stored.are_numbers && rows.Int(5) != 0 && has_delivered;
     const auto number = [&](int column) { return static_cast<std::uint64_t>(rows.Int(column)); };
-    stored.counts[std::string(rows.Text(0))] = Counts{number(1), number(2), number(3)};
+    stored.counts[std::string(rows.Text(0))] =
+        Counts{number(1), number(2), number(3), has_delivered ? number(4) : 0};
   }
 }
 
@@ -102,7 +137,7 @@ bool DifferFromRows(Database& database, const Counters::Map& counts) {
   const Result<std::int64_t> bytes =
       database.Scalar("SELECT c.page_count * s.page_size FROM pragma_page_count c, pragma_page_size s");
   if (!bytes || *bytes > kSmallFileBytes) return false;
-  const Result<Counters::Map> counted = CountAll(database);
+  const Result<Counters::Map> counted = CountAnew(database, counts);
   return counted && !Difference(counts, *counted).empty();
 }
 
@@ -112,7 +147,7 @@ Result<Counters> Counters::Load(Database& database) {
   Counters counters;
   ASSIGN_OR_RETURN(counters.store_,
                    database.Prepare("INSERT OR REPLACE INTO counters (connection, jobs, dead, "
-                                    "attempts) VALUES (?, ?, ?, ?)"));
+                                    "attempts, delivered) VALUES (?, ?, ?, ?, ?)"));
   ASSIGN_OR_RETURN(Stored stored, ReadStored(database));
   counters.counts_ = std::move(stored.counts);
   bool is_right = stored.are_numbers;
@@ -172,11 +207,12 @@ Result<void> Counters::Store(Database& database) {
 
 Result<void> Counters::StoreOne(std::string_view connection, const Counts& counts) {
   return store_.Run(connection, static_cast<std::int64_t>(counts.jobs),
-                    static_cast<std::int64_t>(counts.dead), static_cast<std::int64_t>(counts.attempts));
+                    static_cast<std::int64_t>(counts.dead), static_cast<std::int64_t>(counts.attempts),
+                    static_cast<std::int64_t>(counts.delivered));
 }
 
 Result<void> Counters::CountRows(Database& database) {
-  ASSIGN_OR_RETURN(Map counted, CountAll(database));
+  ASSIGN_OR_RETURN(Map counted, CountAnew(database, counts_));
   Undo();
   found_ = Difference(counts_, counted);
   replaced_ = std::exchange(counts_, std::move(counted));

@@ -1,8 +1,10 @@
-// storage/counters.h — how many rows each connection has, kept in the same transaction as what they count.
+// storage/counters.h — how many rows each connection has and how many jobs it has delivered, kept in the same
+// transaction as what they count.
 //
 // Counters that the file holds are checked, not trusted: those that cannot be right (no numbers, more jobs
 // than sequence numbers, none beside rows, a subtraction below zero) are counted anew from the rows. Counting
-// reads the tables whole, so a file above 4 MB is otherwise believed.
+// reads the tables whole, so a file above 4 MB is otherwise believed. What was delivered left no row: a
+// recount keeps the number, and raises it to the highest that a waiting job remembers.
 //
 // Threads: belongs to one thread.
 #pragma once
@@ -22,7 +24,8 @@
 namespace outboxd {
 
 struct Counts {
-  std::uint64_t jobs = 0, dead = 0, attempts = 0;
+  std::uint64_t jobs = 0, dead = 0, attempts = 0;  // rows
+  std::uint64_t delivered = 0;                     // only grows
   friend bool operator==(const Counts&, const Counts&) = default;
 };
 

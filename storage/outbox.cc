@@ -108,6 +108,14 @@ Result<void> Outbox::Prepare() {
   return {};
 }
 
+OutboxStart Outbox::AtStart() const {
+  OutboxStart start;
+  start.tail = LastSequence();
+  for (const auto& [connection, counts] : CountsByConnection())
+    start.delivered.emplace(connection, counts.delivered);
+  return start;
+}
+
 void Outbox::CheckInvariants() const {
   sequences_.CheckInvariants();
   file_->counters().CheckInvariants();

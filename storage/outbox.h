@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -46,6 +48,12 @@ struct WriteBatch {
   bool empty() const { return accepted.empty() && outcomes.empty() && parks.empty() && gates.empty(); }
 };
 
+// What a dispatcher goes by when it begins.
+struct OutboxStart {
+  Sequence tail{};                                              // the highest in the outbox
+  std::map<std::string, std::uint64_t, std::less<>> delivered;  // jobs so far, by connection
+};
+
 class Outbox {
  public:
   // Creates the file, or migrates its schema; takes the lock that keeps other processes out. `seed` feeds the
@@ -68,6 +76,7 @@ class Outbox {
   // file.
   std::vector<Recount> TakeRecounts() { return file_->counters().TakeRecounts(); }
   Sequence LastSequence() const { return sequences_.Last(); }
+  OutboxStart AtStart() const;
 
   // Between transactions. Aborts when broken.
   void CheckInvariants() const;

@@ -1,5 +1,6 @@
 #include "storage/outbox_reader.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -25,8 +26,9 @@
 namespace outboxd {
 namespace {
 
-#define OUTBOXD_JOB_COLUMNS \
-  "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, line"
+#define OUTBOXD_JOB_COLUMNS                                                                             \
+  "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, failures, " \
+  "deliveries_at_failure, suspicion, refusals, counted_ms, line"
 enum Column {
   kSeq,
   kConnection,
@@ -38,6 +40,11 @@ enum Column {
   kRedriven,
   kAttempts,
   kCharged,
+  kFailures,
+  kDeliveriesAtFailure,
+  kSuspicion,
+  kRefusals,
+  kCounted,
   kLine
 };
 
@@ -50,6 +57,11 @@ StoredJob Decode(const Statement& row) {
   queued.sequence = SequenceAt(row, kSeq);
   queued.attempts = CountAt(row, kAttempts);
   queued.charged = CountAt(row, kCharged);
+  queued.failures = std::max(CountAt(row, kFailures), queued.charged);  // format 3 knew only those charged
+  queued.deliveries_at_failure = DeliveriesOrNullAt(row, kDeliveriesAtFailure);
+  queued.suspicion = kNames<Suspicion>.Find(row.Text(kSuspicion)).value_or(Suspicion::kNone);
+  queued.refusals = CountAt(row, kRefusals);
+  queued.counted_at = TimeOrNullAt(row, kCounted);
   queued.due = TimeOrNullAt(row, kDue);
   queued.redriven = TimeOrNullAt(row, kRedriven);
   queued.stamp.accepted = TimeAt(row, kAccepted);

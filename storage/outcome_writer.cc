@@ -73,6 +73,7 @@ Result<void> OutcomeWriter::WriteOne(const Outcome& outcome, Timestamp now) {
       RETURN_IF_ERROR(Bury(outcome, now));
       return Remove(*outcome.job);
     case OutcomeKind::kDelivered:
+      file_->counters().Add(outcome.job->job.connection, &Counts::delivered);
       return Remove(*outcome.job);
     case OutcomeKind::kDeferred:
     case OutcomeKind::kReturned:
@@ -138,7 +139,9 @@ Result<void> OutcomeWriter::RemoveRun(std::span<const Outcome* const> run) {
   const Sequence last = run.back()->job->sequence;
   RETURN_IF_ERROR(remove_run_.Run(ToSql(first), ToSql(last)));
   const auto gone = static_cast<std::uint64_t>(file_->database().Changes());
-  file_->counters().Subtract(run.front()->job->job.connection, &Counts::jobs, gone);
+  const std::string_view connection = run.front()->job->job.connection;
+  file_->counters().Subtract(connection, &Counts::jobs, gone);
+  file_->counters().Add(connection, &Counts::delivered, run.size());
   if (gone == run.size()) return {};
   for (const Outcome* outcome : run) {
     RETURN_IF_ERROR(NoteLate(*outcome->job));
@@ -147,12 +150,15 @@ Result<void> OutcomeWriter::RemoveRun(std::span<const Outcome* const> run) {
 }
 
 constexpr std::string_view kDefer =
-    "UPDATE outbox SET attempts = ?, charged = ?, due_ms = ?, reason = ? WHERE seq = ?";
+    "UPDATE outbox SET attempts = ?, charged = ?, due_ms = ?, reason = ?, failures = ?, "
+    "deliveries_at_failure = ?, suspicion = ?, refusals = ?, counted_ms = ? WHERE seq = ?";
 
 Result<void> OutcomeWriter::Defer(const Outcome& outcome) {
   const QueuedJob& queued = *outcome.job;
   RETURN_IF_ERROR(defer_.Run(queued.attempts, queued.charged, ToSql(queued.due), TextOrNull{outcome.reason},
-                             ToSql(queued.sequence)));
+                             queued.failures, ToSql(queued.deliveries_at_failure),
+                             TextOrNull{SuspicionName(queued.suspicion)}, queued.refusals,
+                             ToSql(queued.counted_at), ToSql(queued.sequence)));
   return file_->database().Changes() == 0 ? NoteLate(queued) : Result<void>();
 }
 

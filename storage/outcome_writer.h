@@ -21,7 +21,8 @@ class OutcomeWriter {
   // `file` outlives it.
   static Result<OutcomeWriter> Prepare(OutboxFile& file);
 
-  // Within a transaction; reorders `outcomes`. An outcome of a job that was cancelled meanwhile only adds its
+  // Within a transaction; reorders `outcomes`. Each that is delivered counts once (Counts::delivered),
+  // whether its row is still there or not. An outcome of a job that was cancelled meanwhile only adds its
   // attempt; one of a job that is nowhere any more (forgotten, dropped) leaves no trace.
   Result<void> WriteAll(std::vector<const Outcome*>& outcomes, Timestamp now);
 

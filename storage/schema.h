@@ -99,6 +99,15 @@ ALTER TABLE dead_letters ADD COLUMN uid INTEGER;
     R"sql(
 UPDATE connections SET pause = 'unconfigured' WHERE pause = 'operator' AND detail = 'not in the config';
 )sql",
+    // Whose fault a failure is. Rows from before hold no failures of their own: readers count those charged.
+    R"sql(
+ALTER TABLE outbox ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;     -- deferrals, charged or not
+ALTER TABLE outbox ADD COLUMN deliveries_at_failure INTEGER;           -- counters.delivered at the last one
+ALTER TABLE outbox ADD COLUMN suspicion TEXT;                          -- auth, region, trouble, not_track_api
+ALTER TABLE outbox ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;     -- answers of a suspect counted alike
+ALTER TABLE outbox ADD COLUMN counted_ms INTEGER;                      -- the last of them, or of charges alone
+ALTER TABLE counters ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;  -- jobs, since format 4
+)sql",
 };
 
 }  // namespace outboxd::schema

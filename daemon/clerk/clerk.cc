@@ -223,7 +223,7 @@ void Clerk::Housekeep(Timestamp now) {
 void Clerk::LogRecounts() {
   const auto text = [](const Counts& counts) {
     return std::to_string(counts.jobs) + " jobs, " + std::to_string(counts.dead) + " dead, " +
-           std::to_string(counts.attempts) + " attempts";
+           std::to_string(counts.attempts) + " attempts, " + std::to_string(counts.delivered) + " delivered";
   };
   for (const Recount& recount : outbox_.TakeRecounts()) {
     Log(LogLevel::kWarn, "counters did not match the rows and were counted anew",

@@ -90,9 +90,10 @@ ConnectionQueue::ConnectionQueue(std::shared_ptr<const Endpoint> endpoint, const
       backlog_(held_, endpoint_, limits),
       prober_(endpoint_->config.probe_interval) {}
 
-Result<void> ConnectionQueue::Load(OutboxReader& reader, const GateSnapshot* gate, Sequence tail,
+Result<void> ConnectionQueue::Load(OutboxReader& reader, const ConnectionStart& start, Sequence tail,
                                    Timestamp now) {
-  if (gate != nullptr) gate_.Restore(*gate);
+  if (start.gate != nullptr) gate_.Restore(*start.gate);
+  deliveries_ = start.deliveries;
   return backlog_.Load(reader, tail, now);
 }
 

@@ -47,15 +47,21 @@ struct Actions {
   Report report;
 };
 
+// What the last run left of a connection, beside its jobs.
+struct ConnectionStart {
+  const GateSnapshot* gate = nullptr;  // null: there was none
+  std::uint64_t deliveries = 0;        // jobs delivered so far
+};
+
 // Size: the dispatcher, operators and the clerk's news each have methods here; many only pass on.
 class ConnectionQueue {
  public:
   ConnectionQueue(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits, std::uint64_t seed,
                   Timestamp now);
 
-  // At start: deferred jobs, parked lanes and the gate of the last run. `tail` is the highest sequence in the
+  // At start: deferred jobs, parked lanes and what `start` says. `tail` is the highest sequence in the
   // outbox.
-  Result<void> Load(OutboxReader& reader, const GateSnapshot* gate, Sequence tail, Timestamp now);
+  Result<void> Load(OutboxReader& reader, const ConnectionStart& start, Sequence tail, Timestamp now);
   // New settings or credentials. A paused connection whose credentials changed probes at once.
   void Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits);
 
@@ -86,6 +92,7 @@ class ConnectionQueue {
   ConnectionStatus Status() const;                         // without counts of the disk
   std::size_t in_flight() const { return requests_out_; }  // requests
   const GateSnapshot& gate() const { return gate_.Snapshot(); }
+  std::uint64_t deliveries() const { return deliveries_; }
   // Aborts when it contradicts itself. Slow; for tests.
   void CheckInvariants() const;
 

@@ -26,6 +26,7 @@
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/transfer.h"
+#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
 #include "storage/outcome.h"
 
@@ -42,10 +43,11 @@ void Readmit(ConnectionQueue& queue, Timestamp now) {
 Dispatcher::Dispatcher(OutboxReader reader, Metrics& metrics, std::uint64_t seed)
     : reader_(std::move(reader)), metrics_(metrics), random_(seed) {}
 
-Result<void> Dispatcher::Start(const Endpoints& endpoints, const LimitsConfig& limits, Sequence tail,
+Result<void> Dispatcher::Start(const Endpoints& endpoints, const LimitsConfig& limits, OutboxStart outbox,
                                Timestamp now) {
   limits_ = limits;
-  tail_ = tail;
+  tail_ = outbox.tail;
+  delivered_at_start_ = std::move(outbox.delivered);
   return Configure(endpoints, limits, now);
 }
 
@@ -53,10 +55,11 @@ Result<void> Dispatcher::Add(const std::string& name, std::shared_ptr<const Endp
                              Timestamp now) {
   auto queue = std::make_unique<ConnectionQueue>(std::move(endpoint), limits_, random_(), now);
   ASSIGN_OR_RETURN(const auto gates, reader_.ReadGates());
-  const auto gate = gates.find(name);
-  if (Result<void> loaded = queue->Load(reader_, gate == gates.end() ? nullptr : &gate->second, tail_, now);
-      !loaded)
-    return loaded;
+  ConnectionStart start;
+  if (const auto gate = gates.find(name); gate != gates.end()) start.gate = &gate->second;
+  if (const auto delivered = delivered_at_start_.find(name); delivered != delivered_at_start_.end())
+    start.deliveries = delivered->second;
+  RETURN_IF_ERROR(queue->Load(reader_, start, tail_, now));
   Readmit(*queue, now);
   queues_.emplace(name, std::move(queue));
   return {};

@@ -29,6 +29,7 @@
 #include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/transfer.h"
+#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
 #include "storage/outcome.h"
 
@@ -38,8 +39,8 @@ class Dispatcher {
  public:
   Dispatcher(OutboxReader reader, Metrics& metrics, std::uint64_t seed);
 
-  // `tail`: the highest sequence in the outbox.
-  Result<void> Start(const Endpoints& endpoints, const LimitsConfig& limits, Sequence tail, Timestamp now);
+  Result<void> Start(const Endpoints& endpoints, const LimitsConfig& limits, OutboxStart outbox,
+                     Timestamp now);
   // While `hold` holds a connection nothing of it leaves, and nothing of it is read back. Before the first
   // Pump().
   void Obey(const DeliveryHold& hold) { hold_ = &hold; }
@@ -79,6 +80,8 @@ class Dispatcher {
   std::mt19937_64 random_;
   LimitsConfig limits_;
   Sequence tail_{};
+  // Of connections without a queue it stays right: nothing of theirs is delivered.
+  std::map<std::string, std::uint64_t, std::less<>> delivered_at_start_;
   std::map<std::string, std::unique_ptr<ConnectionQueue>, std::less<>> queues_;
   std::uint64_t ticket_ = 0;
   bool stopping_ = false;

@@ -135,9 +135,7 @@ bool HeldJobs::StartSettling(QueuedJob& job) {
   if (entry == nullptr) return false;
   window_.Settle(job.sequence, *entry);
   if (const std::optional<Timestamp> redriven = std::exchange(entry->redriven, std::nullopt)) {
-    job.charged = job.failures = 0;
-    job.deliveries_at_failure.reset();
-    ForgetSuspicion(job);
+    job.ForgetFailures();
     job.redriven = redriven;
   }
   return true;

@@ -80,7 +80,13 @@ void MakeOutbox(const std::filesystem::path& file) {
   marks.gates.emplace_back("default", GateSnapshot{GateState::kThrottled, PauseReason::kNone, "503", kMade,
                                                    kMade + Milliseconds(100), 2});
   REQUIRE(outbox->Write(marks, kMade));
-  REQUIRE(test::Settle(*outbox, OutcomeOf(std::move(all[0]), OutcomeKind::kDeferred, 503, kMade), kMade));
+  Outcome deferred = OutcomeOf(std::move(all[0]), OutcomeKind::kDeferred, 503, kMade);
+  deferred.job->failures = deferred.job->refusals = 2;
+  deferred.job->charged = 1;
+  deferred.job->deliveries_at_failure = 0;
+  deferred.job->suspicion = Suspicion::kTrouble;
+  deferred.job->counted_at = kMade;
+  REQUIRE(test::Settle(*outbox, deferred, kMade));
   REQUIRE(test::Settle(*outbox, OutcomeOf(std::move(all[3]), OutcomeKind::kDead, 400, kMade), kMade));
   REQUIRE(test::Settle(*outbox, OutcomeOf(std::move(all[4]), OutcomeKind::kDelivered, 200, kMade), kMade));
   REQUIRE(outbox->maintenance().TruncateWal() == true);
@@ -115,10 +121,17 @@ std::vector<Damage> Damages(const std::filesystem::path& file) {
   for (const char* sql :
        {"INSERT INTO sequence SELECT reserved FROM sequence", "INSERT INTO sequence VALUES (1)",
         "INSERT INTO outbox SELECT 50, job, connection, type, customer, accepted_ms, redriven_ms, attempts, "
-        "charged, due_ms, parked, reason, line, uid FROM outbox WHERE seq = 3",
+        "charged, due_ms, parked, reason, line, uid, failures, deliveries_at_failure, suspicion, refusals, "
+        "counted_ms FROM outbox WHERE seq = 3",
         "INSERT INTO dead_letters SELECT seq, job, connection, type, customer, accepted_ms, 1, 'rejected', "
         "400, 'r', 'c', NULL, attempts, line, uid FROM outbox WHERE customer <> 'sound'",
-        "INSERT INTO counters VALUES ('nobody', 7, 7, 7)",
+        "INSERT INTO counters VALUES ('nobody', 7, 7, 7, 7)", "UPDATE counters SET delivered = 1 << 48",
+        "UPDATE outbox SET deliveries_at_failure = 1 << 47 WHERE customer <> 'sound'",
+        "UPDATE outbox SET suspicion = 'auth', refusals = 1 << 40, counted_ms = 1 << 62, failures = 1 << 40, "
+        "charged = 1 WHERE customer <> 'sound'",
+        "UPDATE outbox SET suspicion = 'region', refusals = -1, counted_ms = -1, failures = -1 WHERE "
+        "customer "
+        "<> 'sound'",
         "UPDATE counters SET jobs = 0, dead = 0, attempts = 0",
         "INSERT INTO connections SELECT 'nobody', state, pause, detail, since_ms, reopen_ms, failures FROM "
         "connections",
@@ -287,7 +300,7 @@ TEST_CASE("damaged outbox: counters that do not match the rows are counted anew,
     daemon.Stop();
   }
   CHECK(log.Count("counters did not match the rows") == 1);
-  CHECK(log.Count("7 jobs, 1 dead, 3 attempts") == 1);
+  CHECK(log.Count("7 jobs, 1 dead, 3 attempts, 1 delivered") == 1);
 }
 
 }  // namespace outboxd

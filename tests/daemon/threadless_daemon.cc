@@ -14,10 +14,10 @@ Result<void> ThreadlessDaemon::Start(const Setup& setup, Timestamp now) {
   check_every_ = setup.check_every;
   ASSIGN_OR_RETURN(auto outbox, Outbox::Open(setup.file, setup.seed));
   ASSIGN_OR_RETURN(auto reader, OutboxReader::Open(setup.file));
-  const Sequence tail = outbox.LastSequence();
+  OutboxStart start = outbox.AtStart();
   clerk_.emplace(std::move(outbox), setup.clerk_limits, setup.disk_free);
   dispatcher_.emplace(std::move(reader), metrics_, setup.seed);
-  return dispatcher_->Start(setup.endpoints, setup.limits, tail, now);
+  return dispatcher_->Start(setup.endpoints, setup.limits, std::move(start), now);
 }
 
 void ThreadlessDaemon::Stop() {

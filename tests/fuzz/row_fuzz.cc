@@ -18,13 +18,14 @@ namespace {
 
 struct Table {
   const char* name;
-  std::array<const char*, 14> columns;  // null behind the last
+  std::array<const char*, 19> columns;  // null behind the last
 };
 
 constexpr std::array<Table, 6> kTables = {{
     {"outbox",
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "redriven_ms", "attempts", "charged",
-      "due_ms", "parked", "reason", "line", "uid"}},
+      "due_ms", "parked", "reason", "line", "uid", "failures", "deliveries_at_failure", "suspicion",
+      "refusals", "counted_ms"}},
     {"attempts",
      {"seq", "attempt", "job", "connection", "type", "customer", "sent_ms", "duration_ms", "result", "status",
       "error", "answer"}},
@@ -32,7 +33,7 @@ constexpr std::array<Table, 6> kTables = {{
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason",
       "cause", "attempts", "line", "uid"}},
     {"connections", {"name", "state", "pause", "detail", "since_ms", "reopen_ms", "failures"}},
-    {"counters", {"connection", "jobs", "dead", "attempts"}},
+    {"counters", {"connection", "jobs", "dead", "attempts", "delivered"}},
     {"sequence", {"reserved"}},
 }};
 

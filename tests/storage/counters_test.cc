@@ -81,6 +81,60 @@ TEST_CASE("counters: what cannot be right is counted anew, told once, and stored
   CHECK(again.TakeRecounts().empty());
 }
 
+TEST_CASE("counters: what was delivered survives a recount of the rows, also for a connection without any") {
+  Fixture fixture;
+  fixture.Change("UPDATE counters SET delivered = 41 WHERE connection = 'default'");
+  fixture.Change("INSERT INTO counters VALUES ('idle', 0, 0, 0, 5)");
+  fixture.Change("UPDATE counters SET jobs = 9 WHERE connection = 'other'");
+  Counters counters = fixture.Load();
+  CHECK(counters.ByConnection().at("default") == Counts{2, 1, 1, 41});
+  CHECK(counters.ByConnection().at("other") == Counts{1, 0, 0, 0});
+  CHECK(counters.ByConnection().at("idle") == Counts{0, 0, 0, 5});
+  CHECK(counters.TakeRecounts().size() == 1);
+  REQUIRE(counters.Store(*fixture.database));
+  counters.Keep();
+  CHECK(fixture.Load().ByConnection() == counters.ByConnection());
+}
+
+TEST_CASE(
+    "counters: a count of deliveries that is no number becomes the highest that a waiting job remembers") {
+  Fixture fixture;
+  fixture.Change("UPDATE outbox SET deliveries_at_failure = seq + 100");
+  const char* change = "";
+  SUBCASE("text") {
+    change = "UPDATE counters SET delivered = 'x'";
+  }
+  SUBCASE("below zero") {
+    change = "UPDATE counters SET delivered = -1";
+  }
+  SUBCASE("beyond what can be") {
+    change = "UPDATE counters SET delivered = 9223372036854775807";
+  }
+  SUBCASE("gone") {
+    change = "DELETE FROM counters";
+  }
+  SUBCASE("lower than that") {
+    change = "UPDATE counters SET delivered = 7";
+  }
+  fixture.Change(change);
+  Counters counters = fixture.Load();
+  CHECK(counters.ByConnection().at("default") == Counts{2, 1, 1, 102});
+  CHECK(counters.ByConnection().at("other") == Counts{1, 0, 0, 103});
+  CHECK(counters.TakeRecounts().size() == 2);
+  counters.Add("default", &Counts::delivered);
+  REQUIRE(counters.Store(*fixture.database));
+  counters.Keep();
+  CHECK(test::Ask(fixture.file, "SELECT delivered FROM counters WHERE connection = 'default'") == 103);
+}
+
+TEST_CASE("counters: what a damaged row remembers beyond all that can be is not believed") {
+  Fixture fixture;
+  for (const char* value : {"'x'", "-3", "9223372036854775807", "(1 << 48)"}) {
+    fixture.Change("UPDATE outbox SET deliveries_at_failure = " + std::string(value));
+    CHECK(fixture.Load().ByConnection() == kRight);
+  }
+}
+
 TEST_CASE("counters: in a large file only what is impossible is counted anew") {
   Fixture fixture;
   fixture.Change("CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(5000000))");

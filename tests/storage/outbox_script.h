@@ -18,6 +18,7 @@ namespace outboxd::test {
 struct Expected {
   std::set<std::string> jobs, dead;
   std::int64_t attempts = 0;
+  std::int64_t delivered = 0;  // the counter
   friend bool operator==(const Expected&, const Expected&) = default;
 };
 
@@ -40,6 +41,9 @@ inline Expected ReadTables(const std::filesystem::path& file) {
   const auto attempts = database->Scalar("SELECT count(*) FROM attempts");
   REQUIRE(attempts);
   found.attempts = *attempts;
+  const auto delivered = database->Scalar("SELECT ifnull(sum(delivered), 0) FROM counters");
+  REQUIRE(delivered);
+  found.delivered = *delivered;
   return found;
 }
 
@@ -118,6 +122,7 @@ class OutboxScript {
     ++intended.attempts;
     if (kind == OutcomeKind::kDelivered || kind == OutcomeKind::kDead) intended.jobs.erase(job.job.line);
     if (kind == OutcomeKind::kDead) intended.dead.insert(job.job.line);
+    if (kind == OutcomeKind::kDelivered) ++intended.delivered;
     Result<void> written = test::Settle(*outbox_, outcome, kNow);
     if (written && kind != OutcomeKind::kDeferred)
       held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(index));

@@ -108,5 +108,40 @@ TEST_CASE("upgrade: in an outbox of format 2 a connection that left the config i
   CHECK(gates->at("default").pause == PauseReason::kNone);
 }
 
+// Format 3: "away" has a job deferred and charged seven times (3); "default" is paused, with one that was
+// charged twice and came back (4) and two parked behind it (5, 6).
+TEST_CASE(
+    "upgrade: in an outbox of format 3 a job has failed as often as it was charged, and is suspected of "
+    "nothing") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeOutbox(file, "outbox_v3.sql");
+  auto outbox = Outbox::Open(file, 1);
+  REQUIRE(outbox);
+  CHECK(test::Ask(file, "PRAGMA user_version") == std::int64_t{schema::kMigrations.size()});
+  CHECK(outbox->TakeRecounts().empty());
+  CHECK(outbox->AtStart().delivered ==
+        std::map<std::string, std::uint64_t, std::less<>>{{"away", 0}, {"default", 0}});
+  auto reader = OutboxReader::Open(file);
+  REQUIRE(reader);
+  for (const auto& [number, charged] : {std::pair(3U, 7U), std::pair(4U, 2U), std::pair(5U, 0U)}) {
+    CAPTURE(number);
+    const auto stored = reader->ReadOne(Sequence{number});
+    REQUIRE((stored && *stored));
+    const QueuedJob& job = *(*stored)->job;
+    CHECK(job.charged == charged);
+    CHECK(job.failures == charged);
+    CHECK(job.refusals == 0);
+    CHECK(job.suspicion == Suspicion::kNone);
+    CHECK_FALSE(job.deliveries_at_failure);
+    CHECK_FALSE(job.counted_at);
+  }
+  auto stored = reader->ReadOne(Sequence{4});
+  REQUIRE((stored && *stored));
+  const Outcome outcome = test::OutcomeOf(std::move((*stored)->job), OutcomeKind::kDelivered, 200);
+  REQUIRE(test::Settle(*outbox, outcome, kNow));
+  CHECK(test::Ask(file, "SELECT delivered FROM counters WHERE connection = 'default'") == 1);
+}
+
 }  // namespace
 }  // namespace outboxd

@@ -57,7 +57,7 @@ struct Fixture {
 
   void Start(const std::vector<std::string>& names) {
     dispatcher.emplace(NewDispatcher());
-    REQUIRE(dispatcher->Start(Make(names), limits, outbox->LastSequence(), kNow));
+    REQUIRE(dispatcher->Start(Make(names), limits, outbox->AtStart(), kNow));
   }
 
   Committed Accept(const std::vector<std::string>& lines, Timestamp now = kNow) {
@@ -227,6 +227,21 @@ TEST_CASE(
     fixture.Start({"one", "two"});
   }
   CHECK(fixture.Pump().transfers.size() == 1);
+}
+
+TEST_CASE("dispatcher: a queue begins with the number of jobs that its connection has delivered") {
+  Fixture fixture;
+  for (const char* connection : {"one", "two", "one"}) {
+    auto jobs = test::Accept(*fixture.outbox, {TrackLine("1", "a", connection)}, kNow);
+    REQUIRE(jobs);
+    REQUIRE(test::Settle(*fixture.outbox,
+                         test::OutcomeOf(std::move(jobs->front()), OutcomeKind::kDelivered, 200), kNow));
+  }
+  fixture.Start({"one", "three"});
+  CHECK(fixture.dispatcher->Find("one")->deliveries() == 2);
+  CHECK(fixture.dispatcher->Find("three")->deliveries() == 0);
+  REQUIRE(fixture.dispatcher->Configure(Fixture::Make({"one", "two"}), fixture.limits, kNow));
+  CHECK(fixture.dispatcher->Find("two")->deliveries() == 1);
 }
 
 TEST_CASE("dispatcher: a connection new in the config takes up what waits for it") {
