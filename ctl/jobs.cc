@@ -41,6 +41,16 @@ int List(const Context& context, const ListOptions& options) {
   return PrintList(context, request, JobRows(context));
 }
 
+// "auth, 2 answers counted"; empty for what is not a suspect.
+std::string SuspicionText(const JsonValue& job) {
+  std::string text = job["suspicion"].String();
+  const std::int64_t refusals = job["refusals"].Int();
+  if (refusals > 0)
+    text += ", " + FormatCount(refusals) + " " + Plural(static_cast<std::uint64_t>(refusals), "answer") +
+            " counted";
+  return text;
+}
+
 std::vector<std::pair<std::string, Cell>> JobFacts(const Context& context, const JsonValue& job) {
   const std::string state = job["state"].String();
   return {{"job", job["job"].String()},
@@ -54,6 +64,9 @@ std::vector<std::pair<std::string, Cell>> JobFacts(const Context& context, const
           {"age", AgeText(context, job["accepted_ms"])},
           {"redriven", TimeText(context, job["redriven_ms"])},
           {"attempts", FormatCount(job["attempts"].Int())},
+          {"failures", job["failures"].Int() == 0 ? std::string() : FormatCount(job["failures"].Int())},
+          {"suspected of", SuspicionText(job)},
+          {"last counted", TimeText(context, job["counted_ms"])},
           {"next attempt", DueText(context, job["due_ms"])},
           {"last reason", job["reason"].String()},
           {"line", job["line"].IsNull() ? std::string() : job["line"].ToText()}};
@@ -93,6 +106,7 @@ int Explain(const Context& context, const std::string& job) {
         const std::string gate_state = gate["state"].String();
         PrintFacts(context, {{"job", answer["job"].String()},
                              {"state", Cell(state, StateColour(state))},
+                             {"suspected of", SuspicionText(answer)},
                              {"blocked by", answer["blocked_by"].String()},
                              {"next attempt", DueText(context, answer["due_ms"])},
                              {"last reason", answer["last_reason"].String()},

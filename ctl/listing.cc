@@ -134,8 +134,9 @@ RowView JobRows(const Context& context) {
            {"LAST REASON"}},
           [&context](const JsonValue& row) -> std::vector<Cell> {
             const std::string state = row["state"].String();
+            const std::string suspect = row["suspicion"].String().empty() ? "" : " (suspect)";
             return {row["job"].String(),
-                    Cell(state, StateColour(state)),
+                    Cell(state + suspect, StateColour(state)),
                     row["connection"].String(),
                     row["type"].String(),
                     row["customer"].String(),

@@ -105,6 +105,9 @@ std::string ReasonText(const JsonValue& status, const JsonValue& connection) {
   const std::int64_t wait = connection["reopen_ms"].Int() - status["now_ms"].Int();
   if (connection["reopen_ms"].IsNumber() && wait > 0)
     reason += (reason.empty() ? "" : "; ") + ("next try in " + ShowSpan(Milliseconds(wait)));
+  if (const std::int64_t suspects = connection["suspects"].Int(); suspects > 0)
+    reason += (reason.empty() ? "" : "; ") + FormatCount(suspects) + " " +
+              Plural(static_cast<std::uint64_t>(suspects), "suspect");
   return reason;
 }
 

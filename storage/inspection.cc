@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/job.h"
 #include "core/result.h"
 #include "core/ulid.h"
 #include "storage/column.h"
@@ -21,8 +22,8 @@ namespace {
 
 constexpr std::string_view kJobQuery =
     "SELECT seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, due_ms, parked, reason,"
-    " length(CAST(line AS BLOB)), CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, line "
-    "FROM outbox WHERE seq = ?";
+    " length(CAST(line AS BLOB)), CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, "
+    "charged, failures, suspicion, refusals, counted_ms, line FROM outbox WHERE seq = ?";
 constexpr std::string_view kDeadQuery =
     "SELECT seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, "
     "attempts,"
@@ -51,7 +52,11 @@ JobRow ReadJob(const Statement& row, Detail detail) {
   job.bytes = static_cast<std::uint64_t>(row.Int(11));
   job.ref = TextOrNullAt(row, 12);
   job.uid = row.IntOrNull(13);
-  if (detail == Detail::kFull) job.line = TextAt(row, 14);
+  job.failures = std::max(CountAt(row, 15), CountAt(row, 14));
+  job.suspicion = kNames<Suspicion>.Find(row.Text(16)).value_or(Suspicion::kNone);
+  job.refusals = CountAt(row, 17);
+  job.counted = TimeOrNullAt(row, 18);
+  if (detail == Detail::kFull) job.line = TextAt(row, 19);
   return job;
 }
 

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/job.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
@@ -34,9 +35,11 @@ struct JobRow {
   std::optional<std::int64_t> parked;  // the lane key it waits for on disk
   std::optional<std::int64_t>
       uid;  // of the producer's process; nullopt when accepted before that was recorded
-  std::uint32_t attempts = 0;
-  std::uint64_t bytes = 0;  // of the line
-  std::string line;         // only from Job()
+  std::uint32_t attempts = 0, failures = 0, refusals = 0;
+  Suspicion suspicion = Suspicion::kNone;
+  std::optional<Timestamp> counted;  // the last of `refusals`, or the last charge of a job alone
+  std::uint64_t bytes = 0;           // of the line
+  std::string line;                  // only from Job()
 };
 
 struct AttemptRow {

@@ -7,6 +7,7 @@
 
 #include "core/duration.h"
 #include "core/gate.h"
+#include "core/job.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "core/verdict.h"
@@ -35,6 +36,52 @@ std::string AttemptsSoFar(const JobRow& row) {
   std::string text = Counted(row.attempts, "attempt") + " so far";
   if (!row.reason.empty()) text += ", the last one ended with: " + row.reason;
   return text;
+}
+
+// What looks like the connection's trouble, and is the job's.
+std::string SuspectedBecause(Suspicion suspicion) {
+  switch (suspicion) {
+    case Suspicion::kNone:
+      return {};
+    case Suspicion::kAuth:
+      return "it is answered 401 or 403 although the connection's credentials are right";
+    case Suspicion::kRegion:
+      return "it is redirected although the connection's region is right";
+    case Suspicion::kTrouble:
+      return "it gets no answer or 5xx while the connection is well";
+    case Suspicion::kNotTrackApi:
+      return "its answers are not the Track API's while the connection is well";
+  }
+  return {};
+}
+
+std::string WhatComesOfSuspect(Suspicion suspicion) {
+  switch (suspicion) {
+    case Suspicion::kNone:
+      return {};
+    case Suspicion::kAuth:
+    case Suspicion::kRegion:
+      return "Refused alike three times over at least 15 minutes, with other jobs delivered in between, it "
+             "becomes a dead letter (rejected)";
+    case Suspicion::kTrouble:
+      return "A failure is charged if another job was delivered since the one before; with "
+             "retry.max_attempts used up it becomes a dead letter (exhausted)";
+    case Suspicion::kNotTrackApi:
+      return "If another job is delivered while it is out its answer is believed: 4xx makes it a dead letter "
+             "(rejected), 2xx is charged";
+  }
+  return {};
+}
+
+// A sentence of its own; empty when it is none.
+std::string SuspectSentence(const JobRow& row, Timestamp now) {
+  if (row.suspicion == Suspicion::kNone) return {};
+  std::string text = " It is a suspect: " + SuspectedBecause(row.suspicion);
+  if (row.refusals > 0) text += ", counted " + Counted(row.refusals, "time");
+  if (row.counted)
+    text += (row.refusals > 0 ? ", the last at " : ", last charged at ") + At(*row.counted, now);
+  return text + ". It goes alone, after others, and its failures do not close the connection. " +
+         WhatComesOfSuspect(row.suspicion) + ".";
 }
 
 std::string PauseOf(const ConnectionStatus& connection) {
@@ -127,6 +174,8 @@ std::string DeferredClause(const WaitingJob& job, Timestamp now) {
 std::string BlockerClause(const WaitingJob& job, Timestamp now) {
   if (!job.blocker) return "an earlier job of the same customer";
   std::string text = "job " + job.blocker->job + ", an earlier job of the same customer";
+  if (job.blocker->suspicion != Suspicion::kNone)
+    text += " and a suspect (" + std::string(SuspicionName(job.blocker->suspicion)) + ")";
   if (!job.blocker_state) return text;
   switch (*job.blocker_state) {
     case JobState::kReady:
@@ -148,20 +197,24 @@ std::string BlockedClause(const WaitingJob& job, Timestamp now) {
   return "It is blocked by " + BlockerClause(job, now) + (why.empty() ? "" : "; besides, " + why);
 }
 
+std::string StateClause(const WaitingJob& job, Timestamp now) {
+  switch (job.state) {
+    case JobState::kReady:
+      return ReadyClause(job, now);
+    case JobState::kInFlight:
+      return "It is being sent right now (attempt " + std::to_string(job.row.attempts + 1) + ")";
+    case JobState::kDeferred:
+      return DeferredClause(job, now);
+    case JobState::kBlocked:
+      return BlockedClause(job, now);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string ExplainWaiting(const WaitingJob& job, Timestamp now) {
-  switch (job.state) {
-    case JobState::kReady:
-      return ReadyClause(job, now) + ".";
-    case JobState::kInFlight:
-      return "It is being sent right now (attempt " + std::to_string(job.row.attempts + 1) + ").";
-    case JobState::kDeferred:
-      return DeferredClause(job, now) + ".";
-    case JobState::kBlocked:
-      return BlockedClause(job, now) + ".";
-  }
-  return {};
+  return StateClause(job, now) + "." + SuspectSentence(job.row, now);
 }
 
 std::string ExplainDead(const DeadRow& row) {

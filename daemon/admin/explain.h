@@ -1,4 +1,4 @@
-// daemon/admin/explain.h — why a job is where it is, in one sentence for people. Pure.
+// daemon/admin/explain.h — why a job is where it is, in a sentence or two for people. Pure.
 #pragma once
 
 #include <optional>

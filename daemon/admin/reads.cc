@@ -208,6 +208,8 @@ HttpResponse WaitingAnswer(const WaitingJob& job, Timestamp now) {
   writer.Object().Key("job").String(job.row.job).Key("state").String(JobStateName(job.state));
   writer.Key("explanation").String(ExplainWaiting(job, now));
   if (job.blocker) writer.Key("blocked_by").String(job.blocker->job);
+  WriteCount(writer, "failures", job.row.failures);
+  WriteSuspicion(writer, job.row);
   WriteTime(writer, "due_ms", job.row.due);
   if (job.connection) {
     writer.Key("gate");

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/gate.h"
+#include "core/job.h"
 #include "core/json.h"
 #include "core/names.h"
 #include "core/result.h"
@@ -161,6 +162,13 @@ void WriteCount(JsonWriter& writer, std::string_view key, std::uint64_t count) {
   writer.Key(key).Int(static_cast<std::int64_t>(count));
 }
 
+void WriteSuspicion(JsonWriter& writer, const JobRow& row) {
+  if (row.suspicion == Suspicion::kNone) return;
+  writer.Key("suspicion").String(SuspicionName(row.suspicion));
+  WriteCount(writer, "refusals", row.refusals);
+  WriteTime(writer, "counted_ms", row.counted);
+}
+
 void WriteStatus(JsonWriter& writer, const DaemonStatus& status) {
   const StateSums sums = SumsOf(status);
   writer.Object().Key("version").String(OUTBOXD_VERSION).Key("pid").Int(getpid());
@@ -211,6 +219,7 @@ void WriteConnection(JsonWriter& writer, const ConnectionStatus& connection) {
   WriteCount(writer, "deferred", connection.deferred);
   WriteCount(writer, "blocked", connection.blocked);
   WriteCount(writer, "dead", connection.dead);
+  WriteCount(writer, "suspects", connection.suspects);
   WriteTime(writer, "oldest_ms", connection.oldest);
   writer.EndObject();
 }
@@ -224,6 +233,8 @@ void WriteJob(JsonWriter& writer, const JobRow& row, JobState state) {
   WriteTime(writer, "accepted_ms", row.accepted);
   WriteTime(writer, "redriven_ms", row.redriven);
   WriteCount(writer, "attempts", row.attempts);
+  WriteCount(writer, "failures", row.failures);
+  WriteSuspicion(writer, row);
   WriteTime(writer, "due_ms", row.due);
   WriteText(writer, "reason", row.reason);
   if (row.ref) writer.Key("ref").String(*row.ref);

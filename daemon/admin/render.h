@@ -32,7 +32,9 @@ void WriteDead(JsonWriter& writer, const DeadRow& row);  // with `line` and `ans
 void WriteGroup(JsonWriter& writer, const DeadGroup& group);
 void WriteProbe(JsonWriter& writer, std::string_view connection, const ProbeReport& report);
 
-// Optional members: absent values write nothing.
+// Members of an object. Optional ones: absent values write nothing.
+void WriteSuspicion(JsonWriter& writer,
+                    const JobRow& row);  // of a suspect: of what, and how often it counted
 void WriteText(JsonWriter& writer, std::string_view key, std::string_view text);
 void WriteTime(JsonWriter& writer, std::string_view key, const std::optional<Timestamp>& at);
 void WriteCount(JsonWriter& writer, std::string_view key, std::uint64_t count);

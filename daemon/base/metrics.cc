@@ -131,6 +131,11 @@ void ReadStates(const DaemonStatus& status, Samples& samples) {
   }
 }
 
+void ReadSuspects(const DaemonStatus& status, Samples& samples) {
+  for (const ConnectionStatus& connection : status.connections)
+    samples.Add(static_cast<double>(connection.suspects), {{"connection", connection.name}});
+}
+
 void ReadLimits(const DaemonStatus& status, Samples& samples) {
   for (const ConnectionStatus& connection : status.connections)
     samples.Add(connection.limit, {{"connection", connection.name}});
@@ -140,6 +145,8 @@ constexpr auto kGauge = prometheus::MetricType::Gauge;
 
 constexpr ReadRow kRead[] = {
     {"outboxd_jobs", "Jobs held, by state; dead ones are the dead letters", kGauge, &ReadJobs},
+    {"outboxd_suspects", "Jobs that are suspected of failing by their own fault, whatever their state",
+     kGauge, &ReadSuspects},
     {"outboxd_oldest_job_age_seconds",
      "Age of the oldest waiting job since its acceptance; 0 when none waits", kGauge, &ReadAges},
     {"outboxd_spool_bytes", "Size of the outbox on disk", kGauge,

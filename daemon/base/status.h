@@ -34,7 +34,7 @@ struct ConnectionStatus {
   double rate_limit = 0;
   std::uint64_t requests = 0;  // in flight: fewer than jobs in flight when they leave in batches
   std::uint64_t jobs = 0, in_flight = 0, deferred = 0, blocked = 0, dead = 0;
-  std::uint64_t suspects = 0;  // of the jobs in memory
+  std::uint64_t suspects = 0;            // of the jobs in memory
   std::optional<Sequence> oldest_known;  // of those in memory, which are the oldest but for redriven ones
   std::optional<Timestamp> oldest;
   std::uint64_t Ready() const { return jobs - std::min(jobs, in_flight + deferred + blocked); }

@@ -135,7 +135,7 @@ const char* kStatus =
     R"("connections":[{"name":"default","base_url":"x","region":"us","state":"throttled","pause":"","detail":"503 Service Unavailable","since_ms":999808000,)"
     R"("reopen_ms":1000012000,"failures":4,"limit":16,"max_in_flight":256,"rate_limit":1000,"jobs":12345,"ready":12000,"in_flight":1,"deferred":80,"blocked":9,"dead":3,"oldest_ms":999990000},)"
     R"({"name":"e\u001bu","base_url":"x","region":"eu","state":"paused","pause":"auth","detail":"401 Unauthorized","since_ms":999000000,"failures":0,)"
-    R"("limit":1,"max_in_flight":8,"rate_limit":0,"jobs":0,"ready":0,"in_flight":0,"deferred":0,"blocked":0,"dead":0}]})";
+    R"("limit":1,"max_in_flight":8,"rate_limit":0,"jobs":0,"ready":0,"in_flight":0,"deferred":0,"blocked":0,"dead":0,"suspects":3}]})";
 
 TEST_CASE("status: people see the queue, rates, disk, and each connection with reason and since when") {
   AdminFixture daemon(AdminAnswer{200, kStatus});
@@ -147,7 +147,7 @@ TEST_CASE("status: people see the queue, rates, disk, and each connection with r
                            "1,200/s accepted, 1,191/s attempted, 1,180/s delivered, 0.1/s dead",
                            "1.2 GiB of at most 20.0 GiB; 1.0 KiB free on the disk", "throttled", "3m 12s",
                            "503 Service Unavailable; 4 failures in a row; next try in 12s", "paused (auth)",
-                           "401 Unauthorized", "e\\x1bu"}) {
+                           "401 Unauthorized; 3 suspects", "e\\x1bu"}) {
     CHECK_MESSAGE(Contains(ran.out, part), (std::string(part) + "\n" + ran.out));
   }
   CHECK_FALSE(Contains(ran.out, "\x1b"));
@@ -174,7 +174,7 @@ TEST_CASE("status: --watch goes on until the daemon is gone") {
 std::string JobRow(int seq) {
   return R"({"seq":)" + std::to_string(seq) + R"(,"job":")" + kJob +
          R"(","connection":"default","type":"track","customer":"c\u001b[1m)" + std::to_string(seq) +
-         R"(","state":"deferred","accepted_ms":999808000,"attempts":3,"due_ms":1000005000,"reason":"503","bytes":99})";
+         R"(","state":"deferred","accepted_ms":999808000,"attempts":3,"suspicion":"auth","due_ms":1000005000,"reason":"503","bytes":99})";
 }
 
 // Serves rows 1 … total in pages.
@@ -216,7 +216,7 @@ TEST_CASE(
     "list: a row shows state, age and next attempt, with foreign bytes escaped; --json keeps it as it is") {
   AdminFixture daemon([](const AdminRequest& request) { return Paged(request, 1); });
   const Ran ran = daemon.Run({"list"});
-  for (const char* part : {"JOB", kJob, "deferred", "c\\x1b[1m1", "3m 12s", "in 5s"})
+  for (const char* part : {"JOB", kJob, "deferred (suspect)", "c\\x1b[1m1", "3m 12s", "in 5s"})
     CHECK_MESSAGE(Contains(ran.out, part), std::string(part));
   CHECK(daemon.Run({"list", "--json"}).out == JobRow(1) + "\n");
 }
@@ -244,7 +244,7 @@ TEST_CASE("list: filters become query parameters, percent-encoded") {
 
 const char* kShown =
     R"({"job":{"seq":1,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","connection":"default","type":"track","customer":"42","state":"deferred","accepted_ms":999808000,)"
-    R"("attempts":1,"due_ms":1000005000,"reason":"503","bytes":9,"line":{"type":"track","big":1e400}},)"
+    R"("attempts":1,"failures":7,"suspicion":"auth","refusals":2,"due_ms":1000005000,"reason":"503","bytes":9,"line":{"type":"track","big":1e400}},)"
     R"("attempts":[{"seq":1,"attempt":1,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","connection":"default","type":"track","customer":"42","sent_ms":999900000,"duration_ms":12,)"
     R"("result":"deferred","status":503,"answer":"\u001b]0;title\u0007"}]})";
 
@@ -252,8 +252,8 @@ TEST_CASE("show: a waiting job with its line and attempts, everything escaped") 
   AdminFixture daemon(AdminAnswer{200, kShown});
   const Ran ran = daemon.Run({"show", kJob});
   CHECK(ran.code == 0);
-  for (const char* part :
-       {"deferred", R"({"type":"track","big":1e400})", "12ms", "503", "\\x1b]0;title\\x07", "in 5s"}) {
+  for (const char* part : {"deferred", R"({"type":"track","big":1e400})", "12ms", "503", "\\x1b]0;title\\x07",
+                           "in 5s", "7", "auth, 2 answers counted"}) {
     CHECK_MESSAGE(Contains(ran.out, part), (std::string(part) + "\n" + ran.out));
   }
   CHECK(daemon.Last().target == std::string("/v1/jobs/") + kJob);

@@ -42,6 +42,10 @@ TEST_CASE(
   line.sequence = 9;
   line.customer = "ü'\"; DROP TABLE outbox";
   line.attempts = 3;
+  line.failures = 6;
+  line.suspicion = "region";
+  line.refusals = 2;
+  line.counted_ms = 4'000;
   line.due_ms = 5'000;
   line.reason = "503 Service Unavailable";
   line.line = R"({"type":"track","id":"ü","name":"x","ref":"order-9","data":{"n":1e400}})";
@@ -55,6 +59,10 @@ TEST_CASE(
   CHECK(row.job == OutboxRows::JobId(9));
   CHECK(row.customer == line.customer);
   CHECK(row.attempts == 3);
+  CHECK(row.failures == 6);
+  CHECK(row.suspicion == Suspicion::kRegion);
+  CHECK(row.refusals == 2);
+  CHECK(row.counted == FromUnixMs(4'000));
   CHECK(row.due == FromUnixMs(5'000));
   CHECK(row.accepted == FromUnixMs(1'000));
   CHECK_FALSE(row.redriven);

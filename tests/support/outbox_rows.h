@@ -20,9 +20,9 @@ struct OutboxLine {
   std::uint64_t sequence = 1;
   std::string connection = "default", type = "track", customer = "42";
   std::int64_t accepted_ms = 1'000;
-  std::int64_t attempts = 0;
-  std::optional<std::int64_t> due_ms, parked;
-  std::string reason;
+  std::int64_t attempts = 0, failures = 0, refusals = 0;
+  std::optional<std::int64_t> due_ms, parked, counted_ms;
+  std::string reason, suspicion;
   std::string line = R"({"type":"track","id":"42","name":"purchase"})";
 };
 
@@ -79,12 +79,13 @@ class OutboxRows {
     const std::string job = JobId(row.sequence);
     auto statement = database_->Prepare(
         "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, attempts, due_ms, parked, "
-        "reason, line)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "reason, line, failures, suspicion, refusals, counted_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     REQUIRE(statement);
     REQUIRE(statement->Run(static_cast<std::int64_t>(row.sequence), job, row.connection, row.type,
                            TextOrNull{row.customer}, row.accepted_ms, row.attempts, row.due_ms, row.parked,
-                           TextOrNull{row.reason}, row.line));
+                           TextOrNull{row.reason}, row.line, row.failures, TextOrNull{row.suspicion},
+                           row.refusals, row.counted_ms));
   }
 
   void Add(const DeadLine& row) {

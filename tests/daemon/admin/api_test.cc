@@ -86,6 +86,7 @@ TEST_CASE("admin api: status tells every agreed member, and sums over the connec
   api.control.status.rates.delivered = 2.5;
   api.control.status.connections.push_back(api.control.status.connections[0]);
   api.control.status.connections[1].name = "eu";
+  api.control.status.connections[0].suspects = 3;
   api.Gate().state = GateState::kPaused;
   api.Gate().pause = PauseReason::kAuth;
   api.Gate().detail = "401 Unauthorized";
@@ -108,6 +109,7 @@ TEST_CASE("admin api: status tells every agreed member, and sums over the connec
   CHECK(connection["detail"].String() == "401 Unauthorized");
   CHECK(connection["oldest_ms"].Int() == 500);
   CHECK(connection["ready"].Int() == 4);
+  CHECK(connection["suspects"].Int() == 3);
   CHECK_FALSE(connection.Has("reopen_ms"));
 }
 
@@ -136,6 +138,10 @@ TEST_CASE("admin api: job rows carry what applies, and nothing else") {
   line.reason = "503 \x01 \"odd\"";
   line.due_ms = 120'000;
   line.attempts = 2;
+  line.failures = 5;
+  line.suspicion = "trouble";
+  line.refusals = 4;
+  line.counted_ms = 90'000;
   line.line = R"({"type":"track","id":"42","name":"x","ref":"order-9"})";
   api.rows.Add(line);
   line = Line(2);
@@ -149,6 +155,12 @@ TEST_CASE("admin api: job rows carry what applies, and nothing else") {
   CHECK(rows[0]["reason"].String() == "503 \x01 \"odd\"");
   CHECK(rows[0]["ref"].String() == "order-9");
   CHECK(rows[0]["attempts"].Int() == 2);
+  CHECK(rows[0]["failures"].Int() == 5);
+  CHECK(rows[0]["suspicion"].String() == "trouble");
+  CHECK(rows[0]["refusals"].Int() == 4);
+  CHECK(rows[0]["counted_ms"].Int() == 90'000);
+  CHECK(rows[1]["failures"].Int() == 0);
+  for (const char* name : {"suspicion", "refusals", "counted_ms"}) CHECK_FALSE(rows[1].Has(name));
   CHECK(rows[0]["bytes"].Int() == 53);
   CHECK_FALSE(rows[0].Has("line"));
   CHECK(rows[1]["state"].String() == "ready");

@@ -78,6 +78,53 @@ TEST_CASE("explain: a deferred job tells when its next attempt is due and why") 
   CHECK(api.Explanation(1).find("; besides, connection default is being probed") != std::string::npos);
 }
 
+TEST_CASE("explain: a suspect tells of what, how often it counted, and what comes of it") {
+  Api api;
+  OutboxLine line = Line(1);
+  line.attempts = 2;
+  line.reason = "403 Forbidden";
+  line.due_ms = 103'000;
+  line.failures = 2;
+  line.suspicion = "auth";
+  line.refusals = 2;
+  line.counted_ms = 90'000;
+  api.rows.Add(line);
+  const JsonValue answer = api.Get("/v1/jobs/" + OutboxRows::JobId(1) + "/explain");
+  CHECK(answer["suspicion"].String() == "auth");
+  CHECK(answer["refusals"].Int() == 2);
+  CHECK(answer["failures"].Int() == 2);
+  CHECK(
+      answer["explanation"].String() ==
+      "It is deferred, 2 attempts so far, the last one ended with: 403 Forbidden; its next attempt is due "
+      "at 1970-01-01T00:01:43.000Z (in 3s). It is a suspect: it is answered 401 or 403 although the "
+      "connection's credentials are right, counted 2 times, the last at 1970-01-01T00:01:30.000Z (10s ago). "
+      "It goes alone, after others, and its failures do not close the connection. Refused alike three "
+      "times over at least 15 minutes, with other jobs delivered in between, it becomes a dead letter "
+      "(rejected).");
+  struct Row {
+    const char* suspicion;
+    const char* because;
+    const char* next;
+  };
+  for (const Row& row :
+       {Row{"region", "it is redirected", "dead letter (rejected)"},
+        Row{"trouble", "it gets no answer or 5xx", "dead letter (exhausted)"},
+        Row{"not_track_api", "its answers are not the Track API's", "4xx makes it a dead"}}) {
+    CAPTURE(row.suspicion);
+    REQUIRE(api.rows.Handle().Execute("UPDATE outbox SET refusals = 0, suspicion = '" +
+                                      std::string(row.suspicion) + "'"));
+    const std::string text = api.Explanation(1);
+    CHECK(text.find(row.because) != std::string::npos);
+    CHECK(text.find(", last charged at 1970-01-01T00:01:30.000Z") != std::string::npos);
+    CHECK(text.find(row.next) != std::string::npos);
+  }
+  OutboxLine follower = Line(2);
+  follower.parked = 77;
+  api.rows.Add(follower);
+  CHECK(api.Explanation(2).find("an earlier job of the same customer and a suspect (not_track_api), which "
+                                "is deferred") != std::string::npos);
+}
+
 TEST_CASE("explain: a blocked job names the earlier job it waits for, from memory or from disk") {
   Api api;
   OutboxLine head = Line(1);
