@@ -77,11 +77,11 @@ TEST_CASE("gate: a rejected job opens it and grows its limit as a delivered one,
   REQUIRE(bench.Send());
   bench.gate.OnRefusal(bench.Take(), bench.now);
   CHECK(bench.State() == GateState::kOpen);
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 6; ++round) {
     bench.SendAll();
     while (!bench.out.empty()) bench.gate.OnRefusal(bench.Take(), bench.now);
   }
-  CHECK(bench.gate.Limit() == 8);
+  CHECK(bench.gate.Limit() == 11);
   bench.FailOne();
   CHECK(bench.State() == GateState::kThrottled);
 }

@@ -28,13 +28,14 @@ class Walk {
  public:
   explicit Walk(unsigned seed)
       : random_(seed),
+        is_calm_(random_() % 2 == 0),
         max_(static_cast<std::uint32_t>(1 + random_() % 40)),
         gate_(max_, Policy(), now_),
         since_state_(GateState::kOpen) {}
 
   void Step() {
     now_ += Milliseconds(random_() % 4 == 0 ? random_() % 3000 : random_() % 3);
-    switch (random_() % 16) {
+    switch (random_() % (is_calm_ ? 256 : 16)) {
       case 0:
         gate_.Pause(static_cast<PauseReason>(1 + random_() % 6), "why", now_);
         break;
@@ -49,15 +50,8 @@ class Walk {
       case 4:
         Restart();
         break;
-      case 5:
-      case 6:
-      case 7:
-      case 8:
-      case 9:
-        Send();
-        break;
       default:
-        Finish();
+        random_() % 2 == 0 ? Send() : Finish();
         break;
     }
     CheckInvariants();
@@ -116,7 +110,7 @@ class Walk {
     const Attempt attempt = out_[index];
     out_.erase(out_.begin() + static_cast<std::ptrdiff_t>(index));
     const GateState before = gate_.Snapshot().state;
-    switch (random_() % 4) {
+    switch (random_() % (is_calm_ ? 8 : 4)) {
       case 0:
         Trouble(attempt, before);
         break;
@@ -131,7 +125,7 @@ class Walk {
   }
 
   void Answer(const Attempt& attempt, GateState before) {
-    const bool is_delivery = random_() % 4 != 0;
+    const bool is_delivery = random_() % 2 == 0;
     if (is_delivery) {
       gate_.OnSuccess(attempt.sent, now_);
     } else {
@@ -149,8 +143,8 @@ class Walk {
 
   void Trouble(const Attempt& attempt, GateState before) {
     std::optional<Milliseconds> retry_after;
-    if (random_() % 4 == 0) retry_after = Milliseconds(1 + random_() % 20'000);
-    const Blame blame = random_() % 4 == 0 ? Blame::kConnection : Blame::kPerhapsTheJob;
+    if (random_() % (is_calm_ ? 64 : 4) == 0) retry_after = Milliseconds(1 + random_() % 20'000);
+    const Blame blame = random_() % (is_calm_ ? 64 : 4) == 0 ? Blame::kConnection : Blame::kPerhapsTheJob;
     const std::optional<Timestamp> reopen_before = gate_.ReopenAt();
     gate_.OnTrouble(attempt.sent, now_, retry_after, "trouble",
                     std::uniform_real_distribution<double>(0, 1)(random_), blame);
@@ -197,6 +191,7 @@ class Walk {
   }
 
   std::mt19937 random_;
+  bool is_calm_;  // so that the gate stays open for long
   Timestamp now_ = kStart;
   Timestamp not_before_{};
   std::uint32_t max_;
