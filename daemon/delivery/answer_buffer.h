@@ -38,6 +38,8 @@ class AnswerBuffer {
     return !IsBodyTooLong();
   }
 
+  bool HasBegun() const { return head_bytes_ != 0 || body_bytes_ != 0; }
+  bool IsBodyCut() const { return body_bytes_ > limits::kAnswerBytes; }
   bool IsBodyTooLong() const { return body_bytes_ > limits::kAnswerBytes + kDroppedAnswerBytes; }
   // libcurl takes a connection that ends among the headers for a whole answer. Trailers of a chunked body
   // come after the body, so an answer with a body had its whole head.

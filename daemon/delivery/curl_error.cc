@@ -19,11 +19,37 @@ std::string TimeoutText(const CurlFailure& failure) {
          after(std::min(failure.timeout, failure.connect_timeout));
 }
 
+bool IsTunnelRefused(const CurlFailure& failure) {
+  return !failure.was_sent && failure.code == CURLE_RECV_ERROR && failure.tunnel_status >= 300;
+}
+
+// The job's own limit ran out, and not the shorter one of connecting.
+bool HasMetOwnLimit(const CurlFailure& failure) {
+  return failure.is_own_timeout && (failure.was_sent || failure.timeout <= failure.connect_timeout);
+}
+
+// A connection that ended, in good order or not. A stream that the server ended alone (CURLE_HTTP2_STREAM) is
+// an answer to that request, if a poor one.
+bool IsConnectionLost(CURLcode code) {
+  switch (code) {
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_HTTP2:
+      return true;
+    default:  // of libcurl's hundred codes
+      return false;
+  }
+}
+
 }  // namespace
 
 std::string CurlErrorText(const CurlFailure& failure) {
   const std::string detail = OneLine(failure.detail);
   const std::string& system = failure.system;
+  if (failure.repeat != Repeat::kNone) return "reset: connection closed before an answer";
+  if (IsTunnelRefused(failure)) return "proxy: " + detail;
   switch (failure.code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -57,6 +83,22 @@ std::string CurlErrorText(const CurlFailure& failure) {
     default:  // of libcurl's hundred codes, those that a request of ours does not meet
       return "transport: " + detail;
   }
+}
+
+Fault FaultOf(const CurlFailure& failure) {
+  const bool was_unanswered = failure.was_reused && !failure.has_answer_begun;
+  if (failure.repeat == Repeat::kAfterRefusal) return Fault::kUnanswered;
+  if (failure.repeat == Repeat::kAfterError) return was_unanswered ? Fault::kUnanswered : Fault::kNetwork;
+  if (failure.code == CURLE_OPERATION_TIMEDOUT)
+    return HasMetOwnLimit(failure) ? Fault::kOwnTimeout : Fault::kNetwork;
+  if (IsTunnelRefused(failure))
+    return failure.tunnel_status >= 502 && failure.tunnel_status <= 504 ? Fault::kNetwork : Fault::kProxy;
+  return was_unanswered && IsConnectionLost(failure.code) ? Fault::kUnanswered : Fault::kNetwork;
+}
+
+bool HasHung(const CurlFailure& failure) {
+  if (FaultOf(failure) == Fault::kUnanswered) return failure.waited >= failure.connect_timeout;
+  return failure.code == CURLE_OPERATION_TIMEDOUT && failure.was_sent && !HasMetOwnLimit(failure);
 }
 
 }  // namespace outboxd

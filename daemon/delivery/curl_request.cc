@@ -1,5 +1,7 @@
 #include "daemon/delivery/curl_request.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/ascii.h"
 #include "core/batch.h"
@@ -22,14 +25,12 @@
 #include "daemon/base/wall_clock.h"
 #include "daemon/delivery/curl_error.h"
 #include "daemon/delivery/debug_text.h"
+#include "daemon/delivery/tcp_ends.h"
 #include "daemon/delivery/transfer.h"
 
 namespace outboxd {
 namespace {
 
-// Shorter than the idle timeout of common load balancers (60 s), so that a request rarely meets a connection
-// that is just being closed.
-constexpr long kIdleConnectionSeconds = 50;
 constexpr long kReceiveBufferBytes = 4L * 1024;
 
 HttpRequest BuildRequest(const Transfer& transfer) {
@@ -48,9 +49,10 @@ std::string HeaderLine(const std::string& name, const std::string& value) {
   return name + (value.empty() ? ";" : ": ") + value;  // "name:" would remove the header
 }
 
-Answer NoAnswer(std::string why) {
+Answer NoAnswer(std::string why, Fault fault) {
   Answer answer;
   answer.error = std::move(why);
+  answer.fault = fault;
   return answer;
 }
 
@@ -64,17 +66,39 @@ std::size_t OnBody(char* data, std::size_t size, std::size_t count, void* events
   return static_cast<RequestEvents*>(events)->answer.AddBody(bytes) ? bytes.size() : CURL_WRITEFUNC_ERROR;
 }
 
-// Called each time the request is about to leave. A second time means that a reused connection broke before
-// any answer: libcurl would repeat the request unasked, although the first may have taken effect.
-int OnSend(void* events, char*, char*, int, int) {
-  return ++static_cast<RequestEvents*>(events)->times_sent == 1 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+// True when the request has left already: libcurl is about to repeat it unasked, although it may have taken
+// effect. It does so when the server refused the stream, which no error says, and when a connection broke
+// before an answer that others had used or that others joined.
+bool RefuseRepeat(RequestEvents& events) {
+  if (!events.was_sent) return false;
+  if (events.repeat == Repeat::kNone)
+    events.repeat = events.error[0] == '\0' ? Repeat::kAfterRefusal : Repeat::kAfterError;
+  return true;
+}
+
+// Called each time the request is about to leave.
+int OnSend(void* self, char*, char*, int, int) {
+  RequestEvents& events = *static_cast<RequestEvents*>(self);
+  if (RefuseRepeat(events)) return CURL_PREREQFUNC_ABORT;
+  events.was_sent = *events.is_up = true;
+  return CURL_PREREQFUNC_OK;
+}
+
+// A repeat is to cost neither a lookup nor a connection.
+int OnResolve(void*, void*, void* events) {
+  return RefuseRepeat(*static_cast<RequestEvents*>(events)) ? 1 : 0;
 }
 
 curl_socket_t OnOpenSocket(void* self, curlsocktype, curl_sockaddr* address) {
   RequestEvents& events = *static_cast<RequestEvents*>(self);
+  if (RefuseRepeat(events)) return CURL_SOCKET_BAD;
   const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   events.socket_error = fd < 0 ? errno : 0;
   if (fd < 0) return CURL_SOCKET_BAD;
+  // A peer that vanished is noticed by what it does not acknowledge, long before the kernel gives up by
+  // itself.
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &events.user_timeout_ms, sizeof events.user_timeout_ms);
+  events.has_opened = true;
   events.watch->Opened(fd);
   return fd;
 }
@@ -82,6 +106,20 @@ curl_socket_t OnOpenSocket(void* self, curlsocktype, curl_sockaddr* address) {
 int OnCloseSocket(void* watch, curl_socket_t fd) {
   static_cast<SocketWatch*>(watch)->Closed(fd);
   return close(fd);
+}
+
+std::optional<std::string> HeaderOf(CURL* easy, const char* name) {
+  curl_header* header = nullptr;
+  if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) return std::nullopt;
+  return OneLine(header->value);
+}
+
+std::vector<std::pair<std::string, std::string>> HeadersOf(CURL* easy) {
+  std::vector<std::pair<std::string, std::string>> headers;
+  curl_header* header = nullptr;
+  while ((header = curl_easy_nextheader(easy, CURLH_HEADER, -1, header)) != nullptr)
+    headers.emplace_back(header->name, header->value);
+  return headers;
 }
 
 void SetCallbacks(CURL* easy, RequestEvents* events) {
@@ -93,6 +131,8 @@ void SetCallbacks(CURL* easy, RequestEvents* events) {
   set(CURLOPT_WRITEDATA, events);
   set(CURLOPT_PREREQFUNCTION, &OnSend);
   set(CURLOPT_PREREQDATA, events);
+  set(CURLOPT_RESOLVER_START_FUNCTION, &OnResolve);
+  set(CURLOPT_RESOLVER_START_DATA, events);
   set(CURLOPT_OPENSOCKETFUNCTION, &OnOpenSocket);
   set(CURLOPT_OPENSOCKETDATA, events);
   set(CURLOPT_CLOSESOCKETFUNCTION, &OnCloseSocket);
@@ -102,11 +142,11 @@ void SetCallbacks(CURL* easy, RequestEvents* events) {
 }  // namespace
 
 Answer AbortedAnswer() {
-  return NoAnswer("stopped");
+  return NoAnswer("stopped", Fault::kNone);
 }
 
-CurlRequest::CurlRequest(SocketWatch* watch)
-    : easy_(curl_easy_init()), events_{.watch = watch, .answer = {}} {
+CurlRequest::CurlRequest(SocketWatch* watch) : easy_(curl_easy_init()) {
+  events_.watch = watch;
   Require(easy_ != nullptr, "outboxd: curl_easy_init");
 }
 
@@ -128,6 +168,8 @@ void CurlRequest::AdoptEndpoint() {
   curl_slist_free_all(std::exchange(header_list_, nullptr));
   listed_headers_.clear();
   endpoint_ = transfer_.endpoint;
+  route_ = Route::kPooled;
+  events_.user_timeout_ms = static_cast<unsigned>(endpoint_->config.connect_timeout.count());
   Set(CURLOPT_PRIVATE, this);
   Set(CURLOPT_PROTOCOLS_STR, "http,https");
   Set(CURLOPT_FOLLOWLOCATION, 0L);
@@ -137,7 +179,7 @@ void CurlRequest::AdoptEndpoint() {
   Set(CURLOPT_QUICK_EXIT, 1L);
   Set(CURLOPT_TCP_NODELAY, 1L);
   Set(CURLOPT_TCP_KEEPALIVE, 1L);
-  Set(CURLOPT_MAXAGE_CONN, kIdleConnectionSeconds);
+  Set(CURLOPT_MAXAGE_CONN, static_cast<long>(kIdleConnection.count()));
   Set(CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
   // A customer named ".." must not climb out of its path.
   Set(CURLOPT_PATH_AS_IS, 1L);
@@ -150,17 +192,16 @@ void CurlRequest::AdoptEndpoint() {
   Set(CURLOPT_PASSWORD, endpoint_->credentials.api_key.c_str());
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(endpoint_->config.connect_timeout.count()));
   if (!endpoint_->config.ca_file.empty()) Set(CURLOPT_CAINFO, endpoint_->config.ca_file.c_str());
-  Set(CURLOPT_ERRORBUFFER, error_.data());
+  Set(CURLOPT_ERRORBUFFER, events_.error.data());
+  // Any that libcurl knows; what is asked for is said by the headers.
+  Set(CURLOPT_ACCEPT_ENCODING, "");
   SetCallbacks(easy_, &events_);
 }
 
 void CurlRequest::Begin(Transfer transfer, const DebugLog& debug_log) {
   active_ = true;
   transfer_ = std::move(transfer);
-  events_.answer.Clear();
-  events_.socket_error = 0;
-  events_.times_sent = 0;
-  error_[0] = '\0';
+  events_.Clear();
   sent_ = WallClockNow();
   started_ = std::chrono::steady_clock::now();
   request_ = BuildRequest(transfer_);
@@ -175,6 +216,11 @@ void CurlRequest::SetRequest() {
   Set(CURLOPT_URL, url.c_str());
   timeout_ = request_.timeout.value_or(endpoint_->config.timeout);
   Set(CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_.count()));
+  if (transfer_.route != route_) {
+    route_ = transfer_.route;
+    Set(CURLOPT_FRESH_CONNECT, route_ == Route::kOwn ? 1L : 0L);
+    Set(CURLOPT_FORBID_REUSE, route_ == Route::kOwn ? 1L : 0L);
+  }
   SetMethod();
   SetHeaders();
 }
@@ -210,6 +256,8 @@ void CurlRequest::SetParts() {
 void CurlRequest::SetHeaders() {
   if (header_list_ != nullptr && listed_headers_ == request_.headers && mime_ == nullptr) return;
   curl_slist* list = curl_slist_append(nullptr, "Expect:");
+  // An answer is "{}" as a rule: nothing to gain. A job's own header of this name leaves all the same.
+  list = curl_slist_append(list, "Accept-Encoding:");
   bool has_type = mime_ != nullptr;
   for (const auto& [name, value] : request_.headers) {
     has_type = has_type || EqualsIgnoringCase(name, "content-type");
@@ -225,13 +273,18 @@ void CurlRequest::SetHeaders() {
 Finished CurlRequest::End(CURLcode code, const DebugLog& debug_log) {
   Answer answer = TakeAnswer(code);
   if (request_.debug && debug_log)
-    debug_log(DebugAnswerText(transfer_, answer, AllHeaders(), events_.answer.BodyBytes()));
+    debug_log(DebugAnswerText(transfer_, answer, HeadersOf(easy_), events_.answer.BodyBytes()));
   const Ending ending = EndingOf(answer);
   return Finish(ending, std::move(answer));
 }
 
 Finished CurlRequest::Fail(std::string error) {
-  return Finish(Ending::kFailed, NoAnswer(std::move(error)));
+  return Finish(Ending::kFailed, NoAnswer(std::move(error), Fault::kNetwork));
+}
+
+Finished CurlRequest::Cut() {
+  const Fault fault = events_.answer.HasBegun() ? Fault::kNetwork : Fault::kUnanswered;
+  return Finish(Ending::kFailed, NoAnswer("reset: the connection is dead", fault));
 }
 
 Finished CurlRequest::Abort() {
@@ -254,49 +307,78 @@ Finished CurlRequest::Finish(Ending ending, Answer answer) {
 }
 
 Answer CurlRequest::TakeAnswer(CURLcode code) {
-  const bool cut_by_us = code == CURLE_WRITE_ERROR && events_.answer.IsBodyTooLong();
-  if (code != CURLE_OK && !cut_by_us) return NoAnswer(ErrorText(code));
+  const AnswerBuffer& buffer = events_.answer;
+  const bool cut_by_us = code == CURLE_WRITE_ERROR && buffer.IsBodyTooLong();
+  const bool is_garbled = code == CURLE_BAD_CONTENT_ENCODING && buffer.HasWholeHead() &&
+                          HeaderOf(easy_, "Content-Encoding").has_value();
+  if (code != CURLE_OK && !cut_by_us && !is_garbled) {
+    const CurlFailure failure = FailureBy(code);
+    events_.has_hung = HasHung(failure);
+    return NoAnswer(CurlErrorText(failure), FaultOf(failure));
+  }
   long status = 0;
   curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
-  if (status < 200 || !events_.answer.HasWholeHead()) return NoAnswer("reset: answer cut short");
+  if (status < 200 || !buffer.HasWholeHead()) return NoAnswer("reset: answer cut short", Fault::kNetwork);
   Answer answer;
   answer.status = static_cast<int>(status);
+  answer.is_body_cut = buffer.IsBodyCut() || is_garbled;
   answer.body = events_.answer.TakeBody();
   if (status >= 300) {
-    answer.location = Header("Location").value_or("");
-    answer.retry_after = Header("Retry-After");
+    answer.location = HeaderOf(easy_, "Location").value_or("");
+    answer.retry_after = HeaderOf(easy_, "Retry-After");
   }
   return answer;
 }
 
-std::optional<std::string> CurlRequest::Header(const char* name) const {
-  curl_header* header = nullptr;
-  if (curl_easy_header(easy_, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) return std::nullopt;
-  return OneLine(header->value);
-}
-
-CurlRequest::Headers CurlRequest::AllHeaders() const {
-  Headers headers;
-  curl_header* header = nullptr;
-  while ((header = curl_easy_nextheader(easy_, CURLH_HEADER, -1, header)) != nullptr)
-    headers.emplace_back(header->name, header->value);
-  return headers;
-}
-
-std::string CurlRequest::ErrorText(CURLcode code) const {
+CurlFailure CurlRequest::FailureBy(CURLcode code) const {
   long system_error = events_.socket_error;
   if (system_error == 0) curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &system_error);
   curl_off_t resolved_us = 0;
   curl_easy_getinfo(easy_, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+  long tunnel_status = 0;
+  curl_easy_getinfo(easy_, CURLINFO_HTTP_CONNECTCODE, &tunnel_status);
   CurlFailure failure;
   failure.code = code;
-  failure.detail = error_[0] != '\0' ? error_.data() : curl_easy_strerror(code);
+  failure.detail = events_.error[0] != '\0' ? events_.error.data() : curl_easy_strerror(code);
   if (system_error != 0) failure.system = std::generic_category().message(static_cast<int>(system_error));
   failure.was_resolved = resolved_us != 0;
-  failure.was_sent = events_.times_sent != 0;
+  failure.was_sent = events_.was_sent;
+  failure.was_reused = events_.was_sent && !events_.has_opened;
+  failure.has_answer_begun = events_.answer.HasBegun();
+  failure.repeat = events_.repeat;
+  // The last stream of a connection that the server leaves: libcurl ends it without a word and without a
+  // repeat.
+  if (code == CURLE_HTTP2 && events_.error[0] == '\0') failure.repeat = Repeat::kAfterRefusal;
+  failure.tunnel_status = static_cast<int>(tunnel_status);
   failure.timeout = timeout_;
+  failure.is_own_timeout = timeout_ < endpoint_->config.timeout;
   failure.connect_timeout = endpoint_->config.connect_timeout;
-  return CurlErrorText(failure);
+  failure.waited = SinceSent();
+  return failure;
+}
+
+std::optional<bool> CurlRequest::WasShared() const {
+  long version = 0;
+  curl_easy_getinfo(easy_, CURLINFO_HTTP_VERSION, &version);
+  if (version == 0) return std::nullopt;
+  return version == CURL_HTTP_VERSION_2_0;
+}
+
+TcpEnds CurlRequest::Ends() const {
+  const char* local = nullptr;
+  const char* remote = nullptr;
+  long port = 0;
+  curl_easy_getinfo(easy_, CURLINFO_LOCAL_IP, &local);
+  curl_easy_getinfo(easy_, CURLINFO_LOCAL_PORT, &port);
+  curl_easy_getinfo(easy_, CURLINFO_PRIMARY_IP, &remote);
+  return TcpEnds{local != nullptr ? local : "", static_cast<int>(port), remote != nullptr ? remote : ""};
+}
+
+Milliseconds CurlRequest::SinceSent() const {
+  curl_off_t before_us = 0;
+  curl_easy_getinfo(easy_, CURLINFO_PRETRANSFER_TIME_T, &before_us);
+  return std::chrono::floor<Milliseconds>(std::chrono::steady_clock::now() - started_ -
+                                          std::chrono::microseconds(before_us));
 }
 
 }  // namespace outboxd

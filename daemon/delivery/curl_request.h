@@ -2,11 +2,13 @@
 // long as it. The handle is reused: only what differs from the last transfer is set again.
 //
 // A request leaves once: libcurl's silent repeat on a connection that broke is refused, because every attempt
-// is to be recorded. Redirects are never followed.
+// is to be recorded (Fault::kUnanswered). Redirects are never followed.
 //
-// Answers:  bounded as answer_buffer.h says. An answer that breaks off before its end is not an answer, since
-// whether
-//           the request took effect is not known; nor is one with more than kAnswerHeadBytes of headers.
+// Answers:  decoded if they are compressed, which is not asked for, and bounded as answer_buffer.h says,
+// decoded
+//           as well. An answer that breaks off before its end is not an answer, since whether the request
+//           took effect is not known; nor is one with more than kAnswerHeadBytes of headers. Of one whose
+//           body cannot be decoded the status counts.
 // Proxies:  http_proxy, https_proxy, all_proxy and no_proxy of the environment, as libcurl reads them.
 // Secrets:  the Authorization header is built by libcurl from Endpoint and appears in no log, error or dump.
 // Threads:  belongs to the worker's thread.
@@ -26,19 +28,41 @@
 #include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/delivery/answer_buffer.h"
+#include "daemon/delivery/curl_error.h"
 #include "daemon/delivery/debug_text.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/socket_watch.h"
+#include "daemon/delivery/tcp_ends.h"
 #include "daemon/delivery/transfer.h"
 
 namespace outboxd {
 
+class CurlMulti;
+
+// How long a connection may idle. Shorter than the idle timeout of common load balancers (60 s), so that a
+// request rarely meets a connection that is just being closed.
+inline constexpr std::chrono::seconds kIdleConnection(50);
+
 // What libcurl reports while a request is under way.
 struct RequestEvents {
   SocketWatch* watch = nullptr;
+  unsigned user_timeout_ms = 0;  // of new sockets: how long what was sent may stay unacknowledged
+  bool* is_up = nullptr;         // becomes true when a request is sent
   AnswerBuffer answer;
-  int socket_error = 0;  // why no socket could be opened
-  unsigned times_sent = 0;
+  std::array<char, CURL_ERROR_SIZE> error{};
+  int socket_error = 0;     // why no socket could be opened
+  bool has_opened = false;  // a connection of its own
+  bool was_sent = false;
+  Repeat repeat = Repeat::kNone;  // that libcurl was about to do and was refused
+  bool has_hung = false;          // HasHung(), once it has ended
+
+  void Clear() {  // for the next transfer
+    answer.Clear();
+    error[0] = '\0';
+    socket_error = 0;
+    has_opened = was_sent = has_hung = false;
+    repeat = Repeat::kNone;
+  }
 };
 
 class CurlRequest {
@@ -53,13 +77,30 @@ class CurlRequest {
   CURL* Handle() const { return easy_; }
 
   bool IsActive() const { return active_; }
+  // Under way for clearly longer than its timeout.
+  bool IsOverdue(std::chrono::steady_clock::time_point now) const {
+    return active_ && now - started_ > timeout_ + Milliseconds(50);
+  }
+  // The multi handle that it was given to last.
+  void JoinMulti(CurlMulti* multi, bool* is_up) {
+    multi_ = multi;
+    events_.is_up = is_up;
+  }
+  CurlMulti* Multi() const { return multi_; }
 
   // Makes the handle ready to be given to a multi handle. Before it is given back by End() or Abort(), take
   // it out of the multi handle.
   void Begin(Transfer transfer, const DebugLog& debug_log);
   Finished End(CURLcode code, const DebugLog& debug_log);  // `code` is libcurl's result
   Finished Fail(std::string error);
+  Finished Cut();  // its connection is dead
   Finished Abort();
+
+  // Of the transfer under way, and of the last one until the next begins.
+  const RequestEvents& Events() const { return events_; }
+  std::optional<bool> WasShared() const;  // its connection, with HTTP/2; nullopt when no answer told
+  TcpEnds Ends() const;                   // of the connection it was sent on
+  Milliseconds SinceSent() const;
 
  private:
   using Headers = std::vector<std::pair<std::string, std::string>>;
@@ -75,16 +116,15 @@ class CurlRequest {
   void SetHeaders();
   Finished Finish(Ending ending, Answer answer);
   Answer TakeAnswer(CURLcode code);
-  std::optional<std::string> Header(const char* name) const;
-  Headers AllHeaders() const;
-  std::string ErrorText(CURLcode code) const;
+  CurlFailure FailureBy(CURLcode code) const;
 
   CURL* const easy_;
   std::shared_ptr<const Endpoint> endpoint_;  // whose options the handle carries
   curl_slist* header_list_ = nullptr;
   Headers listed_headers_;  // those in header_list_
   curl_mime* mime_ = nullptr;
-  std::array<char, CURL_ERROR_SIZE> error_{};
+  Route route_ = Route::kPooled;
+  CurlMulti* multi_ = nullptr;
 
   // Of the transfer under way.
   bool active_ = false;

@@ -1,6 +1,7 @@
 // daemon/delivery/socket_watch.h — an epoll set that remembers what the kernel was told: a connection that
-// ends one transfer and begins the next costs no system call. Belongs to one thread, but for Wake(). Ends the
-// process when the kernel gives no descriptor to begin with.
+// ends one transfer and begins the next costs no system call. Several libcurl multi handles share it; it
+// knows whose each socket is. Belongs to one thread, but for Wake(). Ends the process when the kernel gives
+// no descriptor to begin with.
 #pragma once
 
 #include <sys/epoll.h>
@@ -18,6 +19,8 @@
 #include "daemon/base/require.h"
 
 namespace outboxd {
+
+class CurlMulti;
 
 class SocketWatch {
  public:
@@ -46,9 +49,10 @@ class SocketWatch {
   void Opened(int fd) { At(fd) = Socket{.closing_is_reported = true}; }
   void Closed(int fd) { At(fd) = Socket{}; }
 
-  void Want(int fd, std::uint32_t events) {
+  void Want(int fd, std::uint32_t events, CurlMulti* owner) {
     Socket& socket = At(fd);
     socket.wanted = events;
+    socket.owner = owner;
     if (!socket.closing_is_reported) {
       Tell(fd, socket);
     } else if (socket.wanted != socket.told) {
@@ -76,8 +80,22 @@ class SocketWatch {
     return socket.wanted != 0;
   }
 
+  // Who wanted something of a socket last; null when nobody did since it was opened.
+  CurlMulti* OwnerOf(int fd) { return At(fd).owner; }
+
+  // The open sockets of one owner whose closing is reported. Looks at all there are.
+  std::vector<int> SocketsOf(const CurlMulti* owner) const {
+    std::vector<int> found;
+    for (std::size_t fd = 0; fd < sockets_.size(); ++fd) {
+      if (sockets_[fd].owner == owner && sockets_[fd].closing_is_reported)
+        found.push_back(static_cast<int>(fd));
+    }
+    return found;
+  }
+
  private:
   struct Socket {
+    CurlMulti* owner = nullptr;
     std::uint32_t wanted = 0;
     std::uint32_t told = 0;
     bool closing_is_reported = false;

@@ -8,10 +8,13 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,20 +23,19 @@
 #include "core/time.h"
 #include "daemon/base/crash_record.h"
 #include "daemon/base/mutex.h"
-#include "daemon/base/require.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/delivery/connection_pools.h"
+#include "daemon/delivery/curl_multi.h"
 #include "daemon/delivery/curl_request.h"
 #include "daemon/delivery/debug_text.h"
 #include "daemon/delivery/socket_watch.h"
+#include "daemon/delivery/tcp_ends.h"
 #include "daemon/delivery/transfer.h"
 
 namespace outboxd {
 namespace {
 
-using SteadyTime = std::chrono::steady_clock::time_point;
-
-// More than any connection's max_in_flight as a rule, so that idle connections are kept and not churned.
-constexpr long kConnectionCache = 2048;
+constexpr Milliseconds kOverdueEvery(200);
 
 // Transfers on their way to the worker's thread.
 class TransferInbox {
@@ -88,30 +90,31 @@ class Worker::Impl {
 
  private:
   void Run();
-  void Start(Transfer transfer);
-  void RunTimer();
+  void StartAll(SteadyTime now);
+  void Start(Transfer transfer, SteadyTime now);
   int WaitMs() const;
   void OnReady(const epoll_event& event);
-  void TakeFinished();
+  void TakeEnded(SteadyTime now);
+  void TakeOverdue(SteadyTime now);
+  void LeaveConnection(const CurlRequest& hung);
+  bool IsSilent(const CurlRequest& hung);
   void Release(CurlRequest& request, Finished finished);
   void Deliver();
   void AbortAll();
-  static int OnSocket(CURL* easy, curl_socket_t fd, int what, void* self, void* socket);
-  static int OnTimer(CURLM* multi, long timeout_ms, void* self);
 
   const Sink sink_;
   const DebugLog debug_log_;
   SocketWatch watch_;
 
   // The worker thread's own.
-  CURLM* const multi_;
   std::vector<std::unique_ptr<CurlRequest>> requests_;
+  ConnectionPools pools_;
   std::vector<CurlRequest*> free_;
   std::vector<Transfer> incoming_;
-  std::vector<std::pair<CURL*, CURLcode>> done_;
+  std::vector<Transfer> waiting_;  // for the first connection of a generation
+  std::vector<EndedRequest> ended_;
   std::vector<Finished> finished_;
-  std::optional<SteadyTime> timer_;
-  bool timer_was_set_ = false;
+  SteadyTime overdue_check_{};
 
   TransferInbox inbox_{watch_};
   std::thread thread_;
@@ -136,23 +139,17 @@ class BlockedSignals {
   sigset_t before_{};
 };
 
-CURLM* NewMulti() {
-  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-  Require(ready == CURLE_OK, "outboxd: curl_global_init");
-  CURLM* multi = curl_multi_init();
-  Require(multi != nullptr, "outboxd: curl_multi_init");
-  return multi;
+std::function<double()> Random() {
+  return [engine = std::minstd_rand(std::random_device{}())]() mutable {
+    return std::uniform_real_distribution<double>(0, 1)(engine);
+  };
 }
 
 }  // namespace
 
 Worker::Impl::Impl(const std::string& name, Sink sink, DebugLog debug_log)
-    : sink_(std::move(sink)), debug_log_(std::move(debug_log)), multi_(NewMulti()) {
-  curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &Impl::OnSocket);
-  curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
-  curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &Impl::OnTimer);
-  curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
-  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, kConnectionCache);
+    : sink_(std::move(sink)), debug_log_(std::move(debug_log)), pools_(&watch_, Random()) {
+  InitCurl();
   const BlockedSignals blocked;
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
@@ -160,7 +157,6 @@ Worker::Impl::Impl(const std::string& name, Sink sink, DebugLog debug_log)
 
 Worker::Impl::~Impl() {
   Stop();
-  curl_multi_cleanup(multi_);  // before the requests and the watch: it closes connections through them
 }
 
 void Worker::Impl::Stop() {
@@ -170,18 +166,35 @@ void Worker::Impl::Stop() {
 
 void Worker::Impl::Run() {
   while (inbox_.TakeAll(incoming_)) {
-    for (Transfer& transfer : incoming_) Start(std::move(transfer));
-    incoming_.clear();
-    RunTimer();
-    TakeFinished();
+    const SteadyTime now = std::chrono::steady_clock::now();
+    StartAll(now);
+    pools_.RunTimers(now);
+    TakeEnded(now);
+    if (!waiting_.empty()) StartAll(now);
     for (const epoll_event& event : watch_.Wait(finished_.empty() ? WaitMs() : 0)) OnReady(event);
-    TakeFinished();
+    TakeEnded(now);
+    pools_.Tidy(now);
     Deliver();
   }
   AbortAll();
 }
 
-void Worker::Impl::Start(Transfer transfer) {
+void Worker::Impl::StartAll(SteadyTime now) {
+  if (!waiting_.empty()) {
+    std::vector<Transfer> again;
+    again.swap(waiting_);
+    for (Transfer& transfer : again) Start(std::move(transfer), now);
+  }
+  for (Transfer& transfer : incoming_) Start(std::move(transfer), now);
+  incoming_.clear();
+}
+
+void Worker::Impl::Start(Transfer transfer, SteadyTime now) {
+  CurlMulti* const multi = pools_.For(transfer, now);
+  if (multi == nullptr) {
+    waiting_.push_back(std::move(transfer));
+    return;
+  }
   if (free_.empty()) {
     requests_.push_back(std::make_unique<CurlRequest>(&watch_));
     free_.push_back(requests_.back().get());
@@ -189,50 +202,76 @@ void Worker::Impl::Start(Transfer transfer) {
   CurlRequest& request = *free_.back();
   free_.pop_back();
   request.Begin(std::move(transfer), debug_log_);
-  const CURLMcode code = curl_multi_add_handle(multi_, request.Handle());
+  const CURLMcode code = multi->Add(request);
   if (code != CURLM_OK)
     Release(request, request.Fail(std::string("transport: ") + curl_multi_strerror(code)));
 }
 
-void Worker::Impl::RunTimer() {
-  const SteadyTime now = std::chrono::steady_clock::now();
-  if (!timer_ || *timer_ > now) return;
-  timer_was_set_ = false;
-  int running = 0;
-  curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running);
-  // libcurl cuts its times to whole milliseconds, so the timer may come a little early; then it is not set
-  // again by itself.
-  if (!timer_was_set_) timer_ = now + Milliseconds(1);
-}
-
 int Worker::Impl::WaitMs() const {
-  if (!timer_) return -1;
-  const auto left = std::chrono::ceil<Milliseconds>(*timer_ - std::chrono::steady_clock::now());
+  std::optional<SteadyTime> timer = pools_.NextTimer();
+  if (!timer) return -1;
+  if (free_.size() != requests_.size()) timer = std::min(*timer, overdue_check_);
+  const auto left = std::chrono::ceil<Milliseconds>(*timer - std::chrono::steady_clock::now());
   return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
 }
 
 void Worker::Impl::OnReady(const epoll_event& event) {
   if (!watch_.IsWanted(event)) return;
-  int action = 0;
-  if ((event.events & EPOLLIN) != 0) action |= CURL_CSELECT_IN;
-  if ((event.events & EPOLLOUT) != 0) action |= CURL_CSELECT_OUT;
-  if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) action |= CURL_CSELECT_ERR;
-  int running = 0;
-  curl_multi_socket_action(multi_, event.data.fd, action, &running);
+  watch_.OwnerOf(event.data.fd)->OnReady(event.data.fd, event.events);
 }
 
-void Worker::Impl::TakeFinished() {
-  int left = 0;
-  while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
-    if (message->msg == CURLMSG_DONE) done_.emplace_back(message->easy_handle, message->data.result);
+void Worker::Impl::TakeEnded(SteadyTime now) {
+  pools_.TakeEnded(ended_);
+  if (now >= overdue_check_) TakeOverdue(now);
+  bool has_hung = false;
+  for (const auto& [request, code] : ended_) {
+    Release(*request, request->End(code, debug_log_));
+    has_hung = has_hung || request->Events().has_hung;
   }
-  // Only now: removing a handle searches all messages not yet read.
-  for (const auto& [easy, code] : done_) {
-    curl_multi_remove_handle(multi_, easy);
-    CurlRequest& request = CurlRequest::Of(easy);
-    Release(request, request.End(code, debug_log_));
+  // Only now: who else is on the connection is known when all that have ended have been released.
+  for (std::size_t i = 0; has_hung && i < ended_.size(); ++i) {
+    if (ended_[i].request->Events().has_hung) LeaveConnection(*ended_[i].request);
   }
-  done_.clear();
+  ended_.clear();
+}
+
+// libcurl 7.88 forgets a timeout that falls into the millisecond after another timer of the same request;
+// then the request would wait for ever.
+void Worker::Impl::TakeOverdue(SteadyTime now) {
+  overdue_check_ = now + kOverdueEvery;
+  for (const std::unique_ptr<CurlRequest>& request : requests_) {
+    if (!request->IsOverdue(now)) continue;
+    request->Multi()->Remove(*request);
+    ended_.push_back({request.get(), CURLE_OPERATION_TIMEDOUT});
+  }
+}
+
+// A request has hung: its generation takes nothing new. If nothing came in on the connection either since it
+// was sent, the connection is dead, and the others on it need not wait for their own timeouts.
+void Worker::Impl::LeaveConnection(const CurlRequest& hung) {
+  CurlMulti& multi = *hung.Multi();
+  pools_.Retire(multi);
+  const TcpEnds ends = hung.Ends();
+  std::vector<CurlRequest*> others;
+  for (const std::unique_ptr<CurlRequest>& request : requests_) {
+    if (request->IsActive() && request->Multi() == &multi && request->Events().was_sent &&
+        request->Ends() == ends)
+      others.push_back(request.get());
+  }
+  if (others.empty() || !IsSilent(hung)) return;
+  for (CurlRequest* request : others) {
+    multi.Remove(*request);
+    Release(*request, request->Cut());
+  }
+}
+
+bool Worker::Impl::IsSilent(const CurlRequest& hung) {
+  constexpr Milliseconds kKernelClock(10);
+  for (const int socket : watch_.SocketsOf(hung.Multi())) {
+    if (EndsOf(socket) == hung.Ends())
+      return SilenceOf(socket).value_or(Milliseconds(0)) + kKernelClock >= hung.SinceSent();
+  }
+  return false;
 }
 
 void Worker::Impl::Release(CurlRequest& request, Finished finished) {
@@ -247,9 +286,11 @@ void Worker::Impl::Deliver() {
 void Worker::Impl::AbortAll() {
   for (const std::unique_ptr<CurlRequest>& request : requests_) {
     if (!request->IsActive()) continue;
-    curl_multi_remove_handle(multi_, request->Handle());
+    request->Multi()->Remove(*request);
     finished_.push_back(request->Abort());
   }
+  std::move(waiting_.begin(), waiting_.end(), std::back_inserter(incoming_));
+  waiting_.clear();
   for (Transfer& transfer : incoming_) {
     finished_.push_back(Finished{.transfer = std::move(transfer),
                                  .ending = Ending::kAborted,
@@ -258,22 +299,6 @@ void Worker::Impl::AbortAll() {
   }
   incoming_.clear();
   Deliver();
-}
-
-int Worker::Impl::OnSocket(CURL*, curl_socket_t fd, int what, void* self, void*) {
-  std::uint32_t events = 0;
-  if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) events |= EPOLLIN;
-  if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) events |= EPOLLOUT;
-  static_cast<Impl*>(self)->watch_.Want(fd, events);
-  return 0;
-}
-
-int Worker::Impl::OnTimer(CURLM*, long timeout_ms, void* self) {
-  Impl& impl = *static_cast<Impl*>(self);
-  impl.timer_was_set_ = true;
-  impl.timer_.reset();
-  if (timeout_ms >= 0) impl.timer_ = std::chrono::steady_clock::now() + Milliseconds(timeout_ms);
-  return 0;
 }
 
 Worker::Worker(const std::string& name, Sink sink, DebugLog debug_log)

@@ -1,8 +1,9 @@
-// daemon/delivery/worker.h — a thread that drives many Track API requests at once over one libcurl multi
-// handle.
+// daemon/delivery/worker.h — a thread that drives many Track API requests at once by libcurl.
 //
 // Takes Transfers, sends each as a CurlRequest, and hands a Finished to the sink. Keep-alive connections are
-// reused.
+// reused as connection_pools.h says. A request that meets the connection's timeout retires them; if nothing
+// came in on its connection meanwhile, the others on it end as Fault::kUnanswered. A raw job's own shorter
+// timeout says nothing of the connection.
 //
 // SIGPIPE:  every signal is blocked in the worker's thread, so a peer that goes away is an error and nothing
 // more.

@@ -9,9 +9,13 @@ namespace {
 
 TEST_CASE("answer buffer: a body beyond the bound is counted and dropped, and at last refused") {
   AnswerBuffer buffer;
+  CHECK_FALSE(buffer.HasBegun());
   CHECK(buffer.AddBody(std::string(limits::kAnswerBytes - 1, 'a')));
+  CHECK(buffer.HasBegun());
+  CHECK_FALSE(buffer.IsBodyCut());
   CHECK(buffer.AddBody("bc"));
   CHECK(buffer.BodyBytes() == limits::kAnswerBytes + 1);
+  CHECK(buffer.IsBodyCut());
   CHECK(buffer.AddBody(std::string(kDroppedAnswerBytes - 1, 'd')));
   CHECK_FALSE(buffer.IsBodyTooLong());
   CHECK_FALSE(buffer.AddBody("e"));
@@ -38,6 +42,7 @@ TEST_CASE("answer buffer: a head is whole after its empty line, or once there is
   CHECK(buffer.HasWholeHead());
   buffer.Clear();
   CHECK_FALSE(buffer.HasWholeHead());
+  CHECK_FALSE(buffer.HasBegun());
   CHECK(buffer.BodyBytes() == 0);
 }
 

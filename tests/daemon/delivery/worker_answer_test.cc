@@ -108,6 +108,7 @@ TEST_CASE("worker: of a long answer the first bytes are kept, and the connection
     const Finished finished = bench.Do(RawTo(endpoint, "POST", "/v1/x", "{}"));
     CHECK(finished.answer.status == 400);
     CHECK(finished.answer.body == std::string(limits::kAnswerBytes, 'a'));
+    CHECK(finished.answer.is_body_cut);
   }
   CHECK(server.Connections() == 1);
 }
@@ -125,6 +126,7 @@ TEST_CASE("worker: an endless answer is cut, and its status counts") {
   CHECK(finished.answer.status == 200);
   CHECK(finished.answer.error.empty());
   CHECK(finished.answer.body.size() == limits::kAnswerBytes);
+  CHECK(finished.answer.is_body_cut);
 }
 
 TEST_CASE(
@@ -151,15 +153,69 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("worker: a compressed answer is kept as it came, and what unpacks to gigabytes is cut") {
+// {"meta":{"error":"nope"}} by gzip.
+const std::string kZipped(
+    "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\x56\xca\x4d\x2d\x49\x54\xb2\xaa\x56\x4a\x2d\x2a"
+    "\xca\x2f\x52\xb2\x52\xca\xcb\x2f\x48\x55\xaa\xad\x05\x00\xbb\x84\x06\x5c\x19\x00\x00\x00",
+    45);
+
+TEST_CASE("worker: a compressed answer is unpacked, though none was asked for") {
+  StubServer server([](const SeenRequest& request, const Peer& peer) {
+    const bool is_chunked = request.Line().find("transfer") != std::string::npos;
+    if (is_chunked) {
+      peer.Write("HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: gzip\r\n\r\n" + kZipped);
+      return Then::kClose;
+    }
+    peer.Answer(400, kZipped, "Content-Encoding: gzip\r\n");
+    return Then::kKeep;
+  });
+  WorkerBench bench;
+  const auto endpoint = EndpointAt(server.Url());
+  for (const std::string path : {"/v1/content", "/v1/transfer"}) {
+    const Finished finished = bench.Do(RawTo(endpoint, "POST", path, "{}"));
+    CHECK(finished.answer.status == 400);
+    CHECK(finished.answer.body == R"({"meta":{"error":"nope"}})");
+    CHECK_FALSE(finished.answer.is_body_cut);
+  }
+}
+
+TEST_CASE("worker: a job that asks for a compressed answer itself gets it unpacked") {
+  StubServer server([](const SeenRequest& request, const Peer& peer) {
+    const bool is_asked = request.HasHeader("Accept-Encoding: gzip");
+    peer.Answer(200, is_asked ? kZipped : "not asked", is_asked ? "Content-Encoding: gzip\r\n" : "");
+    return Then::kKeep;
+  });
+  WorkerBench bench;
+  Transfer transfer = RawTo(EndpointAt(server.Url()), "POST", "/v1/x", "{}");
+  transfer.job->job.raw->headers = {{"Accept-Encoding", "gzip"}};
+  CHECK(bench.Do(std::move(transfer)).answer.body == R"({"meta":{"error":"nope"}})");
+}
+
+TEST_CASE("worker: of an answer that cannot be unpacked the status counts") {
+  StubServer server([](const SeenRequest& request, const Peer& peer) {
+    const bool is_unknown = request.Line().find("unknown") != std::string::npos;
+    peer.Answer(200, R"({"plain":true})",
+                is_unknown ? "Content-Encoding: UTF-8\r\n" : "Content-Encoding: gzip\r\n");
+    return Then::kKeep;
+  });
+  WorkerBench bench;
+  const auto endpoint = EndpointAt(server.Url());
+  for (const std::string path : {"/v1/unknown", "/v1/broken"}) {
+    const Finished finished = bench.Do(RawTo(endpoint, "POST", path, "{}"));
+    CHECK(finished.ending == Ending::kAnswered);
+    CHECK(finished.answer.status == 200);
+    CHECK(finished.answer.error.empty());
+    CHECK(finished.answer.is_body_cut);
+  }
+}
+
+TEST_CASE("worker: an answer that unpacks to gigabytes is cut, and its status counts") {
   const std::string gzip_start("\x1f\x8b\x08\0\0\0\0\0\0\x03\x63\x18", 12);
   const std::string two_thousand_zeros("\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x28\x18", 13);
   StubServer server([&](const SeenRequest& request, const Peer& peer) {
-    if (request.Line().find("content") != std::string::npos) {
-      peer.Answer(200, gzip_start, "Content-Encoding: gzip\r\n");
-      return Then::kKeep;
-    }
-    peer.Write("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n" + gzip_start);
+    const bool is_content = request.Line().find("content") != std::string::npos;
+    peer.Write(std::string("HTTP/1.1 200 OK\r\n") + (is_content ? "Content" : "Transfer") +
+               "-Encoding: gzip\r\n\r\n" + gzip_start);
     std::string block;
     for (int i = 0; i < 5'000; ++i) block += two_thousand_zeros;
     for (int i = 0; i < 256; ++i) peer.Write(block);
@@ -168,10 +224,12 @@ TEST_CASE("worker: a compressed answer is kept as it came, and what unpacks to g
   });
   WorkerBench bench;
   const auto endpoint = EndpointAt(server.Url());
-  CHECK(bench.Do(RawTo(endpoint, "POST", "/v1/content", "{}")).answer.body == gzip_start);
-  const Finished finished = bench.Do(RawTo(endpoint, "POST", "/v1/transfer", "{}"));
-  CHECK(finished.answer.status == 200);
-  CHECK(finished.answer.body == std::string(limits::kAnswerBytes, '\0'));
+  for (const std::string path : {"/v1/content", "/v1/transfer"}) {
+    const Finished finished = bench.Do(RawTo(endpoint, "POST", path, "{}"));
+    CHECK(finished.answer.status == 200);
+    CHECK(finished.answer.body == std::string(limits::kAnswerBytes, '\0'));
+    CHECK(finished.answer.is_body_cut);
+  }
 }
 
 TEST_CASE("worker: an answer that is not HTTP, or contradicts itself, is not an answer") {

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -35,8 +36,42 @@ TEST_CASE("worker: a request whose reused connection is reset is not repeated in
   CHECK(bench.Do(RawTo(endpoint, "POST", "/v1/x", "{}")).answer.status == 200);
   const Finished finished = bench.Do(RawTo(endpoint, "POST", "/v1/x", "{}"));
   CHECK(finished.answer.status == 0);
+  CHECK(finished.answer.fault == Fault::kUnanswered);
   CHECK_MESSAGE(finished.answer.error.starts_with("reset: "), finished.answer.error);
   CHECK(server.Requests().size() == 2);
+  CHECK(server.Connections() == 1);  // nor is a connection made for a repeat
+}
+
+TEST_CASE("worker: a proxy that does not open a tunnel is told from a network that is out of order") {
+  StubServer proxy([](const SeenRequest& request, const Peer& peer) {
+    const bool is_away = request.Line().find("away.example") != std::string::npos;
+    peer.Answer(is_away ? 503 : 407, "no", "Proxy-Authenticate: Basic realm=\"x\"\r\n");
+    return Then::kKeep;
+  });
+  setenv("https_proxy", proxy.Url().c_str(), 1);
+  {
+    WorkerBench bench;
+    const Finished refused = bench.Do(RawTo(EndpointAt("https://api.example"), "POST", "/v1/x", "{}"));
+    CHECK(refused.answer.status == 0);
+    CHECK(refused.answer.fault == Fault::kProxy);
+    CHECK_MESSAGE(refused.answer.error.starts_with("proxy: "), refused.answer.error);
+    CHECK(refused.answer.error.find("407") != std::string::npos);
+    const Finished away = bench.Do(RawTo(EndpointAt("https://away.example"), "POST", "/v1/x", "{}"));
+    CHECK(away.answer.fault == Fault::kNetwork);
+  }
+  unsetenv("https_proxy");
+  for (const SeenRequest& seen : proxy.Requests()) CHECK(seen.Line().starts_with("CONNECT "));
+}
+
+TEST_CASE("worker: a 407 to the request itself is an answer") {
+  StubServer server([](const SeenRequest&, const Peer& peer) {
+    peer.Answer(407, "no", "Proxy-Authenticate: Basic realm=\"x\"\r\n");
+    return Then::kKeep;
+  });
+  WorkerBench bench;
+  const Finished finished = bench.Do(RawTo(EndpointAt(server.Url()), "POST", "/v1/x", "{}"));
+  CHECK(finished.answer.status == 407);
+  CHECK(finished.answer.fault == Fault::kNone);
 }
 
 TEST_CASE("worker: a reset in the middle of an answer says so") {

@@ -72,6 +72,7 @@ TEST_CASE("worker: two endpoints in turn keep to their own credentials and serve
   WorkerBench bench;
   auto one = EndpointAt(first.Url());
   auto two = EndpointAt(second.Url());
+  two->config.name = "other";
   two->credentials = {.site_id = "other", .api_key = "key"};
   for (int i = 0; i < 3; ++i) {
     bench.Do(RawTo(one, "POST", "/v1/one", "{}"));
