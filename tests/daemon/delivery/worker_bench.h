@@ -44,10 +44,25 @@ class WorkerBench {
     return ended;
   }
 
-  Finished Do(Transfer transfer) {
+  // Waits until at least one more has ended.
+  std::vector<Finished> AwaitAny() {
+    std::vector<Finished> ended;
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (ended.empty()) {
+      REQUIRE(std::chrono::steady_clock::now() < deadline);
+      finished_.TakeAll(ended, Milliseconds(100));
+    }
+    return ended;
+  }
+
+  void Send(Transfer transfer) {
     std::vector<Transfer> transfers;
     transfers.push_back(std::move(transfer));
     worker_.Send(std::move(transfers));
+  }
+
+  Finished Do(Transfer transfer) {
+    Send(std::move(transfer));
     std::vector<Finished> ended = Await(1);
     return std::move(ended.front());
   }
