@@ -145,6 +145,15 @@ Answer AbortedAnswer() {
   return NoAnswer("stopped", Fault::kNone);
 }
 
+Answer UntakenAnswer(const char* why) {
+  return NoAnswer(std::string("transport: ") + why, Fault::kNetwork);
+}
+
+Answer DeadAnswer(const RequestEvents& events) {
+  return NoAnswer("reset: the connection is dead",
+                  events.answer.HasBegun() ? Fault::kNetwork : Fault::kUnanswered);
+}
+
 CurlRequest::CurlRequest(SocketWatch* watch) : easy_(curl_easy_init()) {
   events_.watch = watch;
   Require(easy_ != nullptr, "outboxd: curl_easy_init");
@@ -278,13 +287,8 @@ Finished CurlRequest::End(CURLcode code, const DebugLog& debug_log) {
   return Finish(ending, std::move(answer));
 }
 
-Finished CurlRequest::Fail(std::string error) {
-  return Finish(Ending::kFailed, NoAnswer(std::move(error), Fault::kNetwork));
-}
-
-Finished CurlRequest::Cut() {
-  const Fault fault = events_.answer.HasBegun() ? Fault::kNetwork : Fault::kUnanswered;
-  return Finish(Ending::kFailed, NoAnswer("reset: the connection is dead", fault));
+Finished CurlRequest::Fail(Answer answer) {
+  return Finish(Ending::kFailed, std::move(answer));
 }
 
 Finished CurlRequest::Abort() {

@@ -92,8 +92,7 @@ class CurlRequest {
   // it out of the multi handle.
   void Begin(Transfer transfer, const DebugLog& debug_log);
   Finished End(CURLcode code, const DebugLog& debug_log);  // `code` is libcurl's result
-  Finished Fail(std::string error);
-  Finished Cut();  // its connection is dead
+  Finished Fail(Answer answer);                            // one of those below
   Finished Abort();
 
   // Of the transfer under way, and of the last one until the next begins.
@@ -138,5 +137,8 @@ class CurlRequest {
 
 // An abort as an answer, for a transfer that did not begin.
 Answer AbortedAnswer();
+Answer UntakenAnswer(const char* why);  // libcurl did not take the request
+// For a request whose connection is dead.
+Answer DeadAnswer(const RequestEvents& events);
 
 }  // namespace outboxd

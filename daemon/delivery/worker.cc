@@ -96,7 +96,7 @@ class Worker::Impl {
   void OnReady(const epoll_event& event);
   void TakeEnded(SteadyTime now);
   void TakeOverdue(SteadyTime now);
-  void LeaveConnection(const CurlRequest& hung);
+  void LeaveConnection(std::size_t at, std::size_t first);
   bool IsSilent(const CurlRequest& hung);
   void Release(CurlRequest& request, Finished finished);
   void Deliver();
@@ -203,8 +203,7 @@ void Worker::Impl::Start(Transfer transfer, SteadyTime now) {
   free_.pop_back();
   request.Begin(std::move(transfer), debug_log_);
   const CURLMcode code = multi->Add(request);
-  if (code != CURLM_OK)
-    Release(request, request.Fail(std::string("transport: ") + curl_multi_strerror(code)));
+  if (code != CURLM_OK) Release(request, request.Fail(UntakenAnswer(curl_multi_strerror(code))));
 }
 
 int Worker::Impl::WaitMs() const {
@@ -223,6 +222,7 @@ void Worker::Impl::OnReady(const epoll_event& event) {
 void Worker::Impl::TakeEnded(SteadyTime now) {
   pools_.TakeEnded(ended_);
   if (now >= overdue_check_) TakeOverdue(now);
+  const std::size_t first = finished_.size();
   bool has_hung = false;
   for (const auto& [request, code] : ended_) {
     Release(*request, request->End(code, debug_log_));
@@ -230,7 +230,7 @@ void Worker::Impl::TakeEnded(SteadyTime now) {
   }
   // Only now: who else is on the connection is known when all that have ended have been released.
   for (std::size_t i = 0; has_hung && i < ended_.size(); ++i) {
-    if (ended_[i].request->Events().has_hung) LeaveConnection(*ended_[i].request);
+    if (ended_[i].request->Events().has_hung) LeaveConnection(i, first);
   }
   ended_.clear();
 }
@@ -246,23 +246,31 @@ void Worker::Impl::TakeOverdue(SteadyTime now) {
   }
 }
 
-// A request has hung: its generation takes nothing new. If nothing came in on the connection either since it
-// was sent, the connection is dead, and the others on it need not wait for their own timeouts.
-void Worker::Impl::LeaveConnection(const CurlRequest& hung) {
+// A request of ended_ has hung: its generation takes nothing new. If nothing came in on the connection either
+// since it was sent, the connection is dead: the others on it need not wait for their own timeouts, and those
+// that met them in the same moment are like the others. finished_[first] is what ended_[0] has become.
+void Worker::Impl::LeaveConnection(std::size_t at, std::size_t first) {
+  const CurlRequest& hung = *ended_[at].request;
   CurlMulti& multi = *hung.Multi();
   pools_.Retire(multi);
   const TcpEnds ends = hung.Ends();
+  const auto is_beside = [&](const CurlRequest& other) {
+    return other.Multi() == &multi && other.Events().was_sent && other.Ends() == ends;
+  };
   std::vector<CurlRequest*> others;
   for (const std::unique_ptr<CurlRequest>& request : requests_) {
-    if (request->IsActive() && request->Multi() == &multi && request->Events().was_sent &&
-        request->Ends() == ends)
-      others.push_back(request.get());
+    if (request->IsActive() && is_beside(*request)) others.push_back(request.get());
   }
-  if (others.empty() || !IsSilent(hung)) return;
+  std::vector<std::size_t> alike;
+  for (std::size_t i = at + 1; i < ended_.size(); ++i) {
+    if (ended_[i].request->Events().has_hung && is_beside(*ended_[i].request)) alike.push_back(i);
+  }
+  if ((others.empty() && alike.empty()) || !IsSilent(hung)) return;
   for (CurlRequest* request : others) {
     multi.Remove(*request);
-    Release(*request, request->Cut());
+    Release(*request, request->Fail(DeadAnswer(request->Events())));
   }
+  for (const std::size_t i : alike) finished_[first + i].answer = DeadAnswer(ended_[i].request->Events());
 }
 
 bool Worker::Impl::IsSilent(const CurlRequest& hung) {

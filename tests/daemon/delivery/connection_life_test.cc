@@ -317,6 +317,7 @@ TEST_CASE("connection: one that is frozen under constant load costs one timeout"
     const int lost = load.tally.faults[Fault::kNetwork] + load.tally.faults[Fault::kUnanswered];
     CHECK(load.tally.answered + lost == 600);
     CHECK(lost <= 20);
+    if (http == Http::kTwo) CHECK(load.tally.faults[Fault::kNetwork] == 1);
     CheckNothingTwice(server);
   }
 }
