@@ -22,10 +22,12 @@ void CheckDeferredThenDelivered(SimUnderTest& sim, DaemonUnderTest& daemon, cons
   CHECK(sim.Effects(customer).size() == 1);
 }
 
-TEST_CASE("delivery: 408, 429 and 5xx defer a job, which is delivered later with every attempt on record") {
+TEST_CASE(
+    "delivery: 408, 421, 423, 425, 429 and 5xx defer a job, which is delivered later with every attempt on "
+    "record") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);
-  for (const int status : {408, 429, 500, 501, 502, 503, 504, 599}) {
+  for (const int status : {408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 599}) {
     INFO("status ", status);
     const std::string customer = "c" + std::to_string(status);
     sim.Script(Once(customer, R"({"status":)" + std::to_string(status) + R"(,"body":"not now"})"));
@@ -68,6 +70,37 @@ TEST_CASE("delivery: a refused connection defers a job until somebody listens ag
   sim.Start();
   daemon.AwaitDrained();
   CheckDeferredThenDelivered(sim, daemon, "42", job);
+}
+
+// Every request, the region probe's too, gets `action`.
+void CheckNobodyBelieves(const std::string& action) {
+  INFO("every answer is ", action);
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  sim.Always(action);
+  const std::vector<std::string> jobs = AcceptAll(daemon, ManyEvents(40, 40));
+  const JsonValue paused = daemon.AwaitConnection("default", "paused");
+  CHECK(paused["pause"].String() == "not_track_api");
+  CHECK_FALSE(paused["detail"].String().empty());
+  for (const std::string& job : jobs) {
+    for (const JsonValue& attempt : AttemptsOf(daemon, job))
+      CHECK(attempt["result"].String() == "not_track_api");
+  }
+  const JsonValue status = daemon.Status();
+  CHECK(status["outbox"]["jobs"].Int() == 40);
+  CHECK(status["states"]["dead"].Int() == 0);
+  sim.ClearScript();
+  daemon.AwaitDrained();
+  CHECK(daemon.Status()["states"]["dead"].Int() == 0);
+  CHECK(sim.Report().effects == 40);
+  CheckFlawless(sim.Report());
+}
+
+TEST_CASE("delivery: a load balancer without a backend kills no job, and a login page delivers none") {
+  CheckNobodyBelieves(R"({"status":404,"body":"<html><title>404 Not Found</title></html>"})");
+  CheckNobodyBelieves(R"({"status":405,"body":"","effect":false})");
+  CheckNobodyBelieves(
+      R"({"status":200,"effect":false,"body":"<!DOCTYPE html>\n<html><title>Log in</title></html>"})");
 }
 
 TEST_CASE("delivery: other 4xx make dead letters with status and answer, and nothing else waits for them") {
