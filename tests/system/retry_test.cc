@@ -66,21 +66,31 @@ TEST_CASE("delivery: a Retry-After longer than the cap is cut") {
   CheckSilentFor(sim, 300);
 }
 
-TEST_CASE("delivery: a job whose attempts are used up is exhausted, and its follower goes on") {
+TEST_CASE(
+    "delivery: a job that fails while others are delivered is exhausted when its attempts are used up, and "
+    "its "
+    "follower goes on") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"retry.max_attempts", "3"}});
-  sim.Script(R"([{"match":{"customer":"42","count":3},"action":{"status":500,"body":"oops"}}])");
-  const std::string job = daemon.Accept(Event("42", 1));
+  sim.Script(R"([{"match":{"event":"bad"},"action":{"status":500,"body":"oops"}}])");
+  const std::string job = daemon.Accept(R"({"type":"track","id":"42","name":"bad","data":{"n":1}})");
   daemon.Accept(Event("42", 2));
+  std::int64_t others = 0;
+  const auto is_dead = [&] {
+    daemon.Accept(Event("43", ++others));
+    return daemon.Admin().Get("/v1/dead/" + job).status == 200;
+  };
+  CHECK(Await(is_dead));
   const JsonValue dead = AwaitDead(daemon, job);
   CHECK(dead["death"].String() == "exhausted");
   CHECK(dead["status"].Int() == 500);
-  CHECK(dead["attempts"].Int() == 3);
-  CHECK(AttemptsOf(daemon, job).size() == 3);
+  CHECK(dead["attempts"].Int() >= 3);
+  CHECK(AttemptsOf(daemon, job).size() == static_cast<std::size_t>(dead["attempts"].Int()));
   daemon.AwaitDrained();
   const std::vector<SimEffect> effects = sim.Effects("42");
   REQUIRE(effects.size() == 1);
   CHECK(effects[0].n.value_or(0) == 2);
+  CHECK(sim.Effects("43").size() == static_cast<std::size_t>(others));
 }
 
 TEST_CASE("delivery: a job older than its max age is expired instead of sent") {
@@ -114,7 +124,7 @@ TEST_CASE("delivery: a raw job's own retry rule says how often it is tried") {
   struct Rule {
     const char* retry;
     const char* action;
-    std::int64_t attempts;
+    std::size_t attempts;
     const char* death;
   };
   const Rule rules[] = {
@@ -134,7 +144,11 @@ TEST_CASE("delivery: a raw job's own retry rule says how often it is tried") {
                       std::string(rule.retry) + "}");
     const JsonValue dead = AwaitDead(daemon, job);
     CHECK(dead["death"].String() == rule.death);
-    CHECK(dead["attempts"].Int() == rule.attempts);
+    // A kept connection that broke before an answer costs no attempt of the rule.
+    std::vector<JsonValue> attempts = AttemptsOf(daemon, job);
+    std::erase_if(attempts,
+                  [](const JsonValue& attempt) { return attempt["result"].String() == "unanswered"; });
+    CHECK(attempts.size() == rule.attempts);
   }
 }
 

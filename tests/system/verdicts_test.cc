@@ -183,11 +183,10 @@ TEST_CASE("delivery: a paused connection takes up the credentials of a changed f
 }
 
 TEST_CASE("delivery: a redirect pauses the connection with its location, and is not followed") {
-  SimUnderTest sim;
-  DaemonUnderTest daemon(sim);
   for (const int status : {301, 302, 307, 308}) {
     INFO("status ", status);
-    sim.Reset();
+    SimUnderTest sim;
+    DaemonUnderTest daemon(sim);
     const std::string elsewhere = sim.BaseUrl() + "/elsewhere";
     sim.Always(R"({"status":)" + std::to_string(status) + R"(,"location":)" + Quoted(elsewhere) + "}");
     CheckPauseHeals(sim, daemon, "region", [&] {
