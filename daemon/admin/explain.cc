@@ -8,6 +8,7 @@
 #include "core/duration.h"
 #include "core/gate.h"
 #include "core/job.h"
+#include "core/ruling.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "core/verdict.h"
@@ -61,8 +62,8 @@ std::string WhatComesOfSuspect(Suspicion suspicion) {
       return {};
     case Suspicion::kAuth:
     case Suspicion::kRegion:
-      return "Refused alike three times over at least 15 minutes, with other jobs delivered in between, it "
-             "becomes a dead letter (rejected)";
+      return "Refused alike " + Counted(kRefusalsMax, "time") + " over at least " + ShowSpan(kRefusedFor) +
+             ", with other jobs delivered in between, it becomes a dead letter (rejected)";
     case Suspicion::kTrouble:
       return "A failure is charged if another job was delivered since the one before; with "
              "retry.max_attempts used up it becomes a dead letter (exhausted)";

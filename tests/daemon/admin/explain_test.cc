@@ -98,9 +98,8 @@ TEST_CASE("explain: a suspect tells of what, how often it counted, and what come
       "It is deferred, 2 attempts so far, the last one ended with: 403 Forbidden; its next attempt is due "
       "at 1970-01-01T00:01:43.000Z (in 3s). It is a suspect: it is answered 401 or 403 although the "
       "connection's credentials are right, counted 2 times, the last at 1970-01-01T00:01:30.000Z (10s ago). "
-      "It goes alone, after others, and its failures do not close the connection. Refused alike three "
-      "times over at least 15 minutes, with other jobs delivered in between, it becomes a dead letter "
-      "(rejected).");
+      "It goes alone, after others, and its failures do not close the connection. Refused alike 3 times "
+      "over at least 15m, with other jobs delivered in between, it becomes a dead letter (rejected).");
   struct Row {
     const char* suspicion;
     const char* because;
