@@ -182,6 +182,7 @@ class Daemon {
 
   std::set<std::string> delivered;  // event names
   std::vector<std::string> order;   // the same as they came
+  std::vector<int> refusals;        // statuses that the next requests are answered with, the last one first
 
  private:
   Result<void> RunUntil(const std::string& name, int rounds_max) {
@@ -209,14 +210,19 @@ class Daemon {
   }
   void Answer(Transfer transfer) {
     Finished finished;
+    finished.answer.status = 200;
+    if (transfer.job && !refusals.empty()) {
+      finished.answer.status = refusals.back();
+      refusals.pop_back();
+    }
     for (const auto& job : transfer.Jobs()) {
+      if (finished.answer.status != 200) continue;
       delivered.insert(job->job.name);
       order.push_back(job->job.name);
     }
     finished.sent = now_;
     finished.duration = Milliseconds(1);
     finished.ending = Ending::kAnswered;
-    finished.answer.status = 200;
     finished.answer.body = R"({"region":"us","environment_id":1})";
     finished.transfer = std::move(transfer);
     daemon_.Finish(std::move(finished));
@@ -285,6 +291,39 @@ TEST_CASE(
       return std::find(daemon.order.begin(), daemon.order.end(), name);
     };
     CHECK(at("deferred") < at("parked"));
+  }
+}
+
+TEST_CASE("damaged outbox: whatever is known of a job's failures, it may fail again and harms no other") {
+  TempDir folder;
+  const std::filesystem::path whole = folder / "whole.db";
+  MakeOutbox(whole);
+  const test::StderrCapture log;
+  for (const std::string column :
+       {"outbox SET failures", "outbox SET charged", "outbox SET refusals", "outbox SET counted_ms",
+        "outbox SET deliveries_at_failure", "outbox SET suspicion", "counters SET delivered"}) {
+    for (const std::string value : {"-1", "9223372036854775807", "'auth'", "'no such name'", "x'00ff'"}) {
+      for (const int status : {500, 403, 301, 404}) {
+        CAPTURE(column);
+        CAPTURE(value);
+        CAPTURE(status);
+        const test::FaultVfs vfs;
+        const TempDir own;
+        const std::filesystem::path file = own / "outbox.db";
+        std::filesystem::copy_file(whole, file);
+        const std::string rows = column.starts_with("outbox") ? " WHERE customer <> 'sound'" : "";
+        REQUIRE(Writer(file).Try("UPDATE " + column + " = " + value + rows));
+        Daemon daemon(file);
+        daemon.refusals = std::vector<int>(4, status);
+        for (int start = 0; start < 2; ++start) {
+          const Result<void> done = daemon.StartOnce();
+          REQUIRE_MESSAGE(done, (done ? "" : done.error().message));
+          daemon.Stop();
+        }
+        CHECK(daemon.refusals.empty());
+        CHECK(daemon.delivered.contains("sound"));
+      }
+    }
   }
 }
 

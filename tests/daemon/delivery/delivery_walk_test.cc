@@ -271,6 +271,7 @@ class Walk {
     CHECK(status.deferred == 0);
     CHECK(status.blocked == 0);
     test::CheckCounts(rig_.clerk().outbox(), rig_.file);
+    CHECK(Ask("SELECT sum(delivered) FROM counters") == static_cast<std::int64_t>(rig_.Queue().deliveries()));
     for (const auto& [sequence, customers] : customers_of_) {
       if (IsForgotten(sequence, customers)) continue;
       const std::string number = std::to_string(ToNumber(sequence));
