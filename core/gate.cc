@@ -135,7 +135,7 @@ void Gate::TakeAnswer(Timestamp sent, Timestamp now, Kind kind) {
       Grow(now - sent);
       break;
     case GateState::kProbing:
-      deliveries_ = 0;
+      Remember(kind);
       limit_ = 1;
       successes_ = 0;
       answer_time_ = Milliseconds(0);

@@ -154,7 +154,7 @@ class Gate {
       usual_;  // mean answer time of the quickest round, drifting up where rounds stay slower
   bool limit_reached_ = false;       // in the same time as successes_
   bool next_reaches_limit_ = false;  // between TryAdmit and OnSent
-  // The last answers since the gate opened, a bit each, the newest lowest; 1: a delivery.
+  // The last answers that counted, a bit each, the newest lowest; 1: a delivery.
   std::uint32_t deliveries_ = 0;
   bool probe_out_ = false;
   // Attempts that left before this belong to a time before the last closure; nullopt: there was none.

@@ -134,7 +134,7 @@ class Walk {
     if (before == GateState::kProbing && attempt.is_probe) {
       REQUIRE(gate_.Snapshot().state == GateState::kOpen);
       ForgetAttempts();
-      deliveries_.clear();
+      Remember(is_delivery);
     } else {
       REQUIRE(gate_.Snapshot().state == before);
       if (before == GateState::kOpen && !attempt.is_stale) Remember(is_delivery);
@@ -197,7 +197,7 @@ class Walk {
   std::uint32_t max_;
   Gate gate_;
   std::vector<Attempt> out_;
-  std::deque<bool> deliveries_;  // the last twenty answers since the gate opened
+  std::deque<bool> deliveries_;  // the last twenty answers that counted
   GateState since_state_;
 };
 
