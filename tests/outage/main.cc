@@ -1,6 +1,7 @@
 // outboxd_outage — an outage of days in virtual time, and the table of what it cost. script/outage runs it
 // with five million jobs.
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/outage/few_jobs.h"
 #include "tests/outage/outage.h"
 
 namespace {
@@ -22,14 +24,17 @@ using outboxd::outage::Outage;
 
 constexpr const char* kUsage =
     "usage: outboxd_outage [--jobs N] [--days D] [--max-age-hours H] [--progress]\n"
+    "       outboxd_outage --few-hours H\n"
     "  --jobs N           accepted while the API is down (200000), 1000 at least\n"
     "  --days D           how long that lasts (3)\n"
     "  --max-age-hours H  retry.max_age (168; outboxd's own default is 72)\n"
     "  --progress         tells on stderr how far it is\n"
+    "  --few-hours H      of each kind, with 1, 5 and 300 jobs and a restart between any two attempts\n"
     "exit: 0 all promises held, 1 one broke (it is named), 2 wrong usage\n";
 
 struct CommandLine {
   Options options;
+  std::uint64_t few_hours = 0;  // 0: many jobs
   bool progress = false;
 };
 
@@ -46,6 +51,7 @@ std::optional<CommandLine> ReadCommandLine(int count, char** arguments) {
     std::uint64_t* number = name == "--jobs"            ? &line.options.jobs
                             : name == "--days"          ? &line.options.days
                             : name == "--max-age-hours" ? &line.options.max_age_hours
+                            : name == "--few-hours"     ? &line.few_hours
                                                         : nullptr;
     if (number != nullptr) {
       const std::optional<std::uint64_t> value =
@@ -117,6 +123,30 @@ void Print(const Outage& outage) {
   PrintFraction("  peak of the drain", Megabytes(memory.peak_of_drain));
 }
 
+void PlayFew(std::chrono::hours length) {
+  std::printf("%-20s %5s %9s %8s %9s %11s %11s\n", "outage", "jobs", "attempts", "probes", "restarts",
+              "noticed, s", "drained, s");
+  for (const outboxd::outage::Kind& kind : outboxd::outage::Kinds()) {
+    for (const std::uint64_t jobs : {1U, 5U, 300U}) {
+      const outboxd::outage::FewFigures figures = outboxd::outage::PlayFewJobs(kind, jobs, length);
+      std::printf("%-20s %5llu %9llu %8llu %9llu %11.1f %11.1f\n", kind.name.c_str(),
+                  static_cast<unsigned long long>(jobs), static_cast<unsigned long long>(figures.attempts),
+                  static_cast<unsigned long long>(figures.probes),
+                  static_cast<unsigned long long>(figures.restarts), Seconds(figures.noticed),
+                  Seconds(figures.drained));
+      std::fflush(stdout);
+    }
+  }
+}
+
+void PlayMany(const CommandLine& line) {
+  Outage outage(line.options, [&](const std::string& done) {
+    if (line.progress) std::fprintf(stderr, "%s\n", done.c_str());
+  });
+  outage.Run();
+  Print(outage);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -126,11 +156,11 @@ int main(int count, char** arguments) {
     return 2;
   }
   try {
-    Outage outage(line->options, [&](const std::string& done) {
-      if (line->progress) std::fprintf(stderr, "%s\n", done.c_str());
-    });
-    outage.Run();
-    Print(outage);
+    if (line->few_hours > 0) {
+      PlayFew(std::chrono::hours(line->few_hours));
+    } else {
+      PlayMany(*line);
+    }
   } catch (const std::exception& broken) {
     std::fprintf(stderr, "outboxd_outage: %s\n", broken.what());
     return 1;
