@@ -54,10 +54,12 @@ ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp 
     messages_.pop_front();
     if (auto* committed = std::get_if<Committed>(&message)) {
       dispatcher_->OnCommitted(std::move(*committed), actions);
-    } else if (auto* finished = std::get_if<Finished>(&message)) {
+    } else if (auto* returned = std::get_if<Return>(&message)) {
+      if (returned->before) returned->before(*dispatcher_);
       std::vector<Finished> all;
-      all.push_back(std::move(*finished));
+      all.push_back(std::move(returned->finished));
       dispatcher_->OnFinished(std::move(all), now, actions);
+      if (returned->after) returned->after(*dispatcher_);
     } else {
       std::get<Call>(message)(*dispatcher_);
     }

@@ -53,7 +53,10 @@ class ThreadlessDaemon : public SubmissionOrigin {
   // One round of the dispatcher over the first `count` messages; its report goes to the clerk. Before and
   // after anything leaves the dispatcher checks its invariants, unless Setup::check_every skips the round.
   Round Dispatch(std::size_t count, Timestamp now);
-  void Finish(Finished finished) { messages_.emplace_back(std::move(finished)); }
+  // The dispatcher hears `before` and `after` in the same round as the answer, right beside it.
+  void Finish(Finished finished, Call before = {}, Call after = {}) {
+    messages_.emplace_back(Return{std::move(finished), std::move(before), std::move(after)});
+  }
 
   // What Operations does for an operator: the step runs on the clerk, its news go to the dispatcher. `done`
   // hears of each step.
@@ -70,7 +73,11 @@ class ThreadlessDaemon : public SubmissionOrigin {
   void OnAnswered(std::vector<std::unique_ptr<Submission>>) override {}
 
  private:
-  using Message = std::variant<Committed, Finished, Call>;
+  struct Return {
+    Finished finished;
+    Call before, after;
+  };
+  using Message = std::variant<Committed, Return, Call>;
 
   bool MustCheck() { return ++rounds_ % check_every_ == 0; }
 

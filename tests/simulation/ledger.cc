@@ -1,17 +1,31 @@
 #include "tests/simulation/ledger.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "tests/simulation/violation.h"
 
 namespace outboxd::simulation {
 namespace {
 
+constexpr std::uint32_t kRepeatsMax = 3;
+constexpr std::uint32_t kFirstOnOwn = 2;
+constexpr std::uint32_t kRefusalsMin = 3;
+constexpr std::chrono::minutes kRefusedFor{15};
+
 std::string Name(int number) {
   return "job " + std::to_string(number);
 }
 std::string Name(Sequence sequence) {
   return "sequence " + std::to_string(ToNumber(sequence));
+}
+
+// By its ref.
+int NumberIn(std::string_view line) {
+  constexpr std::string_view kRef = R"("ref":")";
+  const std::size_t ref = line.find(kRef);
+  Demand(ref != std::string_view::npos, "a line lost its ref");
+  return std::atoi(std::string(line.substr(ref + kRef.size(), 10)).c_str());
 }
 
 std::int64_t Ask(Database& database, const std::string& sql) {
@@ -29,7 +43,17 @@ Ledger::Record& Ledger::Find(int number) {
 }
 
 void Ledger::OnProduced(const ProducedJob& job) {
-  records_[job.number].job = job;
+  Record& record = records_[job.number];
+  record.job = job;
+  const Milliseconds age = std::chrono::seconds(job.max_age_s > 0 ? job.max_age_s : rules_.max_age_s);
+  const auto alone_every = std::min<Milliseconds>(std::chrono::hours(1), age / (4 * rules_.max_attempts));
+  record.charges = Charges(rules_.clock_is_steady ? std::optional(alone_every) : std::nullopt);
+}
+
+Charges::Standing Ledger::StandingOf(const std::string& connection, Timestamp now) const {
+  const auto link = links_.find(connection);
+  if (link == links_.end()) return {0, false, now};
+  return {link->second.deliveries, link->second.probe_was_good, now};
 }
 
 // From now on it is known where the job stands in its lanes.
@@ -60,8 +84,13 @@ void Ledger::OnCrash() {
   for (auto& [number, record] : records_) {
     if (record.told == Told::kNothing || record.told == Told::kFailedWrite) record.told = Told::kUnknown;
     ++record.maybe_unrecorded;
+    record.charges.OnCrash();
   }
   for (auto& [name, lane] : lanes_) lane.busy.clear();
+}
+
+void Ledger::OnStarted() {
+  for (auto& [number, record] : records_) record.unanswered = 0;
 }
 
 void Ledger::CheckContent(const std::string& connection, const SeenJob& seen, Record& record) {
@@ -71,8 +100,8 @@ void Ledger::CheckContent(const std::string& connection, const SeenJob& seen, Re
   Demand(record.job.connection == connection, name + " left on another connection");
   Demand(record.job.type == seen.type, name + " became a " + seen.type);
   Demand(record.job.note == seen.note, name + " lost its values");
-  Demand(seen.customer.empty() || seen.customer == record.job.customers.front(),
-         name + " is about another customer");
+  Demand(seen.poison == record.job.poison, name + " lost its poison");
+  Demand(seen.customer.empty() || record.job.IsAbout(seen.customer), name + " is about another customer");
   if (!record.job.IsEvent()) return;
   if (record.id.empty()) record.id = seen.event_id;
   Demand(record.id == seen.event_id, name + " was sent under two ids");
@@ -81,7 +110,7 @@ void Ledger::CheckContent(const std::string& connection, const SeenJob& seen, Re
 }
 
 void Ledger::CheckOrder(const std::string& connection, const SeenJob& seen, const Record& record,
-                        const std::set<Sequence>& before, const Waits& waits) {
+                        const std::set<Sequence>& before, const Look& look) {
   for (const std::string& customer : record.job.customers) {
     Lane& lane = LaneOf(connection, customer);
     for (auto earlier = lane.waiting.begin(); earlier != lane.waiting.end() && *earlier < seen.sequence;) {
@@ -89,7 +118,7 @@ void Ledger::CheckOrder(const std::string& connection, const SeenJob& seen, cons
         ++earlier;
         continue;
       }
-      Demand(!waits(*earlier),
+      Demand(!look(*earlier),
              Name(seen.number) + " left while " + Name(by_sequence_[*earlier]) + " of its lane waits");
       earlier = lane.waiting.erase(earlier);
     }
@@ -102,14 +131,43 @@ void Ledger::CheckOrder(const std::string& connection, const SeenJob& seen, cons
   }
 }
 
-void Ledger::OnSent(const std::string& connection, std::span<const SeenJob> jobs, const Waits& waits) {
+// The first repeat takes any connection, the others one that served nobody before. When all have failed, the
+// job has: the count begins anew.
+void Ledger::CheckRepeat(Record& record, Route route, const Look& look) {
+  const std::uint32_t repeat = record.unanswered % (kRepeatsMax + 1);
+  const std::string name = Name(record.job.number);
+  Demand(repeat < kFirstOnOwn || route == Route::kOwn,
+         name + " was repeated again on a connection that is kept");
+  const std::optional<Row> row = look(*record.sequence);
+  if (repeat > 0 || record.redriven || !row) return;
+  Demand(record.unanswered == 0 || row->failures > record.failures, name + " was repeated too often");
+  record.failures = row->failures;
+}
+
+void Ledger::CheckCharges(const Record& record) const {
+  if (record.redriven) return;
+  const std::uint32_t most =
+      record.job.own_retry ? record.job.own_retry->max_retries + 1 : rules_.max_attempts;
+  Demand(record.charges.Least() < most,
+         Name(record.job.number) + " was sent again, and its attempts are used up");
+}
+
+void Ledger::OnSent(const Transfer& transfer, std::span<const SeenJob> jobs, Timestamp now,
+                    const Look& look) {
+  const std::string& connection = transfer.connection;
+  const Charges::Standing standing = StandingOf(connection, now);
   std::set<Sequence> before;
   std::map<std::string, std::vector<const SeenJob*>> of_lane;
   for (const SeenJob& seen : jobs) {
     Record& record = Find(seen.number);
     Place(record, seen.sequence);
     CheckContent(connection, seen, record);
-    CheckOrder(connection, seen, record, before, waits);
+    CheckOrder(connection, seen, record, before, look);
+    CheckRepeat(record, transfer.route, look);
+    CheckCharges(record);
+    record.charges.OnSent(standing);
+    record.deliveries_at_sent = standing.deliveries;
+    record.at_death.reset();
     before.insert(seen.sequence);
     for (const std::string& customer : record.job.customers) of_lane[customer].push_back(&seen);
   }
@@ -128,18 +186,49 @@ void Ledger::OnSent(const std::string& connection, std::span<const SeenJob> jobs
   }
 }
 
-void Ledger::OnAnswered(const std::string& connection, std::span<const SeenJob> jobs, const Answer& answer,
-                        std::span<const Meaning> meanings) {
-  for (std::size_t index = 0; index < jobs.size(); ++index) {
-    Record& record = Find(jobs[index].number);
-    const Meaning meaning = meanings[index];
-    record.answers.push_back(std::to_string(answer.status) + " " + MeaningName(meaning));
+void Ledger::OnAnswered(const std::string& connection, const Reply& reply) {
+  for (std::size_t index = 0; index < reply.seen.size(); ++index) {
+    Record& record = Find(reply.seen[index].number);
+    const Meaning meaning = reply.meanings[index];
+    record.answers.push_back(std::to_string(reply.answer.status) + " " + MeaningName(meaning));
     record.last = meaning;
+    record.last_status = reply.answer.status;
     if (meaning == Meaning::kDelivered) record.delivered = true;
-    if (meaning == Meaning::kDeferred) ++record.deferrals;
     for (const std::string& customer : record.job.customers)
-      LaneOf(connection, customer).busy.erase(jobs[index].sequence);
+      LaneOf(connection, customer).busy.erase(reply.seen[index].sequence);
   }
+}
+
+void Ledger::OnHeard(const std::string& connection, Route route, const Reply& reply, Timestamp now) {
+  const Charges::Standing standing = StandingOf(connection, now);
+  for (std::size_t index = 0; index < reply.seen.size(); ++index)
+    Hear(Find(reply.seen[index].number), reply.meanings[index], route, reply, standing);
+  links_[connection].deliveries += static_cast<std::uint64_t>(
+      std::count(reply.meanings.begin(), reply.meanings.end(), Meaning::kDelivered));
+}
+
+void Ledger::Hear(Record& record, Meaning meaning, Route route, const Reply& reply,
+                  const Charges::Standing& standing) {
+  const bool may_repeat = !record.job.own_retry || record.job.own_retry->max_retries > 0;
+  const bool is_unanswered = meaning == Meaning::kUnanswered && may_repeat;
+  record.unanswered = is_unanswered ? record.unanswered + 1 : 0;
+  if (meaning != record.refused_as) {
+    record.refused_as = meaning;
+    record.refusals = 0;
+    record.refused_since = standing.now;
+    record.deliveries_when_refused = standing.deliveries;
+  }
+  ++record.refusals;
+  record.refused_at = standing.now;
+  if (meaning == Meaning::kDelivered || meaning == Meaning::kRejected || meaning == Meaning::kSplit) return;
+  if (is_unanswered && route != Route::kOwn) return;  // the repeat is still to come
+  Charges::Failure failure;
+  failure.is_alone = reply.seen.size() == 1;
+  failure.is_plain = meaning == Meaning::kDeferred;
+  failure.is_own = failure.is_plain && IsOwnAnswer(reply.answer.status);
+  failure.is_prompt = !failure.is_own || !failure.is_alone;
+  failure.by_own_rule = record.job.own_retry.has_value() && meaning != Meaning::kPausedProxy;
+  record.charges.OnFailed(failure, standing);
 }
 
 void Ledger::OnRedriven(std::span<const Sequence> jobs) {
@@ -163,9 +252,24 @@ void Ledger::OnCancelled(Sequence job) {
 
 void Ledger::OnForgotten(const std::string& customer, std::optional<Sequence> last) {
   for (auto& [number, record] : records_) {
-    if (record.job.customers.front() == customer && (!last || !record.sequence || *record.sequence <= *last))
+    if (record.job.IsAbout(customer) && (!last || !record.sequence || *record.sequence <= *last))
       record.forgotten = true;
   }
+}
+
+void Ledger::LookForDeaths(Database& database, Timestamp now) {
+  Result<Statement> rows = database.Prepare("SELECT seq FROM dead_letters");
+  Demand(rows.has_value(), "the dead letters cannot be read");
+  for (Result<bool> row = rows->Step(); row && *row; row = rows->Step()) {
+    const auto found = by_sequence_.find(Sequence{static_cast<std::uint64_t>(rows->Int(0))});
+    if (found == by_sequence_.end()) continue;
+    Record& record = Find(found->second);
+    if (!record.at_death) record.at_death = StandingOf(record.job.connection, now);
+  }
+}
+
+Charges::Standing Ledger::StandingAtDeath(const Record& record) const {
+  return record.at_death ? *record.at_death : StandingOf(record.job.connection, Timestamp::max());
 }
 
 std::optional<Sequence> Ledger::AnyAccepted(Random& random) const {
@@ -199,6 +303,27 @@ void Ledger::CheckHistory(Database& database, const Record& record) const {
              std::to_string(record.answers.size()));
 }
 
+// By the API's own word, by a foreign one while another job was delivered and the probe was good, or because
+// it was refused alike so often while others were delivered.
+bool Ledger::IsTrulyRejected(const Record& record) const {
+  if (!record.last || *record.last == Meaning::kRejected) return record.last.has_value();
+  const Charges::Standing standing = StandingAtDeath(record);
+  if (!standing.probe_was_good) return false;
+  if (*record.last == Meaning::kNotTrackApi)
+    return record.last_status / 100 == 4 && standing.deliveries > record.deliveries_at_sent;
+  const bool is_refused = *record.last == Meaning::kPausedAuth || *record.last == Meaning::kPausedRegion;
+  const bool is_long = !rules_.clock_is_steady || record.refused_at - record.refused_since >= kRefusedFor;
+  return is_refused && record.refusals >= kRefusalsMin && is_long &&
+         standing.deliveries > record.deliveries_when_refused + 1;
+}
+
+bool Ledger::IsTrulyExhausted(const Record& record) const {
+  if (record.redriven) return true;
+  const std::uint32_t most =
+      record.job.own_retry ? record.job.own_retry->max_retries + 1 : rules_.max_attempts;
+  return record.charges.Most(StandingAtDeath(record)) >= most;
+}
+
 void Ledger::CheckFate(Database& database, const Record& record) const {
   const std::string name = Name(record.job.number);
   Result<Statement> row =
@@ -215,11 +340,48 @@ void Ledger::CheckFate(Database& database, const Record& record) const {
   const bool is_certain = record.maybe_unrecorded == 0 && !record.cancelled;
   Demand(!record.delivered || !is_certain, name + " was delivered, and is dead as well");
   const std::int64_t max_age_s = record.job.max_age_s > 0 ? record.job.max_age_s : rules_.max_age_s;
-  const bool is_true = death == "rejected"    ? record.last == Meaning::kRejected
-                       : death == "exhausted" ? record.deferrals >= rules_.max_attempts
+  const bool is_true = death == "rejected"    ? IsTrulyRejected(record)
+                       : death == "exhausted" ? IsTrulyExhausted(record)
                        : death == "expired"   ? !rules_.clock_is_steady || row->Int(1) > max_age_s * 1000
                                               : record.cancelled;
   Demand(is_true, name + " is dead as " + death + ", which is not true");
+}
+
+Ledger::Waiting Ledger::CountWaiting(Database& database) const {
+  std::set<std::string> held;
+  std::size_t before = 0;
+  Waiting waiting;
+  do {
+    before = held.size();
+    waiting = CountWaiting(database, held);
+  } while (held.size() > before);
+  return waiting;
+}
+
+// Lanes in `held` wait for a frail job, as those behind one do. A redriven job may stand before any other of
+// its lanes, and behind any: its lanes join them.
+Ledger::Waiting Ledger::CountWaiting(Database& database, std::set<std::string>& held) const {
+  Waiting waiting;
+  std::set<std::string> held_now = held;
+  Result<Statement> rows =
+      database.Prepare("SELECT line, redriven_ms IS NOT NULL AS late FROM outbox ORDER BY late, seq");
+  Demand(rows.has_value(), "the outbox cannot be read");
+  for (Result<bool> row = rows->Step(); row && *row; row = rows->Step()) {
+    const ProducedJob& job = records_.at(NumberIn(rows->Text(0))).job;
+    std::vector<std::string> lanes;
+    for (const std::string& customer : job.customers) lanes.push_back(job.connection + " " + customer);
+    const bool is_held = std::any_of(lanes.begin(), lanes.end(),
+                                     [&](const std::string& lane) { return held_now.contains(lane); });
+    waiting.frail += job.is_frail ? 1 : 0;
+    if (!job.is_frail && !is_held) {
+      ++waiting.healthy;
+      waiting.a_healthy_one = job.number;
+      continue;
+    }
+    held_now.insert(lanes.begin(), lanes.end());
+    if (rows->Int(1) != 0) held.insert(lanes.begin(), lanes.end());
+  }
+  return waiting;
 }
 
 void Ledger::CheckEnd(Database& database) const {

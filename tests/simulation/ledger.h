@@ -8,9 +8,15 @@
 //   payload     what arrives is what was produced
 //   effects     every request of an event carries the job's id: it takes effect once
 //   order       of a lane one request at a time; nothing of it leaves while an earlier job waits; nothing
-//   comes back behind a later one history     recorded attempts are requests that were answered, in order,
-//   with their results; none is missing but for a crash fates       every job ends once: delivered, or dead
-//   with a reason that is true
+//               comes back behind a later one
+//   history     recorded attempts are requests that were answered, in order, with their results; none is
+//               missing but for a crash
+//   repeats     at most three in a row, from the second on a connection of its own
+//   charges     a job is exhausted by failures between which others were delivered, and by enough of those;
+//               one that has enough of them is not sent again
+//   fates       every job ends once: delivered by an answer of the Track API's own, or dead with a reason
+//   that
+//               is true
 #pragma once
 
 #include <cstdint>
@@ -23,6 +29,7 @@
 #include <vector>
 
 #include "storage/database.h"
+#include "tests/simulation/charges.h"
 #include "tests/simulation/producer.h"
 #include "tests/simulation/track_api.h"
 
@@ -35,6 +42,7 @@ struct Rules {
   bool may_share_batch = false;  // jobs of one lane, in their order
 };
 
+// Size: one oracle; each member is a fact of a job that several promises are judged by.
 class Ledger {
  public:
   explicit Ledger(Rules rules) : rules_(rules) {}
@@ -46,12 +54,24 @@ class Ledger {
   // Whoever was not answered does not know; what was not committed may be gone, but for what `accepted` and
   // an answer say.
   void OnCrash();
+  // What is not on disk is forgotten.
+  void OnStarted();
 
-  // A request left. `waits` tells whether a job is in the outbox for its first time, not redriven.
-  using Waits = std::function<bool(Sequence)>;
-  void OnSent(const std::string& connection, std::span<const SeenJob> jobs, const Waits& waits);
-  void OnAnswered(const std::string& connection, std::span<const SeenJob> jobs, const Answer& answer,
-                  std::span<const Meaning> meanings);
+  // What an operator may read of a job that is in the outbox for its first time, not redriven.
+  struct Row {
+    std::uint32_t failures = 0;
+    std::string suspicion;
+  };
+  using Look = std::function<std::optional<Row>(Sequence)>;
+  // A request left.
+  void OnSent(const Transfer& transfer, std::span<const SeenJob> jobs, Timestamp now, const Look& look);
+  void OnAnswered(const std::string& connection, const Reply& reply);
+  // The dispatcher has taken that answer in.
+  void OnHeard(const std::string& connection, Route route, const Reply& reply, Timestamp now);
+  // The same of the region probe: credentials, region and host are right.
+  void OnGoodProbeHeard(const std::string& connection) { links_[connection].probe_was_good = true; }
+  // Looks for dead letters that it does not know.
+  void LookForDeaths(Database& database, Timestamp now);
 
   // An operator's work; one that a crash interrupted may have been done or not.
   void OnRedriven(std::span<const Sequence> jobs);
@@ -59,6 +79,14 @@ class Ledger {
   void OnCancelled(Sequence job);
   void OnForgotten(const std::string& customer, std::optional<Sequence> last = std::nullopt);
   std::optional<Sequence> AnyAccepted(Random& random) const;
+
+  // What the outbox holds: jobs with poison in them, or without patience, and those that wait for nobody
+  // such.
+  struct Waiting {
+    std::size_t frail = 0, healthy = 0;
+    int a_healthy_one = 0;
+  };
+  Waiting CountWaiting(Database& database) const;
 
   // After the last job has ended.
   void CheckEnd(Database& database) const;
@@ -73,9 +101,18 @@ class Ledger {
     std::optional<Sequence> sequence;
     std::string id;                    // once it is known
     std::vector<std::string> answers;  // "503 deferred", in order
-    std::uint32_t deferrals = 0;
-    std::uint32_t maybe_unrecorded = 0;  // answers that a crash may have kept from being recorded
+    Charges charges;
+    std::optional<Meaning> refused_as;  // those in a row, of a job alone that was refused alike
+    std::uint32_t refusals = 0;
+    Timestamp refused_since{}, refused_at{};
+    std::uint64_t deliveries_when_refused = 0;  // first
+    std::uint64_t deliveries_at_sent = 0;
+    std::optional<Charges::Standing> at_death;  // as it was soon after
+    std::uint32_t unanswered = 0;               // in a row, as the dispatcher has heard
+    std::uint32_t failures = 0;                 // as its row had them before those
+    std::uint32_t maybe_unrecorded = 0;         // answers that a crash may have kept from being recorded
     std::optional<Meaning> last;
+    int last_status = 0;
     bool delivered = false, redriven = false, cancelled = false, forgotten = false;
     std::set<Sequence> companions;  // that shared a batch with it
   };
@@ -85,15 +122,29 @@ class Ledger {
     std::set<Sequence> busy;  // whose request is out
   };
 
+  struct Link {  // a connection, as the dispatcher has heard of it
+    std::uint64_t deliveries = 0;
+    bool probe_was_good = false;  // once
+  };
+
   Record& Find(int number);
+  Charges::Standing StandingOf(const std::string& connection, Timestamp now) const;
+  Charges::Standing StandingAtDeath(const Record& record) const;
   void Place(Record& record, Sequence sequence);
   Lane& LaneOf(const std::string& connection, const std::string& customer) {
     return lanes_[connection + " " + customer];
   }
   void CheckContent(const std::string& connection, const SeenJob& seen, Record& record);
   void CheckOrder(const std::string& connection, const SeenJob& seen, const Record& record,
-                  const std::set<Sequence>& before, const Waits& waits);
+                  const std::set<Sequence>& before, const Look& look);
+  Waiting CountWaiting(Database& database, std::set<std::string>& held) const;
+  void CheckRepeat(Record& record, Route route, const Look& look);
+  void CheckCharges(const Record& record) const;
+  void Hear(Record& record, Meaning meaning, Route route, const Reply& reply,
+            const Charges::Standing& standing);
   void CheckHistory(Database& database, const Record& record) const;
+  bool IsTrulyRejected(const Record& record) const;
+  bool IsTrulyExhausted(const Record& record) const;
   void CheckFate(Database& database, const Record& record) const;
 
   Rules rules_;
@@ -103,6 +154,7 @@ class Ledger {
   std::set<Sequence>
       redriven_unseen_;  // jobs nobody was told of, by a crash, that died before they were ever sent
   std::map<std::string, Lane> lanes_;
+  std::map<std::string, Link> links_;  // by connection
 };
 
 }  // namespace outboxd::simulation

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kAll = ~std::size_t{0};
 constexpr std::uint64_t kMuchRoom = 1ULL << 40;
+constexpr int kTooManyRequests = 429;
 constexpr int kDrainRounds = 100'000;
 constexpr std::chrono::minutes kLongestDrain{60};  // the longest wait there is, four times
 
@@ -35,7 +36,7 @@ Simulation::Simulation(std::uint64_t seed, std::ostream* trace) : random_(seed),
 void Simulation::Configure() {
   for (bool Troubles::* trouble :
        {&Troubles::api, &Troubles::disk, &Troubles::power, &Troubles::kill, &Troubles::restarts,
-        &Troubles::operators, &Troubles::clock, &Troubles::room}) {
+        &Troubles::operators, &Troubles::clock, &Troubles::room, &Troubles::poison}) {
     troubles_.*trouble = random_.Chance(50);
   }
   config_.site_id.value = "site";
@@ -46,6 +47,7 @@ void Simulation::Configure() {
   config_.retry.cap = std::chrono::seconds(1 + random_.Below(600));
   config_.retry.max_attempts = 2 + random_.Below(15);
   if (random_.Chance(20)) config_.retry.max_age = std::chrono::seconds(60 + random_.Below(3'600));
+  config_.probe_interval = std::chrono::seconds(1 + random_.Below(60));
   BatchConfig& batch = config_.batch;
   batch.enabled = random_.Chance(60);
   batch.max_items = 2 + random_.Below(20);
@@ -65,7 +67,7 @@ void Simulation::Configure() {
     setup_.endpoints[name] = std::make_shared<const Endpoint>(Endpoint{config, credentials});
   }
   api_.emplace(random_, troubles_.api);
-  producer_.emplace(random_, connections_);
+  producer_.emplace(random_, connections_, troubles_.poison);
   ledger_.emplace(Rules{config_.retry.max_attempts, config_.retry.max_age.count(), !troubles_.clock,
                         batch.enabled && batch.same_lane});
 }
@@ -172,6 +174,12 @@ void Simulation::WorkClerk() {
     }
     Note("stored " + std::to_string(submission->ids.size()) + " of " + std::to_string(numbers.size()));
   }
+  LookForDeaths();
+}
+
+void Simulation::LookForDeaths() {
+  const std::uint64_t dead = daemon_.clerk().outbox().Total().dead;
+  if (std::exchange(dead_seen_, dead) < dead) ledger_->LookForDeaths(*tables_, Now());
 }
 
 void Simulation::Dispatch(std::size_t count) {
@@ -184,49 +192,35 @@ void Simulation::Dispatch(std::size_t count) {
   }
 }
 
-void Simulation::CheckMaySend(Link& link, const GateSnapshot& gate_before) {
-  Demand(link.out <= config_.max_in_flight, "more requests are out than max_in_flight allows");
-  Demand(!link.closed_until || Now() >= *link.closed_until,
-         "a request left before the time that Retry-After gave");
-  Demand(gate_before.state != GateState::kPaused, "a request left while the connection is paused");
-  Demand(!link.gate_probe_out || gate_before.state == GateState::kOpen,
-         "more than one request probes a closed gate");
-  if (config_.rate_limit <= 0) return;
-  link.sent.push_back(Now());
-  while (link.sent.front() <= Now() - std::chrono::seconds(1)) link.sent.pop_front();
-  const double most = config_.rate_limit + std::max(1.0, config_.rate_limit / 10);
-  Demand(static_cast<double>(link.sent.size()) <= most + 0.5,
-         "more requests left within a second than rate_limit allows");
-}
-
 void Simulation::Send(Transfer transfer, const GateSnapshot& gate_before) {
   Flight flight;
-  if (transfer.kind != TransferKind::kProbe) {
-    Link& link = links_[transfer.connection];
-    ++link.out;
-    CheckMaySend(link, gate_before);
-    flight.probes_gate = gate_before.state != GateState::kOpen;
-    link.gate_probe_out = flight.probes_gate;
-  }
+  if (transfer.kind != TransferKind::kProbe)
+    flight.probes_gate = LinkOf(transfer.connection).OnSent(gate_before, Now());
   flight.reply = api_->Receive(transfer);
   flight.sent = Now();
   flight.duration = flight.reply.latency;
   flight.ends = world_ + flight.duration;
   ++summary_.requests;
   Note((transfer.kind == TransferKind::kProbe ? "probe on " : "request on ") + transfer.connection +
-       Numbers(flight.reply.seen) + ": " + std::to_string(flight.reply.answer.status) + " in " +
-       std::to_string(flight.duration.count()) + " ms");
-  ledger_->OnSent(transfer.connection, flight.reply.seen, [this](Sequence job) { return Waits(job); });
+       Numbers(flight.reply.seen) + (transfer.route == Route::kOwn ? " by itself" : "") + ": " +
+       std::to_string(flight.reply.answer.status) + " in " + std::to_string(flight.duration.count()) + " ms");
+  ledger_->OnSent(transfer, flight.reply.seen, Now(), [this](Sequence job) { return Look(job); });
+  if (transfer.job) {
+    const std::optional<Ledger::Row> row = Look(transfer.job->sequence);
+    flight.is_troubles_suspect = row && row->suspicion == SuspicionName(Suspicion::kTrouble);
+  }
   flight.transfer = std::move(transfer);
   flights_.push_back(std::move(flight));
 }
 
-bool Simulation::Waits(Sequence job) {
-  waits_->BindAll(static_cast<std::int64_t>(ToNumber(job)));
-  const Result<bool> row = waits_->Step();
+std::optional<Ledger::Row> Simulation::Look(Sequence job) {
+  look_->BindAll(static_cast<std::int64_t>(ToNumber(job)));
+  const Result<bool> row = look_->Step();
   Demand(row.has_value(), "the outbox cannot be read");
-  waits_->Reset();
-  return *row;
+  std::optional<Ledger::Row> found;
+  if (*row) found = {static_cast<std::uint32_t>(look_->Int(0)), std::string(look_->Text(1))};
+  look_->Reset();
+  return found;
 }
 
 // Of the answers that are due any, as they come over different sockets; when none is, the world's clock moves
@@ -247,32 +241,55 @@ void Simulation::Finish(std::size_t index) {
   Flight flight = std::move(flights_[index]);
   flights_.erase(flights_.begin() + static_cast<std::ptrdiff_t>(index));
   const std::string connection = flight.transfer.connection;
+  const Reply& reply = flight.reply;
   const bool is_probe = flight.transfer.kind == TransferKind::kProbe;
-  Note("answer " + std::to_string(flight.reply.answer.status) + (is_probe ? " to the probe" : " to") +
-       Numbers(flight.reply.seen));
-  if (!is_probe)
-    ledger_->OnAnswered(connection, flight.reply.seen, flight.reply.answer, flight.reply.meanings);
-  std::optional<Milliseconds> wait;
-  if (const Answer& answer = flight.reply.answer; answer.retry_after && !is_probe) {
-    wait = std::min<Milliseconds>(std::chrono::seconds(std::atoi(answer.retry_after->c_str())),
-                                  config_.retry.retry_after_cap);
-  }
-  const Ending ending = EndingOf(flight.reply.answer);
-  daemon_.Finish(
-      {std::move(flight.transfer), ending, std::move(flight.reply.answer), flight.sent, flight.duration});
-  // What comes behind it in the same queue is known to have been heard no earlier.
+  Note(
+      "answer " + std::to_string(reply.answer.status) +
+      (is_probe ? " to the probe" : " " + MeaningName(reply.meanings.front()) + " to" + Numbers(reply.seen)));
   if (!is_probe) {
-    --links_[connection].out;
-    if (flight.probes_gate) links_[connection].gate_probe_out = false;
+    ledger_->OnAnswered(connection, reply);
+    LinkOf(connection).OnAnswered(flight.probes_gate);
   }
-  if (wait) {
-    daemon_.Tell([this, connection, until = Now() + *wait, clock_error = clock_error_](Dispatcher&) {
-      if (clock_error != clock_error_) return;
-      Link& link = links_[connection];
-      link.closed_until = std::max(until, link.closed_until.value_or(until));
-      link.gate_probe_out = false;
-    });
+  auto look_before = [this, connection](Dispatcher& dispatcher) {
+    gate_before_ = dispatcher.Find(connection)->gate().state;
+  };
+  test::ThreadlessDaemon::Call listen = Listen(flight);
+  daemon_.Finish(
+      {std::move(flight.transfer), EndingOf(reply.answer), reply.answer, flight.sent, flight.duration},
+      std::move(look_before), std::move(listen));
+}
+
+// What happens right after the dispatcher has taken the answer in.
+test::ThreadlessDaemon::Call Simulation::Listen(const Flight& flight) {
+  const std::string& connection = flight.transfer.connection;
+  const Reply& reply = flight.reply;
+  if (flight.transfer.kind == TransferKind::kProbe) {
+    const bool is_good = reply.answer.status == 200 && reply.answer.body.find("region") != std::string::npos;
+    return [this, connection, is_good](Dispatcher&) { HearProbe(connection, is_good); };
   }
+  const bool leaves_gate = flight.is_troubles_suspect && reply.meanings.front() == Meaning::kDeferred &&
+                           !reply.answer.retry_after && reply.answer.status != kTooManyRequests;
+  return [this, connection, route = flight.transfer.route, reply, leaves_gate](Dispatcher& dispatcher) {
+    const GateState gate = dispatcher.Find(connection)->gate().state;
+    Demand(!leaves_gate || gate_before_ != GateState::kOpen || gate == GateState::kOpen,
+           "a suspect's failure closed the gate");
+    Hear(connection, route, reply);
+  };
+}
+
+void Simulation::Hear(const std::string& connection, Route route, const Reply& reply) {
+  ledger_->OnHeard(connection, route, reply, Now());
+  Link& link = LinkOf(connection);
+  link.OnHeard(reply.meanings.front(), Now());
+  if (!reply.answer.retry_after || reply.meanings.front() != Meaning::kDeferred) return;
+  link.OnRetryAfter(Now() +
+                    std::min<Milliseconds>(std::chrono::seconds(std::atoi(reply.answer.retry_after->c_str())),
+                                           config_.retry.retry_after_cap));
+}
+
+void Simulation::HearProbe(const std::string& connection, bool is_good) {
+  if (is_good) ledger_->OnGoodProbeHeard(connection);
+  LinkOf(connection).OnProbeHeard(Now());
 }
 
 void Simulation::ActAsOperator() {
@@ -312,7 +329,7 @@ void Simulation::Resume() {
   for (const std::string& name : connections_) {
     daemon_.Tell([this, name](Dispatcher& dispatcher) {
       dispatcher.Find(name)->Resume(Now());
-      links_[name].gate_probe_out = false;  // it may probe anew, beside what is still out
+      LinkOf(name).OnResumed();
     });
   }
 }
@@ -330,6 +347,7 @@ void Simulation::Start() {
     setup_.limits.window_jobs = 1 + random_.Below(random_.Chance(50) ? 20 : 400);
     setup_.limits.lane_jobs = 1 + random_.Below(10);
     setup_.limits.deferred_jobs = 1 + random_.Below(30);
+    if (has_memory_) setup_.limits = {};
     const Result<void> started = daemon_.Start(setup_, Now());
     const bool failed = (cut || fault) && disk_.HasFired();
     if (cut && failed) {
@@ -348,9 +366,11 @@ void Simulation::Start() {
   auto tables = Database::Open(setup_.file, OpenMode::kReadOnly);
   Demand(tables.has_value(), "the outbox cannot be opened for reading");
   tables_.emplace(std::move(*tables));
-  auto waits = tables_->Prepare("SELECT 1 FROM outbox WHERE seq = ? AND redriven_ms IS NULL");
-  Demand(waits.has_value(), "the outbox cannot be read");
-  waits_.emplace(std::move(*waits));
+  auto look =
+      tables_->Prepare("SELECT failures, suspicion FROM outbox WHERE seq = ? AND redriven_ms IS NULL");
+  Demand(look.has_value(), "the outbox cannot be read");
+  look_.emplace(std::move(*look));
+  ledger_->OnStarted();
   Note("started");
   Dispatch(kAll);
 }
@@ -366,7 +386,7 @@ void Simulation::Restart() {
   }
   Note("stopped");
   std::map<std::string, Link> links;
-  for (const auto& [name, link] : links_) links[name].closed_until = link.closed_until;
+  for (const auto& [name, link] : links_) links.emplace(name, link.AfterRestart());
   StopAll();
   links_ = std::move(links);
   ++summary_.restarts;
@@ -374,7 +394,7 @@ void Simulation::Restart() {
 }
 
 void Simulation::StopAll() {
-  waits_.reset();
+  look_.reset();
   tables_.reset();
   daemon_.Stop();
   unfinished_.clear();
@@ -412,14 +432,11 @@ void Simulation::JumpClock() {
   const auto jump = Milliseconds(random_.Below(random_.Chance(30) ? 4'000'000 : 5'000));
   clock_error_ += random_.Chance(50) ? jump : -jump;
   Note("the clock is off by " + std::to_string(clock_error_.count()) + " ms");
-  for (auto& [name, link] : links_) {
-    link.closed_until.reset();
-    link.sent.clear();
-  }
+  for (auto& [name, link] : links_) link.OnClockJumped();
 }
 
 std::string Simulation::WhyStuck() {
-  std::string why = std::to_string(daemon_.clerk().outbox().Total().jobs) + " jobs never leave";
+  std::string why = std::to_string(daemon_.clerk().outbox().Total().jobs) + " jobs";
   why +=
       "; now " + FormatRfc3339(Now()) + ", next wake " + FormatRfc3339(daemon_.dispatcher().NextWake(Now()));
   if (const std::string unhealthy = daemon_.clerk().State().not_healthy; !unhealthy.empty())
@@ -437,7 +454,6 @@ std::string Simulation::WhyStuck() {
 // All trouble ends; what waits must leave.
 void Simulation::Drain() {
   Note("no more trouble");
-  const Timestamp calm_since = world_;
   if (crash_armed_) {
     disk_.CutPowerAt(0);
     Crash();
@@ -446,19 +462,44 @@ void Simulation::Drain() {
   disk_.Heal();
   disk_free_ = kMuchRoom;
   api_->CalmDown();
+  has_memory_ = true;  // what waits for poison must not fill it
+  Restart();
   Resume();
-  for (int round = 0;; ++round) {
-    WorkClerk();
-    Dispatch(kAll);
-    if (daemon_.clerk().outbox().Total().jobs == 0 && flights_.empty() && submitted_.empty() &&
-        !daemon_.clerk().HasTasks())
-      return;
-    Demand(round < kDrainRounds && world_ < calm_since + kLongestDrain, WhyStuck());
-    if (!flights_.empty()) {
-      FinishOne();
-    } else if (!daemon_.HasMessages() && !daemon_.clerk().MustRetry()) {
-      world_ = std::max(world_ + Milliseconds(1), daemon_.dispatcher().NextWake(Now()) - clock_error_);
-    }
+  DrainHealthy();
+  Note("no more poison");
+  api_->Heal();
+  const Timestamp deadline = world_ + kLongestDrain;
+  while (!IsEmpty()) RunRound(deadline, "jobs never leave");
+}
+
+bool Simulation::IsEmpty() {
+  return daemon_.clerk().outbox().Total().jobs == 0 && flights_.empty() && submitted_.empty() &&
+         !daemon_.clerk().HasTasks();
+}
+
+// The weather is fine: whoever waits for no job that spoils its own answers is delivered in time. Each of
+// those may close the gate twice before it is a suspect, for retry.cap at most; the rest is as without them.
+void Simulation::DrainHealthy() {
+  std::optional<Timestamp> deadline;
+  for (std::size_t frail = 0;;) {
+    const Ledger::Waiting waiting = ledger_->CountWaiting(*tables_);
+    if (waiting.healthy == 0 && submitted_.empty()) return;
+    if (!deadline || waiting.frail != frail)  // those behind it wait for nobody else now
+      deadline = world_ + kLongestDrain + 2 * static_cast<std::int64_t>(waiting.frail) * config_.retry.cap;
+    frail = waiting.frail;
+    RunRound(*deadline,
+             "job " + std::to_string(waiting.a_healthy_one) + " waits for poison, and it has none");
+  }
+}
+
+void Simulation::RunRound(Timestamp deadline, const std::string& promise) {
+  WorkClerk();
+  Dispatch(kAll);
+  Demand(++drain_rounds_ < kDrainRounds && world_ < deadline, promise + ": " + WhyStuck());
+  if (!flights_.empty()) {
+    FinishOne();
+  } else if (!daemon_.HasMessages() && !daemon_.clerk().MustRetry()) {
+    world_ = std::max(world_ + Milliseconds(1), daemon_.dispatcher().NextWake(Now()) - clock_error_);
   }
 }
 

@@ -18,6 +18,7 @@
 
 #include "tests/daemon/threadless_daemon.h"
 #include "tests/simulation/ledger.h"
+#include "tests/simulation/link.h"
 #include "tests/simulation/producer.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/track_api.h"
@@ -53,7 +54,7 @@ class Simulation {
  private:
   struct Troubles {
     bool api = false, disk = false, power = false, kill = false, restarts = false, operators = false,
-         clock = false, room = false;
+         clock = false, room = false, poison = false;
   };
   struct Flight {
     Transfer transfer;
@@ -62,14 +63,8 @@ class Simulation {
     Timestamp ends{};  // by the world's
     Milliseconds duration{0};
     bool probes_gate = false;
+    bool is_troubles_suspect = false;  // its job was one when it left: 5xx, resets and timeouts are its own
   };
-  struct Link {  // what is known of a connection from outside
-    std::optional<Timestamp> closed_until;
-    std::deque<Timestamp> sent;
-    std::uint32_t out = 0;
-    bool gate_probe_out = false;  // the one request that may leave through a closed gate
-  };
-
   void Configure();
   void Step();
   void StepOfTrouble();
@@ -77,9 +72,15 @@ class Simulation {
   void WorkClerk();
   void Dispatch(std::size_t count);
   void Send(Transfer transfer, const GateSnapshot& gate_before);
-  void CheckMaySend(Link& link, const GateSnapshot& gate_before);
+  Link& LinkOf(const std::string& connection) {
+    return links_.try_emplace(connection, config_).first->second;
+  }
   void FinishOne();
   void Finish(std::size_t index);
+  test::ThreadlessDaemon::Call Listen(const Flight& flight);
+  void Hear(const std::string& connection, Route route, const Reply& reply);
+  void HearProbe(const std::string& connection, bool is_good);
+  void LookForDeaths();
   void ActAsOperator();
   void Resume();
   void Start();
@@ -90,10 +91,13 @@ class Simulation {
   void Crash();
   void JumpClock();
   void Drain();
+  void DrainHealthy();
+  void RunRound(Timestamp deadline, const std::string& promise);
+  bool IsEmpty();
   std::string WhyStuck();
   void Note(const std::string& what) { trace_.Note(world_, what); }
   Timestamp Now() const { return world_ + clock_error_; }
-  bool Waits(Sequence job);
+  std::optional<Ledger::Row> Look(Sequence job);
 
   Random random_;
   Trace trace_;
@@ -108,7 +112,7 @@ class Simulation {
   std::optional<Producer> producer_;
   std::optional<Ledger> ledger_;
   std::optional<Database> tables_;  // as an operator may read them
-  std::optional<Statement> waits_;
+  std::optional<Statement> look_;
 
   Timestamp world_ = FromUnixMs(1'700'000'000'000);
   Milliseconds clock_error_{0};
@@ -116,8 +120,12 @@ class Simulation {
   std::map<std::string, Link> links_;
   std::deque<std::vector<int>> submitted_;  // numbers of each submission not yet answered
   std::vector<std::function<void()>>
-      unfinished_;  // for the ledger, should a crash interrupt an operator's work
+      unfinished_;           // for the ledger, should a crash interrupt an operator's work
+  GateState gate_before_{};  // of the connection whose answer is taken in next
+  std::uint64_t dead_seen_ = 0;
+  int drain_rounds_ = 0;
   std::uint64_t disk_free_ = 1ULL << 40;
+  bool has_memory_ = false;  // for all jobs there are
   bool crash_armed_ = false;
   Summary summary_;
 };

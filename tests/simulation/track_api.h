@@ -1,39 +1,22 @@
 // tests/simulation/track_api.h — the Track API as outboxd meets it on good and bad days: reads each request
 // and decides the answer.
 //
-// Requests are built as a worker builds them and read back from their bytes alone, so that what the oracle
-// judges is what would have travelled. Weather changes from calm to every trouble the API and the way to it
-// are known for.
+// Weather is everybody's; poison is in one job and spoils its own request while the weather is fine.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "core/policy.h"
-#include "core/verdict.h"
 #include "daemon/delivery/transfer.h"
+#include "tests/simulation/meaning.h"
 #include "tests/simulation/random.h"
+#include "tests/simulation/request_reader.h"
+#include "tests/simulation/weather.h"
 
 namespace outboxd::simulation {
 
-// One job as a request spoke of it.
-struct SeenJob {
-  Sequence sequence{};   // of the job that was sent, which the request does not show
-  int number = 0;        // of the job, by its ref; by the request's bytes for types that carry values
-  std::string type;      // "track"
-  std::string customer;  // empty for a merge
-  std::string event_id;  // events only
-  std::string note;
-};
-
-// What an answer says of a job, by contract: the names of the results that outboxd records.
-enum class Meaning : std::uint8_t { kDelivered, kDeferred, kRejected, kPausedAuth, kPausedRegion, kSplit };
-std::string MeaningName(Meaning meaning);  // "delivered"
-
 struct Reply {
-  std::vector<SeenJob> seen;  // empty for a probe, or when the request never arrived
-  bool arrived = false;
+  std::vector<SeenJob> seen;  // empty for a probe
   Answer answer;
   std::vector<Meaning> meanings;  // of each job of the transfer, in order
   Milliseconds latency{0};
@@ -41,33 +24,23 @@ struct Reply {
 
 class TrackApi {
  public:
-  // `troubled` false: every request is answered well.
-  TrackApi(Random& random, bool troubled) : random_(random), troubled_(troubled) {}
+  // `troubled` false: the weather is always fine.
+  TrackApi(Random& random, bool troubled) : weather_(random), troubled_(troubled) {}
 
   Reply Receive(const Transfer& transfer);
   void ChangeWeather();
+  // Fine weather from now on.
   void CalmDown();
-  std::string WeatherName() const;
+  // No job is poison any more, and none waits for longer than it likes to.
+  void Heal() { poisons_ = false; }
+  std::string WeatherName() const { return weather_.Name(); }
 
  private:
-  enum class Weather : std::uint8_t {
-    kCalm,
-    kDown,
-    kFlaky,
-    kUnauthorized,
-    kOverloaded,
-    kMoved,
-    kPicky,
-    kSlow
-  };
+  Said AnswerTo(const Transfer& transfer, const std::vector<SeenJob>& seen);
 
-  Answer AnswerTo(const Transfer& transfer);
-  Answer PickyAnswer(const Transfer& transfer);
-  Milliseconds Latency();
-
-  Random& random_;
+  Weather weather_;
   bool troubled_;
-  Weather weather_ = Weather::kCalm;
+  bool poisons_ = true;
 };
 
 }  // namespace outboxd::simulation

@@ -1,0 +1,63 @@
+#include "tests/simulation/link.h"
+
+#include <algorithm>
+
+#include "tests/simulation/violation.h"
+
+namespace outboxd::simulation {
+
+bool Link::OnSent(const GateSnapshot& gate, Timestamp now) {
+  ++out_;
+  Demand(out_ <= config_.max_in_flight, "more requests are out than max_in_flight allows");
+  Demand(!closed_until_ || now >= *closed_until_, "a request left before the time that Retry-After gave");
+  Demand(gate.state != GateState::kPaused, "a request left while the connection is paused");
+  Demand(!asks_, "a request left while the gate waits for the region probe");
+  Demand(!gate_probe_out_ || gate.state == GateState::kOpen, "more than one request probes a closed gate");
+  gate_probe_out_ = gate.state != GateState::kOpen;
+  CheckRate(now);
+  return gate_probe_out_;
+}
+
+void Link::CheckRate(Timestamp now) {
+  if (config_.rate_limit <= 0) return;
+  sent_.push_back(now);
+  while (sent_.front() <= now - std::chrono::seconds(1)) sent_.pop_front();
+  const double most = config_.rate_limit + std::max(1.0, config_.rate_limit / 10);
+  Demand(static_cast<double>(sent_.size()) <= most + 0.5,
+         "more requests left within a second than rate_limit allows");
+}
+
+void Link::OnAnswered(bool was_probe) {
+  --out_;
+  if (was_probe) gate_probe_out_ = false;
+}
+
+void Link::OnHeard(Meaning meaning, Timestamp now) {
+  if (!NeedsProbe(meaning)) return;
+  const bool has_word = probed_at_ && now >= *probed_at_ && now < *probed_at_ + config_.probe_interval;
+  asks_ = asks_ || !has_word;
+}
+
+void Link::OnRetryAfter(Timestamp until) {
+  closed_until_ = std::max(until, closed_until_.value_or(until));
+  gate_probe_out_ = false;
+}
+
+void Link::OnProbeHeard(Timestamp now) {
+  probed_at_ = now;
+  asks_ = false;
+  gate_probe_out_ = false;
+}
+
+void Link::OnClockJumped() {
+  closed_until_.reset();
+  sent_.clear();
+}
+
+Link Link::AfterRestart() const {
+  Link link(config_);
+  link.closed_until_ = closed_until_;
+  return link;
+}
+
+}  // namespace outboxd::simulation
