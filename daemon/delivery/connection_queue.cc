@@ -264,7 +264,7 @@ Standing ConnectionQueue::StandingOf(const Finished& finished, const QueuedJob& 
   Standing standing;
   standing.deliveries = deliveries_;
   standing.deliveries_at_sent = finished.transfer.deliveries;
-  standing.probe = prober_.Word(now);
+  standing.probe = endpoint_->config.strict_answers ? prober_.Word(now) : ProbeWord::kUnwell;
   const Window::Entry* entry = held_.window().Find(job.sequence);
   standing.is_lone_head = entry != nullptr && held_.lanes().LaneCount() <= kFewLanes &&
                           !backlog_.IsBehind() && held_.lanes().HasFollowers(job.sequence, entry->lanes);
@@ -370,7 +370,8 @@ void ConnectionQueue::TellGate(const Finished& finished, const Verdict& verdict,
       return gate_.OnRefusal(finished.sent, now);
     case Fate::kUnanswered:
     case Fate::kDeferred: {
-      const bool is_jobs = !verdict.closes_gate || is_suspects || ruling.course != Course::kDefer;
+      const bool is_repeated_enough = verdict.fate == Fate::kUnanswered && ruling.course == Course::kDefer;
+      const bool is_jobs = is_suspects || !(verdict.closes_gate || is_repeated_enough);
       if (is_jobs && !verdict.always_closes_gate) return gate_.OnNeutral(finished.sent, now);
       return gate_.OnTrouble(finished.sent, now, verdict.retry_after, verdict.reason, Random(random_),
                              verdict.always_closes_gate ? Blame::kConnection : Blame::kPerhapsTheJob);
