@@ -193,7 +193,7 @@ struct QueuedJob {
   Sequence sequence{};
   Stamp stamp;
   Job job;
-  std::optional<std::uint32_t> uid;  // of the producer's process; not read back from disk
+  std::optional<std::uint32_t> uid;  // of the producer's process
   std::uint32_t attempts = 0;        // requests that left, all recorded
   std::uint32_t charged = 0;   // those that count against max_attempts since acceptance or the last redrive
   std::uint32_t failures = 0;  // deferrals in the same time, charged or not: backoff follows them

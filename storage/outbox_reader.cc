@@ -28,7 +28,7 @@ namespace {
 
 #define OUTBOXD_JOB_COLUMNS                                                                             \
   "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, failures, " \
-  "deliveries_at_failure, suspicion, refusals, counted_ms, line"
+  "deliveries_at_failure, suspicion, refusals, counted_ms, uid, line"
 enum Column {
   kSeq,
   kConnection,
@@ -45,6 +45,7 @@ enum Column {
   kSuspicion,
   kRefusals,
   kCounted,
+  kUid,
   kLine
 };
 
@@ -62,6 +63,7 @@ StoredJob Decode(const Statement& row) {
   queued.suspicion = kNames<Suspicion>.Find(row.Text(kSuspicion)).value_or(Suspicion::kNone);
   queued.refusals = CountAt(row, kRefusals);
   queued.counted_at = TimeOrNullAt(row, kCounted);
+  if (!row.IsNull(kUid)) queued.uid = static_cast<std::uint32_t>(row.Int(kUid));
   queued.due = TimeOrNullAt(row, kDue);
   queued.redriven = TimeOrNullAt(row, kRedriven);
   queued.stamp.accepted = TimeAt(row, kAccepted);

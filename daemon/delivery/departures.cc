@@ -37,11 +37,15 @@ Route RouteOf(const QueuedJob& job) {
 
 void Departures::Add(Window::Entry& entry) {
   window_.MakeReady(entry);
-  QueueOf(*entry.job).push_back(entry.job->sequence);
+  const QueuedJob& job = *entry.job;
+  if (job.suspicion != Suspicion::kNone) {
+    suspects_.Push(job.uid, job.sequence);
+  } else {
+    QueueOf(job).push_back(job.sequence);
+  }
 }
 
 std::deque<Sequence>& Departures::QueueOf(const QueuedJob& job) {
-  if (job.suspicion != Suspicion::kNone) return suspects_;
   if (job.batch_max) return parts_;
   if (job.unanswered > 0) return repeats_;
   return job.failures > 0 ? retries_ : fresh_;
@@ -60,9 +64,9 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
   while (!empty()) {
     Departure departure;
     if (!repeats_.empty()) {
-      departure = SendOne(repeats_, terms, expired);
+      departure = SendOne([&] { return PopRepeat(); }, terms, expired);
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kFirst) {
-      departure = SendOne(suspects_, terms, expired);
+      departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
     } else if (!parts_.empty()) {
       departure = SendTogether(TakePart(terms), terms, expired);
     } else if (IsGatheredDue(terms)) {
@@ -74,7 +78,7 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
       if (!terms.batch.enabled || !FitsBatch(next->job->job)) return SendAlone(*next);
       Gather(*next, terms);
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kLast) {
-      departure = SendOne(suspects_, terms, expired);
+      departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
     } else {
       return departure;  // the rest lingers or is not to go now, if there is any
     }
@@ -115,13 +119,19 @@ Departure Departures::SendAlone(Window::Entry& entry) {
   return departure;
 }
 
-// The first of `queue` that is ready, by itself.
-Departure Departures::SendOne(std::deque<Sequence>& queue, const Terms& terms, Expired& expired) {
-  while (!queue.empty()) {
-    const Sequence sequence = queue.front();
-    queue.pop_front();
-    Window::Entry* entry = window_.Find(sequence);
-    if (entry == nullptr || entry->state() != State::kReady || !lanes_.IsReady(sequence, entry->lanes) ||
+std::optional<Sequence> Departures::PopRepeat() {
+  if (repeats_.empty()) return std::nullopt;
+  const Sequence sequence = repeats_.front();
+  repeats_.pop_front();
+  return sequence;
+}
+
+// The first of those that `pop` names that is ready, by itself.
+template <typename Pop>
+Departure Departures::SendOne(Pop pop, const Terms& terms, Expired& expired) {
+  while (const std::optional<Sequence> sequence = pop()) {
+    Window::Entry* entry = window_.Find(*sequence);
+    if (entry == nullptr || entry->state() != State::kReady || !lanes_.IsReady(*sequence, entry->lanes) ||
         Expire(*entry, terms, expired))
       continue;
     return SendAlone(*entry);
@@ -260,14 +270,16 @@ void Departures::Sweep(const Terms& terms, Expired& expired) {
     return entry == nullptr || entry->state() != State::kReady || Expire(*entry, terms, expired);
   };
   for (std::deque<Sequence>* queue : Queues()) std::erase_if(*queue, is_over);
+  suspects_.EraseIf(is_over);
   // Gathered ones stay named: the bytes count with them, and their followers need to know.
   for (const Sequence sequence : gathered_.jobs) static_cast<void>(is_over(sequence));
 }
 
 void Departures::CheckInvariants() const {
   std::set<Sequence> named(gathered_.jobs.begin(), gathered_.jobs.end());
-  for (const std::deque<Sequence>* queue : {&repeats_, &parts_, &fresh_, &retries_, &suspects_})
+  for (const std::deque<Sequence>* queue : {&repeats_, &parts_, &fresh_, &retries_})
     named.insert(queue->begin(), queue->end());
+  suspects_.ForEach([&](Sequence sequence) { named.insert(sequence); });
   std::size_t ready = 0;
   for (const Sequence sequence : named) {
     const Window::Entry* entry = window_.Find(sequence);

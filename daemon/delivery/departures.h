@@ -28,6 +28,7 @@
 #include "core/ulid.h"
 #include "daemon/delivery/suspect_turns.h"
 #include "daemon/delivery/transfer.h"
+#include "daemon/delivery/user_turns.h"
 #include "daemon/delivery/window.h"
 
 namespace outboxd {
@@ -83,6 +84,7 @@ class Departures {
   };
 
   std::deque<Sequence>& QueueOf(const QueuedJob& job);
+  std::optional<Sequence> PopRepeat();
   Window::Entry* PopReady(const Terms& terms);
   bool Expire(Window::Entry& entry, const Terms& terms, Expired& expired);
   void Gather(Window::Entry& entry, const Terms& terms);
@@ -90,7 +92,8 @@ class Departures {
   bool FitsGathered(const Job& job, const BatchConfig& batch) const;
   bool IsGatheredDue(const Terms& terms) const;
   std::vector<Sequence> TakePart(const Terms& terms);
-  Departure SendOne(std::deque<Sequence>& queue, const Terms& terms, Expired& expired);
+  template <typename Pop>
+  Departure SendOne(Pop pop, const Terms& terms, Expired& expired);
   Departure SendAlone(Window::Entry& entry);
   Departure SendTogether(std::span<const Sequence> jobs, const Terms& terms, Expired& expired);
   Departure SendOneOfGathered(const Terms& terms, Expired& expired);
@@ -98,11 +101,10 @@ class Departures {
 
   Window& window_;
   Lanes& lanes_;
-  std::array<std::deque<Sequence>*, 5> Queues() {
-    return {&repeats_, &parts_, &fresh_, &retries_, &suspects_};
-  }
+  std::array<std::deque<Sequence>*, 4> Queues() { return {&repeats_, &parts_, &fresh_, &retries_}; }
 
-  std::deque<Sequence> repeats_, parts_, fresh_, retries_, suspects_;
+  std::deque<Sequence> repeats_, parts_, fresh_, retries_;
+  UserTurns suspects_;
   Gathered gathered_;
   bool retry_turn_ = false;
 };
