@@ -19,7 +19,7 @@ std::vector<std::uint64_t> All(UserTurns& turns) {
 
 TEST_CASE("user turns: users take turns, the jobs of one keep their order") {
   UserTurns turns;
-  for (const std::uint64_t job : {1, 2, 3, 4}) turns.Push(1000, Sequence{job});
+  for (std::uint64_t job = 1; job <= 4; ++job) turns.Push(1000, Sequence{job});
   turns.Push(1001, Sequence{5});
   turns.Push(std::nullopt, Sequence{6});
   turns.Push(1001, Sequence{7});
@@ -38,7 +38,7 @@ TEST_CASE("user turns: one who comes again does not come before those that wait"
 
 TEST_CASE("user turns: what is erased is not named") {
   UserTurns turns;
-  for (const std::uint64_t job : {1, 2, 3}) turns.Push(job == 2 ? 2 : 1, Sequence{job});
+  for (std::uint64_t job = 1; job <= 3; ++job) turns.Push(job == 2 ? 2 : 1, Sequence{job});
   turns.EraseIf([](Sequence sequence) { return sequence != Sequence{3}; });
   CHECK(All(turns) == std::vector<std::uint64_t>{3});
 }
