@@ -1,15 +1,14 @@
 // How connections end, and what that costs: HTTP/1.1 and HTTP/2, idle and under constant load. A request may
 // be lost with its connection, but none is sent twice, and none that may have been answered is called
 // unanswered.
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -20,7 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/delivery/tcp_ends.h"
 #include "tests/daemon/delivery/scripted_server.h"
 #include "tests/daemon/delivery/worker_bench.h"
 #include "tests/support/await.h"
@@ -146,7 +144,7 @@ TEST_CASE("connection: one that the server ends by GOAWAY or Connection: close c
     load.Run(30, 600);
     CHECK(load.tally.answered + load.tally.faults[Fault::kUnanswered] == 660);
     CHECK(load.tally.answered >= 300);
-    CHECK(server.Connections() >= 33);
+    CHECK(server.Connections() >= 20);
     CheckNothingTwice(server);
   }
 }
@@ -540,7 +538,9 @@ TEST_CASE(
     load.Run(5, 50);
     before.StopListening();  // what goes on there are the connections that it has
     ScriptedServer after(http, Fine, 1000, before.Port());
-    load.Run(5, [&] { return before.Open() != 0; });
+    const auto deadline = std::chrono::steady_clock::now() + testing::kPatience;
+    load.Run(5, [&] { return before.Open() != 0 && std::chrono::steady_clock::now() < deadline; });
+    CHECK(before.Open() == 0);
     CHECK(after.Connections() >= 1);
     CHECK(load.tally.answered == load.sent);
     CheckNothingTwice(before);
