@@ -3,11 +3,14 @@
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <optional>
 #include <set>
@@ -275,7 +278,12 @@ void ScriptedServer::VanishAll() {
   for (const auto& line : lines_) line->Vanish();
 }
 
+// Those who serve inherit what it blocks: a peer that has gone away is an error and nothing more.
 void ScriptedServer::Accept() {
+  sigset_t broken_pipe;
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
   while (!is_deaf_) {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) continue;
