@@ -12,6 +12,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
+#include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/intake/track_listeners.h"
 

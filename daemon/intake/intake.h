@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -22,9 +21,6 @@ namespace outboxd {
 
 class Intake {
  public:
-  // Called on the threads of the listeners; may wait. The clerk.
-  using Submit = std::function<void(std::unique_ptr<Submission>)>;
-
   // Opens every socket and serves it. `metrics` and whom `submit` reaches outlive this object's Stop().
   static Result<std::unique_ptr<Intake>> Open(const Config& config, const Endpoints& endpoints,
                                               Metrics& metrics, const Submit& submit, Timestamp now);

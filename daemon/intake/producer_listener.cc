@@ -34,7 +34,7 @@ using Protocol = asio::local::stream_protocol;
 class ProducerListener::Impl {
  public:
   Impl(ProducerListener& origin, UnixListener socket, const LimitsConfig& limits, ConnectionNames names,
-       Metrics& metrics, ProducerListener::Submit submit)
+       Metrics& metrics, Submit submit)
       : socket_(std::move(socket)),
         limits_(limits),
         reader_(std::move(names)),

@@ -6,7 +6,6 @@
 // not read its replies, is no longer read from.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -22,8 +21,6 @@ namespace outboxd {
 class ProducerListener final : public SubmissionOrigin {
  public:
   using ConnectionNames = JobReader::ConnectionNames;
-  // Called on the listener's thread; may wait.
-  using Submit = std::function<void(std::unique_ptr<Submission>)>;
 
   ProducerListener(UnixListener socket, const LimitsConfig& limits, ConnectionNames names, Metrics& metrics,
                    Submit submit);

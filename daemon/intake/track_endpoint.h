@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -27,9 +26,6 @@ namespace outboxd {
 
 class TrackEndpoint final : public SubmissionOrigin {
  public:
-  // Called on the servers' threads; may wait.
-  using Submit = std::function<void(std::unique_ptr<Submission>)>;
-
   TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_max, Metrics& metrics, Submit submit);
 
   // Any thread.
