@@ -14,6 +14,7 @@
 #include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/intake/producer_listener.h"
 #include "daemon/intake/track_listeners.h"
 
 namespace outboxd {
@@ -23,16 +24,16 @@ constexpr std::chrono::hours kCertificateInterval{1};
 
 }  // namespace
 
-Intake::Intake(UnixListener producers, const Config& config, const Endpoints& endpoints, Metrics& metrics,
-               const Submit& submit)
-    : producers_(std::move(producers), config.limits, config.ConnectionNames(), metrics, submit) {
+Intake::Intake(const Config& config, const Endpoints& endpoints, Metrics& metrics, const Submit& submit) {
   if (!config.track.empty()) endpoint_.emplace(endpoints, config.limits.line_bytes, metrics, submit);
 }
 
 Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoints& endpoints,
                                              Metrics& metrics, const Submit& submit, Timestamp now) {
-  ASSIGN_OR_RETURN(UnixListener producers, UnixListener::Open(config.producer));
-  std::unique_ptr<Intake> intake(new Intake(std::move(producers), config, endpoints, metrics, submit));
+  ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.producer));
+  std::unique_ptr<Intake> intake(new Intake(config, endpoints, metrics, submit));
+  ASSIGN_OR_RETURN(intake->producers_, ProducerListener::Open(std::move(socket), config.limits,
+                                                              config.ConnectionNames(), metrics, submit));
   if (!intake->endpoint_) return intake;
   ASSIGN_OR_RETURN(TrackListeners listeners,
                    TrackListeners::Open(config.track, config.limits, LoopbackDirectory(config.outbox.path),
@@ -42,7 +43,7 @@ Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoin
 }
 
 void Intake::Configure(const Config& config, const Endpoints& endpoints) {
-  producers_.Configure(config.limits, config.ConnectionNames());
+  producers_->Configure(config.limits, config.ConnectionNames());
   if (endpoint_) endpoint_->Configure(endpoints, config.limits.line_bytes);
   limits_changed_ = true;
 }
@@ -62,7 +63,7 @@ void Intake::Stop(Milliseconds patience) {
   if (std::exchange(stopped_, true)) return;
   if (endpoint_) endpoint_->StopAccepting();
   listeners_.reset();
-  producers_.Stop(patience);
+  producers_->Stop(patience);
 }
 
 }  // namespace outboxd

@@ -10,7 +10,6 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/metrics.h"
-#include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/intake/producer_listener.h"
@@ -37,13 +36,12 @@ class Intake {
   void Stop(Milliseconds patience);
 
  private:
-  Intake(UnixListener producers, const Config& config, const Endpoints& endpoints, Metrics& metrics,
-         const Submit& submit);
+  Intake(const Config& config, const Endpoints& endpoints, Metrics& metrics, const Submit& submit);
 
-  ProducerListener producers_;
-  std::optional<TrackEndpoint> endpoint_;    // with listen.track
-  std::optional<TrackListeners> listeners_;  // with listen.track, until Stop(); the main thread's
-  Timestamp certificates_checked_{};         // the main thread's
+  std::unique_ptr<ProducerListener> producers_;  // never null after Open()
+  std::optional<TrackEndpoint> endpoint_;        // with listen.track
+  std::optional<TrackListeners> listeners_;      // with listen.track, until Stop(); the main thread's
+  Timestamp certificates_checked_{};             // the main thread's
   std::atomic<bool> limits_changed_{false};
   bool stopped_ = false;  // the main thread's
 };
