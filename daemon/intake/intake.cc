@@ -29,17 +29,21 @@ Intake::Intake(const Config& config, const Endpoints& endpoints, Metrics& metric
 }
 
 Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoints& endpoints,
-                                             Metrics& metrics, const Submit& submit, Timestamp now) {
+                                             Metrics& metrics, const Submit& submit) {
   ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.producer));
   std::unique_ptr<Intake> intake(new Intake(config, endpoints, metrics, submit));
   ASSIGN_OR_RETURN(intake->producers_, ProducerListener::Open(std::move(socket), config.limits,
                                                               config.ConnectionNames(), metrics, submit));
-  if (!intake->endpoint_) return intake;
+  return intake;
+}
+
+Result<void> Intake::ServeTrack(const Config& config, Timestamp now) {
+  if (!endpoint_) return {};
   ASSIGN_OR_RETURN(TrackListeners listeners,
                    TrackListeners::Open(config.track, config.limits, LoopbackDirectory(config.outbox.path),
-                                        *intake->endpoint_, now));
-  intake->listeners_.emplace(std::move(listeners));
-  return intake;
+                                        *endpoint_, now));
+  listeners_.emplace(std::move(listeners));
+  return {};
 }
 
 void Intake::Configure(const Config& config, const Endpoints& endpoints) {

@@ -20,9 +20,13 @@ namespace outboxd {
 
 class Intake {
  public:
-  // Opens every socket and serves it. `metrics` and whom `submit` reaches outlive this object's Stop().
+  // Opens the producer socket and serves it: from here on the clerk may owe this object answers. `metrics`
+  // and whom `submit` reaches outlive its Stop().
   static Result<std::unique_ptr<Intake>> Open(const Config& config, const Endpoints& endpoints,
-                                              Metrics& metrics, const Submit& submit, Timestamp now);
+                                              Metrics& metrics, const Submit& submit);
+  // Opens the sockets of the Track-compatible endpoint, where configured, and serves them. Once, with the
+  // config of Open(). After an error the producer socket is served on until Stop().
+  Result<void> ServeTrack(const Config& config, Timestamp now);
 
   // What a reload changes here; the Track-compatible listeners take theirs with the next Refresh(). Any
   // thread.
