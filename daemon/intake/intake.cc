@@ -9,6 +9,7 @@
 #include "config/loopback_certificate.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "daemon/base/current_config.h"
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
@@ -52,13 +53,15 @@ void Intake::Configure(const Config& config, const Endpoints& endpoints) {
   limits_changed_ = true;
 }
 
-void Intake::Refresh(const LimitsConfig& limits, Timestamp now) {
+void Intake::Refresh(const CurrentConfig& config, Timestamp now) {
   if (!listeners_) return;
   const bool is_reloaded = limits_changed_.exchange(false);
   const bool is_recent = now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval;
   if (!is_reloaded && is_recent) return;
   certificates_checked_ = now;
-  const Result<void> refreshed = is_reloaded ? listeners_->Reload(limits, now) : listeners_->Refresh(now);
+  // Got after the flag was taken: the limits of that reload or a later one.
+  const Result<void> refreshed =
+      is_reloaded ? listeners_->Reload(config.Get()->limits, now) : listeners_->Refresh(now);
   if (!refreshed)
     Log(LogLevel::kWarn, "listen.track stays as it was", {{"reason", refreshed.error().message}});
 }

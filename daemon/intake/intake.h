@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "daemon/base/current_config.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
@@ -32,8 +33,8 @@ class Intake {
   // thread.
   void Configure(const Config& config, const Endpoints& endpoints);
   // The main thread, about once a second: limits and certificates of a reload, and every hour a look whether
-  // the loopback certificate has to be made anew.
-  void Refresh(const LimitsConfig& limits, Timestamp now);
+  // the loopback certificate has to be made anew. `config` has been replaced before the reload's Configure().
+  void Refresh(const CurrentConfig& config, Timestamp now);
   // No new requests, lines or clients; what was read is answered, for the producer socket within `patience`.
   // The clerk must still run, and must have ended before this object does: it may owe an answer yet. Does
   // nothing the second time.
