@@ -214,6 +214,30 @@ TEST_CASE("producer listener: a stop answers what was read, and takes no further
   stopping.join();
 }
 
+TEST_CASE(
+    "producer listener: at a stop, lines that were received and had no turn yet are answered busy and not "
+    "handed over") {
+  LimitsConfig limits;
+  limits.intake_bytes = 1;  // full with the first submission
+  Fixture fixture(limits);
+  LineClient producer = fixture.Connect();
+  REQUIRE(producer.Send(kLine + std::string(kLinesAtOnce, '\n') + kLine + "\n"));
+  Submissions handed = fixture.Handed();
+  LineClient idle = fixture.Connect();
+  std::thread stopping([&] { fixture.Stop(); });
+  CHECK_FALSE(idle.ReadLine());  // closed by the stop, which the answer comes after
+  fixture.Answer(std::move(handed));
+  CHECK(producer.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+  for (std::size_t i = 1; i < kLinesAtOnce; ++i) CHECK(producer.ReadLine());
+  CHECK(producer.ReadLine().value_or("").find(R"("busy","message":"outboxd is stopping")") !=
+        std::string::npos);
+  CHECK_FALSE(producer.ReadLine());
+  CHECK(producer.Ended());
+  CHECK_FALSE(producer.WasReset());
+  CHECK(fixture.IsNothingHanded());
+  stopping.join();
+}
+
 // Of the lowest descriptors so many are free, for its lifetime.
 class FewDescriptors {
  public:
