@@ -13,7 +13,6 @@
 #include "core/encoding.h"
 #include "core/json.h"
 #include "core/result.h"
-#include "core/time.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/console.h"
@@ -140,7 +139,7 @@ bool Confirm(const Context& context, std::int64_t count) {
   context.console.err << "Drop " << Letters(count) << " for good? [y/N] " << std::flush;
   LineReader reader(context.console.in_fd);
   InputLine answer;
-  const Result<ReadStatus> status = reader.Next(answer, Milliseconds(-1));
+  const Result<ReadStatus> status = reader.Next(answer, std::nullopt);
   return status && *status == ReadStatus::kLine &&
          (answer.text == "y" || answer.text == "Y" || answer.text == "yes");
 }
