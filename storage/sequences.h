@@ -1,7 +1,9 @@
 // storage/sequences.h — the numbers of jobs: rising, never used twice, even after the outbox ran empty.
 //
 // They are reserved 100,000 at a time, in the transaction that first needs them. A start continues at the
-// reserved one. Threads: belongs to one thread.
+// reserved one.
+//
+// Threads: belongs to one thread.
 #pragma once
 
 #include <cstdint>

@@ -2,8 +2,7 @@
 // send it → jobs → the API's answer (docs/libraries.md).
 //
 // The credentials of a request select its connection. The answer is given when the jobs are on stable
-// storage: 200 and
-// {}, with their ids in X-Outbox-Job.
+// storage: 200 and {}, with their ids in X-Outbox-Job.
 #pragma once
 
 #include <atomic>
