@@ -13,6 +13,7 @@
 #include "core/encoding.h"
 #include "core/json.h"
 #include "core/result.h"
+#include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/console.h"
@@ -115,7 +116,7 @@ bool ScopeIsClear(const Context& context, const DeadOptions& options, const char
 }
 
 std::string Letters(std::int64_t count) {
-  return FormatCount(count) + (count == 1 ? " dead letter" : " dead letters");
+  return Counted(static_cast<std::uint64_t>(count), "dead letter");
 }
 
 int Redrive(const Context& context, const DeadOptions& options) {
