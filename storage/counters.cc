@@ -1,7 +1,6 @@
 #include "storage/counters.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <iterator>
 #include <optional>
@@ -19,16 +18,9 @@ namespace {
 
 constexpr std::int64_t kSmallFileBytes = 4 << 20;  // counted whole at each start: a few milliseconds
 
-struct CountedTable {
-  std::string_view name;
-  Counters::Count count;
-};
-constexpr std::array<CountedTable, 3> kTables = {
-    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
-
 Result<Counters::Map> CountAll(Database& database) {
   Counters::Map counted;
-  for (const CountedTable& table : kTables) {
+  for (const CountedTable& table : kCountedTables) {
     ASSIGN_OR_RETURN(Statement rows, database.Prepare("SELECT connection, count(*) FROM " +
                                                       std::string(table.name) + " GROUP BY connection"));
     for (;;) {
@@ -43,7 +35,7 @@ Result<Counters::Map> CountAll(Database& database) {
 Counts Sum(const Counters::Map& counts) {
   Counts total;
   for (const auto& [connection, of_it] : counts) {
-    for (const CountedTable& table : kTables) total.*table.count += of_it.*table.count;
+    for (const CountedTable& table : kCountedTables) total.*table.count += of_it.*table.count;
   }
   return total;
 }
@@ -85,7 +77,7 @@ Result<Stored> ReadStored(Database& database) {
 
 // Whether as many rows can be there. Two seeks a table: rows are not counted.
 Result<bool> ArePossible(Database& database, const Counts& total) {
-  for (const CountedTable& table : kTables) {
+  for (const CountedTable& table : kCountedTables) {
     const std::string from = " FROM " + std::string(table.name) + ")";
     ASSIGN_OR_RETURN(const std::int64_t span, database.Scalar("SELECT ifnull((SELECT max(seq)" + from +
                                                               " - (SELECT min(seq)" + from + " + 1, 0)"));

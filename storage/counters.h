@@ -7,6 +7,7 @@
 // Threads: belongs to one thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -25,6 +26,14 @@ struct Counts {
   std::uint64_t jobs = 0, dead = 0, attempts = 0;
   friend bool operator==(const Counts&, const Counts&) = default;
 };
+
+struct CountedTable {
+  std::string_view name;
+  std::uint64_t Counts::* count;
+};
+// OperatorWork goes by this order.
+inline constexpr std::array<CountedTable, 3> kCountedTables = {
+    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
 
 // Counters of one connection that did not match its rows.
 struct Recount {

@@ -1,7 +1,6 @@
 #include "storage/operator_work.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -30,11 +29,8 @@ Result<void> Nothing(Sequence, std::string_view) {
 
 }  // namespace
 
-const std::array<OperatorWork::Table, 3> OperatorWork::kTables = {
-    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
-
 // Of the next rows of `table` those that meet `condition`.
-Result<OperatorWork::Examined> OperatorWork::Examine(const Table& table, const SqlCondition& condition,
+Result<OperatorWork::Examined> OperatorWork::Examine(const CountedTable& table, const SqlCondition& condition,
                                                      Sequence after, std::size_t rows_max) {
   ASSIGN_OR_RETURN(Statement rows,
                    file_->database().Prepare("SELECT seq, connection, " + condition.sql + " FROM " +
@@ -57,7 +53,7 @@ Result<OperatorWork::Examined> OperatorWork::Examine(const Table& table, const S
 
 // One step through `table`: rows that match are deleted and no longer counted, each after `before_each`.
 template <typename BeforeEach>
-Result<OperatorWork::Erased> OperatorWork::Erase(const Table& table, const SqlCondition& condition,
+Result<OperatorWork::Erased> OperatorWork::Erase(const CountedTable& table, const SqlCondition& condition,
                                                  Sequence after, std::size_t rows_max,
                                                  BeforeEach before_each) {
   Erased erased;
@@ -85,7 +81,7 @@ template <typename BeforeEach>
 Result<OperatorWork::Step> OperatorWork::EraseDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max,
                                                    BeforeEach before_each) {
   if (filter.sequence) walk.after = std::max(walk.after, Sequence{ToNumber(*filter.sequence) - 1});
-  ASSIGN_OR_RETURN(Erased erased, Erase(kTables[1], ToSql(filter), walk.after, rows_max, before_each));
+  ASSIGN_OR_RETURN(Erased erased, Erase(kCountedTables[1], ToSql(filter), walk.after, rows_max, before_each));
   walk.after = erased.through;
   return Step{std::move(erased.sequences), !erased.at_end && !filter.sequence};
 }
@@ -134,8 +130,9 @@ Result<std::string> OperatorWork::Cancel(Sequence sequence, Timestamp now) {
 }
 
 // With the rows' bytes overwritten in the file.
-Result<OperatorWork::Erased> OperatorWork::EraseOverwriting(const Table& table, const SqlCondition& condition,
-                                                            Sequence after, std::size_t rows_max) {
+Result<OperatorWork::Erased> OperatorWork::EraseOverwriting(const CountedTable& table,
+                                                            const SqlCondition& condition, Sequence after,
+                                                            std::size_t rows_max) {
   RETURN_IF_ERROR(file_->database().Execute("PRAGMA secure_delete = ON"));
   Result<Erased> erased = Erase(table, condition, after, rows_max, Nothing);
   static_cast<void>(file_->database().Execute("PRAGMA secure_delete = OFF"));
@@ -150,7 +147,7 @@ Result<OperatorWork::Step> OperatorWork::Forget(const std::string& customer,
                                                 std::size_t rows_max, Counts& forgotten) {
   if (walk.table == 0 && walk.after == Sequence{}) walk.redrives = redrives_;
   file_->NoteErasing();
-  const Table& table = kTables[walk.table];
+  const CountedTable& table = kCountedTables[walk.table];
   SqlCondition condition{"customer = ?", {customer}};
   if (connection) {
     condition.sql += " AND connection = ?";
@@ -162,8 +159,8 @@ Result<OperatorWork::Step> OperatorWork::Forget(const std::string& customer,
   if (walk.table == 0) step.sequences = std::move(erased.sequences);
   walk.after = erased.at_end ? Sequence{} : erased.through;
   walk.table += erased.at_end ? 1 : 0;
-  if (walk.table == kTables.size() && walk.redrives != redrives_) walk = {};
-  step.more = walk.table < kTables.size();
+  if (walk.table == kCountedTables.size() && walk.redrives != redrives_) walk = {};
+  step.more = walk.table < kCountedTables.size();
   if (!step.more && file_->MustTruncateWal()) static_cast<void>(file_->TruncateWal());
   return step;
 }

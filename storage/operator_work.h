@@ -7,12 +7,10 @@
 // Threads: belongs to the thread of its Outbox. Errors: those of storage/outbox.h.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,7 +29,7 @@ class OperatorWork {
   explicit OperatorWork(OutboxFile& file) : file_(&file) {}
 
   struct Walk {
-    std::size_t table = 0;
+    std::size_t table = 0;  // of kCountedTables
     Sequence after{};
     std::uint64_t redrives = 0;
   };
@@ -49,11 +47,6 @@ class OperatorWork {
   Result<std::string> Cancel(Sequence sequence, Timestamp now);
 
  private:
-  struct Table {
-    std::string_view name;
-    Counters::Count count;
-  };
-  static const std::array<Table, 3> kTables;  // in the order in which Forget() walks through them
   struct Examined {
     std::vector<std::pair<Sequence, std::string>> matches;  // with their connections
     Sequence through{};
@@ -65,14 +58,14 @@ class OperatorWork {
     Sequence through{};
     bool at_end = false;
   };
-  Result<Examined> Examine(const Table& table, const SqlCondition& condition, Sequence after,
+  Result<Examined> Examine(const CountedTable& table, const SqlCondition& condition, Sequence after,
                            std::size_t rows_max);
   template <typename BeforeEach>
-  Result<Erased> Erase(const Table& table, const SqlCondition& condition, Sequence after,
+  Result<Erased> Erase(const CountedTable& table, const SqlCondition& condition, Sequence after,
                        std::size_t rows_max, BeforeEach before_each);
   template <typename BeforeEach>
   Result<Step> EraseDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max, BeforeEach before_each);
-  Result<Erased> EraseOverwriting(const Table& table, const SqlCondition& condition, Sequence after,
+  Result<Erased> EraseOverwriting(const CountedTable& table, const SqlCondition& condition, Sequence after,
                                   std::size_t rows_max);
 
   OutboxFile* file_;
