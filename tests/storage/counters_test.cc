@@ -2,6 +2,7 @@
 #include "storage/counters.h"
 
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 
 #include "tests/support/outbox_use.h"
 #include "tests/support/temp_dir.h"
@@ -39,6 +40,29 @@ struct Fixture {
 };
 
 const Counters::Map kRight = {{"default", {2, 1, 1}}, {"other", {1, 0, 0}}};
+
+// How often statements of the databases opened meanwhile sorted rows, which takes memory for all of them.
+class SortCount {
+ public:
+  SortCount() {
+    sorts = 0;
+    REQUIRE(sqlite3_auto_extension(reinterpret_cast<void (*)()>(&Watch)) == SQLITE_OK);
+  }
+  ~SortCount() { sqlite3_reset_auto_extension(); }
+  SortCount(const SortCount&) = delete;
+  SortCount& operator=(const SortCount&) = delete;
+
+  inline static int sorts = 0;
+
+ private:
+  static int Watch(sqlite3* database, const char**, const void*) {
+    return sqlite3_trace_v2(database, SQLITE_TRACE_PROFILE, &AtEnd, nullptr);
+  }
+  static int AtEnd(unsigned, void*, void* statement, void*) {
+    sorts += sqlite3_stmt_status(static_cast<sqlite3_stmt*>(statement), SQLITE_STMTSTATUS_SORT, 0);
+    return 0;
+  }
+};
 
 }  // namespace
 
@@ -98,6 +122,18 @@ TEST_CASE("counters: in a large file only what is impossible is counted anew") {
   }
   fixture.Change(change);
   CHECK(fixture.Load().ByConnection().at("default").jobs == 2);
+}
+
+TEST_CASE("counters: counting the rows anew sorts none of them") {
+  const SortCount count;
+  Fixture fixture;
+  SortCount::sorts = 0;
+  fixture.Change("SELECT seq FROM attempts ORDER BY sent_ms");
+  REQUIRE(SortCount::sorts == 1);
+  fixture.Change("UPDATE counters SET jobs = 9");
+  SortCount::sorts = 0;
+  CHECK(fixture.Load().ByConnection() == kRight);
+  CHECK(SortCount::sorts == 0);
 }
 
 TEST_CASE(
