@@ -79,21 +79,23 @@ Result<Stored> ReadStored(Database& database) {
   }
 }
 
-// Whether as many rows can be there. Two seeks a table: rows are not counted.
-Result<bool> ArePossible(Database& database, const Counts& total) {
+// Whether as many rows can be there. Two seeks a table: rows are not counted. A page that cannot be read is
+// no reason to refuse the whole file here: counters are believed then.
+bool ArePossible(Database& database, const Counts& total) {
   for (const CountedTable& table : kCountedTables) {
     const std::string from = " FROM " + std::string(table.name) + ")";
-    ASSIGN_OR_RETURN(const std::int64_t span, database.Scalar("SELECT ifnull((SELECT max(seq)" + from +
-                                                              " - (SELECT min(seq)" + from + " + 1, 0)"));
+    const Result<std::int64_t> span =
+        database.Scalar("SELECT ifnull((SELECT max(seq)" + from + " - (SELECT min(seq)" + from + " + 1, 0)");
+    if (!span) continue;
     const bool has_one_a_sequence = table.count != &Counts::attempts;
     const std::uint64_t rows = total.*table.count;
-    if ((rows == 0) != (span == 0)) return false;
-    if (has_one_a_sequence && rows > static_cast<std::uint64_t>(span)) return false;
+    if ((rows == 0) != (*span == 0)) return false;
+    if (has_one_a_sequence && rows > static_cast<std::uint64_t>(*span)) return false;
   }
   return true;
 }
 
-// A page that cannot be read is no reason to refuse the whole file here: counters are believed then.
+// A page that cannot be read is no reason here either.
 bool DifferFromRows(Database& database, const Counters::Map& counts) {
   const Result<std::int64_t> bytes =
       database.Scalar("SELECT c.page_count * s.page_size FROM pragma_page_count c, pragma_page_size s");
@@ -111,11 +113,8 @@ Result<Counters> Counters::Load(Database& database) {
                                     "attempts) VALUES (?, ?, ?, ?)"));
   ASSIGN_OR_RETURN(Stored stored, ReadStored(database));
   counters.counts_ = std::move(stored.counts);
-  bool is_right = stored.are_numbers;
-  if (is_right) {
-    ASSIGN_OR_RETURN(is_right, ArePossible(database, counters.Total()));
-  }
-  if (!is_right || DifferFromRows(database, counters.counts_)) {
+  if (!stored.are_numbers || !ArePossible(database, counters.Total()) ||
+      DifferFromRows(database, counters.counts_)) {
     RETURN_IF_ERROR(counters.CountRows(database));
     counters.Accept();
   }

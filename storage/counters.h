@@ -2,7 +2,8 @@
 //
 // Counters that the file holds are checked, not trusted: those that cannot be right (no numbers, more jobs
 // than sequence numbers, none beside rows, a subtraction below zero) are counted anew from the rows. Counting
-// reads the tables whole, so a file above 4 MB is otherwise believed.
+// reads the tables whole, so a file above 4 MB is otherwise believed. So is one with a page that a check
+// cannot read.
 //
 // Threads: belongs to one thread.
 #pragma once

@@ -4,6 +4,10 @@
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 
+#include <cstddef>
+#include <string>
+
+#include "storage/schema.h"
 #include "tests/support/outbox_use.h"
 #include "tests/support/temp_dir.h"
 
@@ -63,6 +67,17 @@ class SortCount {
     return 0;
   }
 };
+
+// Destroys the page with the lowest rows of `table`, which has several.
+void DestroyFirstLeaf(const std::filesystem::path& file, const std::string& table) {
+  const std::int64_t page = test::Ask(file, "SELECT pageno FROM dbstat WHERE pagetype = 'leaf' AND name = '" +
+                                                table + "' AND path <> '/' ORDER BY path LIMIT 1");
+  REQUIRE(page > 1);
+  std::string bytes = ReadFile(file);
+  const std::size_t at = static_cast<std::size_t>(page - 1) * schema::kPageBytes;
+  REQUIRE(at + schema::kPageBytes <= bytes.size());
+  WriteFile(file, bytes.replace(at, schema::kPageBytes, schema::kPageBytes, '\x55'));
+}
 
 }  // namespace
 
@@ -134,6 +149,37 @@ TEST_CASE("counters: counting the rows anew sorts none of them") {
   SortCount::sorts = 0;
   CHECK(fixture.Load().ByConnection() == kRight);
   CHECK(SortCount::sorts == 0);
+}
+
+TEST_CASE("counters: a damaged page of the history or the dead letters leaves them believed") {
+  Fixture fixture;
+  std::string table;
+  SUBCASE("history") {
+    table = "attempts";
+    fixture.Change(
+        "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO "
+        "attempts "
+        "SELECT i, 1, job, connection, type, customer, sent_ms, duration_ms, result, status, error, "
+        "hex(zeroblob(100)) FROM n, attempts");
+  }
+  SUBCASE("dead letters") {
+    table = "dead_letters";
+    fixture.Change(
+        "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO "
+        "dead_letters SELECT i, job, connection, type, customer, accepted_ms, dead_ms, death, status, "
+        "reason, "
+        "cause, hex(zeroblob(100)), attempts, line, uid FROM n, dead_letters");
+  }
+  fixture.Change("PRAGMA wal_checkpoint(TRUNCATE)");
+  fixture.database.reset();
+  DestroyFirstLeaf(fixture.file, table);
+  auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+  REQUIRE(database);
+  REQUIRE_FALSE(database->Scalar("SELECT min(seq) FROM " + table));
+  auto counters = Counters::Load(*database);
+  REQUIRE_MESSAGE(counters, (counters ? "" : counters.error().message));
+  CHECK(counters->ByConnection() == kRight);
+  CHECK(counters->TakeRecounts().empty());
 }
 
 TEST_CASE(
