@@ -128,7 +128,7 @@ void Counters::Add(std::string_view connection, Count count, std::uint64_t rows)
 void Counters::Subtract(std::string_view connection, Count count, std::uint64_t rows) {
   std::uint64_t& counted = Touch(connection).*count;
   if (rows > counted) is_wrong_ = true;
-  counted -= std::min(rows, counted);
+  counted -= rows;  // below zero it wraps around, until Store() or Undo()
 }
 
 // The connection of the row before comes first: rows come in runs of one connection.
@@ -172,8 +172,9 @@ Result<void> Counters::StoreOne(std::string_view connection, const Counts& count
 
 Result<void> Counters::CountRows(Database& database) {
   ASSIGN_OR_RETURN(Map counted, CountAll(database));
+  std::vector<Recount> found = Difference(counts_, counted);  // both with what this transaction changes
   Undo();
-  found_ = Difference(counts_, counted);
+  found_ = std::move(found);
   replaced_ = std::exchange(counts_, std::move(counted));
   is_new_ = true;
   return {};

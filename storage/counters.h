@@ -36,7 +36,8 @@ struct CountedTable {
 inline constexpr std::array<CountedTable, 3> kCountedTables = {
     {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
 
-// Counters of one connection that did not match its rows.
+// Counters of one connection that did not match its rows. `before` is below zero, as a signed number, where
+// more was subtracted than counted.
 struct Recount {
   std::string connection;
   Counts before, after;

@@ -206,6 +206,25 @@ TEST_CASE(
   CHECK(test::Ask(fixture.file, "SELECT jobs FROM counters WHERE connection = 'default'") == 0);
 }
 
+TEST_CASE("counters: a recount within a transaction names only the counters that were wrong") {
+  Fixture fixture;
+  fixture.Change("CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(5000000))");
+  fixture.Change("UPDATE counters SET jobs = 1 WHERE connection = 'default'");
+  Counters counters = fixture.Load();
+  REQUIRE(fixture.database->Execute("BEGIN; DELETE FROM outbox"));
+  counters.Subtract("other", &Counts::jobs);
+  counters.Subtract("default", &Counts::jobs, 2);
+  REQUIRE(counters.Store(*fixture.database));
+  REQUIRE(fixture.database->Execute("COMMIT"));
+  counters.Keep();
+  CHECK(counters.Total() == Counts{0, 1, 1});
+  const std::vector<Recount> recounts = counters.TakeRecounts();
+  REQUIRE(recounts.size() == 1);
+  CHECK(recounts[0].connection == "default");
+  CHECK(static_cast<std::int64_t>(recounts[0].before.jobs) == -1);
+  CHECK(recounts[0].after == Counts{0, 1, 1});
+}
+
 TEST_CASE("counters: after a rollback they are as before, and a connection that was new is gone") {
   Fixture fixture;
   Counters counters = fixture.Load();
