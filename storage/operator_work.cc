@@ -17,6 +17,7 @@
 #include "storage/filter.h"
 #include "storage/moved_row.h"
 #include "storage/outcome.h"
+#include "storage/sequences.h"
 
 namespace outboxd {
 namespace {
@@ -78,10 +79,10 @@ Result<OperatorWork::Erased> OperatorWork::Erase(const CountedTable& table, cons
 }
 
 template <typename BeforeEach>
-Result<OperatorWork::Step> OperatorWork::EraseDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max,
-                                                   BeforeEach before_each) {
+Result<OperatorWork::Step> OperatorWork::EraseDead(const DeadFilter& filter, const SqlCondition& condition,
+                                                   Walk& walk, std::size_t rows_max, BeforeEach before_each) {
   if (filter.sequence) walk.after = std::max(walk.after, Sequence{ToNumber(*filter.sequence) - 1});
-  ASSIGN_OR_RETURN(Erased erased, Erase(kCountedTables[1], ToSql(filter), walk.after, rows_max, before_each));
+  ASSIGN_OR_RETURN(Erased erased, Erase(kCountedTables[1], condition, walk.after, rows_max, before_each));
   walk.after = erased.through;
   return Step{std::move(erased.sequences), !erased.at_end && !filter.sequence};
 }
@@ -93,7 +94,10 @@ Result<OperatorWork::Step> OperatorWork::Redrive(const DeadFilter& filter, Walk&
                                          ", redriven_ms, attempts, reason) SELECT " OUTBOXD_KEPT_VALUES
                                          ", ?, ifnull(attempts, 0), reason FROM dead_letters WHERE seq = ?"));
   ++redrives_;
-  return EraseDead(filter, walk, rows_max, [&](Sequence sequence, std::string_view connection) {
+  SqlCondition condition = ToSql(filter);
+  // With a number that no job can have it would hold up the new ones, and no start would take the outbox.
+  condition.sql += " AND seq < " + std::to_string(Sequences::kEnd);
+  return EraseDead(filter, condition, walk, rows_max, [&](Sequence sequence, std::string_view connection) {
     file_->counters().Add(connection, &Counts::jobs);
     return revive.Run(ToSql(now), ToSql(sequence));
   });
@@ -101,7 +105,7 @@ Result<OperatorWork::Step> OperatorWork::Redrive(const DeadFilter& filter, Walk&
 
 Result<OperatorWork::Step> OperatorWork::Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max) {
   file_->NoteErasing();
-  return EraseDead(filter, walk, rows_max, Nothing);
+  return EraseDead(filter, ToSql(filter), walk, rows_max, Nothing);
 }
 
 Result<std::string> OperatorWork::Cancel(Sequence sequence, Timestamp now) {

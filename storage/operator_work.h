@@ -37,6 +37,7 @@ class OperatorWork {
     std::vector<Sequence> sequences;  // the rows changed, in their order
     bool more = false;
   };
+  // But none with a number that no job can have (a damaged row).
   Result<Step> Redrive(const DeadFilter& filter, Walk& walk, Timestamp now, std::size_t rows_max);
   Result<Step> Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max);
   // Waiting jobs, dead letters and history of a customer, erased (overwritten on disk). Counts add up over
@@ -64,7 +65,8 @@ class OperatorWork {
   Result<Erased> Erase(const CountedTable& table, const SqlCondition& condition, Sequence after,
                        std::size_t rows_max, BeforeEach before_each);
   template <typename BeforeEach>
-  Result<Step> EraseDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max, BeforeEach before_each);
+  Result<Step> EraseDead(const DeadFilter& filter, const SqlCondition& condition, Walk& walk,
+                         std::size_t rows_max, BeforeEach before_each);
   Result<Erased> EraseOverwriting(const CountedTable& table, const SqlCondition& condition, Sequence after,
                                   std::size_t rows_max);
 

@@ -16,6 +16,9 @@ namespace outboxd {
 
 class Sequences {
  public:
+  // Every number is below: an id has room for 40 bits. A damaged row may hold any.
+  static constexpr std::uint64_t kEnd = (std::uint64_t{1} << 40) - 1;
+
   // kInternal when a number could be used twice.
   static Result<Sequences> Load(Database& database);
 
