@@ -40,9 +40,9 @@ TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter an
   REQUIRE((deferred && deferred->size() == 1));
   CHECK(deferred->front().job->sequence == Sequence{1});
   CHECK(deferred->front().job->attempts == 1);
-  const auto lanes = reader->ReadParkedLanes();
+  const auto lanes = reader->ReadParkedLanes("default");
   REQUIRE((lanes && lanes->size() == 1));
-  CHECK(reader->ReadParked(lanes->front().lane, Sequence{}, 10, 1 << 20)->jobs.size() == 4);
+  CHECK(reader->ReadParked("default", lanes->front().lane, Sequence{}, 10, 1 << 20)->jobs.size() == 4);
   const auto page = reader->ReadAfter("default", Sequence{}, 10, 1 << 20, 100);
   REQUIRE((page && page->jobs.size() == 1));
   CHECK(page->jobs.front().job->stamp.id.ToText() == "01M89YDT720000000413PWA8JX");
