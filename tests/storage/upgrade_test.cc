@@ -108,5 +108,22 @@ TEST_CASE("upgrade: in an outbox of format 2 a connection that left the config i
   CHECK(gates->at("default").pause == PauseReason::kNone);
 }
 
+TEST_CASE("upgrade: an outbox of an earlier format that lost a table is refused as damaged") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeOutbox(file, "outbox_v2.sql");
+  {
+    auto database = Database::Open(file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("DROP TABLE connections"));
+  }
+  const auto opened = Outbox::Open(file, 1);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().kind == ErrorKind::kCorrupt);
+  CHECK(opened.error().message.find(file.string()) != std::string::npos);
+  CHECK(opened.error().message.find("restore a backup") != std::string::npos);
+  CHECK(test::Ask(file, "PRAGMA user_version") == 2);
+}
+
 }  // namespace
 }  // namespace outboxd
