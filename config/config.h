@@ -98,8 +98,8 @@ struct LimitsConfig {
   std::uint64_t window_bytes = 8ULL << 20;  // job bytes in memory per connection
   std::uint32_t window_jobs = 4096;         // jobs in memory per connection
   std::uint32_t lane_jobs = 64;             // jobs of one lane in memory
-  std::uint32_t deferred_jobs =
-      20000;  // jobs per connection waiting for their own next attempt before fresh ones wait too
+  // Jobs per connection waiting for their own next attempt before fresh ones wait too.
+  std::uint32_t deferred_jobs = 20000;
 };
 
 struct HistoryConfig {

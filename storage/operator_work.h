@@ -4,7 +4,8 @@
 // thousand rows and changes at most `rows_max`, so that accepting never waits long. Repeat with the same walk
 // until `more` is false. Each step is a transaction of its own.
 //
-// Threads: belongs to the thread of its Outbox. Errors: those of storage/outbox.h.
+// Threads: belongs to the thread of its Outbox.
+// Errors: those of storage/outbox.h.
 #pragma once
 
 #include <cstddef>
