@@ -96,12 +96,13 @@ struct LimitsConfig {
   std::uint64_t unread_reply_bytes = 1 << 20;  // per producer connection; then it is no longer read from
   Milliseconds unread_reply_timeout = std::chrono::seconds(30);  // then it is dropped
   std::uint64_t intake_bytes = 1ULL << 20;  // of memory for jobs waiting for the commit, over all producers
-  std::uint64_t producer_bytes = 64ULL << 20;  // of unfinished lines and unread replies, over all producers
-  std::uint64_t window_bytes = 8ULL << 20;     // job bytes in memory per connection
-  std::uint32_t window_jobs = 4096;            // jobs in memory per connection
-  std::uint32_t lane_jobs = 64;                // jobs of one lane in memory
-  std::uint32_t deferred_jobs =
-      20000;  // jobs per connection waiting for their own next attempt before fresh ones wait too
+  // Of unfinished lines, lines that wait for their turn and unread replies, over all producers.
+  std::uint64_t producer_bytes = 64ULL << 20;
+  std::uint64_t window_bytes = 8ULL << 20;  // job bytes in memory per connection
+  std::uint32_t window_jobs = 4096;         // jobs in memory per connection
+  std::uint32_t lane_jobs = 64;             // jobs of one lane in memory
+  // Jobs per connection waiting for their own next attempt before fresh ones wait too.
+  std::uint32_t deferred_jobs = 20000;
 };
 
 struct HistoryConfig {

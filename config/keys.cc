@@ -299,8 +299,8 @@ SectionKeys<LimitsConfig> LimitsKeys() {
               Key("intake_bytes", &LimitsConfig::intake_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
                   "memory for jobs waiting for the disk, over all producers"),
               Key("producer_bytes", &LimitsConfig::producer_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
-                  "unfinished lines and unread replies, over all producers; beyond, who holds most is "
-                  "dropped"),
+                  "unfinished lines, lines that wait for their turn and unread replies, over all producers; "
+                  "beyond, who holds most is dropped"),
               Key("window_bytes", &LimitsConfig::window_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
                   "job bytes in memory for each connection"),
               Key("window_jobs", &LimitsConfig::window_jobs, Count<std::uint32_t>(1, 10'000'000), kReload,

@@ -77,8 +77,8 @@ struct RawCall {
   std::vector<std::pair<std::string, std::string>> headers;
   std::vector<std::pair<std::string, std::string>> form;
   std::vector<RawFile> files;
-  std::optional<std::string>
-      text_body;  // `body` was a JSON string: its decoded text. Any other JSON value: Job::body.
+  // `body` was a JSON string: its decoded text. Any other JSON value: Job::body.
+  std::optional<std::string> text_body;
   std::optional<ResponseType> response_type;  // as written; absent it is json
   std::optional<Milliseconds> timeout;
   std::optional<RawRetry> retry;
@@ -127,8 +127,8 @@ struct Job {
   std::unique_ptr<TrackCall> call;      // instead of the members that follow: `body` is the request's, whole
   std::unique_ptr<RawCall> raw;         // raw only
   std::unique_ptr<OtherMembers> other;  // the types that need it
-  std::vector<std::string>
-      more_customers;  // further customers whose order this job must keep (merge, segments)
+  // Further customers whose order this job must keep (merge, segments).
+  std::vector<std::string> more_customers;
 
   std::string_view Text(Slice slice) const {
     return std::string_view(line).substr(slice.offset, slice.length);

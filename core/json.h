@@ -30,14 +30,14 @@ class JsonValue {
   bool IsString() const;
   bool IsNumber() const;
   bool IsBool() const;
-  JsonValue operator[](
-      std::string_view name) const;  // null when absent or not an object; the first of equal names
+  // Null when absent or not an object; the first of equal names.
+  JsonValue operator[](std::string_view name) const;
   bool Has(std::string_view name) const;
   std::vector<JsonValue> Items() const;  // empty when not an array
   std::vector<std::pair<std::string, JsonValue>> Members() const;
   std::string String(std::string_view fallback = {}) const;
-  std::int64_t Int(
-      std::int64_t fallback = 0) const;      // the fallback too when it has a fraction or does not fit
+  // The fallback too when it has a fraction or does not fit.
+  std::int64_t Int(std::int64_t fallback = 0) const;
   double Number(double fallback = 0) const;  // the fallback too when it does not fit
   bool Bool(bool fallback = false) const;
   // The value's own bytes without the white space between its tokens: numbers, escapes and the order of names

@@ -18,15 +18,15 @@ inline constexpr std::size_t kAttributesPerIdentify = 300;
 inline constexpr std::size_t kEventNameBytes = 100;
 inline constexpr std::size_t kEventDataBytes = 100'000;
 inline constexpr std::size_t kSegmentIds = 1000;
-inline constexpr std::size_t kBatchItemBytes =
-    32'000;  // of /api/v2/batch ("32 kB": taken as the smaller reading)
+// Of /api/v2/batch ("32 kB": taken as the smaller reading).
+inline constexpr std::size_t kBatchItemBytes = 32'000;
 inline constexpr std::size_t kBatchBytes = 500'000;
 
 // Ours.
-inline constexpr std::size_t kTrackBodiesBytes =
-    4UL * 1024 * 1024;  // of all requests under way at a Track-compatible listener
-inline constexpr std::size_t kOpenBodyBytes =
-    16UL * 1024;  // of a request that needs no credentials and has none
+// Of all requests under way at a Track-compatible listener.
+inline constexpr std::size_t kTrackBodiesBytes = 4UL * 1024 * 1024;
+// Of a request that needs no credentials and has none.
+inline constexpr std::size_t kOpenBodyBytes = 16UL * 1024;
 inline constexpr std::size_t kTrackBatchItems = 10'000;  // of a batch that a library sends
 inline constexpr int kListenBacklog = 1024;              // connections of a socket that wait to be accepted
 inline constexpr std::size_t kJsonDepth = 64;            // nesting of any JSON text we read

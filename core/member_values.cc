@@ -74,7 +74,7 @@ std::optional<std::int64_t> ReadInteger(ValueKind kind, std::string_view json) {
 
 std::vector<Member> Inside(const std::string& text) {
   std::vector<Member> inside;
-  static_cast<void>(ScanMembers(text, inside));  // a part of a line that was scanned is valid JSON
+  static_cast<void>(ScanMembers(text, inside));  // a part of what was scanned is valid JSON
   return inside;
 }
 

@@ -1,5 +1,5 @@
-// core/member_values.h — how the value of a member of a job line is read. Used by the files that read
-// members.
+// core/member_values.h — how the value of a member of a job line, or of a request's body, is read. Used by
+// the files that read members.
 //
 // Errors: kInvalid; `field` is the path below the member ("" for the member itself).
 #pragma once
@@ -31,7 +31,8 @@ Result<void> ReadIdentifier(const Member& member, std::string_view json, std::st
 // nullopt: not a whole number of 64 bits.
 std::optional<std::int64_t> ReadInteger(ValueKind kind, std::string_view json);
 
-// The members of an object or array that stands inside a line that was scanned. `text` is its source.
+// The members of an object or array that stands inside a line or a body that was scanned. `text` is its
+// source.
 std::vector<Member> Inside(const std::string& text);
 
 OtherMembers& Other(Job& job);  // made on first use

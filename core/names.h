@@ -1,10 +1,11 @@
 // core/names.h — the one table of an enum's names: as they stand in messages, in JSON and on disk.
 //
-// Beside the enum:  template <>
-//                   inline constexpr Names<Region> kNames<Region>{{{Region::kUs, "us"}, {Region::kEu,
-//                   "eu"}}};
-// In use:           NameOf(region), kNames<Region>.Find(text), for (const auto& [region, name] :
-// kNames<Region>)
+// Beside the enum:
+//     template <>
+//     inline constexpr Names<Region> kNames<Region>{{{Region::kUs, "us"}, {Region::kEu, "eu"}}};
+// In use:
+//     NameOf(region), kNames<Region>.Find(text)
+//     for (const auto& [region, name] : kNames<Region>)
 //
 // A value that is missing from the table or out of order does not compile. The enum counts from 0 without
 // gaps.

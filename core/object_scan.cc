@@ -25,8 +25,9 @@ constexpr std::string_view kNumberBytes = "0123456789+-.eE";
 //
 // RapidJSON tells where it stands: at the start of a scalar's token while reporting it (it parses scalars on
 // a copy of the stream), just behind the bracket when reporting a container's start or end.
-template <typename Entry>
+//
 // Size: RapidJSON asks for a method per kind of event, thirteen of them.
+template <typename Entry>
 class ScanHandler {
  public:
   ScanHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Entry>& entries,

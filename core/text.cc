@@ -147,8 +147,17 @@ std::string EscapeForTerminal(std::string_view text) {
   return out;
 }
 
-std::string Plural(std::uint64_t count, std::string_view noun) {
-  return std::string(noun) + (count == 1 ? "" : "s");
+std::string GroupDigits(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (std::size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, 1, ',');
+  }
+  return digits;
+}
+
+std::string Counted(std::uint64_t count, std::string_view noun) {
+  return GroupDigits(count).append(1, ' ').append(noun).append(count == 1 ? "" : "s");
 }
 
 }  // namespace outboxd

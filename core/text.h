@@ -38,7 +38,9 @@ void AppendJsonString(std::string& out, std::string_view text);
 // (\xNN, \u{…}): safe for a terminal or a log line.
 std::string EscapeForTerminal(std::string_view text);
 
-// "job" for 1, "jobs" for any other count.
-std::string Plural(std::uint64_t count, std::string_view noun);
+// "12,345".
+std::string GroupDigits(std::uint64_t number);
+// "1 job", "12,345 jobs".
+std::string Counted(std::uint64_t count, std::string_view noun);
 
 }  // namespace outboxd

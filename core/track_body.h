@@ -33,7 +33,8 @@ class TrackBody {
   }
   // Decoded. Empty: absent, not a string, or an empty one.
   std::string_view Text(std::string_view key) const;
-  // The object that stands in a member. kInvalid, naming it, when it is absent, null or not an object.
+  // The object that stands in a member. Naming it, kMissing when it is absent or null, kInvalid when it is
+  // not an object.
   Result<TrackBody> Inside(std::string_view key) const;
 
  private:

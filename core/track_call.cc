@@ -6,12 +6,12 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "core/encoding.h"
 #include "core/job.h"
 #include "core/job_types.h"
 #include "core/limits.h"
+#include "core/member_values.h"
 #include "core/object_scan.h"
 #include "core/request.h"
 #include "core/result.h"
@@ -24,9 +24,7 @@
 namespace outboxd {
 namespace {
 
-Failure Bad(std::string message, std::string field = {}) {
-  return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
-}
+using members::Bad;
 
 Result<JobType> TypeOf(const TrackRoute& route, const TrackBody& body) {
   if (route.kind == TrackKind::kEntity) return track::TypeOfEntity(body);
@@ -90,11 +88,7 @@ Slice WidenOverWhiteSpace(const std::string& line, Slice slice) {
 Result<void> ReadTrackCall(const Member& member, Job& job) {
   if (member.kind != ValueKind::kObject) return Bad("must be an object");
   auto call = std::make_unique<TrackCall>();
-  std::vector<Member> parts;
-  const std::string object(job.Text(member.raw));
-  static_cast<void>(
-      ScanMembers(object, parts));  // the line as a whole was scanned: a part of it is valid JSON
-  for (const Member& part : parts) {
+  for (const Member& part : members::Inside(std::string(job.Text(member.raw)))) {
     if (part.key == "body") {
       job.body = WidenOverWhiteSpace(job.line, {member.raw.offset + part.raw.offset, part.raw.length});
     } else if (part.kind == ValueKind::kString && part.key == "method") {

@@ -13,6 +13,7 @@
 #include "core/job_members.h"
 #include "core/job_types.h"
 #include "core/limits.h"
+#include "core/member_values.h"
 #include "core/object_scan.h"
 #include "core/people_members.h"
 #include "core/result.h"
@@ -47,9 +48,8 @@ constexpr std::array kPersonActions = {
 constexpr std::array<std::string_view, 5> kObjectActions = {"identify", "identify_anonymous", "delete",
                                                             "add_relationships", "delete_relationships"};
 
-Failure Bad(std::string message, std::string field = {}) {
-  return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
-}
+using members::Bad;
+
 Failure Needs(std::string_view field) {
   return Fail(ErrorKind::kMissing, "is required", std::string(field));
 }
@@ -134,11 +134,7 @@ Result<void> CheckCustomer(const std::string& customer, std::string field) {
   if (customer.size() > limits::kCustomerIdBytes) {
     return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes) + " bytes", std::move(field));
   }
-  std::string json = "[";
-  AppendJsonString(json, customer);
-  json += ']';
-  std::vector<Member> ignored;
-  const bool is_text = customer.find('\0') == std::string::npos && ScanMembers(json, ignored).has_value();
+  const bool is_text = IsUtf8(customer) && customer.find('\0') == std::string::npos;
   if (!is_text) return Bad("must be UTF-8 text", std::move(field));
   return {};
 }
@@ -199,10 +195,8 @@ Result<void> ReadForm(const TrackBody& body, Job& job) {
 Result<void> ReadSegment(const TrackBody& body, Job& job) {
   const Member* ids = body.Find("ids");
   if (ids == nullptr || ids->kind != ValueKind::kArray) return Bad("must be an array", "ids");
-  std::vector<Member> elements;
   const std::string array(body.Raw(*ids));
-  static_cast<void>(
-      ScanMembers(array, elements));  // the body as a whole was scanned: a part of it is valid JSON
+  const std::vector<Member> elements = members::Inside(array);
   if (elements.empty() || elements.size() > limits::kSegmentIds)
     return Bad("must hold 1 to " + std::to_string(limits::kSegmentIds) + " ids", "ids");
   const std::string_view kind =

@@ -2,8 +2,9 @@
 // asks for there. core/track_route.cc says which request has which reader.
 //
 // A reader gets a job whose type, call and body are there, and the customer of the path where it names one;
-// it fills in the lanes, the name and the stamps. Errors: kMissing, kInvalid; `field` is the path below the
-// body, empty: the body as a whole.
+// it fills in the lanes, the name and the stamps.
+//
+// Errors: kMissing, kInvalid; `field` is the path below the body, empty: the body as a whole.
 #pragma once
 
 #include <string>

@@ -29,8 +29,8 @@ struct TrackRoute {
   TrackKind kind = TrackKind::kJob;
   TrackAccess access = TrackAccess::kCredentials;
   std::optional<JobType> type = {};  // of kJob; the body of an event may make it a pageview
-  Result<void> (*read)(const TrackBody& body,
-                       Job& job) = nullptr;  // core/track_readers.h; nullptr: nothing to read
+  // core/track_readers.h; nullptr: nothing to read.
+  Result<void> (*read)(const TrackBody& body, Job& job) = nullptr;
   // Segments of the path as they came, still encoded; empty where the route has none.
   std::string_view customer = {};
   std::string_view argument = {};  // device, form, segment or delivery

@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "core/encoding.h"
 #include "core/job.h"
+#include "core/member_values.h"
 #include "core/object_scan.h"
 #include "core/request.h"
 #include "core/splice.h"
@@ -181,12 +181,9 @@ HttpRequest BuildAddDevice(const Job& job, const Stamp&) {
 void AppendAddDeviceItem(std::string& out, const Job& job, const Stamp&) {
   AppendPerson(out, job, "add_device");
   const std::string device(job.Text(job.body));
-  std::vector<Member> members;
-  static_cast<void>(
-      ScanMembers(device, members));  // the line as a whole was scanned: a part of it is valid JSON
   out += ",\"device\":{";
   std::string_view separator;
-  for (const Member& member : members) {
+  for (const Member& member : members::Inside(device)) {
     out.append(separator).append("\"").append(member.key == "id" ? "token" : member.key).append("\":");
     out.append(device, member.raw.offset, member.raw.length);
     separator = ",";

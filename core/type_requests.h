@@ -14,8 +14,8 @@
 namespace outboxd {
 
 HttpRequest BuildIdentify(const Job& job, const Stamp& stamp);
-HttpRequest BuildEvent(const Job& job,
-                       const Stamp& stamp);  // track and pageview, of a known or an anonymous customer
+// Track and pageview, of a known or an anonymous customer.
+HttpRequest BuildEvent(const Job& job, const Stamp& stamp);
 HttpRequest BuildDestroy(const Job& job, const Stamp& stamp);
 HttpRequest BuildSuppress(const Job& job, const Stamp& stamp);
 HttpRequest BuildUnsuppress(const Job& job, const Stamp& stamp);

@@ -69,7 +69,7 @@ void PrintProbe(const Context& context, const JsonValue& report) {
 Result<std::vector<std::string>> ConnectionNames(AdminClient& client) {
   ASSIGN_OR_RETURN(const JsonValue status, client.Get("/v1/status"));
   std::vector<std::string> names;
-  for (const JsonValue& connection : (status)["connections"].Items())
+  for (const JsonValue& connection : status["connections"].Items())
     names.push_back(connection["name"].String());
   return names;
 }

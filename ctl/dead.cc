@@ -13,7 +13,7 @@
 #include "core/encoding.h"
 #include "core/json.h"
 #include "core/result.h"
-#include "core/time.h"
+#include "core/text.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/console.h"
@@ -116,7 +116,7 @@ bool ScopeIsClear(const Context& context, const DeadOptions& options, const char
 }
 
 std::string Letters(std::int64_t count) {
-  return FormatCount(count) + (count == 1 ? " dead letter" : " dead letters");
+  return Counted(static_cast<std::uint64_t>(count), "dead letter");
 }
 
 int Redrive(const Context& context, const DeadOptions& options) {
@@ -140,7 +140,7 @@ bool Confirm(const Context& context, std::int64_t count) {
   context.console.err << "Drop " << Letters(count) << " for good? [y/N] " << std::flush;
   LineReader reader(context.console.in_fd);
   InputLine answer;
-  const Result<ReadStatus> status = reader.Next(answer, Milliseconds(-1));
+  const Result<ReadStatus> status = reader.Next(answer, std::nullopt);
   return status && *status == ReadStatus::kLine &&
          (answer.text == "y" || answer.text == "Y" || answer.text == "yes");
 }

@@ -13,6 +13,7 @@
 #include "core/duration.h"
 #include "core/limits.h"
 #include "core/result.h"
+#include "core/text.h"
 #include "core/time.h"
 
 namespace outboxd {
@@ -26,13 +27,8 @@ std::string OneDecimal(double value) {
 }  // namespace
 
 std::string FormatCount(std::int64_t count) {
-  std::string digits = std::to_string(count);
-  const std::size_t first = digits.starts_with('-') ? 1 : 0;
-  for (std::size_t at = digits.size(); at > first + 3;) {
-    at -= 3;
-    digits.insert(at, ",");
-  }
-  return digits;
+  const auto number = static_cast<std::uint64_t>(count);
+  return count < 0 ? "-" + GroupDigits(0 - number) : GroupDigits(number);
 }
 
 std::string FormatBytes(std::uint64_t bytes) {

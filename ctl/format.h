@@ -17,8 +17,8 @@ std::string FormatRate(double per_second);     // "1,180/s", "0.4/s"
 std::string FormatPercent(double part);        // 0.4567 → "45.7%"
 
 enum class Zone { kLocal, kUtc };
-std::string FormatTime(Timestamp at,
-                       Zone zone);  // "2026-11-24 04:10:27" here, "2026-11-24T03:10:27.123Z" in UTC
+// "2026-11-24 04:10:27" here, "2026-11-24T03:10:27.123Z" in UTC.
+std::string FormatTime(Timestamp at, Zone zone);
 
 // core/duration.h; a number without a unit is seconds. kInvalid otherwise, or when beyond ten years.
 Result<Milliseconds> ReadDuration(std::string_view text);

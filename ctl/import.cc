@@ -52,10 +52,6 @@ struct ImportOptions {
 
 constexpr std::uint64_t kRefusalsShown = 100;
 
-std::string Count(std::uint64_t count, const std::string& one) {
-  return FormatCount(static_cast<std::int64_t>(count)) + " " + Plural(count, one);
-}
-
 // One run of the verb: the input, what is kept beside it and what is said about it.
 class ImportRun {
  public:
@@ -128,9 +124,9 @@ Result<void> ImportRun::FindStart() {
     return {};
   }
   if (!options_.resume) {
-    return Fail(ErrorKind::kInvalid,
-                "an import of this file stopped after line " + std::to_string((state)->lines) +
-                    ": go on with --resume, or remove " + state_file_->path().string() + " to begin anew");
+    return Fail(ErrorKind::kInvalid, "an import of this file stopped after line " +
+                                         std::to_string(state->lines) + ": go on with --resume, or remove " +
+                                         state_file_->path().string() + " to begin anew");
   }
   start_ = saved_ = *state;
   if (::lseek(fd_, static_cast<off_t>(start_.offset), SEEK_SET) < 0)
@@ -189,7 +185,7 @@ ImportEvents ImportRun::Events() {
     if (!why.empty()) Say("waiting: " + why);
   };
   events.sent_again = [this](std::uint64_t lines) {
-    Say(Count(lines, "line") +
+    Say(Counted(lines, "line") +
         " went unanswered and will be sent again; those without an event_id may take effect twice");
   };
   return events;

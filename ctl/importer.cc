@@ -26,8 +26,8 @@ constexpr Milliseconds kFirstPause{50};
 constexpr Milliseconds kLongestPause{2000};
 constexpr Milliseconds kStep{100};  // how late an interrupt may be noticed
 constexpr auto kLastAnswers = std::chrono::seconds(5);
-constexpr auto kSilence =
-    std::chrono::seconds(30);  // a daemon that answers nothing for so long may be taken for hung
+// A daemon that answers nothing for so long may be taken for hung.
+constexpr auto kSilence = std::chrono::seconds(30);
 
 bool IsBlank(const std::string& text) {
   return text.find_first_not_of(" \t\r") == std::string::npos;

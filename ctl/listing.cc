@@ -38,12 +38,12 @@ Result<ListEnd> ForEachRow(AdminClient& client, const ListRequest& request,
     query.emplace_back("limit", std::to_string(wanted));
     if (after) query.emplace_back("after", std::to_string(*after));
     ASSIGN_OR_RETURN(const JsonValue answer, client.Get(request.path, query));
-    for (const JsonValue& row : (answer)["rows"].Items()) {
+    for (const JsonValue& row : answer["rows"].Items()) {
       each(row);
       ++end.rows;
     }
     after_page();
-    const JsonValue next = (answer)["next"];
+    const JsonValue next = answer["next"];
     if (!next.IsNumber()) return end;
     if (after && next.Int() <= *after) return Fail(ErrorKind::kInternal, "the daemon's pages do not advance");
     after = next.Int();

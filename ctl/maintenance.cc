@@ -80,8 +80,7 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
   for (const std::string& problem : problems) Report(console, Error{ErrorKind::kInvalid, problem, {}});
   if (!problems.empty() || context.globals.json) return;
   console.out << EscapeForTerminal(file) << ": " << Paint(console, Colour::kGreen, "ok") << ", "
-              << config->connections.size()
-              << (config->connections.size() == 1 ? " connection" : " connections") << '\n';
+              << Counted(config->connections.size(), "connection") << '\n';
   for (const auto& [name, connection] : config->connections) {
     console.out << "  " << EscapeForTerminal(name) << " → "
                 << EscapeForTerminal(connection.BaseUrl(std::nullopt)) << '\n';
@@ -151,9 +150,12 @@ int Forget(const Context& context, const ForgetOptions& options) {
       context,
       [&](AdminClient& client) { return client.Post("/v1/forget", body.Text(), Patience::kAsLongAsItTakes); },
       [&](const JsonValue& answer) {
-        context.console.out << "Forgotten: " << FormatCount(answer["jobs"].Int()) << " waiting jobs, "
-                            << FormatCount(answer["dead"].Int()) << " dead letters, "
-                            << FormatCount(answer["attempts"].Int()) << " attempts\n";
+        const auto counted = [&](const char* member, const char* noun) {
+          return Counted(static_cast<std::uint64_t>(answer[member].Int()), noun);
+        };
+        context.console.out << "Forgotten: " << counted("jobs", "waiting job") << ", "
+                            << counted("dead", "dead letter") << ", " << counted("attempts", "attempt")
+                            << '\n';
       });
 }
 

@@ -153,7 +153,8 @@ Result<std::unique_ptr<Assembly>> Assembly::Build(Config config) {
   };
   if (const std::optional<std::string> held = all->hold.Reason())
     Log(LogLevel::kError, "accepting without delivering", {{"reason", *held}});
-  ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, endpoints, *all->metrics, submit, WallClockNow()));
+  ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, endpoints, *all->metrics, submit));
+  RETURN_IF_ERROR(all->intake->ServeTrack(wanted, WallClockNow()));
   ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, all->admin_api));
   return all;
 }

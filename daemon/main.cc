@@ -23,7 +23,7 @@ namespace outboxd {
 namespace {
 
 constexpr int kExitUsage = 2;
-constexpr int kExitConfig = 78;  // EX_CONFIG of sysexits(3): a restart alone mends nothing
+constexpr int kExitConfig = 78;  // EX_CONFIG of sysexits(3): restarting will not help
 
 sigset_t OwnSignals() {
   sigset_t signals;

@@ -31,10 +31,11 @@ Result<void> Reloader::Reload() {
                    }));
   if (!configured) return configured;
   parts_.clerk.Configure({fresh.outbox, fresh.history});
-  parts_.intake->Configure(fresh, endpoints);
   SetLogLevel(fresh.log_level);
-  Log(LogLevel::kInfo, "config reloaded", {{"file", fresh.file.string()}});
   parts_.config.Replace(std::move(fresh));
+  const std::shared_ptr<const Config> config = parts_.config.Get();
+  parts_.intake->Configure(*config, endpoints);  // its Refresh() finds the new one
+  Log(LogLevel::kInfo, "config reloaded", {{"file", config->file.string()}});
   return {};
 }
 

@@ -62,7 +62,7 @@ Result<Service> Service::Start(Config config) {
 
 void Service::Tick(Timestamp now) {
   assembly_->metrics->Tick(now);
-  assembly_->intake->Refresh(assembly_->config.Get()->limits, now);
+  assembly_->intake->Refresh(assembly_->config, now);
 }
 
 std::string Service::Summary() const {

@@ -1,18 +1,16 @@
-// daemon/service.h — the daemon at work: starts the assembly, looks after it
-// once a second, and stops it in order.
+// daemon/service.h — the daemon at work: starts the assembly, looks after it once a second, and stops it in
+// order.
 //
-// Start: the outbox is opened and loaded, then the clerk, the workers, the
-// sockets of the producers, the admin sockets, and last the dispatcher, with
-// which sending begins. Stop:  1. operators' work ends after the step it is at,
-// nobody waits for a probe any longer;
-//        2. producers: nothing new is read, what was read is committed and
-//        answered;
-//        3. nothing more leaves, and what is in flight gets `drain_timeout`;
-//        4. the admin sockets are closed;
-//        5. workers: what is still under way is aborted, and sent again at the
-//        next start;
-//        6. dispatcher, then clerk: nothing that was accepted or answered is
-//        left unwritten.
+// Start: the outbox is opened and loaded, then come the clerk, the workers, the sockets of the producers, the
+// admin sockets, and last the dispatcher, with which sending begins.
+//
+// Stop:
+//  1. operators' work ends after the step it is at, nobody waits for a probe any longer;
+//  2. producers: nothing new is read, and what was read is answered;
+//  3. nothing more leaves, and what is in flight gets `drain_timeout`;
+//  4. the admin sockets are closed;
+//  5. workers: what is still under way is aborted, and sent again at the next start;
+//  6. dispatcher, then clerk: nothing that was accepted or answered is left unwritten.
 #pragma once
 
 #include <memory>
@@ -30,16 +28,15 @@ struct Assembly;
 // The main thread's.
 class Service {
  public:
-  // Serves when it returns. Signals the service reacts to must be blocked in
-  // every thread before (see main.cc).
+  // Serves when it returns. Signals the service reacts to must be blocked in every thread before (see
+  // main.cc).
   static Result<Service> Start(Config config);
   Service(Service&&) noexcept;
   ~Service();  // as Stop()
 
   // About once a second.
   void Tick(Timestamp now);
-  // One line for the service manager: "accepting jobs; 12 wait, 3 dead
-  // letters".
+  // One line for the service manager: "accepting jobs; 12 wait, 3 dead letters".
   std::string Summary() const;
   // Why the daemon has to end by itself, if it has.
   std::optional<std::string> FatalReason() const;

@@ -1,7 +1,6 @@
 #include "storage/counters.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <iterator>
 #include <optional>
@@ -22,22 +21,19 @@ constexpr std::int64_t kSmallFileBytes = 4 << 20;  // counted whole at each star
 // The highest that a waiting job is believed to remember: a counter raised to it has room to grow.
 constexpr std::int64_t kDeliveriesRemembered = kDeliveriesMax / 2;
 
-struct CountedTable {
-  std::string_view name;
-  Counters::Count count;
-};
-constexpr std::array<CountedTable, 3> kTables = {
-    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
-
+// Row by row: SQLite would sort all of them in memory to group them. They come in runs of one connection.
 Result<Counters::Map> CountAll(Database& database) {
   Counters::Map counted;
-  for (const CountedTable& table : kTables) {
-    ASSIGN_OR_RETURN(Statement rows, database.Prepare("SELECT connection, count(*) FROM " +
-                                                      std::string(table.name) + " GROUP BY connection"));
+  for (const CountedTable& table : kCountedTables) {
+    ASSIGN_OR_RETURN(Statement rows, database.Prepare("SELECT connection FROM " + std::string(table.name)));
+    auto entry = counted.end();
     for (;;) {
       ASSIGN_OR_RETURN(const bool row, rows.Step());
       if (!row) break;
-      counted[std::string(rows.Text(0))].*table.count += static_cast<std::uint64_t>(rows.Int(1));
+      const std::string_view connection = rows.Text(0);
+      if (entry == counted.end() || entry->first != connection)
+        entry = counted.try_emplace(std::string(connection)).first;
+      ++(entry->second.*table.count);
     }
   }
   return counted;
@@ -72,7 +68,7 @@ Result<Counters::Map> CountAnew(Database& database, const Counters::Map& kept) {
 Counts Sum(const Counters::Map& counts) {
   Counts total;
   for (const auto& [connection, of_it] : counts) {
-    for (const CountedTable& table : kTables) total.*table.count += of_it.*table.count;
+    for (const CountedTable& table : kCountedTables) total.*table.count += of_it.*table.count;
     total.delivered += of_it.delivered;
   }
   return total;
@@ -118,21 +114,23 @@ Result<Stored> ReadStored(Database& database) {
   }
 }
 
-// Whether as many rows can be there. Two seeks a table: rows are not counted.
-Result<bool> ArePossible(Database& database, const Counts& total) {
-  for (const CountedTable& table : kTables) {
+// Whether as many rows can be there. Two seeks a table: rows are not counted. A page that cannot be read is
+// no reason to refuse the whole file here: counters are believed then.
+bool ArePossible(Database& database, const Counts& total) {
+  for (const CountedTable& table : kCountedTables) {
     const std::string from = " FROM " + std::string(table.name) + ")";
-    ASSIGN_OR_RETURN(const std::int64_t span, database.Scalar("SELECT ifnull((SELECT max(seq)" + from +
-                                                              " - (SELECT min(seq)" + from + " + 1, 0)"));
+    const Result<std::int64_t> span =
+        database.Scalar("SELECT ifnull((SELECT max(seq)" + from + " - (SELECT min(seq)" + from + " + 1, 0)");
+    if (!span) continue;
     const bool has_one_a_sequence = table.count != &Counts::attempts;
     const std::uint64_t rows = total.*table.count;
-    if ((rows == 0) != (span == 0)) return false;
-    if (has_one_a_sequence && rows > static_cast<std::uint64_t>(span)) return false;
+    if ((rows == 0) != (*span == 0)) return false;
+    if (has_one_a_sequence && rows > static_cast<std::uint64_t>(*span)) return false;
   }
   return true;
 }
 
-// A page that cannot be read is no reason to refuse the whole file here: counters are believed then.
+// A page that cannot be read is no reason here either.
 bool DifferFromRows(Database& database, const Counters::Map& counts) {
   const Result<std::int64_t> bytes =
       database.Scalar("SELECT c.page_count * s.page_size FROM pragma_page_count c, pragma_page_size s");
@@ -150,11 +148,8 @@ Result<Counters> Counters::Load(Database& database) {
                                     "attempts, delivered) VALUES (?, ?, ?, ?, ?)"));
   ASSIGN_OR_RETURN(Stored stored, ReadStored(database));
   counters.counts_ = std::move(stored.counts);
-  bool is_right = stored.are_numbers;
-  if (is_right) {
-    ASSIGN_OR_RETURN(is_right, ArePossible(database, counters.Total()));
-  }
-  if (!is_right || DifferFromRows(database, counters.counts_)) {
+  if (!stored.are_numbers || !ArePossible(database, counters.Total()) ||
+      DifferFromRows(database, counters.counts_)) {
     RETURN_IF_ERROR(counters.CountRows(database));
     counters.Accept();
   }
@@ -168,7 +163,7 @@ void Counters::Add(std::string_view connection, Count count, std::uint64_t rows)
 void Counters::Subtract(std::string_view connection, Count count, std::uint64_t rows) {
   std::uint64_t& counted = Touch(connection).*count;
   if (rows > counted) is_wrong_ = true;
-  counted -= std::min(rows, counted);
+  counted -= rows;  // below zero it wraps around, until Store() or Undo()
 }
 
 // The connection of the row before comes first: rows come in runs of one connection.
@@ -213,8 +208,9 @@ Result<void> Counters::StoreOne(std::string_view connection, const Counts& count
 
 Result<void> Counters::CountRows(Database& database) {
   ASSIGN_OR_RETURN(Map counted, CountAnew(database, counts_));
+  std::vector<Recount> found = Difference(counts_, counted);  // both with what this transaction changes
   Undo();
-  found_ = Difference(counts_, counted);
+  found_ = std::move(found);
   replaced_ = std::exchange(counts_, std::move(counted));
   is_new_ = true;
   return {};

@@ -3,12 +3,14 @@
 //
 // Counters that the file holds are checked, not trusted: those that cannot be right (no numbers, more jobs
 // than sequence numbers, none beside rows, a subtraction below zero) are counted anew from the rows. Counting
-// reads the tables whole, so a file above 4 MB is otherwise believed. What was delivered left no row: a
-// recount keeps the number, and raises it to the highest that a waiting job remembers.
+// reads the tables whole, so a file above 4 MB is otherwise believed. So is one with a page that a check
+// cannot read. What was delivered left no row: a recount keeps the number, and raises it to the highest that
+// a waiting job remembers.
 //
 // Threads: belongs to one thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -29,7 +31,16 @@ struct Counts {
   friend bool operator==(const Counts&, const Counts&) = default;
 };
 
-// Counters of one connection that did not match its rows.
+struct CountedTable {
+  std::string_view name;
+  std::uint64_t Counts::* count;
+};
+// OperatorWork goes by this order.
+inline constexpr std::array<CountedTable, 3> kCountedTables = {
+    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
+
+// Counters of one connection that did not match its rows. `before` is below zero, as a signed number, where
+// more was subtracted than counted.
 struct Recount {
   std::string connection;
   Counts before, after;

@@ -2,7 +2,8 @@
 // here and nowhere else.
 //
 // Errors: kFull = SQLITE_FULL or ENOSPC; kCorrupt = damaged or foreign file; kBusy = another writer; kIo =
-// the system refused. Threads: a Database and its Statements belong to one thread at a time.
+// the system refused.
+// Threads: a Database and its Statements belong to one thread at a time.
 #pragma once
 
 #include <cstdint>

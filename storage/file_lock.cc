@@ -51,11 +51,6 @@ Result<FileLock> FileLock::Take(const std::filesystem::path& file) {
 
 FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 
-FileLock& FileLock::operator=(FileLock&& other) noexcept {
-  std::swap(descriptor_, other.descriptor_);
-  return *this;
-}
-
 FileLock::~FileLock() {
   if (descriptor_ >= 0) close(descriptor_);
 }

@@ -13,7 +13,6 @@ class FileLock {
   // kConflict names the owner's pid when another process holds it.
   static Result<FileLock> Take(const std::filesystem::path& file);
   FileLock(FileLock&& other) noexcept;
-  FileLock& operator=(FileLock&& other) noexcept;
   ~FileLock();
 
  private:

@@ -1,11 +1,11 @@
 // storage/inspection.h — read-only questions about the outbox, for people and scripts.
 //
-// Threads:      an Inspection belongs to one thread at a time; any number may be open beside the clerk's
-// writing connection. Transactions: each question reads in a transaction of its own and ends it before it
-// returns, so that the WAL of a busy outbox can be
-//               checkpointed. A row that settles between two questions (or between the two halves of a list)
-//               is simply not there.
-// Errors:       those of storage/database.h.
+// Threads: an Inspection belongs to one thread at a time; any number may be open beside the clerk's writing
+// connection.
+// Transactions: each question reads in a transaction of its own and ends it before it returns, so that the
+// WAL of a busy outbox can be checkpointed. A row that settles between two questions (or between the two
+// halves of a list) is simply not there.
+// Errors: those of storage/database.h.
 #pragma once
 
 #include <cstddef>
@@ -33,8 +33,8 @@ struct JobRow {
   Timestamp accepted{};
   std::optional<Timestamp> redriven, due;
   std::optional<std::int64_t> parked;  // the lane key it waits for on disk
-  std::optional<std::int64_t>
-      uid;  // of the producer's process; nullopt when accepted before that was recorded
+  // Of the producer's process; nullopt when accepted before that was recorded.
+  std::optional<std::int64_t> uid;
   std::uint32_t attempts = 0, failures = 0, refusals = 0;
   Suspicion suspicion = Suspicion::kNone;
   std::optional<Timestamp> counted;  // the last of `refusals`, or the last charge of a job alone

@@ -86,7 +86,8 @@ Result<Database> OpenForWriting(const std::filesystem::path& file) {
   ASSIGN_OR_RETURN(const std::int64_t version, database->Scalar("PRAGMA user_version"));
   RETURN_IF_ERROR(CheckIdentity(*database, file, version));
   RETURN_IF_ERROR(Configure(*database));
-  RETURN_IF_ERROR(Migrate(*database, version));
+  if (Result<void> migrated = Migrate(*database, version); !migrated)
+    return Failure(AsDamage(file, std::move(migrated).error()));
   return database;
 }
 

@@ -17,7 +17,7 @@ Result<void> CheckIsFile(const std::filesystem::path& file);
 // do.
 Result<Database> OpenForWriting(const std::filesystem::path& file);
 
-// Of an error behind OpenForWriting(): kInternal becomes kCorrupt. Our own statements do not fit the schema
+// Of an error of our own statements in an opened file: kInternal becomes kCorrupt. They do not fit the schema
 // that the file says it has, or a sequence would be used twice.
 Error AsDamage(const std::filesystem::path& file, Error error);
 

@@ -1,7 +1,6 @@
 #include "storage/operator_work.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,6 +17,7 @@
 #include "storage/filter.h"
 #include "storage/moved_row.h"
 #include "storage/outcome.h"
+#include "storage/sequences.h"
 
 namespace outboxd {
 namespace {
@@ -30,11 +30,8 @@ Result<void> Nothing(Sequence, std::string_view) {
 
 }  // namespace
 
-const std::array<OperatorWork::Table, 3> OperatorWork::kTables = {
-    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
-
 // Of the next rows of `table` those that meet `condition`.
-Result<OperatorWork::Examined> OperatorWork::Examine(const Table& table, const SqlCondition& condition,
+Result<OperatorWork::Examined> OperatorWork::Examine(const CountedTable& table, const SqlCondition& condition,
                                                      Sequence after, std::size_t rows_max) {
   ASSIGN_OR_RETURN(Statement rows,
                    file_->database().Prepare("SELECT seq, connection, " + condition.sql + " FROM " +
@@ -57,7 +54,7 @@ Result<OperatorWork::Examined> OperatorWork::Examine(const Table& table, const S
 
 // One step through `table`: rows that match are deleted and no longer counted, each after `before_each`.
 template <typename BeforeEach>
-Result<OperatorWork::Erased> OperatorWork::Erase(const Table& table, const SqlCondition& condition,
+Result<OperatorWork::Erased> OperatorWork::Erase(const CountedTable& table, const SqlCondition& condition,
                                                  Sequence after, std::size_t rows_max,
                                                  BeforeEach before_each) {
   Erased erased;
@@ -82,10 +79,10 @@ Result<OperatorWork::Erased> OperatorWork::Erase(const Table& table, const SqlCo
 }
 
 template <typename BeforeEach>
-Result<OperatorWork::Step> OperatorWork::EraseDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max,
-                                                   BeforeEach before_each) {
+Result<OperatorWork::Step> OperatorWork::EraseDead(const DeadFilter& filter, const SqlCondition& condition,
+                                                   Walk& walk, std::size_t rows_max, BeforeEach before_each) {
   if (filter.sequence) walk.after = std::max(walk.after, Sequence{ToNumber(*filter.sequence) - 1});
-  ASSIGN_OR_RETURN(Erased erased, Erase(kTables[1], ToSql(filter), walk.after, rows_max, before_each));
+  ASSIGN_OR_RETURN(Erased erased, Erase(kCountedTables[1], condition, walk.after, rows_max, before_each));
   walk.after = erased.through;
   return Step{std::move(erased.sequences), !erased.at_end && !filter.sequence};
 }
@@ -97,7 +94,10 @@ Result<OperatorWork::Step> OperatorWork::Redrive(const DeadFilter& filter, Walk&
                                          ", redriven_ms, attempts, reason) SELECT " OUTBOXD_KEPT_VALUES
                                          ", ?, ifnull(attempts, 0), reason FROM dead_letters WHERE seq = ?"));
   ++redrives_;
-  return EraseDead(filter, walk, rows_max, [&](Sequence sequence, std::string_view connection) {
+  SqlCondition condition = ToSql(filter);
+  // With a number that no job can have it would hold up the new ones, and no start would take the outbox.
+  condition.sql += " AND seq < " + std::to_string(Sequences::kEnd);
+  return EraseDead(filter, condition, walk, rows_max, [&](Sequence sequence, std::string_view connection) {
     file_->counters().Add(connection, &Counts::jobs);
     return revive.Run(ToSql(now), ToSql(sequence));
   });
@@ -105,7 +105,7 @@ Result<OperatorWork::Step> OperatorWork::Redrive(const DeadFilter& filter, Walk&
 
 Result<OperatorWork::Step> OperatorWork::Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max) {
   file_->NoteErasing();
-  return EraseDead(filter, walk, rows_max, Nothing);
+  return EraseDead(filter, ToSql(filter), walk, rows_max, Nothing);
 }
 
 Result<std::string> OperatorWork::Cancel(Sequence sequence, Timestamp now) {
@@ -134,8 +134,9 @@ Result<std::string> OperatorWork::Cancel(Sequence sequence, Timestamp now) {
 }
 
 // With the rows' bytes overwritten in the file.
-Result<OperatorWork::Erased> OperatorWork::EraseOverwriting(const Table& table, const SqlCondition& condition,
-                                                            Sequence after, std::size_t rows_max) {
+Result<OperatorWork::Erased> OperatorWork::EraseOverwriting(const CountedTable& table,
+                                                            const SqlCondition& condition, Sequence after,
+                                                            std::size_t rows_max) {
   RETURN_IF_ERROR(file_->database().Execute("PRAGMA secure_delete = ON"));
   Result<Erased> erased = Erase(table, condition, after, rows_max, Nothing);
   static_cast<void>(file_->database().Execute("PRAGMA secure_delete = OFF"));
@@ -150,7 +151,7 @@ Result<OperatorWork::Step> OperatorWork::Forget(const std::string& customer,
                                                 std::size_t rows_max, Counts& forgotten) {
   if (walk.table == 0 && walk.after == Sequence{}) walk.redrives = redrives_;
   file_->NoteErasing();
-  const Table& table = kTables[walk.table];
+  const CountedTable& table = kCountedTables[walk.table];
   SqlCondition condition{"customer = ?", {customer}};
   if (connection) {
     condition.sql += " AND connection = ?";
@@ -162,8 +163,8 @@ Result<OperatorWork::Step> OperatorWork::Forget(const std::string& customer,
   if (walk.table == 0) step.sequences = std::move(erased.sequences);
   walk.after = erased.at_end ? Sequence{} : erased.through;
   walk.table += erased.at_end ? 1 : 0;
-  if (walk.table == kTables.size() && walk.redrives != redrives_) walk = {};
-  step.more = walk.table < kTables.size();
+  if (walk.table == kCountedTables.size() && walk.redrives != redrives_) walk = {};
+  step.more = walk.table < kCountedTables.size();
   if (!step.more && file_->MustTruncateWal()) static_cast<void>(file_->TruncateWal());
   return step;
 }

@@ -4,15 +4,14 @@
 // thousand rows and changes at most `rows_max`, so that accepting never waits long. Repeat with the same walk
 // until `more` is false. Each step is a transaction of its own.
 //
-// Threads: belongs to the thread of its Outbox. Errors: those of storage/outbox.h.
+// Threads: belongs to the thread of its Outbox.
+// Errors: those of storage/outbox.h.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,7 +30,7 @@ class OperatorWork {
   explicit OperatorWork(OutboxFile& file) : file_(&file) {}
 
   struct Walk {
-    std::size_t table = 0;
+    std::size_t table = 0;  // of kCountedTables
     Sequence after{};
     std::uint64_t redrives = 0;
   };
@@ -39,6 +38,7 @@ class OperatorWork {
     std::vector<Sequence> sequences;  // the rows changed, in their order
     bool more = false;
   };
+  // But none with a number that no job can have (a damaged row).
   Result<Step> Redrive(const DeadFilter& filter, Walk& walk, Timestamp now, std::size_t rows_max);
   Result<Step> Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max);
   // Waiting jobs, dead letters and history of a customer, erased (overwritten on disk). Counts add up over
@@ -49,11 +49,6 @@ class OperatorWork {
   Result<std::string> Cancel(Sequence sequence, Timestamp now);
 
  private:
-  struct Table {
-    std::string_view name;
-    Counters::Count count;
-  };
-  static const std::array<Table, 3> kTables;  // in the order in which Forget() walks through them
   struct Examined {
     std::vector<std::pair<Sequence, std::string>> matches;  // with their connections
     Sequence through{};
@@ -65,14 +60,15 @@ class OperatorWork {
     Sequence through{};
     bool at_end = false;
   };
-  Result<Examined> Examine(const Table& table, const SqlCondition& condition, Sequence after,
+  Result<Examined> Examine(const CountedTable& table, const SqlCondition& condition, Sequence after,
                            std::size_t rows_max);
   template <typename BeforeEach>
-  Result<Erased> Erase(const Table& table, const SqlCondition& condition, Sequence after,
+  Result<Erased> Erase(const CountedTable& table, const SqlCondition& condition, Sequence after,
                        std::size_t rows_max, BeforeEach before_each);
   template <typename BeforeEach>
-  Result<Step> EraseDead(const DeadFilter& filter, Walk& walk, std::size_t rows_max, BeforeEach before_each);
-  Result<Erased> EraseOverwriting(const Table& table, const SqlCondition& condition, Sequence after,
+  Result<Step> EraseDead(const DeadFilter& filter, const SqlCondition& condition, Walk& walk,
+                         std::size_t rows_max, BeforeEach before_each);
+  Result<Erased> EraseOverwriting(const CountedTable& table, const SqlCondition& condition, Sequence after,
                                   std::size_t rows_max);
 
   OutboxFile* file_;

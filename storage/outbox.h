@@ -1,11 +1,11 @@
 // storage/outbox.h — the durable queue: an accepted job lives here until its outcome is recorded.
 //
 // Durability: once Write() returns a value, all of it survives SIGKILL and power loss (WAL,
-// synchronous=FULL). Time:       passed in by the caller; nothing here reads a clock. Threads:    belongs to
-// one thread (the clerk's); readers open their own OutboxReader. Errors:     kConflict = another process owns
-// the file; kFull = no room, nothing changed; kCorrupt = a damaged
-//             or foreign file, or one of a later version: stop the daemon; kIo = the system refused, nothing
-//             changed.
+// synchronous=FULL).
+// Time: passed in by the caller; nothing here reads a clock.
+// Threads: belongs to one thread (the clerk's); readers open their own OutboxReader.
+// Errors: kConflict = another process owns the file; kFull = no room, nothing changed; kCorrupt = a damaged
+// or foreign file, or one of a later version: stop the daemon; kIo = the system refused, nothing changed.
 #pragma once
 
 #include <cstdint>

@@ -129,15 +129,17 @@ Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
   return found;
 }
 
+// A lane is of one connection, but a damaged row may be parked under any.
 constexpr std::string_view kParkedRows =
     "SELECT " OUTBOXD_JOB_COLUMNS
-    " FROM outbox WHERE parked = ? AND seq >= ? AND due_ms IS NULL ORDER BY seq";
+    " FROM outbox WHERE parked = ? AND seq >= ? AND connection = ? AND due_ms IS NULL ORDER BY seq";
 
-Result<OutboxReader::Parked> OutboxReader::ReadParked(LaneKey lane, Sequence from, std::size_t count_max,
+Result<OutboxReader::Parked> OutboxReader::ReadParked(std::string_view connection, LaneKey lane,
+                                                      Sequence from, std::size_t count_max,
                                                       std::size_t bytes_max) {
   Parked parked;
   std::size_t bytes = 0;
-  parked_.BindAll(ToSql(lane), ToSql(from));
+  parked_.BindAll(ToSql(lane), ToSql(from), connection);
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, parked_.Step());
     if (!row) break;
@@ -170,15 +172,18 @@ Result<void> OutboxReader::ReadDeferred(std::string_view connection,
 }
 
 constexpr std::string_view kNextParkedLane =
-    "SELECT parked, seq, connection FROM outbox WHERE parked IS NOT NULL AND parked > ? AND parked <= "
-    "9223372036854775807 AND typeof(parked) = 'integer' AND due_ms IS NULL ORDER BY parked, seq LIMIT 1";
+    "SELECT parked, seq FROM outbox WHERE parked IS NOT NULL AND parked > ? AND parked <= "
+    "9223372036854775807 "
+    "AND typeof(parked) = 'integer' AND seq > 0 AND connection = ? AND due_ms IS NULL ORDER BY parked, seq "
+    "LIMIT 1";
 
-// One index seek a lane, however many rows each has.
-Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
+// One index seek a lane, however many rows each has. The rows of other connections are walked through once,
+// in the index alone.
+Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes(std::string_view connection) {
   std::vector<ParkedLane> lanes;
   std::int64_t last = std::numeric_limits<std::int64_t>::min();
   for (;;) {
-    next_parked_lane_.BindAll(last);
+    next_parked_lane_.BindAll(last, connection);
     ASSIGN_OR_RETURN(const bool row, next_parked_lane_.Step());
     if (!row) break;
     const std::int64_t key = next_parked_lane_.Int(0);
@@ -187,8 +192,7 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes() {
       return database_.Damaged("the index of waiting jobs is out of order");
     }
     last = key;
-    lanes.push_back({LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1),
-                     std::string(next_parked_lane_.Text(2))});
+    lanes.push_back({LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1)});
     next_parked_lane_.Reset();
   }
   next_parked_lane_.Reset();

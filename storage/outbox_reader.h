@@ -53,18 +53,19 @@ class OutboxReader {
     std::vector<StoredJob> jobs;
     std::optional<Sequence> next;  // the first that is not among them
   };
-  // Jobs parked under `lane` from `from` on that are not deferred, oldest first: until `count_max` jobs or
-  // `bytes_max` line bytes are collected, one at least.
-  Result<Parked> ReadParked(LaneKey lane, Sequence from, std::size_t count_max, std::size_t bytes_max);
+  // Jobs of `connection` parked under `lane` from `from` on that are not deferred, oldest first: until
+  // `count_max` jobs or `bytes_max` line bytes are collected, one at least.
+  Result<Parked> ReadParked(std::string_view connection, LaneKey lane, Sequence from, std::size_t count_max,
+                            std::size_t bytes_max);
   // Every deferred job of `connection` in turn, oldest first: together they may be larger than memory.
   Result<void> ReadDeferred(std::string_view connection, const std::function<void(StoredJob)>& each);
 
   struct ParkedLane {
     LaneKey lane{};
     Sequence first{};
-    std::string connection;
   };
-  Result<std::vector<ParkedLane>> ReadParkedLanes();  // without lanes whose parked rows are all deferred
+  // Where jobs of `connection` are parked, without lanes in which all of them are deferred.
+  Result<std::vector<ParkedLane>> ReadParkedLanes(std::string_view connection);
   Result<std::uint64_t> CountParked(std::string_view connection);
   Result<std::map<std::string, GateSnapshot, std::less<>>> ReadGates();
   // Acceptance of the oldest waiting job of `connection` among the first 20,000 rows; nullopt when there is

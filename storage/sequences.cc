@@ -13,17 +13,22 @@ namespace outboxd {
 namespace {
 
 constexpr std::uint64_t kReserveAhead = 100'000;
-constexpr std::uint64_t kSequenceMax = (std::uint64_t{1} << 40) - 1;  // an id has room for 40 bits
+
+std::string HighestIn(const std::string& table, const std::string& condition = "1") {
+  return "(SELECT ifnull(max(seq), 0) FROM " + table + " WHERE " + condition + ")";
+}
 
 }  // namespace
 
 Result<Sequences> Sequences::Load(Database& database) {
   ASSIGN_OR_RETURN(const std::int64_t reserved, database.Scalar("SELECT reserved FROM sequence"));
-  ASSIGN_OR_RETURN(const std::int64_t used,
-                   database.Scalar("SELECT max((SELECT ifnull(max(seq), 0) FROM outbox), (SELECT "
-                                   "ifnull(max(seq), 0) FROM dead_letters), "
-                                   "(SELECT ifnull(max(seq), 0) FROM attempts))"));
-  if (reserved <= used || reserved > static_cast<std::int64_t>(kSequenceMax)) {
+  // A number that no job can have had says nothing, except that of a waiting job: new ones would stand before
+  // it.
+  const std::string possible = "typeof(seq) = 'integer' AND seq < " + std::to_string(kEnd);
+  ASSIGN_OR_RETURN(const std::int64_t used, database.Scalar("SELECT max(" + HighestIn("outbox") + ", " +
+                                                            HighestIn("dead_letters", possible) + ", " +
+                                                            HighestIn("attempts", possible) + ")"));
+  if (reserved <= used || reserved > static_cast<std::int64_t>(kEnd)) {
     return Fail(ErrorKind::kInternal, "the next sequence is " + std::to_string(reserved) +
                                           ", the last one used " + std::to_string(used));
   }
@@ -35,7 +40,7 @@ Result<Sequences> Sequences::Load(Database& database) {
 
 Result<void> Sequences::Reserve(std::uint64_t count) {
   if (next_ + count <= reserved_) return {};
-  return StoreReserved(std::max(next_ + count, std::min(next_ + count + kReserveAhead, kSequenceMax)));
+  return StoreReserved(std::max(next_ + count, std::min(next_ + count + kReserveAhead, kEnd)));
 }
 
 Result<void> Sequences::ReserveOne() {
@@ -43,7 +48,7 @@ Result<void> Sequences::ReserveOne() {
 }
 
 Result<void> Sequences::StoreReserved(std::uint64_t reserved) {
-  if (reserved > kSequenceMax) {
+  if (reserved > kEnd) {
     return Fail(ErrorKind::kInternal,
                 "the outbox has no sequence numbers left; give outboxd a new outbox.path and hand over what "
                 "waits in this one as docs/operations.md tells");
@@ -66,7 +71,7 @@ void Sequences::GoBack(Position position) {
 void Sequences::CheckInvariants() const {
   CHECK(next_ >= 1);
   CHECK(next_ <= reserved_);
-  CHECK(reserved_ <= kSequenceMax);
+  CHECK(reserved_ <= kEnd);
 }
 
 }  // namespace outboxd

@@ -1,7 +1,9 @@
 // storage/sequences.h — the numbers of jobs: rising, never used twice, even after the outbox ran empty.
 //
 // They are reserved 100,000 at a time, in the transaction that first needs them. A start continues at the
-// reserved one. Threads: belongs to one thread.
+// reserved one.
+//
+// Threads: belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +16,9 @@ namespace outboxd {
 
 class Sequences {
  public:
+  // Every number is below: an id has room for 40 bits. A damaged row may hold any.
+  static constexpr std::uint64_t kEnd = (std::uint64_t{1} << 40) - 1;
+
   // kInternal when a number could be used twice.
   static Result<Sequences> Load(Database& database);
 

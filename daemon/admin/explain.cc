@@ -23,10 +23,6 @@ std::string InBrackets(std::string_view text) {
   return text.empty() ? std::string() : " (" + std::string(text) + ")";
 }
 
-std::string Counted(std::uint64_t count, std::string_view noun) {
-  return std::to_string(count) + " " + Plural(count, noun);
-}
-
 std::string At(Timestamp at, Timestamp now) {
   const std::string text = FormatRfc3339(at);
   return at > now ? text + " (in " + ShowSpan(at - now) + ")" : text + " (" + ShowSpan(now - at) + " ago)";

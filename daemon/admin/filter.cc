@@ -61,12 +61,12 @@ Result<bool> ParseBool(std::string_view field, std::string_view text) {
   return Invalid(field, "must be true or false");
 }
 
-// Puts a parsed value where it belongs, or hands the error on.
+// Puts a parsed value where it belongs, or hands the error on. True: the name was one that is known.
 template <typename Value, typename Target>
-Result<void> Store(Result<Value> value, Target& target) {
+Result<bool> Store(Result<Value> value, Target& target) {
   ASSIGN_OR_RETURN(auto taken, std::move(value));
   target = static_cast<Target>(std::move(taken));
-  return {};
+  return true;
 }
 
 Result<Timestamp> ParseAge(std::string_view field, std::string_view text, Timestamp now) {
@@ -84,18 +84,12 @@ Result<std::string> ParseDeath(std::string_view field, std::string_view text) {
   return Invalid(field, "must be " + ListNames<Death>());
 }
 
-// True when the name was one of those.
-Result<bool> Recognised(Result<void> stored) {
-  RETURN_IF_ERROR(std::move(stored));
-  return true;
-}
-
 template <typename Filter>
 Result<bool> SetCommon(Filter& filter, std::string_view name, const std::string& value) {
-  if (name == "connection") return Recognised(Store(Result<std::string>(value), filter.connection));
-  if (name == "customer") return Recognised(Store(Result<std::string>(value), filter.customer));
-  if (name == "type") return Recognised(Store(ParseType(name, value), filter.type));
-  if (name == "uid") return Recognised(Store(ParseWhole(name, value, 0, kUidMax), filter.uid));
+  if (name == "connection") return Store(Result<std::string>(value), filter.connection);
+  if (name == "customer") return Store(Result<std::string>(value), filter.customer);
+  if (name == "type") return Store(ParseType(name, value), filter.type);
+  if (name == "uid") return Store(ParseWhole(name, value, 0, kUidMax), filter.uid);
   if (name != "job") return false;
   ASSIGN_OR_RETURN(const Ulid id, ParseJobId(name, value));
   filter.job = id.ToText();
@@ -104,25 +98,23 @@ Result<bool> SetCommon(Filter& filter, std::string_view name, const std::string&
 }
 
 Result<bool> SetJobs(JobsQuery& query, std::string_view name, const std::string& value, Timestamp now) {
-  if (name == "state") return Recognised(Store(ParseState(name, value), query.state));
-  if (name == "older_than_s")
-    return Recognised(Store(ParseAge(name, value, now), query.filter.accepted_before));
-  if (name == "newer_than_s")
-    return Recognised(Store(ParseAge(name, value, now), query.filter.accepted_after));
+  if (name == "state") return Store(ParseState(name, value), query.state);
+  if (name == "older_than_s") return Store(ParseAge(name, value, now), query.filter.accepted_before);
+  if (name == "newer_than_s") return Store(ParseAge(name, value, now), query.filter.accepted_after);
   return SetCommon(query.filter, name, value);
 }
 
 Result<bool> SetDead(DeadFilter& filter, std::string_view name, const std::string& value, Timestamp now) {
-  if (name == "death") return Recognised(Store(ParseDeath(name, value), filter.death));
-  if (name == "cause") return Recognised(Store(Result<std::string>(value), filter.cause));
-  if (name == "status") return Recognised(Store(ParseWhole(name, value, 100, 999), filter.status));
-  if (name == "older_than_s") return Recognised(Store(ParseAge(name, value, now), filter.dead_before));
-  if (name == "newer_than_s") return Recognised(Store(ParseAge(name, value, now), filter.dead_after));
+  if (name == "death") return Store(ParseDeath(name, value), filter.death);
+  if (name == "cause") return Store(Result<std::string>(value), filter.cause);
+  if (name == "status") return Store(ParseWhole(name, value, 100, 999), filter.status);
+  if (name == "older_than_s") return Store(ParseAge(name, value, now), filter.dead_before);
+  if (name == "newer_than_s") return Store(ParseAge(name, value, now), filter.dead_after);
   return SetCommon(filter, name, value);
 }
 
 Result<bool> SetPage(PageRequest& page, std::string_view name, const std::string& value) {
-  if (name == "limit") return Recognised(Store(ParseWhole(name, value, 1, kRowsMax), page.rows_max));
+  if (name == "limit") return Store(ParseWhole(name, value, 1, kRowsMax), page.rows_max);
   if (name != "after") return false;
   ASSIGN_OR_RETURN(const std::int64_t after,
                    ParseWhole(name, value, 0, std::numeric_limits<std::int64_t>::max()));
@@ -216,9 +208,9 @@ Result<DeadFilter> ParseDeadFilter(const NamedValues& values, Timestamp now) {
 Result<HistoryQuery> ParseHistoryQuery(const NamedValues& values) {
   HistoryQuery query;
   RETURN_IF_ERROR(ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
-    if (name == "job") return Recognised(Store(ParseJobId(name, value), query.job));
-    if (name == "customer") return Recognised(Store(Result<std::string>(value), query.filter.customer));
-    if (name == "connection") return Recognised(Store(Result<std::string>(value), query.filter.connection));
+    if (name == "job") return Store(ParseJobId(name, value), query.job);
+    if (name == "customer") return Store(Result<std::string>(value), query.filter.customer);
+    if (name == "connection") return Store(Result<std::string>(value), query.filter.connection);
     return SetPage(query.page, name, value);
   }));
   if (query.job.has_value() == query.filter.customer.has_value())

@@ -181,7 +181,9 @@ Result<ConnectionStatus> Operations::Resume(const std::string& connection) {
 }
 
 Result<ProbeReport> Operations::Probe(const std::string& connection) {
-  if (parts_.hold.IsHeld(connection)) return Fail(ErrorKind::kConflict, *parts_.hold.Reason(), "connection");
+  // Taken once: an operator may lift the hold at any moment.
+  const std::optional<std::string> reason = parts_.hold.Reason();
+  if (reason && parts_.hold.IsHeld(connection)) return Fail(ErrorKind::kConflict, *reason, "connection");
   Milliseconds patience = kDispatcherPatience;
   const std::shared_ptr<const Config> config = parts_.config.Get();
   if (const auto found = config->connections.find(connection); found != config->connections.end())

@@ -148,9 +148,9 @@ Result<Traces> FindTraces(Inspection& inspection, const Ulid& job) {
   Traces traces;
   const std::string id = job.ToText();
   ASSIGN_OR_RETURN(auto waiting, inspection.Job(job.SequencePart()));
-  if (waiting && (waiting)->job == id) traces.waiting = std::move(waiting);
+  if (waiting && waiting->job == id) traces.waiting = std::move(waiting);
   ASSIGN_OR_RETURN(auto dead, inspection.Dead(job.SequencePart()));
-  if (dead && (dead)->job == id) traces.dead = std::move(dead);
+  if (dead && dead->job == id) traces.dead = std::move(dead);
   ASSIGN_OR_RETURN(auto attempts, inspection.Attempts(job.SequencePart()));
   if (!attempts.empty() && attempts.front().job == id) traces.attempts = std::move(attempts);
   if (!traces.waiting && !traces.dead && traces.attempts.empty()) return Unknown(job);
@@ -163,7 +163,7 @@ Result<std::optional<JobRow>> InFlightBefore(Control& control, Inspection& inspe
   for (const Sequence sequence : in_flight) {
     if (sequence >= row.sequence) continue;
     ASSIGN_OR_RETURN(std::optional<JobRow> other, inspection.Job(sequence));
-    if (other && (other)->customer == row.customer && (other)->connection == row.connection) return other;
+    if (other && other->customer == row.customer && other->connection == row.connection) return other;
   }
   return std::optional<JobRow>();
 }

@@ -56,7 +56,7 @@ struct Exchange final : MhdRequest, HttpExchange {
 
   MHD_Connection* connection = nullptr;
   Deferrals* deferrals = nullptr;
-  HeadVerdict verdict;
+  std::optional<HttpResponse> head_refusal;
   std::size_t charged_bytes = 0;  // of the server's bodies
   bool is_deferred = false;
   std::optional<HttpResponse> answer;  // of a deferred one
@@ -186,12 +186,12 @@ class DeferredHttpServer::Impl {
   }
 
   void CheckHead(MHD_Connection* connection, const char* method, Exchange& exchange) const {
-    HeadVerdict& verdict = exchange.verdict;
-    verdict = options_.check_head(exchange.View(connection, method));
+    HeadVerdict verdict = options_.check_head(exchange.View(connection, method));
     exchange.Limit(verdict.body_bytes_max);
     if (!verdict.refusal) return;
     CloseAfter(*verdict.refusal);
-    exchange.Refuse(&*verdict.refusal);
+    exchange.head_refusal = std::move(verdict.refusal);
+    exchange.Refuse(&*exchange.head_refusal);
   }
 
   bool Collect(Exchange& exchange, std::string_view bytes) {

@@ -4,8 +4,10 @@
 //
 // Under systemd, where stderr is the journal, a line begins with its syslog priority ("<6>") instead of time
 // and level. Values are escaped and quoted where needed: what comes from outside cannot forge a line or reach
-// a terminal. Threads: every function may be called on any thread; lines are written whole. Errors:  a line
-// that cannot be written is lost; logging never fails its caller.
+// a terminal.
+//
+// Threads: every function may be called on any thread; lines are written whole.
+// Errors: a line that cannot be written is lost; logging never fails its caller.
 #pragma once
 
 #include <concepts>

@@ -2,7 +2,8 @@
 //
 // Threads: every method may be called on any thread. An increment through a ConnectionMetrics is an atomic
 // addition; the methods that take a connection's name look it up first (one uncontended lock), so call them
-// once per batch. Time: Tick() is told the time; nothing here reads a clock.
+// once per batch.
+// Time: Tick() is told the time; nothing here reads a clock.
 #pragma once
 
 #include <cstdint>

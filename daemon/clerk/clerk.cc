@@ -222,8 +222,9 @@ void Clerk::Housekeep(Timestamp now) {
 
 void Clerk::LogRecounts() {
   const auto text = [](const Counts& counts) {
-    return std::to_string(counts.jobs) + " jobs, " + std::to_string(counts.dead) + " dead, " +
-           std::to_string(counts.attempts) + " attempts, " + std::to_string(counts.delivered) + " delivered";
+    const auto number = [](std::uint64_t count) { return std::to_string(static_cast<std::int64_t>(count)); };
+    return number(counts.jobs) + " jobs, " + number(counts.dead) + " dead, " + number(counts.attempts) +
+           " attempts, " + number(counts.delivered) + " delivered";
   };
   for (const Recount& recount : outbox_.TakeRecounts()) {
     Log(LogLevel::kWarn, "counters did not match the rows and were counted anew",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -37,5 +38,8 @@ class SubmissionOrigin {
   virtual ~SubmissionOrigin() = default;
   virtual void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) = 0;
 };
+
+// The way to the clerk. Called on a listener's threads; may wait.
+using Submit = std::function<void(std::unique_ptr<Submission>)>;
 
 }  // namespace outboxd

@@ -45,10 +45,8 @@ Result<void> Backlog::Load(OutboxReader& reader, Sequence tail, Timestamp now) {
   const std::string& name = endpoint_->config.name;
   RETURN_IF_ERROR(reader.ReadDeferred(
       name, [&](const StoredJob& stored) { held_.AdmitDeferred(stored, LanesFor(stored.job->job)); }));
-  ASSIGN_OR_RETURN(const std::vector<OutboxReader::ParkedLane> parked, reader.ReadParkedLanes());
-  for (const OutboxReader::ParkedLane& lane : parked) {
-    if (lane.connection == name) held_.FindParked(lane.lane, lane.first);
-  }
+  ASSIGN_OR_RETURN(const std::vector<OutboxReader::ParkedLane> parked, reader.ReadParkedLanes(name));
+  for (const OutboxReader::ParkedLane& lane : parked) held_.FindParked(lane.lane, lane.first);
   return CountParked(reader, now);
 }
 
@@ -145,7 +143,8 @@ Result<void> Backlog::Refill(OutboxReader& reader, Report& report) {
     // One at least: the lane's last job has just made room for it.
     const std::size_t count = HasRoom() ? limits_.lane_jobs : 1;
     const std::size_t bytes_max = HasRoom() ? limits_.window_bytes - held_.window().bytes() : 0;
-    ASSIGN_OR_RETURN(OutboxReader::Parked parked, reader.ReadParked(*lane, *from, count, bytes_max));
+    ASSIGN_OR_RETURN(OutboxReader::Parked parked,
+                     reader.ReadParked(endpoint_->config.name, *lane, *from, count, bytes_max));
     held_.AdmitParked(*lane, std::move(parked), report);
   }
   return {};

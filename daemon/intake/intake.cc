@@ -9,10 +9,13 @@
 #include "config/loopback_certificate.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "daemon/base/current_config.h"
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
+#include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/intake/producer_listener.h"
 #include "daemon/intake/track_listeners.h"
 
 namespace outboxd {
@@ -22,37 +25,43 @@ constexpr std::chrono::hours kCertificateInterval{1};
 
 }  // namespace
 
-Intake::Intake(UnixListener producers, const Config& config, const Endpoints& endpoints, Metrics& metrics,
-               const Submit& submit)
-    : producers_(std::move(producers), config.limits, config.ConnectionNames(), metrics, submit) {
+Intake::Intake(const Config& config, const Endpoints& endpoints, Metrics& metrics, const Submit& submit) {
   if (!config.track.empty()) endpoint_.emplace(endpoints, config.limits.line_bytes, metrics, submit);
 }
 
 Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoints& endpoints,
-                                             Metrics& metrics, const Submit& submit, Timestamp now) {
-  ASSIGN_OR_RETURN(UnixListener producers, UnixListener::Open(config.producer));
-  std::unique_ptr<Intake> intake(new Intake(std::move(producers), config, endpoints, metrics, submit));
-  if (!intake->endpoint_) return intake;
-  ASSIGN_OR_RETURN(TrackListeners listeners,
-                   TrackListeners::Open(config.track, config.limits, LoopbackDirectory(config.outbox.path),
-                                        *intake->endpoint_, now));
-  intake->listeners_.emplace(std::move(listeners));
+                                             Metrics& metrics, const Submit& submit) {
+  ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.producer));
+  std::unique_ptr<Intake> intake(new Intake(config, endpoints, metrics, submit));
+  ASSIGN_OR_RETURN(intake->producers_, ProducerListener::Open(std::move(socket), config.limits,
+                                                              config.ConnectionNames(), metrics, submit));
   return intake;
 }
 
+Result<void> Intake::ServeTrack(const Config& config, Timestamp now) {
+  if (!endpoint_) return {};
+  ASSIGN_OR_RETURN(TrackListeners listeners,
+                   TrackListeners::Open(config.track, config.limits, LoopbackDirectory(config.outbox.path),
+                                        *endpoint_, now));
+  listeners_.emplace(std::move(listeners));
+  return {};
+}
+
 void Intake::Configure(const Config& config, const Endpoints& endpoints) {
-  producers_.Configure(config.limits, config.ConnectionNames());
+  producers_->Configure(config.limits, config.ConnectionNames());
   if (endpoint_) endpoint_->Configure(endpoints, config.limits.line_bytes);
   limits_changed_ = true;
 }
 
-void Intake::Refresh(const LimitsConfig& limits, Timestamp now) {
+void Intake::Refresh(const CurrentConfig& config, Timestamp now) {
   if (!listeners_) return;
   const bool is_reloaded = limits_changed_.exchange(false);
   const bool is_recent = now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval;
   if (!is_reloaded && is_recent) return;
   certificates_checked_ = now;
-  const Result<void> refreshed = is_reloaded ? listeners_->Reload(limits, now) : listeners_->Refresh(now);
+  // Got after the flag was taken: the limits of that reload or a later one.
+  const Result<void> refreshed =
+      is_reloaded ? listeners_->Reload(config.Get()->limits, now) : listeners_->Refresh(now);
   if (!refreshed)
     Log(LogLevel::kWarn, "listen.track stays as it was", {{"reason", refreshed.error().message}});
 }
@@ -61,7 +70,7 @@ void Intake::Stop(Milliseconds patience) {
   if (std::exchange(stopped_, true)) return;
   if (endpoint_) endpoint_->StopAccepting();
   listeners_.reset();
-  producers_.Stop(patience);
+  producers_->Stop(patience);
 }
 
 }  // namespace outboxd

@@ -3,15 +3,14 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
 
 #include "config/config.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "daemon/base/current_config.h"
 #include "daemon/base/metrics.h"
-#include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/intake/producer_listener.h"
@@ -22,32 +21,32 @@ namespace outboxd {
 
 class Intake {
  public:
-  // Called on the threads of the listeners; may wait. The clerk.
-  using Submit = std::function<void(std::unique_ptr<Submission>)>;
-
-  // Opens every socket and serves it. `metrics` and whom `submit` reaches outlive this object's Stop().
+  // Opens the producer socket and serves it: from here on the clerk may owe this object answers. `metrics`
+  // and whom `submit` reaches outlive its Stop().
   static Result<std::unique_ptr<Intake>> Open(const Config& config, const Endpoints& endpoints,
-                                              Metrics& metrics, const Submit& submit, Timestamp now);
+                                              Metrics& metrics, const Submit& submit);
+  // Opens the sockets of the Track-compatible endpoint, where configured, and serves them. Once, with the
+  // config of Open(). After an error the producer socket is served on until Stop().
+  Result<void> ServeTrack(const Config& config, Timestamp now);
 
   // What a reload changes here; the Track-compatible listeners take theirs with the next Refresh(). Any
   // thread.
   void Configure(const Config& config, const Endpoints& endpoints);
   // The main thread, about once a second: limits and certificates of a reload, and every hour a look whether
-  // the loopback certificate has to be made anew.
-  void Refresh(const LimitsConfig& limits, Timestamp now);
+  // the loopback certificate has to be made anew. `config` has been replaced before the reload's Configure().
+  void Refresh(const CurrentConfig& config, Timestamp now);
   // No new requests, lines or clients; what was read is answered, for the producer socket within `patience`.
   // The clerk must still run, and must have ended before this object does: it may owe an answer yet. Does
   // nothing the second time.
   void Stop(Milliseconds patience);
 
  private:
-  Intake(UnixListener producers, const Config& config, const Endpoints& endpoints, Metrics& metrics,
-         const Submit& submit);
+  Intake(const Config& config, const Endpoints& endpoints, Metrics& metrics, const Submit& submit);
 
-  ProducerListener producers_;
-  std::optional<TrackEndpoint> endpoint_;    // with listen.track
-  std::optional<TrackListeners> listeners_;  // with listen.track, until Stop(); the main thread's
-  Timestamp certificates_checked_{};         // the main thread's
+  std::unique_ptr<ProducerListener> producers_;  // never null after Open()
+  std::optional<TrackEndpoint> endpoint_;        // with listen.track
+  std::optional<TrackListeners> listeners_;      // with listen.track, until Stop(); the main thread's
+  Timestamp certificates_checked_{};             // the main thread's
   std::atomic<bool> limits_changed_{false};
   bool stopped_ = false;  // the main thread's
 };

@@ -60,13 +60,13 @@ void ProducerConnection::TurnAway(Refusal refusal, std::string_view message) {
 }
 
 void ProducerConnection::Read() {
-  if (read_is_due_ || phase_ != Phase::kReading) return;
+  if (read_is_due_ || !HasMore()) return;
   if (unanswered_bytes_ >= kAheadBytes || replies_.bytes() >= shared_.limits.unread_reply_bytes) return;
   if (shared_.intake.IsFull()) return shared_.intake.WaitForRoom(shared_from_this());
   read_is_due_ = true;
   auto read = [self = shared_from_this()](const std::error_code& error) {
     self->read_is_due_ = false;
-    if (!error && self->phase_ == Phase::kReading) self->OnReadable();
+    if (!error && self->HasMore()) self->OnReadable();
   };
   if (lines_.HasKept()) {
     asio::post(socket_.get_executor(), [read = std::move(read)] { read({}); });  // others have their turn
@@ -193,7 +193,7 @@ void ProducerConnection::SendReplies() {
     case ReplyQueue::Sent::kAll:
       break;
   }
-  if (phase_ == Phase::kEnding && unanswered_ == 0) return Close();
+  if (!HasMore() && unanswered_ == 0) return Close();
   Read();
 }
 

@@ -42,12 +42,13 @@ class ProducerConnection : public std::enable_shared_from_this<ProducerConnectio
 
   // Reads, if this user may produce and there are not too many.
   void Start();
-  // Reads on, unless the producer is ahead of the disk or behind with its replies.
+  // Reads on, what is kept first, unless the producer is ahead of the disk or behind with its replies.
   void Read();
   // Adds the replies of an answered submission; Flush() sends them.
   void Answer(const ProducerSubmission& submission);
   void Flush();
-  // No further line is read; the connection closes once everything read is answered and sent.
+  // Nothing more is received; the connection closes once every line that was is answered and the replies are
+  // sent.
   void CloseWhenAnswered();
   // Bytes that were read and are not yet a job or a refusal, and of replies that are not yet sent.
   std::size_t HeldBytes() const { return held_bytes_; }
@@ -55,9 +56,10 @@ class ProducerConnection : public std::enable_shared_from_this<ProducerConnectio
   void Drop();
 
  private:
-  enum class Phase : std::uint8_t { kReading, kEnding, kClosed };  // kEnding: nothing more is read
+  enum class Phase : std::uint8_t { kReading, kEnding, kClosed };  // kEnding: nothing more is received
 
   void TurnAway(Refusal refusal, std::string_view message);
+  bool HasMore() const { return phase_ == Phase::kReading || (phase_ == Phase::kEnding && lines_.HasKept()); }
   void OnReadable();
   void TakeBytes(std::string_view bytes);
   std::size_t TakeLines(std::string_view& bytes, ProducerSubmission& submission);

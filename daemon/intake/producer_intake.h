@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -18,9 +17,6 @@ namespace outboxd {
 
 class ProducerIntake {
  public:
-  // May wait.
-  using Submit = std::function<void(std::unique_ptr<Submission>)>;
-
   // `limits` outlives the intake and may change.
   ProducerIntake(SubmissionOrigin& origin, const LimitsConfig& limits, Submit submit)
       : origin_(origin), limits_(limits), submit_(std::move(submit)) {}

@@ -7,6 +7,7 @@
 #include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <system_error>
@@ -16,6 +17,7 @@
 
 #include "config/config.h"
 #include "config/log_level.h"
+#include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
@@ -31,10 +33,18 @@ namespace outboxd {
 
 using Protocol = asio::local::stream_protocol;
 
+namespace {
+
+Failure CannotServe(const std::error_code& why) {
+  return Fail(ErrorKind::kIo, "the producer socket cannot be served: " + why.message());
+}
+
+}  // namespace
+
 class ProducerListener::Impl {
  public:
   Impl(ProducerListener& origin, UnixListener socket, const LimitsConfig& limits, ConnectionNames names,
-       Metrics& metrics, ProducerListener::Submit submit)
+       Metrics& metrics, Submit submit)
       : socket_(std::move(socket)),
         limits_(limits),
         reader_(std::move(names)),
@@ -46,7 +56,7 @@ class ProducerListener::Impl {
                 .intake = intake_,
                 .producers = producers_,
                 .metrics = metrics},
-        acceptor_(io_, Protocol(), dup(socket_.descriptor())),
+        acceptor_(io_),
         retry_(io_),
         drained_(io_) {}
 
@@ -55,12 +65,21 @@ class ProducerListener::Impl {
   Impl& operator=(const Impl&) = delete;
 
   // When the origin knows this object: an answer may come back at once.
-  void Start() {
+  Result<void> Start() {
+    const int descriptor = dup(socket_.descriptor());
+    if (descriptor < 0) return CannotServe(std::error_code(errno, std::generic_category()));
+    std::error_code error;
+    acceptor_.assign(Protocol(), descriptor, error);
+    if (error) {
+      close(descriptor);
+      return CannotServe(error);
+    }
     Accept();
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "outboxd-intake");
       io_.run();
     });
+    return {};
   }
 
   void Configure(const LimitsConfig& limits, ConnectionNames names) {
@@ -152,14 +171,23 @@ class ProducerListener::Impl {
   std::thread thread_;
 };
 
-ProducerListener::ProducerListener(UnixListener socket, const LimitsConfig& limits, ConnectionNames names,
-                                   Metrics& metrics, Submit submit)
-    : impl_(std::make_unique<Impl>(*this, std::move(socket), limits, std::move(names), metrics,
-                                   std::move(submit))) {
-  impl_->Start();
-}
-
+ProducerListener::ProducerListener() = default;
 ProducerListener::~ProducerListener() = default;
+
+Result<std::unique_ptr<ProducerListener>> ProducerListener::Open(UnixListener socket,
+                                                                 const LimitsConfig& limits,
+                                                                 ConnectionNames names, Metrics& metrics,
+                                                                 Submit submit) {
+  std::unique_ptr<ProducerListener> listener(new ProducerListener);
+  try {
+    listener->impl_ = std::make_unique<Impl>(*listener, std::move(socket), limits, std::move(names), metrics,
+                                             std::move(submit));
+    RETURN_IF_ERROR(listener->impl_->Start());
+  } catch (const std::system_error& error) {
+    return CannotServe(error.code());
+  }
+  return listener;
+}
 
 void ProducerListener::Configure(const LimitsConfig& limits, ConnectionNames names) {
   impl_->Configure(limits, std::move(names));

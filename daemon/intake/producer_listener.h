@@ -6,11 +6,11 @@
 // not read its replies, is no longer read from.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "config/config.h"
+#include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
@@ -22,11 +22,10 @@ namespace outboxd {
 class ProducerListener final : public SubmissionOrigin {
  public:
   using ConnectionNames = JobReader::ConnectionNames;
-  // Called on the listener's thread; may wait.
-  using Submit = std::function<void(std::unique_ptr<Submission>)>;
-
-  ProducerListener(UnixListener socket, const LimitsConfig& limits, ConnectionNames names, Metrics& metrics,
-                   Submit submit);
+  // Serves the socket. kIo when the system has no descriptor or thread left for it.
+  static Result<std::unique_ptr<ProducerListener>> Open(UnixListener socket, const LimitsConfig& limits,
+                                                        ConnectionNames names, Metrics& metrics,
+                                                        Submit submit);
   ~ProducerListener() override;
 
   // Any thread.
@@ -38,6 +37,8 @@ class ProducerListener final : public SubmissionOrigin {
 
  private:
   class Impl;
+  ProducerListener();
+
   std::unique_ptr<Impl> impl_;
 };
 

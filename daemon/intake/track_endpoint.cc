@@ -13,6 +13,7 @@
 #include "core/job.h"
 #include "core/json.h"
 #include "core/limits.h"
+#include "core/member_values.h"
 #include "core/object_scan.h"
 #include "core/refusal.h"
 #include "core/result.h"
@@ -200,9 +201,7 @@ std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExcha
   const Member* batch = call.body.Find("batch");
   if (batch == nullptr || batch->kind != ValueKind::kArray) return bad("must be an array");
   const std::string array(call.body.Raw(*batch));
-  std::vector<Member> items;
-  static_cast<void>(
-      ScanMembers(array, items));  // the body as a whole was scanned: a part of it is valid JSON
+  const std::vector<Member> items = members::Inside(array);
   if (items.empty()) return bad("is required", ErrorKind::kMissing);
   if (items.size() > limits::kTrackBatchItems)
     return bad("has more than " + std::to_string(limits::kTrackBatchItems) + " items");

@@ -2,13 +2,11 @@
 // send it → jobs → the API's answer (docs/libraries.md).
 //
 // The credentials of a request select its connection. The answer is given when the jobs are on stable
-// storage: 200 and
-// {}, with their ids in X-Outbox-Job.
+// storage: 200 and {}, with their ids in X-Outbox-Job.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -27,9 +25,6 @@ namespace outboxd {
 
 class TrackEndpoint final : public SubmissionOrigin {
  public:
-  // Called on the servers' threads; may wait.
-  using Submit = std::function<void(std::unique_ptr<Submission>)>;
-
   TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_max, Metrics& metrics, Submit submit);
 
   // Any thread.

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <limits>
 #include <random>
 #include <string>
 #include <string_view>
@@ -101,10 +103,13 @@ TEST_CASE("text: a JSON string escapes what must be and nothing else") {
   CHECK(Quoted("\xc3\xa9\xff") == "\"\xc3\xa9\xff\"");
 }
 
-TEST_CASE("text: a noun takes an s for every count but one") {
-  CHECK(Plural(0, "job") == "jobs");
-  CHECK(Plural(1, "job") == "job");
-  CHECK(Plural(2, "job") == "jobs");
+TEST_CASE("text: a noun takes an s for every count but one, and its count a comma every three digits") {
+  CHECK(Counted(0, "job") == "0 jobs");
+  CHECK(Counted(1, "job") == "1 job");
+  CHECK(Counted(2, "job") == "2 jobs");
+  CHECK(Counted(999, "job") == "999 jobs");
+  CHECK(Counted(1000, "job") == "1,000 jobs");
+  CHECK(Counted(std::numeric_limits<std::uint64_t>::max(), "job") == "18,446,744,073,709,551,615 jobs");
 }
 
 TEST_CASE("terminal: controls, escapes, bidi and invisible characters and invalid UTF-8 become visible") {

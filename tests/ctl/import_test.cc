@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "core/json.h"
@@ -291,16 +292,16 @@ TEST_CASE("line reader: lines, their numbers and offsets, whatever the pieces th
   CHECK(*reader.Next(line, Milliseconds(0)) == ReadStatus::kNothingYet);
   REQUIRE(::write(pipe[1], "c\n\nlast", 7) == 7);
   ::close(pipe[1]);
-  REQUIRE(*reader.Next(line, Milliseconds(-1)) == ReadStatus::kLine);
+  REQUIRE(*reader.Next(line, std::nullopt) == ReadStatus::kLine);
   CHECK(line.text == "abc");
   CHECK(line.number == 8);
   CHECK(line.end_offset == 104);
-  REQUIRE(*reader.Next(line, Milliseconds(-1)) == ReadStatus::kLine);
+  REQUIRE(*reader.Next(line, std::nullopt) == ReadStatus::kLine);
   CHECK(line.text.empty());
-  REQUIRE(*reader.Next(line, Milliseconds(-1)) == ReadStatus::kLine);
+  REQUIRE(*reader.Next(line, std::nullopt) == ReadStatus::kLine);
   CHECK(line.text == "last");
   CHECK(line.end_offset == 109);
-  CHECK(*reader.Next(line, Milliseconds(-1)) == ReadStatus::kEnd);
+  CHECK(*reader.Next(line, std::nullopt) == ReadStatus::kEnd);
   ::close(pipe[0]);
 }
 
@@ -311,17 +312,17 @@ TEST_CASE("line reader: an endless line is passed over in bounded memory") {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   LineReader reader(fd);
   InputLine line;
-  REQUIRE(*reader.Next(line, Milliseconds(-1)) == ReadStatus::kLine);
+  REQUIRE(*reader.Next(line, std::nullopt) == ReadStatus::kLine);
   CHECK(line.too_long);
   CHECK(line.text.empty());
   CHECK(line.end_offset == 3 * kReaderLineBytesMax + 1);
-  REQUIRE(*reader.Next(line, Milliseconds(-1)) == ReadStatus::kLine);
+  REQUIRE(*reader.Next(line, std::nullopt) == ReadStatus::kLine);
   CHECK_FALSE(line.too_long);
   CHECK(line.text == "short");
   CHECK(line.end_offset == 3 * kReaderLineBytesMax + 7);
-  REQUIRE(*reader.Next(line, Milliseconds(-1)) == ReadStatus::kLine);
+  REQUIRE(*reader.Next(line, std::nullopt) == ReadStatus::kLine);
   CHECK(line.too_long);
-  CHECK(*reader.Next(line, Milliseconds(-1)) == ReadStatus::kEnd);
+  CHECK(*reader.Next(line, std::nullopt) == ReadStatus::kEnd);
   ::close(fd);
 }
 

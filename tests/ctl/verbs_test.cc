@@ -411,7 +411,7 @@ TEST_CASE("maintenance: forget needs --yes, reload and metrics") {
   });
   CHECK(daemon.Run({"forget", "42"}).code == 2);
   CHECK(daemon.Run({"forget", "42", "--connection", "eu", "--yes"}).out ==
-        "Forgotten: 1 waiting jobs, 2 dead letters, 3 attempts\n");
+        "Forgotten: 1 waiting job, 2 dead letters, 3 attempts\n");
   CHECK(daemon.Last().body == R"({"customer":"42","connection":"eu"})");
   CHECK(daemon.Run({"reload"}).code == 0);
   CHECK(daemon.Run({"metrics"}).out == "outboxd_jobs 1\n");

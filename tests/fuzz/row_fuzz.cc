@@ -129,9 +129,9 @@ void ReadAll(OutboxReader& reader) {
     Demand(page->jobs[index].job != nullptr, "a damaged row is a job of a kind");
   static_cast<void>(reader.ReadOne(Sequence{1}));
   static_cast<void>(reader.ReadDeferred("default", [](const StoredJob&) {}));
-  const auto lanes = reader.ReadParkedLanes();
+  const auto lanes = reader.ReadParkedLanes("default");
   for (std::size_t index = 0; lanes && index < lanes->size(); ++index) {
-    static_cast<void>(reader.ReadParked((*lanes)[index].lane, (*lanes)[index].first, 10, 1 << 20));
+    static_cast<void>(reader.ReadParked("default", (*lanes)[index].lane, (*lanes)[index].first, 10, 1 << 20));
   }
   static_cast<void>(reader.CountParked("default"));
   static_cast<void>(reader.ReadGates());

@@ -2,7 +2,12 @@
 #include "storage/counters.h"
 
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 
+#include <cstddef>
+#include <string>
+
+#include "storage/schema.h"
 #include "tests/support/outbox_use.h"
 #include "tests/support/temp_dir.h"
 
@@ -39,6 +44,40 @@ struct Fixture {
 };
 
 const Counters::Map kRight = {{"default", {2, 1, 1}}, {"other", {1, 0, 0}}};
+
+// How often statements of the databases opened meanwhile sorted rows, which takes memory for all of them.
+class SortCount {
+ public:
+  SortCount() {
+    sorts = 0;
+    REQUIRE(sqlite3_auto_extension(reinterpret_cast<void (*)()>(&Watch)) == SQLITE_OK);
+  }
+  ~SortCount() { sqlite3_reset_auto_extension(); }
+  SortCount(const SortCount&) = delete;
+  SortCount& operator=(const SortCount&) = delete;
+
+  inline static int sorts = 0;
+
+ private:
+  static int Watch(sqlite3* database, const char**, const void*) {
+    return sqlite3_trace_v2(database, SQLITE_TRACE_PROFILE, &AtEnd, nullptr);
+  }
+  static int AtEnd(unsigned, void*, void* statement, void*) {
+    sorts += sqlite3_stmt_status(static_cast<sqlite3_stmt*>(statement), SQLITE_STMTSTATUS_SORT, 0);
+    return 0;
+  }
+};
+
+// Destroys the page with the lowest rows of `table`, which has several.
+void DestroyFirstLeaf(const std::filesystem::path& file, const std::string& table) {
+  const std::int64_t page = test::Ask(file, "SELECT pageno FROM dbstat WHERE pagetype = 'leaf' AND name = '" +
+                                                table + "' AND path <> '/' ORDER BY path LIMIT 1");
+  REQUIRE(page > 1);
+  std::string bytes = ReadFile(file);
+  const std::size_t at = static_cast<std::size_t>(page - 1) * schema::kPageBytes;
+  REQUIRE(at + schema::kPageBytes <= bytes.size());
+  WriteFile(file, bytes.replace(at, schema::kPageBytes, schema::kPageBytes, '\x55'));
+}
 
 }  // namespace
 
@@ -154,6 +193,49 @@ TEST_CASE("counters: in a large file only what is impossible is counted anew") {
   CHECK(fixture.Load().ByConnection().at("default").jobs == 2);
 }
 
+TEST_CASE("counters: counting the rows anew sorts none of them") {
+  const SortCount count;
+  Fixture fixture;
+  SortCount::sorts = 0;
+  fixture.Change("SELECT seq FROM attempts ORDER BY sent_ms");
+  REQUIRE(SortCount::sorts == 1);
+  fixture.Change("UPDATE counters SET jobs = 9");
+  SortCount::sorts = 0;
+  CHECK(fixture.Load().ByConnection() == kRight);
+  CHECK(SortCount::sorts == 0);
+}
+
+TEST_CASE("counters: a damaged page of the history or the dead letters leaves them believed") {
+  Fixture fixture;
+  std::string table;
+  SUBCASE("history") {
+    table = "attempts";
+    fixture.Change(
+        "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO "
+        "attempts "
+        "SELECT i, 1, job, connection, type, customer, sent_ms, duration_ms, result, status, error, "
+        "hex(zeroblob(100)) FROM n, attempts");
+  }
+  SUBCASE("dead letters") {
+    table = "dead_letters";
+    fixture.Change(
+        "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO "
+        "dead_letters SELECT i, job, connection, type, customer, accepted_ms, dead_ms, death, status, "
+        "reason, "
+        "cause, hex(zeroblob(100)), attempts, line, uid FROM n, dead_letters");
+  }
+  fixture.Change("PRAGMA wal_checkpoint(TRUNCATE)");
+  fixture.database.reset();
+  DestroyFirstLeaf(fixture.file, table);
+  auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+  REQUIRE(database);
+  REQUIRE_FALSE(database->Scalar("SELECT min(seq) FROM " + table));
+  auto counters = Counters::Load(*database);
+  REQUIRE_MESSAGE(counters, (counters ? "" : counters.error().message));
+  CHECK(counters->ByConnection() == kRight);
+  CHECK(counters->TakeRecounts().empty());
+}
+
 TEST_CASE(
     "counters: a subtraction below zero counts the rows anew before the commit, and a rollback undoes that") {
   Fixture fixture;
@@ -176,6 +258,25 @@ TEST_CASE(
   CHECK(counters.ByConnection().at("default") == Counts{0, 1, 1});
   CHECK(counters.TakeRecounts().size() == 1);
   CHECK(test::Ask(fixture.file, "SELECT jobs FROM counters WHERE connection = 'default'") == 0);
+}
+
+TEST_CASE("counters: a recount within a transaction names only the counters that were wrong") {
+  Fixture fixture;
+  fixture.Change("CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(5000000))");
+  fixture.Change("UPDATE counters SET jobs = 1 WHERE connection = 'default'");
+  Counters counters = fixture.Load();
+  REQUIRE(fixture.database->Execute("BEGIN; DELETE FROM outbox"));
+  counters.Subtract("other", &Counts::jobs);
+  counters.Subtract("default", &Counts::jobs, 2);
+  REQUIRE(counters.Store(*fixture.database));
+  REQUIRE(fixture.database->Execute("COMMIT"));
+  counters.Keep();
+  CHECK(counters.Total() == Counts{0, 1, 1});
+  const std::vector<Recount> recounts = counters.TakeRecounts();
+  REQUIRE(recounts.size() == 1);
+  CHECK(recounts[0].connection == "default");
+  CHECK(static_cast<std::int64_t>(recounts[0].before.jobs) == -1);
+  CHECK(recounts[0].after == Counts{0, 1, 1});
 }
 
 TEST_CASE("counters: after a rollback they are as before, and a connection that was new is gone") {

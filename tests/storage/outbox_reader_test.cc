@@ -149,15 +149,12 @@ TEST_CASE("reader: parked jobs are found by lane; a deferred one is not waiting 
   fixture.Park(3, LaneKey{5});
   fixture.Park(4, LaneKey{6});
   fixture.Defer(4);
-  auto lanes = fixture.reader->ReadParkedLanes();
+  auto lanes = fixture.reader->ReadParkedLanes("default");
   REQUIRE(lanes);
   REQUIRE(lanes->size() == 2);
-  for (const auto& lane : *lanes) {
-    CHECK(lane.first == (lane.lane == high ? fixture.At(2) : fixture.At(1)));
-    CHECK(lane.connection == "default");
-  }
+  for (const auto& lane : *lanes) CHECK(lane.first == (lane.lane == high ? fixture.At(2) : fixture.At(1)));
   const auto read = [&](LaneKey lane, Sequence from, std::size_t count_max, std::size_t bytes_max = 1 << 20) {
-    auto parked = fixture.reader->ReadParked(lane, from, count_max, bytes_max);
+    auto parked = fixture.reader->ReadParked("default", lane, from, count_max, bytes_max);
     REQUIRE(parked);
     return std::pair(SequencesOf(parked->jobs), parked->next);
   };
@@ -177,6 +174,42 @@ TEST_CASE("reader: parked jobs are found by lane; a deferred one is not waiting 
   CHECK(fixture.reader->CountParked("default") == 4);
 }
 
+TEST_CASE("reader: a lane has only jobs of its connection, whoever else is parked under its key") {
+  auto lines = Lines(4);
+  lines[0] = TrackLine("0", "n", "other");
+  lines[2] = TrackLine("2", "n", "other");
+  Fixture fixture(lines);
+  for (std::size_t index = 0; index < 4; ++index) fixture.Park(index, LaneKey{5});
+  const auto check = [&](const std::string& connection, std::size_t first, std::size_t second) {
+    CAPTURE(connection);
+    const auto lanes = fixture.reader->ReadParkedLanes(connection);
+    REQUIRE((lanes && lanes->size() == 1));
+    CHECK(lanes->front().lane == LaneKey{5});
+    CHECK(lanes->front().first == fixture.At(first));
+    const auto parked = fixture.reader->ReadParked(connection, LaneKey{5}, Sequence{}, 10, 1 << 20);
+    REQUIRE(parked);
+    CHECK(SequencesOf(parked->jobs) == std::vector{fixture.At(first), fixture.At(second)});
+    CHECK_FALSE(parked->next);
+    CHECK(fixture.reader->ReadParked(connection, LaneKey{5}, Sequence{}, 1, 1 << 20)->next ==
+          fixture.At(second));
+  };
+  check("default", 1, 3);
+  check("other", 0, 2);
+  CHECK(fixture.reader->ReadParkedLanes("nobody")->empty());
+}
+
+TEST_CASE("reader: a parked row whose number no job can have hides nothing of its lane") {
+  Fixture fixture(Lines(3));
+  for (std::size_t index = 0; index < 3; ++index) fixture.Park(index, LaneKey{5});
+  auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+  REQUIRE(database);
+  REQUIRE(
+      database->Execute("UPDATE outbox SET seq = -1 WHERE seq = " + std::to_string(ToNumber(fixture.At(0)))));
+  const auto lanes = fixture.reader->ReadParkedLanes("default");
+  REQUIRE((lanes && lanes->size() == 1));
+  CHECK(lanes->front().first == fixture.At(1));
+}
+
 TEST_CASE("reader: a lane key that is not an integer is none: its row is read like one that is not parked") {
   for (const char* key : {"'x'", "5.5", "2.5", "-1e300", "1e300", "x'00'"}) {
     CAPTURE(key);
@@ -187,7 +220,7 @@ TEST_CASE("reader: a lane key that is not an integer is none: its row is read li
     REQUIRE(database);
     REQUIRE(database->Execute(std::string("UPDATE outbox SET parked = ") + key +
                               " WHERE seq = " + std::to_string(ToNumber(fixture.At(1)))));
-    const auto lanes = fixture.reader->ReadParkedLanes();
+    const auto lanes = fixture.reader->ReadParkedLanes("default");
     REQUIRE_MESSAGE(lanes, (lanes ? "" : lanes.error().message));
     REQUIRE(lanes->size() == 2);
     CHECK((*lanes)[0].first == fixture.At(0));

@@ -247,10 +247,10 @@ TEST_CASE(
       {"one", [&](OutboxReader& reader) { return SayOne(reader.ReadOne(fixture.jobs.back()->sequence)); }},
       {"parked",
        [](OutboxReader& reader) {
-         return SayParked(reader.ReadParked(LaneKey{1}, Sequence{0}, 100, 1 << 20));
+         return SayParked(reader.ReadParked("default", LaneKey{1}, Sequence{0}, 100, 1 << 20));
        }},
       {"deferred", [](OutboxReader& reader) { return SayAll(test::ReadDeferred(reader, "default")); }},
-      {"parked lanes", [](OutboxReader& reader) { return SayAll(reader.ReadParkedLanes()); }},
+      {"parked lanes", [](OutboxReader& reader) { return SayAll(reader.ReadParkedLanes("default")); }},
       {"count of parked", [](OutboxReader& reader) { return SayCount(reader.CountParked("default")); }},
       {"count of dead", [](OutboxReader& reader) { return SayCount(reader.CountDead(DeadFilter{})); }},
       {"gates",

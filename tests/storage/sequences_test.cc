@@ -10,6 +10,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::int64_t kMax = (std::int64_t{1} << 40) - 1;
+constexpr Timestamp kNow = FromUnixMs(1'700'000'000'000);
 
 struct Fixture {
   Fixture() {
@@ -56,6 +57,66 @@ TEST_CASE("sequences: going back gives the numbers of a failed transaction out a
   const Sequence first = sequences.Take();
   sequences.GoBack(before);
   CHECK(sequences.Take() == first);
+}
+
+TEST_CASE("sequences: a number in the history or the dead letters that no job can have had stops no start") {
+  const auto attempt = [](const std::string& seq) {
+    return "INSERT INTO attempts (seq, attempt, job, connection, type, sent_ms, duration_ms, result) VALUES "
+           "(" +
+           seq + ", 1, 'j', 'default', 'track', 0, 0, 'delivered')";
+  };
+  const auto dead_letter = [](const std::string& seq) {
+    return "INSERT INTO dead_letters (seq, job, connection, type, accepted_ms, dead_ms, death, reason, "
+           "cause, "
+           "attempts, line) VALUES (" +
+           seq + ", 'j', 'default', 'track', 0, 0, 'rejected', 'r', 'c', 0, 'l')";
+  };
+  const auto waiting = [](const std::string& seq) {
+    return "INSERT INTO outbox (seq, job, connection, type, accepted_ms, line) VALUES (" + seq +
+           ", 'j', 'default', 'track', 0, 'l')";
+  };
+  const auto loads_with = [](const std::string& insert) {
+    Fixture fixture;
+    REQUIRE(fixture.database->Execute(insert));
+    return Sequences::Load(*fixture.database).has_value();
+  };
+  const std::string last = std::to_string(kMax - 1);
+  for (const std::string& seq : {std::to_string(kMax), std::string("9223372036854775807")}) {
+    CAPTURE(seq);
+    CHECK(loads_with(attempt(seq)));
+    CHECK(loads_with(dead_letter(seq)));
+    CHECK_FALSE(loads_with(waiting(seq)));
+    CHECK_FALSE(loads_with(attempt(seq) + ";" + attempt(last)));
+    CHECK_FALSE(loads_with(dead_letter(seq) + ";" + dead_letter(last)));
+  }
+  CHECK(loads_with(attempt("'x'")));
+  CHECK_FALSE(loads_with(attempt("'x'") + ";" + attempt(last)));
+}
+
+TEST_CASE("sequences: a dead letter whose number no job can have had is not redriven, but dropped") {
+  TempDir folder;
+  const std::filesystem::path file = folder / "outbox.db";
+  {
+    auto outbox = Outbox::Open(file, 7);
+    REQUIRE(outbox);
+    auto jobs = test::Accept(*outbox, {test::TrackLine("1"), test::TrackLine("2")}, kNow);
+    REQUIRE(jobs);
+    for (auto& job : *jobs)
+      REQUIRE(test::Settle(*outbox, test::OutcomeOf(std::move(job), OutcomeKind::kDead, 400), kNow));
+    auto database = Database::Open(file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("UPDATE dead_letters SET seq = 9223372036854775807 WHERE customer = '1'"));
+    DeadFilter by_number;
+    by_number.sequence = Sequence{9223372036854775807U};
+    CHECK(test::Redrive(*outbox, by_number, kNow)->empty());
+    CHECK(test::Redrive(*outbox, DeadFilter{}, kNow)->size() == 1);
+  }
+  auto again = Outbox::Open(file, 7);
+  REQUIRE_MESSAGE(again, (again ? "" : again.error().message));
+  CHECK(again->Total() == Counts{1, 1, 2});
+  OperatorWork::Walk walk;
+  REQUIRE(again->operator_work().Drop(DeadFilter{}, walk, 10));
+  CHECK(again->Total() == Counts{1, 0, 2});
 }
 
 TEST_CASE("sequences: at the last number reserving fails, and what was reserved can still be taken") {

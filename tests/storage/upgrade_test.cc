@@ -40,9 +40,9 @@ TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter an
   REQUIRE((deferred && deferred->size() == 1));
   CHECK(deferred->front().job->sequence == Sequence{1});
   CHECK(deferred->front().job->attempts == 1);
-  const auto lanes = reader->ReadParkedLanes();
+  const auto lanes = reader->ReadParkedLanes("default");
   REQUIRE((lanes && lanes->size() == 1));
-  CHECK(reader->ReadParked(lanes->front().lane, Sequence{}, 10, 1 << 20)->jobs.size() == 4);
+  CHECK(reader->ReadParked("default", lanes->front().lane, Sequence{}, 10, 1 << 20)->jobs.size() == 4);
   const auto page = reader->ReadAfter("default", Sequence{}, 10, 1 << 20, 100);
   REQUIRE((page && page->jobs.size() == 1));
   CHECK(page->jobs.front().job->stamp.id.ToText() == "01M89YDT720000000413PWA8JX");
@@ -141,6 +141,23 @@ TEST_CASE(
   const Outcome outcome = test::OutcomeOf(std::move((*stored)->job), OutcomeKind::kDelivered, 200);
   REQUIRE(test::Settle(*outbox, outcome, kNow));
   CHECK(test::Ask(file, "SELECT delivered FROM counters WHERE connection = 'default'") == 1);
+}
+
+TEST_CASE("upgrade: an outbox of an earlier format that lost a table is refused as damaged") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeOutbox(file, "outbox_v2.sql");
+  {
+    auto database = Database::Open(file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("DROP TABLE connections"));
+  }
+  const auto opened = Outbox::Open(file, 1);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().kind == ErrorKind::kCorrupt);
+  CHECK(opened.error().message.find(file.string()) != std::string::npos);
+  CHECK(opened.error().message.find("restore a backup") != std::string::npos);
+  CHECK(test::Ask(file, "PRAGMA user_version") == 2);
 }
 
 }  // namespace

@@ -2,15 +2,13 @@
 // forgets on command.
 //
 // Faults: the n-th call that changes the disk (open, write, sync, truncate, delete; counted from Arm())
-// fails, that one alone or all from
-//         then on. A failing write leaves its first half behind, as a full disk does. Reads are counted and
-//         fail apart (FailReadAt()).
-// Power:  of every file the content that was synced and each later change are kept. CutPowerAt(n) makes every
-// call from the n-th on fail
-//         without effect; Rebuild() then writes the files as a disk could hold them: all that was synced, and
-//         of the rest nothing or any part, sector by sector. A file is on the disk once it was synced (SQLite
-//         syncs its directory with it). Recover() does so in place, and the disk works again; with kKept it
-//         was the process that ended, and the disk forgets nothing.
+// fails, that one alone or all from then on. A failing write leaves its first half behind, as a full disk
+// does. Reads are counted and fail apart (FailReadAt()).
+// Power: of every file the content that was synced and each later change are kept. CutPowerAt(n) makes every
+// call from the n-th on fail without effect; Rebuild() then writes the files as a disk could hold them: all
+// that was synced, and of the rest nothing or any part, sector by sector. A file is on the disk once it was
+// synced (SQLite syncs its directory with it). Recover() does so in place, and the disk works again; with
+// kKept it was the process that ended, and the disk forgets nothing.
 //
 // SQLite's own randomness (the salts of its log) comes from the seed, so that a run can be repeated byte for
 // byte. While a FaultVfs lives it is the default VFS of the process. It syncs nothing for real. One thread;

@@ -135,6 +135,7 @@ Size SizeOf(const ClassText& one) {
 }
 
 bool GivesReason(const File& file, std::size_t line) {
+  if (line > 0 && file.lines[line - 1].starts_with("template <")) --line;
   while (line > 0 && file.lines[line - 1].starts_with("//")) {
     if (file.lines[--line].starts_with(kReason)) return true;
   }
@@ -224,6 +225,8 @@ TEST_CASE("tree: no class has over 25 methods or 15 members without a reason abo
   CHECK_FALSE(breaks("// Size: one of each.\nclass A {\n" + members + "  int b_;\n};\n"));
   CHECK_FALSE(
       breaks("// What it is.\n// Size: one of each.\n// More.\nclass A {\n" + members + "  int b_;\n};\n"));
+  CHECK_FALSE(
+      breaks("// Size: one of each.\ntemplate <typename T>\nclass A {\n" + members + "  int b_;\n};\n"));
   CHECK(breaks("// Size: of another class.\n\nclass A {\n" + members + "  int b_;\n};\n"));
 }
 

@@ -2,6 +2,8 @@
 #include "daemon/intake/producer_listener.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -34,18 +36,16 @@ std::string Lines(int count, const std::string& padding = {}) {
 
 class Fixture {
  public:
-  explicit Fixture(const LimitsConfig& limits = {})
-      : listener_(Open(), limits, {"default"}, metrics_,
-                  [this](std::unique_ptr<Submission> submission) { Take(std::move(submission)); }) {}
+  explicit Fixture(const LimitsConfig& limits = {}) : listener_(Open(limits)) {}
   ~Fixture() {
-    listener_.Stop(Milliseconds(0));
+    listener_->Stop(Milliseconds(0));
     Submissions unanswered;  // they hold connections, which end before the listener
     handed_.TakeAll(unanswered, Milliseconds(0));
   }
   Fixture(const Fixture&) = delete;
   Fixture& operator=(const Fixture&) = delete;
 
-  void Stop() { listener_.Stop(std::chrono::seconds(20)); }
+  void Stop() { listener_->Stop(std::chrono::seconds(20)); }
 
   LineClient Connect() const { return LineClient(folder_ / "socket"); }
   Metrics& metrics() { return metrics_; }
@@ -63,17 +63,19 @@ class Fixture {
   }
   void Answer(Submissions submissions) {
     for (const auto& submission : submissions) submission->ids.resize(submission->jobs.size());
-    listener_.OnAnswered(std::move(submissions));
+    listener_->OnAnswered(std::move(submissions));
   }
   // From now on each submission is answered at once.
   void AnswerPromptly() { is_prompt_ = true; }
   std::size_t MostJobs() const { return most_jobs_; }  // of one submission that was answered at once
 
  private:
-  UnixListener Open() const {
+  std::unique_ptr<ProducerListener> Open(const LimitsConfig& limits) {
     SocketConfig config;
     config.path = folder_ / "socket";
-    return std::move(*UnixListener::Open(config));
+    return *ProducerListener::Open(
+        *UnixListener::Open(config), limits, {"default"}, metrics_,
+        [this](std::unique_ptr<Submission> submission) { Take(std::move(submission)); });
   }
 
   void Take(std::unique_ptr<Submission> submission) {
@@ -89,7 +91,7 @@ class Fixture {
   std::atomic<bool> is_prompt_{false};
   std::atomic<std::size_t> most_jobs_{0};
   Mailbox<std::unique_ptr<Submission>> handed_{1000};
-  ProducerListener listener_;
+  const std::unique_ptr<ProducerListener> listener_;
 };
 
 TEST_CASE("producer listener: lines that are read together are handed over together and answered in order") {
@@ -210,6 +212,65 @@ TEST_CASE("producer listener: a stop answers what was read, and takes no further
   CHECK_FALSE(producer.ReadLine());
   CHECK(producer.Ended());
   stopping.join();
+}
+
+TEST_CASE(
+    "producer listener: at a stop, lines that were received and had no turn yet are answered busy and not "
+    "handed over") {
+  LimitsConfig limits;
+  limits.intake_bytes = 1;  // full with the first submission
+  Fixture fixture(limits);
+  LineClient producer = fixture.Connect();
+  REQUIRE(producer.Send(kLine + std::string(kLinesAtOnce, '\n') + kLine + "\n"));
+  Submissions handed = fixture.Handed();
+  LineClient idle = fixture.Connect();
+  std::thread stopping([&] { fixture.Stop(); });
+  CHECK_FALSE(idle.ReadLine());  // closed by the stop, which the answer comes after
+  fixture.Answer(std::move(handed));
+  CHECK(producer.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+  for (std::size_t i = 1; i < kLinesAtOnce; ++i) CHECK(producer.ReadLine());
+  CHECK(producer.ReadLine().value_or("").find(R"("busy","message":"outboxd is stopping")") !=
+        std::string::npos);
+  CHECK_FALSE(producer.ReadLine());
+  CHECK(producer.Ended());
+  CHECK_FALSE(producer.WasReset());
+  CHECK(fixture.IsNothingHanded());
+  stopping.join();
+}
+
+// Of the lowest descriptors so many are free, for its lifetime.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t free) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest = dup(STDERR_FILENO);
+    close(lowest);
+    const rlimit few{static_cast<rlim_t>(lowest) + free, before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FewDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_CASE("producer listener: it is an error when the system has too few descriptors for it") {
+  const TempDir folder;
+  SocketConfig config;
+  config.path = folder / "socket";
+  Metrics metrics;
+  for (rlim_t free = 0;; ++free) {
+    CAPTURE(free);
+    REQUIRE(free < 20);
+    UnixListener socket = *UnixListener::Open(config);
+    const FewDescriptors few(free);
+    const auto listener = ProducerListener::Open(std::move(socket), {}, {}, metrics, {});
+    if (listener) break;
+    CHECK(listener.error().kind == ErrorKind::kIo);
+    CHECK(listener.error().message == "the producer socket cannot be served: Too many open files");
+  }
 }
 
 }  // namespace
