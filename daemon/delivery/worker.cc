@@ -240,7 +240,8 @@ void Worker::Impl::TakeEnded(SteadyTime now) {
 void Worker::Impl::TakeOverdue(SteadyTime now) {
   overdue_check_ = now + kOverdueEvery;
   for (const std::unique_ptr<CurlRequest>& request : requests_) {
-    if (!request->IsOverdue(now)) continue;
+    const auto is_this = [&](const EndedRequest& ended) { return ended.request == request.get(); };
+    if (!request->IsOverdue(now) || std::any_of(ended_.begin(), ended_.end(), is_this)) continue;
     request->Multi()->Remove(*request);
     ended_.push_back({request.get(), CURLE_OPERATION_TIMEDOUT});
   }
