@@ -68,11 +68,13 @@ class Operations final : public Control {
 
  private:
   using Step = std::function<Result<OperatorWork::Step>(OperatorWork&, Timestamp now)>;
-  using GateChange = std::function<void(ConnectionQueue&, Timestamp now)>;
+  using GateChange = std::function<Result<void>(ConnectionQueue&, Timestamp now)>;
   using AfterStep = std::function<void(const OperatorWork::Step&)>;
 
   Result<std::vector<ConnectionStatus>> AskConnections();
   void ShowHold(ConnectionStatus& connection) const;
+  // On the dispatcher's thread. kConflict when the connection was removed by a reload.
+  Result<void> DemandConfigured(const std::string& name, const ConnectionQueue& queue) const;
   Result<ConnectionStatus> ChangeGate(const std::string& connection, const GateChange& change);
   // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
   Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);

@@ -403,6 +403,28 @@ TEST_CASE("connections: pause, resume and probe") {
   CHECK(LineCount(daemon.Run({"probe", "--json"}).out) == 2);
 }
 
+TEST_CASE("connections: probe without a name leaves out what is not in the config") {
+  AdminFixture daemon([](const AdminRequest& request) {
+    if (request.target == "/v1/status") {
+      return AdminAnswer{200, R"({"connections":[{"name":"gone","state":"paused","pause":"unconfigured"},)"
+                              R"({"name":"default","state":"open","pause":""}]})"};
+    }
+    if (Contains(request.target, "gone")) return Refusal(409, "conflict", "not in the config");
+    return AdminAnswer{200, R"({"connection":"default","ok":true,"status":200,"duration_ms":12})"};
+  });
+  CHECK(daemon.Run({"probe"}).code == 0);
+  CHECK(daemon.Run({"probe", "gone"}).code == 1);
+  AdminFixture hiding([](const AdminRequest& request) {
+    if (request.target == "/v1/status")
+      return AdminAnswer{200, R"({"connections":[{"name":"gone"},{"name":"default"}]})"};
+    if (Contains(request.target, "gone")) return Refusal(409, "conflict", "not in the config");
+    return AdminAnswer{200, R"({"connection":"default","ok":true,"status":200,"duration_ms":12})"};
+  });
+  const Ran both = hiding.Run({"probe"});
+  CHECK(both.code == 1);
+  CHECK(Contains(both.out, "default: ok"));
+}
+
 TEST_CASE("maintenance: forget needs --yes, reload and metrics") {
   AdminFixture daemon([](const AdminRequest& request) {
     if (request.target == "/metrics") return AdminAnswer{200, "outboxd_jobs 1\n"};
