@@ -15,7 +15,7 @@ struct WaitingJob {
   JobRow row;
   JobState state = JobState::kReady;
   std::optional<ConnectionStatus> connection;  // absent: no longer in the config
-  std::optional<JobRow> blocker;               // the earlier job it waits for
+  std::optional<JobRow> blocker;               // the job it waits for, as a rule an earlier one
   std::optional<JobState> blocker_state;
 };
 

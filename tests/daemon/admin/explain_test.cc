@@ -108,6 +108,22 @@ TEST_CASE("explain: a blocked job names the earlier job it waits for, from memor
   CHECK(api.Explanation(3) == "It is blocked by an earlier job of the same customer.");
 }
 
+TEST_CASE("explain: a redriven job that waits for a later one is not told that it is an earlier one") {
+  Api api;
+  api.rows.Add(Line(1));
+  OutboxLine later = Line(2);
+  later.attempts = 1;
+  later.reason = "timeout";
+  later.due_ms = 103'000;
+  api.rows.Add(later);
+  api.control.places[Sequence{1}] = {JobState::kBlocked, Sequence{2}};
+  api.control.places[Sequence{2}] = {JobState::kDeferred, std::nullopt};
+  CHECK(api.Explanation(1) == "It is blocked by job " + OutboxRows::JobId(2) +
+                                  ", which has its lane's turn and is deferred until "
+                                  "1970-01-01T00:01:43.000Z (in 3s), 1 attempt so far, the last one ended "
+                                  "with: timeout.");
+}
+
 TEST_CASE("explain: a parked job finds the in-flight job of its customer") {
   Api api;
   api.rows.Add(Line(1));
