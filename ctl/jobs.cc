@@ -155,7 +155,7 @@ constexpr Verb kJobVerbs[] = {
      [](CLI::App& command, const Context& context) { return OnJob(command, context, Explain); }},
     {"cancel", "Take a waiting job out of the queue; it becomes a dead letter",
      [](CLI::App& command, const Context& context) { return OnJob(command, context, Cancel); }},
-    {"history", "Attempts of a job or a customer, oldest first", AddHistory},
+    {"history", "Attempts of a job, or of a customer job by job", AddHistory},
 };
 
 }  // namespace
