@@ -23,6 +23,22 @@ TEST_CASE("explain: a ready job on an open connection waits for its turn, with t
         "a rate limit of 1000 requests per second and 4 ready jobs.");
 }
 
+TEST_CASE("explain: a job on disk alone is not called ready while an earlier job of its customer waits") {
+  Api api;
+  OutboxLine stranger = Line(1);
+  stranger.customer = "other";
+  api.rows.Add(stranger);
+  api.rows.Add(Line(2));
+  api.rows.Add(Line(3));
+  CHECK(api.Explanation(2).starts_with("It is ready"));
+  CHECK(
+      api.Explanation(3).starts_with("It waits on disk until there is room for it in memory (not tried yet), "
+                                     "behind job " +
+                                     OutboxRows::JobId(2) + " of the same customer: connection default is"));
+  api.control.places[Sequence{3}] = {JobState::kReady, std::nullopt};  // the lanes know better
+  CHECK(api.Explanation(3).starts_with("It is ready"));
+}
+
 TEST_CASE("explain: a closed or paused connection is named with its reason, its time and what to do") {
   Api api;
   OutboxLine line = Line(1);
