@@ -42,7 +42,7 @@ class Operations final : public Control {
     DispatcherThread& dispatcher;
     ProbeWaiters& probe_waiters;
     DeliveryHold& hold;
-    std::function<Result<void>()> reload;
+    std::function<Result<std::string>()> reload;
   };
   explicit Operations(Parts parts);
 
@@ -64,7 +64,7 @@ class Operations final : public Control {
   Result<ForgetCount> Forget(const std::string& customer,
                              const std::optional<std::string>& connection) override;
   Result<std::uint64_t> Backup(const std::filesystem::path& file) override;
-  Result<void> Reload() override { return parts_.reload(); }
+  Result<std::string> Reload() override { return parts_.reload(); }
 
  private:
   using Step = std::function<Result<OperatorWork::Step>(OperatorWork&, Timestamp now)>;

@@ -415,6 +415,17 @@ TEST_CASE("connections: probe without a name leaves out what is not in the confi
   CHECK(Contains(both.out, "default: ok"));
 }
 
+TEST_CASE("maintenance: reload names the keys that need a restart, and the wrong ones once") {
+  AdminFixture daemon(AdminAnswer{200, R"({"reloaded":true,"needs_restart":"workers"})"});
+  CHECK(daemon.Run({"reload"}).out ==
+        "The config was read again and is in force, except for what takes effect at the next start: "
+        "workers.\n");
+  AdminFixture refusing(AdminAnswer{
+      400,
+      R"({"error":{"kind":"invalid","field":"workers","message":"t.yaml:15: workers: must be 1 to 64"}})"});
+  CHECK(refusing.Run({"reload"}).err == "outboxctl: t.yaml:15: workers: must be 1 to 64\n");
+}
+
 TEST_CASE("maintenance: forget needs --yes, reload and metrics") {
   AdminFixture daemon([](const AdminRequest& request) {
     if (request.target == "/metrics") return AdminAnswer{200, "outboxd_jobs 1\n"};
