@@ -489,6 +489,11 @@ TEST_CASE("check: a good config and its credentials end with 0, a bad one with 1
       "secret.yaml",
       "connections:\n  default: {site_id: s, api_key_file: " + (folder / "none").string() + "}\n");
   CHECK(RunCtl({"check", secret}).code == 1);
+  const Ran group = RunCtl({"check", folder.Write("group.yaml",
+                                                  "listen: {admin: {group: no-such-group}}\n"
+                                                  "connections: {default: {site_id: s, api_key: k}}\n")});
+  CHECK(group.code == 1);
+  CHECK(Contains(group.err, "listen.admin.group: no group \"no-such-group\""));
   CHECK(RunCtl({"check", (folder / "absent.yaml").string()}).code == 1);
 }
 
