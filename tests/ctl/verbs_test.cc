@@ -362,6 +362,10 @@ TEST_CASE("dead export: whole rows or only the lines, bytes as the producer wrot
   const std::string file = (daemon.folder / "out.ndjson").string();
   CHECK(daemon.Run({"dead", "export", "--out", file}).out.empty());
   CHECK(TempFolder::Read(file) == whole.out);
+  const Ran again = daemon.Run({"dead", "export", "--lines", "--out", file});
+  CHECK(again.code == 1);
+  CHECK(Contains(again.err, "exists"));
+  CHECK(TempFolder::Read(file) == whole.out);
 }
 
 TEST_CASE("connections: pause, resume and probe") {
