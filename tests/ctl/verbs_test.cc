@@ -51,6 +51,9 @@ TEST_CASE("outboxctl: usage errors end with 2 and say what is wrong") {
                                                        {"send", "track", "--id", "1"},
                                                        {"send", "identify", "--id", "1", "--attributes", "{"},
                                                        {"send", "track", "--json", "{}"},
+                                                       {"send", "nonsense"},
+                                                       {"send", "--id", "1"},
+                                                       {"send", "--json", "{}", "nonsense"},
                                                        {"history"},
                                                        {"history", kJob, "--customer", "4"},
                                                        {"import"},
@@ -70,6 +73,14 @@ TEST_CASE("outboxctl: a usage error names the program and the verb whose help te
         "outboxctl: --id is required\nTry outboxctl send destroy --help\n");
   CHECK(RunCtl({"lsit"}).err ==
         "outboxctl: The following argument was not expected: lsit\nTry outboxctl --help\n");
+}
+
+TEST_CASE("outboxctl: a number out of range and a type that there is not are told with what is allowed") {
+  CHECK(RunCtl({"list", "--limit", "0"})
+            .err.starts_with("outboxctl: --limit: Value 0 not in range 1 to 1000000000\n"));
+  CHECK(Contains(RunCtl({"send", "nonsense"}).err, ": nonsense; it may be identify, track, pageview, "));
+  CHECK(Contains(RunCtl({"dead", "nonsense"}).err, "it may be list, groups, "));
+  CHECK_FALSE(Contains(RunCtl({"send", "track", "nonsense"}).err, "it may be"));
 }
 
 TEST_CASE("outboxctl: a verb's help shows no examples of other verbs") {
