@@ -533,7 +533,10 @@ TEST_CASE(
 
 TEST_CASE("check: certificates of listen.track that are missing or do not fit their keys end with 1") {
   const TempFolder folder;
-  REQUIRE(RunCtl({"tls-init", "--directory", (folder / "tls").string()}).code == 0);
+  const Ran made = RunCtl({"tls-init", "--directory", (folder / "tls").string()});
+  REQUIRE(made.code == 0);
+  CHECK(Contains(made.out, ", certificate: " + (folder / "tls/certificate.pem").string() + ", key: "));
+  CHECK(Contains(made.out, "does not renew"));
   REQUIRE(RunCtl({"tls-init", "--directory", (folder / "other").string()}).code == 0);
   const auto check = [&](const std::string& track) {
     std::string text = ConfigText(folder);
