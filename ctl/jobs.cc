@@ -87,7 +87,8 @@ int Explain(const Context& context, const std::string& job) {
   return AskAndPrint(
       context, [&](AdminClient& client) { return client.Get("/v1/jobs/" + PercentEncode(job) + "/explain"); },
       [&](const JsonValue& answer) {
-        context.console.out << EscapeForTerminal(answer["explanation"].String()) << "\n\n";
+        const std::string explanation = FormatTimesIn(answer["explanation"].String(), context.globals.zone());
+        context.console.out << EscapeForTerminal(explanation) << "\n\n";
         const JsonValue gate = answer["gate"];
         const std::string state = answer["state"].String();
         const std::string gate_state = gate["state"].String();

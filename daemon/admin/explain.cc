@@ -49,7 +49,7 @@ std::string PauseOf(const ConnectionStatus& connection) {
     case PauseReason::kUnconfigured:
       return "paused because it is no longer in the config: put it back and reload, and it goes on by itself";
     case PauseReason::kOperator:
-      return "paused by an operator" + detail + "; " + resume + " lets it go on";
+      return "paused by an operator; " + resume + " lets it go on";
     case PauseReason::kCrashes:
       return "not sending because it may crash outboxd again" + detail + "; " + resume + " lets it go on";
   }
