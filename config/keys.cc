@@ -244,7 +244,7 @@ SectionKeys<ConnectionConfig> ConnectionKeys() {
 void ReadConnections(const ConfigSection& section, Config& config) {
   const SectionKeys<ConnectionConfig> keys = ConnectionKeys();
   const auto children = section.Children();
-  if (children.empty()) section.Problem("", "at least one connection is needed");
+  if (children.empty() && !section.IsWrong()) section.Problem("", "at least one connection is needed");
   for (const auto& [name, child] : children) {
     if (Result<void> checked = config_values::CheckConnectionName(name); !checked)
       child.Problem("", checked.error().message);

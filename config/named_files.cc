@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "config/credentials.h"
 #include "config/loopback_certificate.h"
 #include "config/small_file.h"
+#include "config/system_user.h"
 #include "config/tls_identity.h"
 #include "core/result.h"
 
@@ -31,6 +33,20 @@ bool IsMade(const TrackListenerConfig& config) {
 IdentityFiles FilesOf(const TrackListenerConfig& config, const LoopbackFiles& made) {
   if (IsMade(config)) return {made.certificate, made.key};
   return {config.certificate, config.key};
+}
+
+void CheckGroup(const std::string& key, const SocketConfig& socket, std::vector<FileProblem>& problems) {
+  if (!socket.group) return;
+  if (const Result<std::uint32_t> group = GroupId(*socket.group); !group)
+    problems.push_back(
+        {Error{ErrorKind::kInvalid, key + ".group: " + group.error().message, key + ".group"}, {}});
+}
+
+void CheckGroups(const Config& config, std::vector<FileProblem>& problems) {
+  CheckGroup("listen.producer", config.producer, problems);
+  CheckGroup("listen.admin", config.admin, problems);
+  for (std::size_t i = 0; i < config.track.size(); ++i)
+    CheckGroup("listen.track[" + std::to_string(i) + "]", config.track[i].socket, problems);
 }
 
 }  // namespace
@@ -71,6 +87,7 @@ std::vector<FileProblem> CheckFiles(const Config& config) {
       problems.push_back({identity.error(), {files.certificate, files.key}});
     }
   }
+  CheckGroups(config, problems);
   return problems;
 }
 

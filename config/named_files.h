@@ -1,4 +1,4 @@
-// config/named_files.h — the files that a config names: credentials, CA files, certificates. One check for
+// config/named_files.h — what a config names: credentials, CA files, certificates, and groups. One check for
 // outboxd and outboxctl.
 #pragma once
 
@@ -14,11 +14,11 @@ namespace outboxd {
 
 struct FileProblem {
   Error error;                               // says what to do
-  std::vector<std::filesystem::path> files;  // the cause is in one of them
+  std::vector<std::filesystem::path> files;  // the cause is in one of them; empty: it is not in a file
 };
 
-// All that cannot be read or does not hold what it should. A certificate of `outboxctl tls-init` is not a
-// problem while its authority is there: it is made anew.
+// All that cannot be read or does not hold what it should, and groups that do not exist. A certificate of
+// `outboxctl tls-init` is not a problem while its authority is there: it is made anew.
 std::vector<FileProblem> CheckFiles(const Config& config);
 
 // Nullopt for a listener without TLS. `tls_directory`: of the certificate that `outboxctl tls-init` made.

@@ -23,13 +23,16 @@ const ConfigNode& Nothing() {
 
 ConfigSection::ConfigSection(ConfigFindings& findings, const ConfigNode& node, int line, std::string path)
     : findings_(&findings), node_(&node), line_(line), path_(std::move(path)) {
-  if (node.kind != ConfigNode::Kind::kNothing && node.kind != ConfigNode::Kind::kMapping) {
-    Problem("", "must be a mapping: keys with their values, one a line and indented");
-  }
+  if (IsWrong()) Problem("", "must be a mapping: keys with their values, one a line and indented");
   ReportDuplicates();
 }
 
+bool ConfigSection::IsWrong() const {
+  return node_->kind != ConfigNode::Kind::kNothing && node_->kind != ConfigNode::Kind::kMapping;
+}
+
 void ConfigSection::ReportDuplicates() const {
+  if (IsWrong()) return;
   for (const ConfigNode::Entry& entry : node_->entries) {
     const ConfigNode::Entry* first = Find(entry.key);
     if (first != &entry)
@@ -64,6 +67,7 @@ void ConfigSection::WrongValue(std::string_view key, const std::string& message,
 }
 
 void ConfigSection::RefuseOthers(const std::vector<std::string>& known) const {
+  if (IsWrong()) return;
   for (const ConfigNode::Entry& entry : node_->entries) {
     if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
     const std::string_view nearest = config_values::Nearest(entry.key, known);
@@ -79,6 +83,7 @@ ConfigSection ConfigSection::Child(std::string_view key) const {
 
 std::vector<std::pair<std::string, ConfigSection>> ConfigSection::Children() const {
   std::vector<std::pair<std::string, ConfigSection>> children;
+  if (IsWrong()) return children;
   for (const ConfigNode::Entry& entry : node_->entries) {
     if (Find(entry.key) == &entry) children.emplace_back(entry.key, Child(entry.key));
   }

@@ -24,6 +24,8 @@ class ConfigSection {
   // The file as a whole.
   ConfigSection(ConfigFindings& findings, const ConfigNode& root) : ConfigSection(findings, root, 1, "") {}
 
+  // It is there and no mapping: reported already, and nothing is in it.
+  bool IsWrong() const;
   bool Has(std::string_view key) const { return Find(key) != nullptr; }
   // Reports at the key's line, or at the section's when it is absent. An empty key means the section itself.
   void Problem(std::string_view key, const std::string& message) const;

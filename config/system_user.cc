@@ -1,5 +1,6 @@
 #include "config/system_user.h"
 
+#include <grp.h>
 #include <pwd.h>
 #include <sys/socket.h>
 
@@ -18,22 +19,36 @@
 namespace outboxd {
 namespace {
 
-constexpr std::size_t kEntryBytes = 16'384;  // of a user's entry, with all its texts
+constexpr std::size_t kEntryBytes = 16'384;  // of a user's or group's entry, with all its texts
+
+std::optional<std::uint32_t> AsNumber(const std::string& text) {
+  std::uint32_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && rest == end ? std::optional(number) : std::nullopt;
+}
 
 }  // namespace
 
 Result<std::uint32_t> UserId(const std::string& user) {
-  std::uint32_t number = 0;
-  const char* end = user.data() + user.size();
-  if (const auto [rest, error] = std::from_chars(user.data(), end, number);
-      error == std::errc() && rest == end)
-    return number;
+  if (const auto number = AsNumber(user)) return *number;
   std::array<char, kEntryBytes> texts{};
   passwd entry{};
   passwd* found = nullptr;
   getpwnam_r(user.c_str(), &entry, texts.data(), texts.size(), &found);
   if (found == nullptr) return Fail(ErrorKind::kInvalid, "must be the name or number of a user");
   return found->pw_uid;
+}
+
+Result<std::uint32_t> GroupId(const std::string& name) {
+  if (const auto number = AsNumber(name)) return *number;
+  std::array<char, kEntryBytes> texts{};
+  group entry{};
+  group* found = nullptr;
+  const int error = getgrnam_r(name.c_str(), &entry, texts.data(), texts.size(), &found);
+  if (found != nullptr) return found->gr_gid;
+  const std::string why = error == 0 ? "" : ": " + std::generic_category().message(error);
+  return Fail(ErrorKind::kInvalid, "no group \"" + name + "\"" + why);
 }
 
 std::string UserName(std::uint32_t uid) {

@@ -1,4 +1,5 @@
-// config/system_user.h — the system's users: by name, by number, and at the other end of a Unix socket.
+// config/system_user.h — the system's users and groups: by name, by number, and at the other end of a Unix
+// socket.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,9 @@ namespace outboxd {
 
 // `user` is a name or a number; a number need not be anybody's. kInvalid when no user has that name.
 Result<std::uint32_t> UserId(const std::string& user);
+
+// The same for a group.
+Result<std::uint32_t> GroupId(const std::string& group);
 
 // "" when the number is nobody's.
 std::string UserName(std::uint32_t uid);

@@ -41,17 +41,29 @@ std::string EscapeLines(const std::string& text) {
   return out;
 }
 
+// What may follow a verb that nothing or a wrong word follows.
+std::string Choices(const std::vector<const CLI::App*>& choices, const CLI::Error& error) {
+  std::string text;
+  const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
+  if (code != CLI::ExitCodes::ExtrasError && code != CLI::ExitCodes::RequiredError) return text;
+  for (const CLI::App* choice : choices) text += (text.empty() ? "; it may be " : ", ") + choice->get_name();
+  return text;
+}
+
 // Names the verb that was given, so that its help can be found.
 std::string UsageMessage(const CLI::App* app, const CLI::Error& error) {
   std::string verb = "outboxctl";
+  std::string choices;
   for (std::vector<const CLI::App*> given = app->get_subcommands({}); !given.empty();) {
     const auto parsed =
         std::find_if(given.begin(), given.end(), [](const CLI::App* sub) { return sub->parsed(); });
     if (parsed == given.end()) break;
     verb += " " + (*parsed)->get_name();
     given = (*parsed)->get_subcommands({});
+    choices = Choices(given, error);
   }
-  return EscapeLines("outboxctl: " + std::string(error.what()) + "\nTry " + verb + " --help") + '\n';
+  return EscapeLines("outboxctl: " + std::string(error.what()) + choices + "\nTry " + verb + " --help") +
+         '\n';
 }
 
 void AddVerbs(CLI::App& parent, const Context& context, std::span<const Verb> verbs, Action& chosen) {

@@ -8,6 +8,7 @@
 
 #include "core/duration.h"
 #include "core/encoding.h"
+#include "core/gate.h"
 #include "core/json.h"
 #include "core/result.h"
 #include "core/text.h"
@@ -69,8 +70,10 @@ void PrintProbe(const Context& context, const JsonValue& report) {
 Result<std::vector<std::string>> ConnectionNames(AdminClient& client) {
   ASSIGN_OR_RETURN(const JsonValue status, client.Get("/v1/status"));
   std::vector<std::string> names;
-  for (const JsonValue& connection : status["connections"].Items())
-    names.push_back(connection["name"].String());
+  for (const JsonValue& connection : status["connections"].Items()) {
+    const std::string pause = connection["pause"].String();
+    if (pause != PauseReasonName(PauseReason::kUnconfigured)) names.push_back(connection["name"].String());
+  }
   return names;
 }
 
@@ -82,7 +85,11 @@ int Probe(const Context& context, const std::optional<std::string>& name) {
     int code = kExitDone;
     for (const std::string& connection : *names) {
       const Result<JsonValue> report = client.Post(PathOf(connection, "probe"));
-      if (!report) return Report(context.console, report.error());
+      if (!report) {
+        code = Report(context.console, report.error());
+        if (report.error().kind == ErrorKind::kConflict) continue;  // of this connection alone
+        return code;
+      }
       if (!(*report)["ok"].Bool()) code = kExitRefused;
       if (context.globals.json) {
         context.console.out << report->ToText() << '\n';

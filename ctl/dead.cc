@@ -1,6 +1,11 @@
 // outboxctl dead list|groups|show|redrive|drop|export.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <ios>
 #include <memory>
@@ -191,18 +196,33 @@ Result<ListEnd> WriteRows(AdminClient& client, const DeadOptions& options, Query
   return end;
 }
 
+// Nobody's file is overwritten, also not through a link; what it gets are customers' data.
+Result<void> MakeNewFile(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor < 0 && errno == EEXIST)
+    return Fail(ErrorKind::kConflict, path + " exists; remove it or name another file");
+  if (descriptor < 0) return Fail(ErrorKind::kIo, "cannot write " + path + ": " + std::strerror(errno));
+  ::close(descriptor);
+  return {};
+}
+
 int Export(const Context& context, const DeadOptions& options) {
   Result<Query> query = options.filter.ToQuery();
   if (!query) return ReportUsage(context.console, query.error().message);
   return WithAdmin(context, [&](AdminClient& client) {
     std::ofstream file;
     if (options.file) {
-      file.open(*options.file, std::ios::binary | std::ios::trunc);
+      if (const Result<void> made = MakeNewFile(*options.file); !made)
+        return Report(context.console, made.error());
+      file.open(*options.file, std::ios::binary);
       if (!file) return Report(context.console, Error{ErrorKind::kIo, "cannot write " + *options.file, {}});
     }
     std::ostream& out = options.file ? file : context.console.out;
     const Result<ListEnd> end = WriteRows(client, options, std::move(*query), out);
-    if (!end) return Report(context.console, end.error());
+    if (!end) {
+      if (options.file) ::unlink(options.file->c_str());  // half an export: the next one makes it anew
+      return Report(context.console, end.error());
+    }
     if (options.file)
       context.console.err << Letters(static_cast<std::int64_t>(end->rows)) << " written to " << *options.file
                           << '\n';
@@ -254,7 +274,9 @@ Action AddDrop(CLI::App& drop, const Context& context) {
 Action AddExport(CLI::App& command, const Context& context) {
   const auto options = NewOptions();
   AddDeadFilter(command, options->filter);
-  command.add_option("--out", options->file, "Write to this file (default: standard output)")
+  command
+      .add_option("--out", options->file,
+                  "Write to this file, which must not exist (default: standard output)")
       ->type_name("FILE");
   command.add_flag("--lines", options->lines, "Only the producers' lines, as import reads them");
   return Running(context, options, Export);

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <optional>
@@ -61,6 +62,19 @@ std::string FormatTime(Timestamp at, Zone zone) {
   std::array<char, 64> text{};
   const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &local);
   return std::string(text.data(), length);
+}
+
+std::string FormatTimesIn(std::string_view text, Zone zone) {
+  const std::size_t length = FormatRfc3339(Timestamp()).size();
+  std::string out;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, length);
+    const bool may_be_time = word.size() == length && word.ends_with('Z');
+    const std::optional<Timestamp> at = may_be_time ? ParseRfc3339(word) : std::nullopt;
+    out += at ? FormatTime(*at, zone) : std::string(1, text.front());
+    text.remove_prefix(at ? length : 1);
+  }
+  return out;
 }
 
 Result<Milliseconds> ReadDuration(std::string_view text) {

@@ -19,6 +19,8 @@ std::string FormatPercent(double part);        // 0.4567 → "45.7%"
 enum class Zone { kLocal, kUtc };
 // "2026-11-24 04:10:27" here, "2026-11-24T03:10:27.123Z" in UTC.
 std::string FormatTime(Timestamp at, Zone zone);
+// `text` with each time that FormatRfc3339() wrote as FormatTime() has it.
+std::string FormatTimesIn(std::string_view text, Zone zone);
 
 // core/duration.h; a number without a unit is seconds. kInvalid otherwise, or when beyond ten years.
 Result<Milliseconds> ReadDuration(std::string_view text);

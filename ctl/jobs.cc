@@ -45,9 +45,7 @@ int List(const Context& context, const ListOptions& options) {
 std::string SuspicionText(const JsonValue& job) {
   std::string text = job["suspicion"].String();
   const std::int64_t refusals = job["refusals"].Int();
-  if (refusals > 0)
-    text += ", " + FormatCount(refusals) + " " + Plural(static_cast<std::uint64_t>(refusals), "answer") +
-            " counted";
+  if (refusals > 0) text += ", " + Counted(static_cast<std::uint64_t>(refusals), "answer") + " counted";
   return text;
 }
 
@@ -100,7 +98,8 @@ int Explain(const Context& context, const std::string& job) {
   return AskAndPrint(
       context, [&](AdminClient& client) { return client.Get("/v1/jobs/" + PercentEncode(job) + "/explain"); },
       [&](const JsonValue& answer) {
-        context.console.out << EscapeForTerminal(answer["explanation"].String()) << "\n\n";
+        const std::string explanation = FormatTimesIn(answer["explanation"].String(), context.globals.zone());
+        context.console.out << EscapeForTerminal(explanation) << "\n\n";
         const JsonValue gate = answer["gate"];
         const std::string state = answer["state"].String();
         const std::string gate_state = gate["state"].String();
@@ -169,7 +168,7 @@ constexpr Verb kJobVerbs[] = {
      [](CLI::App& command, const Context& context) { return OnJob(command, context, Explain); }},
     {"cancel", "Take a waiting job out of the queue; it becomes a dead letter",
      [](CLI::App& command, const Context& context) { return OnJob(command, context, Cancel); }},
-    {"history", "Attempts of a job or a customer, oldest first", AddHistory},
+    {"history", "Attempts of a job, or of a customer job by job", AddHistory},
 };
 
 }  // namespace

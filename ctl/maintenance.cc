@@ -160,9 +160,17 @@ int Forget(const Context& context, const ForgetOptions& options) {
 }
 
 int Reload(const Context& context) {
-  return AskAndPrint(
-      context, [](AdminClient& client) { return client.Post("/v1/reload"); },
-      [&](const JsonValue&) { context.console.out << "The config was read again and is in force.\n"; });
+  const auto ask = [](AdminClient& client) {
+    Result<JsonValue> answer = client.Post("/v1/reload");
+    if (!answer) answer.error().field.clear();  // the message names the key, with file and line
+    return answer;
+  };
+  return AskAndPrint(context, ask, [&](const JsonValue& answer) {
+    const std::string needs_restart = answer["needs_restart"].String();
+    context.console.out << "The config was read again and is in force"
+                        << (needs_restart.empty() ? "" : ", except for what takes effect at the next start: ")
+                        << EscapeForTerminal(needs_restart) << ".\n";
+  });
 }
 
 int Metrics(const Context& context) {

@@ -123,9 +123,11 @@ void AddCommonFilter(CLI::App& verb, Filter& filter, const std::string& since) {
 
 }  // namespace
 
+constexpr std::uint64_t kRowLimitMax = 1'000'000'000;
+
 void AddRowLimit(CLI::App& verb, std::uint64_t& limit, bool& all) {
   verb.add_option("--limit", limit, "At most this many rows")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::uint64_t{1}, kRowLimitMax))
       ->capture_default_str();
   verb.add_flag("--all", all, "Every row");
 }

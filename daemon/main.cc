@@ -46,9 +46,7 @@ int Complain(const Error& error, int exit_code = 1) {
 
 void Reload(Service& service) {
   NotifyReloading();
-  if (const Result<void> reloaded = service.Reload(); !reloaded) {
-    Log(LogLevel::kError, "config not reloaded, the old one stays", {{"reason", reloaded.error().message}});
-  }
+  service.Reload();
   NotifyReady(service.Summary());
 }
 

@@ -17,26 +17,35 @@
 
 namespace outboxd {
 
-Result<void> Reloader::Reload() {
+Reloader::Reloader(Parts parts) : parts_(parts), started_(parts.config.Get()) {}
+
+Result<std::string> Reloader::Reload() {
   MutexLock lock(mutex_);
+  Result<std::string> reloaded = TakeEffect();
+  if (!reloaded)
+    Log(LogLevel::kError, "config not reloaded, the old one stays", {{"reason", reloaded.error().message}});
+  return reloaded;
+}
+
+Result<std::string> Reloader::TakeEffect() {
   const std::shared_ptr<const Config> before = parts_.config.Get();
   ASSIGN_OR_RETURN(Config fresh, LoadConfig(before->file));
-  if (std::string fixed = NeedsRestart(*before, fresh); !fixed.empty())
-    Log(LogLevel::kWarn, "takes effect at the next start only", {{"keys", fixed}});
+  std::string fixed = NeedsRestart(*started_, fresh);
+  if (!fixed.empty()) Log(LogLevel::kWarn, "takes effect at the next start only", {{"keys", fixed}});
   fresh.outbox.path = before->outbox.path;
   ASSIGN_OR_RETURN(const Endpoints endpoints, MakeEndpoints(fresh));
   ASSIGN_OR_RETURN(Result<void> configured,
                    AskDispatcher<Result<void>>(parts_.dispatcher, [&](Dispatcher& dispatcher, Timestamp now) {
                      return dispatcher.Configure(endpoints, fresh.limits, now);
                    }));
-  if (!configured) return configured;
+  RETURN_IF_ERROR(configured);
   parts_.clerk.Configure({fresh.outbox, fresh.history});
   SetLogLevel(fresh.log_level);
   parts_.config.Replace(std::move(fresh));
   const std::shared_ptr<const Config> config = parts_.config.Get();
   parts_.intake->Configure(*config, endpoints);  // its Refresh() finds the new one
   Log(LogLevel::kInfo, "config reloaded", {{"file", config->file.string()}});
-  return {};
+  return fixed;
 }
 
 }  // namespace outboxd

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "config/config.h"
 #include "core/result.h"
 #include "daemon/base/current_config.h"
 #include "daemon/base/mutex.h"
@@ -22,14 +24,19 @@ class Reloader {
     DispatcherThread& dispatcher;
     const std::unique_ptr<Intake>& intake;
   };
-  explicit Reloader(Parts parts) : parts_(parts) {}
+  // `parts.config` holds the config that the daemon was started with.
+  explicit Reloader(Parts parts);
 
-  // All of the new config takes effect but for keys that need a restart, which are logged; with an error none
-  // of it does, unless the outbox could not be read for a new connection. Any thread; one reload at a time.
-  Result<void> Reload() EXCLUDES(mutex_);
+  // All of the new config takes effect but for keys that need a restart: those that differ from the start's
+  // come back, comma-separated. With an error none of it does, unless the outbox could not be read for a new
+  // connection. Logs both. Any thread; one reload at a time.
+  Result<std::string> Reload() EXCLUDES(mutex_);
 
  private:
+  Result<std::string> TakeEffect() REQUIRES(mutex_);
+
   const Parts parts_;
+  const std::shared_ptr<const Config> started_;
   Mutex mutex_;
 };
 

@@ -83,8 +83,8 @@ std::optional<std::string> Service::FatalReason() const {
   return assembly_->fatal.Reason();
 }
 
-Result<void> Service::Reload() {
-  return assembly_->reloader.Reload();
+void Service::Reload() {
+  assembly_->reloader.Reload();
 }
 
 void Service::Stop() {

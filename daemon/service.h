@@ -40,7 +40,7 @@ class Service {
   std::string Summary() const;
   // Why the daemon has to end by itself, if it has.
   std::optional<std::string> FatalReason() const;
-  Result<void> Reload();
+  void Reload();  // a config that is refused is logged
   void Stop();
 
  private:

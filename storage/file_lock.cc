@@ -33,6 +33,13 @@ Result<FileLock> FileLock::Take(const std::filesystem::path& file) {
   const int descriptor = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
   const int why = errno;
   umask(before);
+  if (descriptor < 0 && why == ENOENT) {
+    return Fail(ErrorKind::kIo,
+                "the folder " + file.parent_path().string() +
+                    " of outbox.path does not exist: make it, owned by outboxd's user "
+                    "(`systemd-tmpfiles --create` makes the installed one), or set outbox.path to "
+                    "another place");
+  }
   if (descriptor < 0) return Fail(ErrorKind::kIo, name + ": " + std::generic_category().message(why));
   FileLock lock(descriptor);
   if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {

@@ -245,10 +245,12 @@ HttpResponse AnswerForget(const Call& call) {
 }
 
 HttpResponse AnswerReload(const Call& call) {
-  const Result<void> reloaded = call.control.Reload();
-  if (!reloaded) return ErrorAnswer(reloaded.error());
+  const Result<std::string> needs_restart = call.control.Reload();
+  if (!needs_restart) return ErrorAnswer(needs_restart.error());
   JsonWriter writer;
-  writer.Object().Key("reloaded").Bool(true).EndObject();
+  writer.Object().Key("reloaded").Bool(true);
+  WriteText(writer, "needs_restart", *needs_restart);
+  writer.EndObject();
   return JsonAnswer(writer);
 }
 

@@ -45,7 +45,8 @@ class Control {
   virtual Result<ForgetCount> Forget(const std::string& customer,
                                      const std::optional<std::string>& connection) = 0;
   virtual Result<std::uint64_t> Backup(const std::filesystem::path& file) = 0;  // bytes written
-  virtual Result<void> Reload() = 0;
+  // The keys that differ and take effect at the next start only, comma-separated.
+  virtual Result<std::string> Reload() = 0;
 };
 
 }  // namespace outboxd

@@ -106,7 +106,7 @@ std::string PauseOf(const ConnectionStatus& connection) {
     case PauseReason::kUnconfigured:
       return "paused because it is no longer in the config: put it back and reload, and it goes on by itself";
     case PauseReason::kOperator:
-      return "paused by an operator" + detail + "; " + resume + " lets it go on";
+      return "paused by an operator; " + resume + " lets it go on";
     case PauseReason::kCrashes:
       return "not sending because it may crash outboxd again" + detail + "; " + resume + " lets it go on";
   }
@@ -156,6 +156,10 @@ std::string ConnectionClause(const WaitingJob& job, Timestamp now) {
 std::string ReadyClause(const WaitingJob& job, Timestamp now) {
   std::string why = ConnectionClause(job, now);
   if (why.empty()) why = WaitsForTurn(*job.connection);
+  if (job.ahead) {
+    return "It waits on disk until there is room for it in memory (" + AttemptsSoFar(job.row) +
+           "), behind job " + *job.ahead + " of the same customer: " + why;
+  }
   return "It is ready (" + AttemptsSoFar(job.row) + ") and waits for its turn: " + why;
 }
 
@@ -168,25 +172,31 @@ std::string DeferredClause(const WaitingJob& job, Timestamp now) {
   return why.empty() ? text : text + "; besides, " + why;
 }
 
+std::string StateClause(const JobRow& row, JobState state, Timestamp now) {
+  switch (state) {
+    case JobState::kReady:
+      return "is ready (" + AttemptsSoFar(row) + ")";
+    case JobState::kInFlight:
+      return "is being sent right now";
+    case JobState::kDeferred:
+      return "is deferred" + (row.due ? " until " + At(*row.due, now) : std::string()) + ", " +
+             AttemptsSoFar(row);
+    case JobState::kBlocked:
+      return "is blocked itself";
+  }
+  return {};
+}
+
 std::string BlockerClause(const WaitingJob& job, Timestamp now) {
   if (!job.blocker) return "an earlier job of the same customer";
-  std::string text = "job " + job.blocker->job + ", an earlier job of the same customer";
+  // A later one had its turn before this one was put back.
+  const bool is_later = job.blocker->sequence > job.row.sequence;
+  std::string text = "job " + job.blocker->job + ", " +
+                     (is_later ? "which has its lane's turn" : "an earlier job of the same customer");
   if (job.blocker->suspicion != Suspicion::kNone)
     text += " and a suspect (" + std::string(SuspicionName(job.blocker->suspicion)) + ")";
   if (!job.blocker_state) return text;
-  switch (*job.blocker_state) {
-    case JobState::kReady:
-      return text + ", which is ready (" + AttemptsSoFar(*job.blocker) + ")";
-    case JobState::kInFlight:
-      return text + ", which is being sent right now";
-    case JobState::kDeferred: {
-      const std::string due = job.blocker->due ? " until " + At(*job.blocker->due, now) : std::string();
-      return text + ", which is deferred" + due + ", " + AttemptsSoFar(*job.blocker);
-    }
-    case JobState::kBlocked:
-      return text + ", which is blocked itself";
-  }
-  return text;
+  return text + (is_later ? " and " : ", which ") + StateClause(*job.blocker, *job.blocker_state, now);
 }
 
 std::string BlockedClause(const WaitingJob& job, Timestamp now) {

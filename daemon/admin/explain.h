@@ -15,8 +15,10 @@ struct WaitingJob {
   JobRow row;
   JobState state = JobState::kReady;
   std::optional<ConnectionStatus> connection;  // absent: no longer in the config
-  std::optional<JobRow> blocker;               // the earlier job it waits for
+  std::optional<JobRow> blocker;               // the job it waits for, as a rule an earlier one
   std::optional<JobState> blocker_state;
+  // For a job that is on disk alone: the oldest waiting job of its customer, if that is an earlier one.
+  std::optional<std::string> ahead;
 };
 
 std::string ExplainWaiting(const WaitingJob& job, Timestamp now);

@@ -151,32 +151,44 @@ Result<std::vector<Sequence>> Operations::InFlight() {
 }
 
 Result<ConnectionStatus> Operations::ChangeGate(const std::string& connection, const GateChange& change) {
-  using Changed = std::optional<ConnectionStatus>;
+  using Changed = Result<ConnectionStatus>;
   ASSIGN_OR_RETURN(
       Changed changed,
       AskDispatcher<Changed>(parts_.dispatcher, [&](Dispatcher& dispatcher, Timestamp now) -> Changed {
         ConnectionQueue* queue = dispatcher.Find(connection);
-        if (queue == nullptr) return std::nullopt;
-        change(*queue, now);
+        if (queue == nullptr) return UnknownConnection(connection);
+        RETURN_IF_ERROR(change(*queue, now));
         return queue->Status();
       }));
-  if (!changed) return UnknownConnection(connection);
-  ShowHold(*changed);
-  return *changed;
+  if (changed) ShowHold(*changed);
+  return changed;
+}
+
+// A queue outlives its connection's place in the config, with the credentials that were removed. An
+// operator's pause hides the gate's own.
+Result<void> Operations::DemandConfigured(const std::string& name, const ConnectionQueue& queue) const {
+  const bool is_gone = queue.gate().pause == PauseReason::kUnconfigured;
+  if (!is_gone && parts_.config.Get()->connections.contains(name)) return {};
+  return Fail(ErrorKind::kConflict,
+              "\"" + name + "\" is not in the config: put it back and reload, nothing is sent before",
+              "connection");
 }
 
 Result<ConnectionStatus> Operations::Pause(const std::string& connection) {
-  return ChangeGate(connection, [](ConnectionQueue& queue, Timestamp now) {
+  return ChangeGate(connection, [](ConnectionQueue& queue, Timestamp now) -> Result<void> {
     queue.Pause(PauseReason::kOperator, "paused by an operator", now);
+    return {};
   });
 }
 
 // On the dispatcher's thread as well, so that the round that follows sends.
 Result<ConnectionStatus> Operations::Resume(const std::string& connection) {
-  return ChangeGate(connection, [&](ConnectionQueue& queue, Timestamp now) {
+  return ChangeGate(connection, [&](ConnectionQueue& queue, Timestamp now) -> Result<void> {
+    RETURN_IF_ERROR(DemandConfigured(connection, queue));
     if (parts_.hold.Lift(connection))
       Log(LogLevel::kInfo, "sending again after crashes", {{"connection", connection}});
     queue.Resume(now);
+    return {};
   });
 }
 
@@ -189,7 +201,11 @@ Result<ProbeReport> Operations::Probe(const std::string& connection) {
   if (const auto found = config->connections.find(connection); found != config->connections.end())
     patience += found->second.timeout;
   return parts_.probe_waiters.Await(connection, patience, [&]() -> Result<void> {
-    RETURN_IF_ERROR(ChangeGate(connection, [](ConnectionQueue& queue, Timestamp) { queue.ProbeNow(); }));
+    RETURN_IF_ERROR(ChangeGate(connection, [&](ConnectionQueue& queue, Timestamp) -> Result<void> {
+      RETURN_IF_ERROR(DemandConfigured(connection, queue));
+      queue.ProbeNow();
+      return {};
+    }));
     return {};
   });
 }

@@ -42,7 +42,7 @@ class Operations final : public Control {
     DispatcherThread& dispatcher;
     ProbeWaiters& probe_waiters;
     DeliveryHold& hold;
-    std::function<Result<void>()> reload;
+    std::function<Result<std::string>()> reload;
   };
   explicit Operations(Parts parts);
 
@@ -64,15 +64,17 @@ class Operations final : public Control {
   Result<ForgetCount> Forget(const std::string& customer,
                              const std::optional<std::string>& connection) override;
   Result<std::uint64_t> Backup(const std::filesystem::path& file) override;
-  Result<void> Reload() override { return parts_.reload(); }
+  Result<std::string> Reload() override { return parts_.reload(); }
 
  private:
   using Step = std::function<Result<OperatorWork::Step>(OperatorWork&, Timestamp now)>;
-  using GateChange = std::function<void(ConnectionQueue&, Timestamp now)>;
+  using GateChange = std::function<Result<void>(ConnectionQueue&, Timestamp now)>;
   using AfterStep = std::function<void(const OperatorWork::Step&)>;
 
   Result<std::vector<ConnectionStatus>> AskConnections();
   void ShowHold(ConnectionStatus& connection) const;
+  // On the dispatcher's thread. kConflict when the connection was removed by a reload.
+  Result<void> DemandConfigured(const std::string& name, const ConnectionQueue& queue) const;
   Result<ConnectionStatus> ChangeGate(const std::string& connection, const GateChange& change);
   // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
   Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);

@@ -19,6 +19,7 @@
 #include "daemon/admin/render.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/status.h"
+#include "storage/filter.h"
 #include "storage/inspection.h"
 
 namespace outboxd {
@@ -27,6 +28,8 @@ namespace {
 
 // Jobs looked at in one go while a list is filtered by state.
 constexpr std::size_t kStateChunk = 1000;
+// In search of a customer's oldest job, which is near the outbox's oldest: a few milliseconds.
+constexpr std::size_t kLookedAtForOldest = 20'000;
 
 struct ListedJobs {
   std::vector<JobRow> rows;
@@ -178,6 +181,19 @@ Result<std::optional<JobRow>> FindBlocker(Control& control, Inspection& inspecti
   return inspection.ParkedBefore(*row.parked, row.sequence);
 }
 
+// The oldest waiting job of its customer, unless that is `row` itself or too far from the oldest job of all.
+Result<std::optional<std::string>> FindAhead(Inspection& inspection, const JobRow& row) {
+  JobFilter filter;
+  filter.connection = row.connection;
+  filter.customer = row.customer;
+  PageRequest first;
+  first.rows_max = 1;
+  first.examined_max = kLookedAtForOldest;
+  ASSIGN_OR_RETURN(const Page<JobRow> page, inspection.Jobs(filter, first));
+  if (page.rows.empty() || page.rows.front().sequence >= row.sequence) return std::optional<std::string>();
+  return page.rows.front().job;
+}
+
 std::optional<ConnectionStatus> ConnectionOf(const DaemonStatus& status, const std::string& name) {
   for (const ConnectionStatus& connection : status.connections) {
     if (connection.name == name) return connection;
@@ -198,6 +214,8 @@ Result<WaitingJob> LookAt(Control& control, Inspection& inspection, const Daemon
       ASSIGN_OR_RETURN(job.blocker_state, StateNow(control, *blocker));
     }
     job.blocker = std::move(blocker);
+  } else if (job.state == JobState::kReady && !place && !row.customer.empty()) {
+    ASSIGN_OR_RETURN(job.ahead, FindAhead(inspection, row));
   }
   job.row = std::move(row);
   return job;

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,7 +93,11 @@ std::optional<Timestamp> HoldUntil(std::vector<Timestamp> crashes, Timestamp now
 }
 
 Result<CrashRecord> CrashRecord::Open(const std::filesystem::path& file) {
+  const mode_t before = umask(0027);  // as the outbox's other files, whatever the daemon was started with
   const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+  const int why = errno;
+  umask(before);
+  errno = why;
   if (descriptor < 0) return Unusable(file);
   CrashRecord record(descriptor, {}, 0);
   std::string text(kLines * kLineBytes, '\0');

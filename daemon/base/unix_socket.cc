@@ -1,14 +1,12 @@
 #include "daemon/base/unix_socket.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -20,6 +18,7 @@
 #include <utility>
 
 #include "config/config.h"
+#include "config/system_user.h"
 #include "core/limits.h"
 #include "core/result.h"
 
@@ -65,20 +64,9 @@ Result<void> RemoveStale(const std::filesystem::path& path, const sockaddr_un& a
   return {};
 }
 
-Result<gid_t> GroupId(const std::string& name) {
-  std::array<char, 16384> buffer{};
-  group entry{};
-  group* found = nullptr;
-  const int error = getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr)
-    return Fail(ErrorKind::kInvalid, "no group \"" + name + "\"" +
-                                         (error != 0 ? ": " + std::generic_category().message(error) : ""));
-  return entry.gr_gid;
-}
-
 Result<void> SetAccess(const SocketConfig& config) {
   if (config.group) {
-    const Result<gid_t> group = GroupId(*config.group);
+    const Result<std::uint32_t> group = GroupId(*config.group);
     if (!group) return Fail(ErrorKind::kInvalid, config.path.string() + ": " + group.error().message);
     if (lchown(config.path.c_str(), static_cast<uid_t>(-1), *group) != 0)
       return FailErrno(config.path, "cannot set its group", errno);

@@ -297,6 +297,14 @@ TEST_CASE("config: variables of the environment are put into values, and $${ is 
   CHECK(api_key("${OUTBOXD_TEST}") == "${HOME}");
 }
 
+TEST_CASE("config: what is not a mapping is told once, and nothing is missed in it") {
+  const std::string message = "must be a mapping: keys with their values, one a line and indented";
+  CHECK(Refused("connections: [a]\n") == "test.yaml:1: connections: " + message);
+  CHECK(Refused("connections: [a, b]\n") == "test.yaml:1: connections: " + message);
+  CHECK(Refused("connections: a\n") == "test.yaml:1: connections: " + message);
+  CHECK(Refused(WithConnection("limits: [a, b]")) == "test.yaml:1: limits: " + message);
+}
+
 TEST_CASE("config: a file that is not a config as a whole is refused") {
   CheckRefused({
       {"", "test.yaml:1: connections: at least one connection is needed"},

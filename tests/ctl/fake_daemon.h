@@ -2,7 +2,9 @@
 // this process.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <mutex>
@@ -105,5 +107,15 @@ struct RunOptions {
 
 // outboxctl with these arguments; its clock stands at 1,000,000,000 ms.
 Ran RunCtl(const std::vector<std::string>& arguments, const RunOptions& options = {});
+
+inline constexpr const char* kJob = "01JDB3T0C5W7X8Y9Z0ABCDEFGH";
+
+inline bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+inline std::size_t LineCount(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
 
 }  // namespace outboxd::test

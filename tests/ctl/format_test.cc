@@ -29,6 +29,15 @@ TEST_CASE("format: times in UTC are RFC 3339") {
   CHECK(FormatTime(FromUnixMs(1'700'000'000'123), Zone::kUtc) == "2023-11-14T22:13:20.123Z");
 }
 
+TEST_CASE("format: times within a text are written as those beside it") {
+  const Timestamp at = FromUnixMs(1'700'000'000'123);
+  const std::string text = "due at 2023-11-14T22:13:20.123Z (in 3s), not 2023-99-14T22:13:20.123Z.";
+  CHECK(FormatTimesIn(text, Zone::kUtc) == text);
+  CHECK(FormatTimesIn(text, Zone::kLocal) ==
+        "due at " + FormatTime(at, Zone::kLocal) + " (in 3s), not 2023-99-14T22:13:20.123Z.");
+  CHECK(FormatTimesIn("", Zone::kLocal).empty());
+}
+
 TEST_CASE("format: durations are read with their units, a plain number is seconds") {
   CHECK(ReadDuration("500ms")->count() == 500);
   CHECK(ReadDuration("30")->count() == 30'000);

@@ -26,10 +26,6 @@ constexpr const char* kBad =
     R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"needs \"id\""}})";
 constexpr const char* kTooLarge = R"({"ok":false,"error":{"code":"too_large","message":"line too long"}})";
 
-bool Contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 std::string Lines(int count) {
   std::string text;
   for (int i = 1; i <= count; ++i) text += "{\"n\":" + std::to_string(i) + "}\n";

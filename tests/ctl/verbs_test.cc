@@ -10,8 +10,6 @@
 namespace outboxd::test {
 namespace {
 
-constexpr const char* kJob = "01JDB3T0C5W7X8Y9Z0ABCDEFGH";
-
 // A daemon that gives one answer to everything.
 struct AdminFixture {
   explicit AdminFixture(AdminAnswer answer)
@@ -36,10 +34,6 @@ AdminAnswer Refusal(int status, const std::string& kind, const std::string& mess
   return {status, R"({"error":{"kind":")" + kind + R"(","field":"job","message":")" + message + R"("}})"};
 }
 
-bool Contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST_CASE("outboxctl: usage errors end with 2 and say what is wrong") {
   const std::vector<std::vector<std::string>> wrong = {{},
                                                        {"nonsense"},
@@ -57,6 +51,9 @@ TEST_CASE("outboxctl: usage errors end with 2 and say what is wrong") {
                                                        {"send", "track", "--id", "1"},
                                                        {"send", "identify", "--id", "1", "--attributes", "{"},
                                                        {"send", "track", "--json", "{}"},
+                                                       {"send", "nonsense"},
+                                                       {"send", "--id", "1"},
+                                                       {"send", "--json", "{}", "nonsense"},
                                                        {"history"},
                                                        {"history", kJob, "--customer", "4"},
                                                        {"import"},
@@ -76,6 +73,14 @@ TEST_CASE("outboxctl: a usage error names the program and the verb whose help te
         "outboxctl: --id is required\nTry outboxctl send destroy --help\n");
   CHECK(RunCtl({"lsit"}).err ==
         "outboxctl: The following argument was not expected: lsit\nTry outboxctl --help\n");
+}
+
+TEST_CASE("outboxctl: a number out of range and a type that there is not are told with what is allowed") {
+  CHECK(RunCtl({"list", "--limit", "0"})
+            .err.starts_with("outboxctl: --limit: Value 0 not in range 1 to 1000000000\n"));
+  CHECK(Contains(RunCtl({"send", "nonsense"}).err, ": nonsense; it may be identify, track, pageview, "));
+  CHECK(Contains(RunCtl({"dead", "nonsense"}).err, "it may be list, groups, "));
+  CHECK_FALSE(Contains(RunCtl({"send", "track", "nonsense"}).err, "it may be"));
 }
 
 TEST_CASE("outboxctl: a verb's help shows no examples of other verbs") {
@@ -193,10 +198,6 @@ AdminAnswer Paged(const AdminRequest& request, int total) {
   }
   return {200,
           R"({"rows":[)" + rows + "]" + (last < total ? R"(,"next":)" + std::to_string(last) : "") + "}"};
-}
-
-std::size_t LineCount(const std::string& text) {
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
 TEST_CASE("list: follows pages up to the limit, to the end with --all, and says when there is more") {
@@ -372,6 +373,10 @@ TEST_CASE("dead export: whole rows or only the lines, bytes as the producer wrot
   const std::string file = (daemon.folder / "out.ndjson").string();
   CHECK(daemon.Run({"dead", "export", "--out", file}).out.empty());
   CHECK(TempFolder::Read(file) == whole.out);
+  const Ran again = daemon.Run({"dead", "export", "--lines", "--out", file});
+  CHECK(again.code == 1);
+  CHECK(Contains(again.err, "exists"));
+  CHECK(TempFolder::Read(file) == whole.out);
 }
 
 TEST_CASE("connections: pause, resume and probe") {
@@ -401,6 +406,39 @@ TEST_CASE("connections: pause, resume and probe") {
   CHECK(all.code == 1);
   CHECK(Contains(all.out, "not ok, 401 Unauthorized"));
   CHECK(LineCount(daemon.Run({"probe", "--json"}).out) == 2);
+}
+
+TEST_CASE("connections: probe without a name leaves out what is not in the config") {
+  AdminFixture daemon([](const AdminRequest& request) {
+    if (request.target == "/v1/status") {
+      return AdminAnswer{200, R"({"connections":[{"name":"gone","state":"paused","pause":"unconfigured"},)"
+                              R"({"name":"default","state":"open","pause":""}]})"};
+    }
+    if (Contains(request.target, "gone")) return Refusal(409, "conflict", "not in the config");
+    return AdminAnswer{200, R"({"connection":"default","ok":true,"status":200,"duration_ms":12})"};
+  });
+  CHECK(daemon.Run({"probe"}).code == 0);
+  CHECK(daemon.Run({"probe", "gone"}).code == 1);
+  AdminFixture hiding([](const AdminRequest& request) {
+    if (request.target == "/v1/status")
+      return AdminAnswer{200, R"({"connections":[{"name":"gone"},{"name":"default"}]})"};
+    if (Contains(request.target, "gone")) return Refusal(409, "conflict", "not in the config");
+    return AdminAnswer{200, R"({"connection":"default","ok":true,"status":200,"duration_ms":12})"};
+  });
+  const Ran both = hiding.Run({"probe"});
+  CHECK(both.code == 1);
+  CHECK(Contains(both.out, "default: ok"));
+}
+
+TEST_CASE("maintenance: reload names the keys that need a restart, and the wrong ones once") {
+  AdminFixture daemon(AdminAnswer{200, R"({"reloaded":true,"needs_restart":"workers"})"});
+  CHECK(daemon.Run({"reload"}).out ==
+        "The config was read again and is in force, except for what takes effect at the next start: "
+        "workers.\n");
+  AdminFixture refusing(AdminAnswer{
+      400,
+      R"({"error":{"kind":"invalid","field":"workers","message":"t.yaml:15: workers: must be 1 to 64"}})"});
+  CHECK(refusing.Run({"reload"}).err == "outboxctl: t.yaml:15: workers: must be 1 to 64\n");
 }
 
 TEST_CASE("maintenance: forget needs --yes, reload and metrics") {
@@ -466,6 +504,11 @@ TEST_CASE("check: a good config and its credentials end with 0, a bad one with 1
       "secret.yaml",
       "connections:\n  default: {site_id: s, api_key_file: " + (folder / "none").string() + "}\n");
   CHECK(RunCtl({"check", secret}).code == 1);
+  const Ran group = RunCtl({"check", folder.Write("group.yaml",
+                                                  "listen: {admin: {group: no-such-group}}\n"
+                                                  "connections: {default: {site_id: s, api_key: k}}\n")});
+  CHECK(group.code == 1);
+  CHECK(Contains(group.err, "listen.admin.group: no group \"no-such-group\""));
   CHECK(RunCtl({"check", (folder / "absent.yaml").string()}).code == 1);
 }
 
@@ -490,7 +533,10 @@ TEST_CASE(
 
 TEST_CASE("check: certificates of listen.track that are missing or do not fit their keys end with 1") {
   const TempFolder folder;
-  REQUIRE(RunCtl({"tls-init", "--directory", (folder / "tls").string()}).code == 0);
+  const Ran made = RunCtl({"tls-init", "--directory", (folder / "tls").string()});
+  REQUIRE(made.code == 0);
+  CHECK(Contains(made.out, ", certificate: " + (folder / "tls/certificate.pem").string() + ", key: "));
+  CHECK(Contains(made.out, "does not renew"));
   REQUIRE(RunCtl({"tls-init", "--directory", (folder / "other").string()}).code == 0);
   const auto check = [&](const std::string& track) {
     std::string text = ConfigText(folder);
@@ -550,133 +596,6 @@ TEST_CASE("outboxctl: the sockets are found in a config that only the daemon can
   CHECK(RunCtl({"check", of_the_daemons_environment}).code == 1);
   const std::string half_edited = folder.Write("half-edited.yaml", text + "wrokers: 2\n");
   CHECK(RunCtl({"reload", "--config", half_edited}).code == 0);
-}
-
-struct ProducerFixture {
-  explicit ProducerFixture(FakeProducer::Handler handler)
-      : producer(folder / "producer.sock", std::move(handler)) {}
-  Ran Run(std::vector<std::string> arguments, const RunOptions& options = {}) {
-    arguments.insert(arguments.begin(), {"--producer", (folder / "producer.sock").string()});
-    return RunCtl(arguments, options);
-  }
-  TempFolder folder;
-  FakeProducer producer;
-};
-
-std::string Reply(const std::string& line) {
-  if (Contains(line, "huge"))
-    return R"({"ok":false,"error":{"code":"too_large","message":"line too long"}}!)";
-  if (Contains(line, "crowd"))
-    return R"({"ok":false,"error":{"code":"busy","message":"too many producers are connected"}}!)";
-  if (Contains(line, "disk"))
-    return R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
-  if (Contains(line, "busy"))
-    return R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
-  if (Contains(line, "bad"))
-    return R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"track needs \"id\""},"ref":"r"})";
-  return R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})";
-}
-
-TEST_CASE("send: prints the job id, or the reply with --json") {
-  ProducerFixture daemon(Reply);
-  const Ran ran = daemon.Run(
-      {"send", "track", "--id", "42", "--name", "purchase", "--data", R"({"price":23.45})", "--ref", "x"});
-  CHECK(ran.code == 0);
-  CHECK(ran.out == std::string(kJob) + "\n");
-  CHECK(daemon.producer.Lines().back() ==
-        R"({"type":"track","id":"42","name":"purchase","data":{"price":23.45},"ref":"x"})");
-  CHECK(daemon.Run({"send", "destroy", "--id", "42", "--json"}).out ==
-        R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})"
-        "\n");
-  CHECK(daemon.Run({"--json", "send", "destroy", "--id", "42"}).out ==
-        R"({"ok":true,"job":"01JDB3T0C5W7X8Y9Z0ABCDEFGH"})"
-        "\n");
-}
-
-TEST_CASE("send: a finished line goes out as it is") {
-  ProducerFixture daemon(Reply);
-  const std::string line = R"({"type":"track",  "id":"42","name":"x","data":{"n":1e400}})";
-  CHECK(daemon.Run({"send", "--json", line}).code == 0);
-  CHECK(daemon.producer.Lines().back() == line);
-  CHECK(daemon.Run({"send", "--json", "a\nb"}).code == 2);
-}
-
-TEST_CASE("send: a refusal ends with 1, busy with 75") {
-  ProducerFixture daemon(Reply);
-  const Ran bad = daemon.Run({"send", "destroy", "--id", "bad"});
-  CHECK(bad.code == 1);
-  CHECK(bad.err == "outboxctl: id: track needs \"id\"\n");
-  CHECK(bad.out.empty());
-  CHECK(daemon.Run({"send", "destroy", "--id", "busy"}).code == 75);
-  CHECK(daemon.Run({"send", "destroy", "--id", "disk"}).code == 75);
-  CHECK(Contains(daemon.Run({"send", "destroy", "--id", "bad", "--json"}).out, R"("field":"id")"));
-}
-
-TEST_CASE("send: --json - sends each line of the input and tells the worst in its exit code") {
-  ProducerFixture daemon(Reply);
-  const Ran ran = daemon.Run({"send", "--json", "-"}, {"{\"a\":1}\n\n{\"busy\":1}\n{\"c\":1}"});
-  CHECK(ran.code == 75);
-  CHECK(LineCount(ran.out) == 3);
-  CHECK(daemon.producer.Lines() == std::vector<std::string>{"{\"a\":1}", "{\"busy\":1}", "{\"c\":1}"});
-  CHECK(daemon.Run({"send", "--json", "-"}, {"{\"busy\":1}\n{\"bad\":1}\n"}).code == 1);
-}
-
-TEST_CASE("send: --json - sends the lines behind an answer that ends the connection by a new one") {
-  ProducerFixture daemon(Reply);
-  const Ran huge =
-      daemon.Run({"send", "--json", "-"}, {"{\"a\":1}\n{\"huge\":1}\n{\"busy\":1}\n{\"c\":1}\n"});
-  CHECK(huge.code == 1);
-  CHECK(LineCount(huge.out) == 4);
-  CHECK(daemon.producer.Lines() ==
-        std::vector<std::string>{"{\"a\":1}", "{\"huge\":1}", "{\"busy\":1}", "{\"c\":1}"});
-  const Ran crowd = daemon.Run({"send", "--json", "-"}, {"{\"crowd\":1}\n{\"c\":1}\n"});
-  CHECK(crowd.code == 75);
-  CHECK(LineCount(crowd.out) == 2);
-}
-
-TEST_CASE("send: every type has its flags") {
-  ProducerFixture daemon(Reply);
-  const std::string file = daemon.folder.Write("data.json", "{ \"a\": 1 }");
-  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{"identify", "--id", "1", "--attribute", "plan=pro", "--attribute", "tags:=[1,2]"},
-       R"({"type":"identify","id":"1","attributes":{"plan":"pro","tags":[1,2]}})"},
-      {{"identify", "--id", "1", "--attributes", "@" + file},
-       R"({"type":"identify","id":"1","attributes":{"a":1}})"},
-      {{"pageview", "--anonymous-id", "1", "--url", "/x"},
-       R"({"type":"pageview","anonymous_id":"1","url":"/x"})"},
-      {{"suppress", "--id", "1"}, R"({"type":"suppress","id":"1"})"},
-      {{"unsuppress", "--id", "1"}, R"({"type":"unsuppress","id":"1"})"},
-      {{"add_device", "--id", "1", "--device-id", "t", "--platform", "ios"},
-       R"({"type":"add_device","id":"1","device":{"id":"t","platform":"ios"}})"},
-      {{"delete_device", "--id", "1", "--device-id", "t"},
-       R"({"type":"delete_device","id":"1","device_id":"t"})"},
-      {{"merge", "--primary", "id=1", "--secondary", "email=x@y"},
-       R"({"type":"merge","primary":{"id":"1"},"secondary":{"email":"x@y"}})"},
-      {{"form", "--form-id", "f", "--data-field", "email=x@y"},
-       R"({"type":"form","form_id":"f","data":{"email":"x@y"}})"},
-      {{"add_to_segment", "--segment-id", "7", "--id", "[1]", "--id", "2"},
-       R"({"type":"add_to_segment","segment_id":"7","ids":["[1]","2"]})"},
-      {{"remove_from_segment", "--segment-id", "7", "--ids", "1"},
-       R"({"type":"remove_from_segment","segment_id":"7","ids":["1"]})"},
-      {{"metric", "--delivery-id", "d", "--metric", "opened"},
-       R"({"type":"metric","delivery_id":"d","metric":"opened"})"},
-      {{"raw", "--method", "POST", "--path", "/v2/batch", "--body-json", "@" + file, "--max-retries", "2"},
-       R"({"type":"raw","method":"POST","path":"/v2/batch","body":{"a":1},"retry":{"max_retries":2}})"},
-      {{"raw", "--method", "POST", "--path", "/v1/x", "--file", "up=" + file},
-       R"({"type":"raw","method":"POST","path":"/v1/x","files":[{"name":"up","filename":"data.json","content_base64":"eyAiYSI6IDEgfQ=="}]})"},
-  };
-  for (const auto& [flags, line] : cases) {
-    std::vector<std::string> arguments = {"send"};
-    arguments.insert(arguments.end(), flags.begin(), flags.end());
-    const Ran ran = daemon.Run(arguments);
-    CHECK_MESSAGE(ran.code == 0, ran.err);
-    CHECK(daemon.producer.Lines().back() == line);
-  }
-}
-
-TEST_CASE("send: a daemon that closes without an answer ends with 69") {
-  ProducerFixture daemon([](const std::string&) { return ""; });
-  CHECK(daemon.Run({"send", "destroy", "--id", "1"}).code == 69);
 }
 
 }  // namespace

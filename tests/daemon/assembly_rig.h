@@ -53,9 +53,9 @@ class AssemblyRig {
     SetConnection("rate_limit: 0");
   }
 
-  void SetConnection(const std::string& more) {
-    Set("connections",
-        "{default: {base_url: \"" + server_.Url() + "\", site_id: site, api_key: key, " + more + "}}");
+  void SetConnection(const std::string& more) { Set("connections", "{" + Connection("default", more) + "}"); }
+  std::string Connection(const std::string& name, const std::string& more = {}) const {
+    return name + ": {base_url: \"" + server_.Url() + "\", site_id: site, api_key: key, " + more + "}";
   }
   // Adds or replaces a line of the config.
   void Set(const std::string& key, const std::string& line) {

@@ -6,12 +6,14 @@
 #include <utility>
 
 #include "tests/daemon/assembly_rig.h"
+#include "tests/support/stderr_capture.h"
 
 namespace outboxd {
 namespace {
 
 using test::AssemblyRig;
 using test::Producer;
+using test::StderrCapture;
 using test::TrackLine;
 
 TEST_CASE("assembly: jobs are accepted as soon as it is built, and sent once the dispatcher is started") {
@@ -84,14 +86,21 @@ TEST_CASE("assembly: a reload takes effect for everyone whom it concerns, a bad 
   all->dispatcher.Start();
   rig.SetConnection("rate_limit: 7");
   rig.Set("outbox", "{path: /elsewhere/outbox.db, max_jobs: 1}");
-  REQUIRE(all->reloader.Reload());
+  rig.Set("workers", "3");
+  for (int i = 0; i < 2; ++i) {
+    const auto needs_restart = all->reloader.Reload();
+    REQUIRE(needs_restart);
+    CHECK(*needs_restart == "outbox.path, workers");  // until the restart, however often it is read
+  }
   CHECK(all->config.Get()->connections.at("default").rate_limit == 7);
   CHECK(all->config.Get()->outbox.path == rig.OutboxFile());  // takes effect at the next start
   CHECK(all->operations.Status()->connections.at(0).rate_limit == 7);
   CHECK(all->operations.Status()->max_jobs == 1);
   const auto before = all->config.Get();
   rig.SetConnection("rate_limit: never");
-  CHECK_FALSE(all->reloader.Reload());
+  const StderrCapture log;
+  CHECK(rig.Ask(*all, "POST", "/v1/reload").status == 400);
+  CHECK(log.Count("config not reloaded") == 1);
   CHECK(all->config.Get() == before);
 }
 

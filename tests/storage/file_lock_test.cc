@@ -45,6 +45,16 @@ TEST_CASE("file lock: another process cannot open an outbox that is in use, and 
   CHECK(status == 0);
 }
 
+TEST_CASE("file lock: a folder that is missing is named with what to do about it") {
+  TempDir folder;
+  const auto refused = Outbox::Open(folder / "none" / "outbox.db", 7);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == ErrorKind::kIo);
+  for (const std::string& part :
+       {(folder / "none").string(), std::string("outbox.path"), std::string("systemd-tmpfiles")})
+    CHECK(refused.error().message.find(part) != std::string::npos);
+}
+
 TEST_CASE("file lock: a planted link is not followed") {
   TempDir folder;
   std::filesystem::create_symlink(folder / "elsewhere", folder / "x.lock");

@@ -17,6 +17,7 @@ class FakeControl final : public Control {
   std::vector<Sequence> in_flight;
   std::optional<Error> error;  // what every command fails with
   ProbeReport probe;
+  std::string needs_restart;
 
   std::vector<std::string> calls;
   DeadFilter filter;
@@ -64,7 +65,7 @@ class FakeControl final : public Control {
   Result<std::uint64_t> Backup(const std::filesystem::path& file) override {
     return Done<std::uint64_t>("backup " + file.string(), 4'096);
   }
-  Result<void> Reload() override { return DoneWithout("reload"); }
+  Result<std::string> Reload() override { return Done("reload", needs_restart); }
 
  private:
   template <typename Value>

@@ -74,6 +74,16 @@ TEST_CASE("config: every wrong value keeps the daemon from starting, naming file
   }
 }
 
+TEST_CASE("config: a group that does not exist is a wrong config, for --check too") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"listen.producer.group", "no-such-group"}}, Launch::kLater);
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{}, {"--check"}}) {
+    const Finished finished = daemon.RunToEnd(arguments);
+    CHECK(finished.status.code == kExitConfig);
+    CHECK(finished.err.find("listen.producer.group: no group \"no-such-group\"") != std::string::npos);
+  }
+}
+
 TEST_CASE("config: a text that is not a config keeps the daemon from starting") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {}, Launch::kLater);

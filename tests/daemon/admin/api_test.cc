@@ -431,11 +431,13 @@ TEST_CASE("admin api: commands reach the daemon with their arguments decoded") {
   CHECK(api.Json("POST", "/v1/backup", R"({"path":"/tmp/x.db"})")["bytes"].Int() == 4'096);
   CHECK(api.Json("POST", "/v1/forget", R"({"customer":"42"})")["attempts"].Int() == 3);
   CHECK(api.Json("POST", "/v1/forget", R"({"customer":"42","connection":"eu"})")["jobs"].Int() == 1);
-  CHECK(api.Json("POST", "/v1/reload")["reloaded"].Bool());
+  CHECK_FALSE(api.Json("POST", "/v1/reload").Has("needs_restart"));
+  api.control.needs_restart = "workers";
+  CHECK(api.Json("POST", "/v1/reload")["needs_restart"].String() == "workers");
   CHECK(api.Json("POST", "/v1/jobs/" + OutboxRows::JobId(5) + "/cancel")["cancelled"].Int() == 1);
   CHECK(api.control.calls == std::vector<std::string>{"pause a/b", "resume default", "backup /tmp/x.db",
                                                       "forget 42 everywhere", "forget 42 eu", "reload",
-                                                      "cancel 5"});
+                                                      "reload", "cancel 5"});
 }
 
 TEST_CASE("admin api: backup and forget refuse what they cannot mean") {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "daemon/base/stopping.h"
 #include "tests/daemon/assembly_rig.h"
@@ -25,6 +26,31 @@ TEST_CASE("operations: pause and resume change one connection, and an unknown on
   REQUIRE_FALSE(unknown);
   CHECK(unknown.error().kind == ErrorKind::kNotFound);
   CHECK(unknown.error().field == "connection");
+}
+
+TEST_CASE("operations: a connection that left the config is neither resumed nor probed") {
+  AssemblyRig rig;
+  rig.Set("connections", "{" + rig.Connection("gone") + ", " + rig.Connection("hidden") + "}");
+  const auto all = rig.Build();
+  Operations& operations = all->operations;
+  all->dispatcher.Start();
+  REQUIRE(operations.Pause("hidden"));  // an operator's pause outweighs the config's
+  rig.Set("connections", "{" + rig.Connection("default") + "}");
+  REQUIRE(operations.Reload());
+  for (const char* name : {"gone", "hidden"}) {
+    CAPTURE(name);
+    const auto resumed = operations.Resume(name);
+    REQUIRE_FALSE(resumed);
+    CHECK(resumed.error().kind == ErrorKind::kConflict);
+    CHECK(resumed.error().message.find("not in the config") != std::string::npos);
+    const auto probed = operations.Probe(name);
+    REQUIRE_FALSE(probed);
+    CHECK(probed.error().kind == ErrorKind::kConflict);
+  }
+  CHECK(rig.requests() == 0);
+  rig.Set("connections", "{" + rig.Connection("hidden") + "}");
+  REQUIRE(operations.Reload());
+  CHECK(operations.Resume("hidden"));
 }
 
 TEST_CASE("operations: a cancelled job is a dead letter that can be counted, redriven and dropped") {

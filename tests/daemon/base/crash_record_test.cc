@@ -134,6 +134,20 @@ TEST_CASE("crash record: a file that cannot be one is an error that names it") {
   CHECK_FALSE(CrashRecord::Open(folder / "link"));
 }
 
+TEST_CASE("crash record: its mode is that of the outbox's other files, whatever the umask") {
+  const TempDir folder;
+  for (const mode_t mask : {mode_t{0}, mode_t{0077}}) {
+    const std::filesystem::path file = folder / std::to_string(mask);
+    const mode_t before = umask(mask);
+    const bool is_open = CrashRecord::Open(file).has_value();
+    umask(before);
+    REQUIRE(is_open);
+    struct stat status{};
+    REQUIRE(stat(file.c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777) == 0640);
+  }
+}
+
 TEST_CASE("crash record: after its end the process crashes as it did before") {
   TempDir folder;
   const auto file = folder / "record";
