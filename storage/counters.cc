@@ -40,12 +40,12 @@ Result<Counters::Map> CountAll(Database& database) {
 }
 
 // For each connection the highest number of deliveries that one of its waiting jobs remembers: there were at
-// least so many.
+// least so many. Row by row, like the counts.
 Result<void> RaiseToRemembered(Database& database, Counters::Map& counts) {
   ASSIGN_OR_RETURN(Statement rows,
-                   database.Prepare("SELECT connection, max(deliveries_at_failure) FROM outbox WHERE "
+                   database.Prepare("SELECT connection, deliveries_at_failure FROM outbox WHERE "
                                     "typeof(deliveries_at_failure) = 'integer' AND deliveries_at_failure "
-                                    "BETWEEN 1 AND ? GROUP BY connection"));
+                                    "BETWEEN 1 AND ?"));
   rows.BindAll(kDeliveriesRemembered);
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, rows.Step());
