@@ -35,7 +35,7 @@ using testing::ScriptedServer;
 using testing::WorkerBench;
 
 constexpr Http kBoth[] = {Http::kOne, Http::kTwo};
-constexpr Milliseconds kShort(300);  // a connection's timeout where one is to run out
+constexpr Milliseconds kShort(1000);  // a connection's timeout where one is to run out
 constexpr Milliseconds kLong = std::chrono::seconds(60);
 
 std::shared_ptr<Endpoint> To(const ScriptedServer& server) {
@@ -190,7 +190,7 @@ TEST_CASE("connection: one that ends before an answer leaves the request unanswe
 
       Load load(bench, endpoint);
       load.Run(10, 200);
-      CHECK(load.tally.answered >= 50);
+      CHECK(load.tally.answered >= 20);
       // With HTTP/2 the request that opened a connection may be among those that are lost with it.
       if (http == Http::kOne) CHECK(load.tally.faults[Fault::kNetwork] == 0);
       CheckNothingTwice(server);
@@ -248,7 +248,7 @@ TEST_CASE("connection: one that is frozen costs one timeout, and is not used aga
     server.FreezeAll();
     const Finished finished = bench.Do(Saying(endpoint, "into the ice"));
     CHECK(finished.answer.fault == Fault::kNetwork);
-    CHECK(finished.answer.error == "timeout after 300 ms");
+    CHECK(finished.answer.error == "timeout after 1000 ms");
     for (int i = 0; i < 5; ++i)
       CHECK(bench.Do(Saying(endpoint, "after " + std::to_string(i))).answer.status == 200);
     CHECK(server.Connections() == before + 1);
@@ -263,7 +263,7 @@ TEST_CASE(
     ScriptedServer server(http, Fine);
     WorkerBench bench;
     const auto endpoint = To(server);
-    endpoint->config.connect_timeout = Milliseconds(500);
+    endpoint->config.connect_timeout = kShort;
     endpoint->config.timeout = kLong;
     Load load(bench, endpoint);
     load.Run(5, 50);
