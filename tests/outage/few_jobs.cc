@@ -96,10 +96,9 @@ class Play {
 
   // To the next time at which anything happens.
   void Step() {
-    const GateSnapshot& gate = daemon_.dispatcher().Find("default")->gate();
-    const std::optional<Timestamp> reopens =
-        gate.state == GateState::kThrottled ? gate.reopen_at : std::nullopt;
-    Timestamp next = reopens.value_or(daemon_.dispatcher().NextWake(now_));
+    // While the gate is closed the dispatcher would only look for expired jobs each second.
+    const std::optional<Timestamp> reopens = daemon_.dispatcher().Find("default")->gate().reopen_at;
+    Timestamp next = reopens && *reopens > now_ ? *reopens : daemon_.dispatcher().NextWake(now_);
     if (!flights_.empty()) next = std::min(next, flights_.begin()->first);
     now_ = std::max(next, now_ + Milliseconds(1));
     bool was_tried = false;
