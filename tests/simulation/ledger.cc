@@ -207,11 +207,7 @@ void Ledger::OnHeard(const std::string& connection, Route route, const Reply& re
       std::count(reply.meanings.begin(), reply.meanings.end(), Meaning::kDelivered));
 }
 
-void Ledger::Hear(Record& record, Meaning meaning, Route route, const Reply& reply,
-                  const Charges::Standing& standing) {
-  const bool may_repeat = !record.job.own_retry || record.job.own_retry->max_retries > 0;
-  const bool is_unanswered = meaning == Meaning::kUnanswered && may_repeat;
-  record.unanswered = is_unanswered ? record.unanswered + 1 : 0;
+void Ledger::CountRefusal(Record& record, Meaning meaning, const Charges::Standing& standing) {
   if (meaning != record.refused_as) {
     record.refused_as = meaning;
     record.refusals = 0;
@@ -220,6 +216,14 @@ void Ledger::Hear(Record& record, Meaning meaning, Route route, const Reply& rep
   }
   ++record.refusals;
   record.refused_at = standing.now;
+}
+
+void Ledger::Hear(Record& record, Meaning meaning, Route route, const Reply& reply,
+                  const Charges::Standing& standing) {
+  const bool may_repeat = !record.job.own_retry || record.job.own_retry->max_retries > 0;
+  const bool is_unanswered = meaning == Meaning::kUnanswered && may_repeat;
+  record.unanswered = is_unanswered ? record.unanswered + 1 : 0;
+  if (NeedsProbe(meaning)) CountRefusal(record, meaning, standing);
   if (meaning == Meaning::kDelivered || meaning == Meaning::kRejected || meaning == Meaning::kSplit) return;
   if (is_unanswered && route != Route::kOwn) return;  // the repeat is still to come
   Charges::Failure failure;

@@ -102,7 +102,7 @@ class Ledger {
     std::string id;                    // once it is known
     std::vector<std::string> answers;  // "503 deferred", in order
     Charges charges;
-    std::optional<Meaning> refused_as;  // those in a row, of a job alone that was refused alike
+    std::optional<Meaning> refused_as;  // how, last; the refusals are those alike
     std::uint32_t refusals = 0;
     Timestamp refused_since{}, refused_at{};
     std::uint64_t deliveries_when_refused = 0;  // first
@@ -139,6 +139,7 @@ class Ledger {
                   const std::set<Sequence>& before, const Look& look);
   Waiting CountWaiting(Database& database, std::set<std::string>& held) const;
   void CheckRepeat(Record& record, Route route, const Look& look);
+  static void CountRefusal(Record& record, Meaning meaning, const Charges::Standing& standing);
   void CheckCharges(const Record& record) const;
   void Hear(Record& record, Meaning meaning, Route route, const Reply& reply,
             const Charges::Standing& standing);

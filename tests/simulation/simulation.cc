@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t kAll = ~std::size_t{0};
 constexpr std::uint64_t kMuchRoom = 1ULL << 40;
 constexpr int kTooManyRequests = 429;
+constexpr int kLongOutageRounds = 150;
+constexpr int kPoisonRounds = 60;
 constexpr int kDrainRounds = 100'000;
 constexpr std::chrono::minutes kLongestDrain{60};  // the longest wait there is, four times
 
@@ -451,6 +453,32 @@ std::string Simulation::WhyStuck() {
   return why;
 }
 
+// An outage that lasts for many attempts.
+void Simulation::Endure() {
+  api_->GoDown();
+  Note("for long: weather " + api_->WeatherName());
+  for (int round = 0; round < kLongOutageRounds; ++round) PassTime();
+}
+
+// Fine weather, and more jobs: those with poison have every attempt that they may have.
+void Simulation::LiveWithPoison() {
+  Note("for long: poison among healthy jobs");
+  for (int round = 0; round < kPoisonRounds; ++round) {
+    Submit();
+    PassTime();
+  }
+}
+
+void Simulation::PassTime() {
+  if (random_.Chance(10)) Restart();
+  WorkClerk();
+  Dispatch(kAll);
+  while (!flights_.empty()) FinishOne();
+  WorkClerk();
+  Dispatch(kAll);
+  world_ += Milliseconds(random_.Below(static_cast<std::uint32_t>(config_.retry.cap.count())));
+}
+
 // All trouble ends; what waits must leave.
 void Simulation::Drain() {
   Note("no more trouble");
@@ -458,12 +486,15 @@ void Simulation::Drain() {
     disk_.CutPowerAt(0);
     Crash();
   }
-  troubles_ = {};
+  const Troubles had = std::exchange(troubles_, {});
   disk_.Heal();
   disk_free_ = kMuchRoom;
+  Resume();
+  if (had.api && random_.Chance(30)) Endure();
   api_->CalmDown();
   has_memory_ = true;  // what waits for poison must not fill it
   Restart();
+  if (had.poison && random_.Chance(30)) LiveWithPoison();
   Resume();
   DrainHealthy();
   Note("no more poison");

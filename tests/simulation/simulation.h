@@ -90,6 +90,9 @@ class Simulation {
   test::Unsynced PowerOrKill();
   void Crash();
   void JumpClock();
+  void Endure();
+  void LiveWithPoison();
+  void PassTime();
   void Drain();
   void DrainHealthy();
   void RunRound(Timestamp deadline, const std::string& promise);

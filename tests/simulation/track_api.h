@@ -29,6 +29,7 @@ class TrackApi {
 
   Reply Receive(const Transfer& transfer);
   void ChangeWeather();
+  void GoDown() { weather_.GoDown(); }
   // Fine weather from now on.
   void CalmDown();
   // No job is poison any more, and none waits for longer than it likes to.

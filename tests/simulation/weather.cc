@@ -67,6 +67,13 @@ void Weather::Change() {
   is_total_ = random_.Chance(50);
 }
 
+void Weather::GoDown() {
+  constexpr std::array<Kind, 7> kOutages = {Kind::kDown,  Kind::kLocked, Kind::kPortal, Kind::kWrongHost,
+                                            Kind::kProxy, Kind::kSilent, Kind::kBroken};
+  kind_ = kOutages[random_.Below(kOutages.size())];
+  is_total_ = random_.Chance(50);
+}
+
 Said Weather::AnswerTo(const Transfer& transfer) {
   const bool is_probe = transfer.kind == TransferKind::kProbe;
   switch (kind_) {

@@ -17,6 +17,8 @@ class Weather {
 
   void Change();
   void Clear() { kind_ = Kind::kCalm; }
+  // Nobody is answered as he should be, until it changes.
+  void GoDown();
   std::string Name() const;
 
   Said AnswerTo(const Transfer& transfer);
