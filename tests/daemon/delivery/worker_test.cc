@@ -14,6 +14,7 @@
 #include "daemon/base/mailbox.h"
 #include "daemon/base/wall_clock.h"
 #include "tests/daemon/delivery/worker_bench.h"
+#include "tests/support/await.h"
 
 namespace outboxd {
 namespace {
@@ -138,6 +139,30 @@ TEST_CASE("worker: all that ends together reaches the sink in batches, on the wo
   CHECK(ended == kCount);
   CHECK(calls < kCount);
   CHECK(caller != std::this_thread::get_id());
+}
+
+TEST_CASE("worker: a request whose time ran out while the worker was held up ends once") {
+  StubServer server([](const SeenRequest& request, const Peer& peer) {
+    if (request.Line().find("slow") != std::string::npos) {
+      peer.AwaitClose();
+      return Then::kClose;
+    }
+    peer.Answer(200);
+    return Then::kKeep;
+  });
+  std::atomic<std::size_t> ended = 0;
+  Worker worker("test-net", [&](const std::vector<Finished>& batch) {
+    if ((ended += batch.size()) == 1) std::this_thread::sleep_for(Milliseconds(400));  // the hold-up
+  });
+  const auto endpoint = EndpointAt(server.Url());
+  std::vector<Transfer> transfers;
+  transfers.push_back(RawTo(endpoint, "POST", "/v1/slow"));
+  transfers.back().job->job.raw->timeout = Milliseconds(100);
+  transfers.push_back(RawTo(endpoint, "POST", "/v1/fast"));
+  worker.Send(std::move(transfers));
+  CHECK(Await([&] { return ended == 2; }));
+  worker.Stop();
+  CHECK(ended == 2);
 }
 
 TEST_CASE("worker: the moment of sending is wall clock and the duration is how long it took") {
