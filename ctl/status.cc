@@ -106,8 +106,7 @@ std::string ReasonText(const JsonValue& status, const JsonValue& connection) {
   if (connection["reopen_ms"].IsNumber() && wait > 0)
     reason += (reason.empty() ? "" : "; ") + ("next try in " + ShowSpan(Milliseconds(wait)));
   if (const std::int64_t suspects = connection["suspects"].Int(); suspects > 0)
-    reason += (reason.empty() ? "" : "; ") + FormatCount(suspects) + " " +
-              Plural(static_cast<std::uint64_t>(suspects), "suspect");
+    reason += (reason.empty() ? "" : "; ") + Counted(static_cast<std::uint64_t>(suspects), "suspect");
   return reason;
 }
 
