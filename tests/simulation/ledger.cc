@@ -223,7 +223,8 @@ void Ledger::Hear(Record& record, Meaning meaning, Route route, const Reply& rep
   const bool may_repeat = !record.job.own_retry || record.job.own_retry->max_retries > 0;
   const bool is_unanswered = meaning == Meaning::kUnanswered && may_repeat;
   record.unanswered = is_unanswered ? record.unanswered + 1 : 0;
-  if (NeedsProbe(meaning)) CountRefusal(record, meaning, standing);
+  if (meaning == Meaning::kPausedAuth || meaning == Meaning::kPausedRegion)
+    CountRefusal(record, meaning, standing);
   if (meaning == Meaning::kDelivered || meaning == Meaning::kRejected || meaning == Meaning::kSplit) return;
   if (is_unanswered && route != Route::kOwn) return;  // the repeat is still to come
   Charges::Failure failure;
