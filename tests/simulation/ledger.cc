@@ -215,7 +215,6 @@ void Ledger::CountRefusal(Record& record, Meaning meaning, const Charges::Standi
     record.deliveries_when_refused = standing.deliveries;
   }
   ++record.refusals;
-  record.refused_at = standing.now;
 }
 
 void Ledger::Hear(Record& record, Meaning meaning, Route route, const Reply& reply,
@@ -317,7 +316,7 @@ bool Ledger::IsTrulyRejected(const Record& record) const {
   if (*record.last == Meaning::kNotTrackApi)
     return record.last_status / 100 == 4 && standing.deliveries > record.deliveries_at_sent;
   const bool is_refused = *record.last == Meaning::kPausedAuth || *record.last == Meaning::kPausedRegion;
-  const bool is_long = !rules_.clock_is_steady || record.refused_at - record.refused_since >= kRefusedFor;
+  const bool is_long = !rules_.clock_is_steady || standing.now - record.refused_since >= kRefusedFor;
   return is_refused && record.refusals >= kRefusalsMin && is_long &&
          standing.deliveries > record.deliveries_when_refused + 1;
 }

@@ -104,7 +104,7 @@ class Ledger {
     Charges charges;
     std::optional<Meaning> refused_as;  // how, last; the refusals are those alike
     std::uint32_t refusals = 0;
-    Timestamp refused_since{}, refused_at{};
+    Timestamp refused_since{};
     std::uint64_t deliveries_when_refused = 0;  // first
     std::uint64_t deliveries_at_sent = 0;
     std::optional<Charges::Standing> at_death;  // as it was soon after
