@@ -120,11 +120,11 @@ BUGS = [
         "return job.unanswered >= kFirstRepeatOnOwn ? Route::kOwn : Route::kPooled;",
         "return job.unanswered > kFirstRepeatOnOwn ? Route::kOwn : Route::kPooled;"),
     Bug("suspect-closes-the-gate", "daemon/delivery/connection_queue.cc",
-        "!verdict.closes_gate || is_suspects || ruling.course", "!verdict.closes_gate || ruling.course"),
+        "is_suspects || !(verdict.closes_gate || is_repeated_enough)", "!(verdict.closes_gate || is_repeated_enough)"),
     Bug("suspect-forgotten-at-restart", "storage/outbox_reader.cc",
         "queued.suspicion = kNames<Suspicion>.Find(row.Text(kSuspicion)).value_or(Suspicion::kNone);", ""),
-    Bug("poison-goes-first", "daemon/delivery/departures.cc", "if (job.suspicion != Suspicion::kNone) return suspects_;",
-        "if (job.suspicion != Suspicion::kNone) return repeats_;"),
+    Bug("poison-goes-first", "daemon/delivery/departures.cc", "suspects_.Push(job.uid, job.sequence);",
+        "repeats_.push_back(job.sequence);"),
 ]
 
 
