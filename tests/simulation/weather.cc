@@ -151,7 +151,7 @@ Said Weather::Breaking(Route route) {
     if (!is_total_ && random_.Chance(50)) return WithStatus(200);
     return Lost("recv: Connection reset by peer", Fault::kUnanswered);
   }
-  if (random_.Chance(10)) return Lost("HTTP/2: refused by GOAWAY", Fault::kUnanswered);
+  if (random_.Chance(is_total_ ? 60 : 10)) return Lost("HTTP/2: refused by GOAWAY", Fault::kUnanswered);
   return random_.Chance(10) ? Lost("recv: Connection reset by peer") : WithStatus(200);
 }
 
