@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/answer.h"
+#include "core/answer_shape.h"
 #include "core/job.h"
 #include "core/json.h"
 #include "core/policy.h"

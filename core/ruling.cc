@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
+#include <optional>
 
 #include "core/job.h"
 #include "core/policy.h"

@@ -6,10 +6,10 @@
 // trouble although the connection is well makes the job a suspect.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 
 #include "core/job.h"
 #include "core/policy.h"

@@ -1,7 +1,6 @@
 #include "daemon/admin/explain.h"
 
 #include <cmath>
-#include <cstdint>
 #include <string>
 #include <string_view>
 

@@ -11,6 +11,10 @@
 #include <vector>
 
 #include "core/time.h"
+#include "daemon/delivery/curl_multi.h"
+#include "daemon/delivery/curl_request.h"
+#include "daemon/delivery/socket_watch.h"
+#include "daemon/delivery/transfer.h"
 
 namespace outboxd {
 namespace {

@@ -15,7 +15,6 @@
 // Threads: belongs to the worker's thread. Time is an argument.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/answer.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "daemon/delivery/answer_buffer.h"

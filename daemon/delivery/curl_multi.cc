@@ -1,7 +1,5 @@
 #include "daemon/delivery/curl_multi.h"
 
-#include <sys/epoll.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +9,7 @@
 #include "core/time.h"
 #include "daemon/base/require.h"
 #include "daemon/delivery/curl_request.h"
+#include "daemon/delivery/socket_watch.h"
 
 namespace outboxd {
 namespace {

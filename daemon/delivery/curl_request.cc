@@ -1,6 +1,5 @@
 #include "daemon/delivery/curl_request.h"
 
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -97,7 +96,7 @@ curl_socket_t OnOpenSocket(void* self, curlsocktype, curl_sockaddr* address) {
   if (fd < 0) return CURL_SOCKET_BAD;
   // A peer that vanished is noticed by what it does not acknowledge, long before the kernel gives up by
   // itself.
-  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &events.user_timeout_ms, sizeof events.user_timeout_ms);
+  setsockopt(fd, SOL_TCP, TCP_USER_TIMEOUT, &events.user_timeout_ms, sizeof events.user_timeout_ms);
   events.has_opened = true;
   events.watch->Opened(fd);
   return fd;

@@ -7,6 +7,7 @@
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/region_probe.h"
+#include "core/ruling.h"
 #include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/base/status.h"

@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "core/time.h"
+
 namespace outboxd {
 namespace {
 
