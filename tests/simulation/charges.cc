@@ -7,24 +7,24 @@ namespace outboxd::simulation {
 void Charges::OnSent(const Standing& standing) {
   Decide(standing);
   if (!most_mark_) most_mark_ = standing.deliveries;
-  if (!least_mark_) least_mark_ = standing.deliveries;
+  if (!has_failed_) least_mark_ = standing.deliveries;
   is_counted_ = false;
 }
 
 void Charges::OnFailed(const Failure& failure, const Standing& standing) {
   if (failure.is_alone) pending_ = Pending{failure, standing};
-  const bool is_charged = failure.is_plain && failure.is_alone &&
-                          (failure.by_own_rule || standing.deliveries > least_mark_.value_or(~0ULL));
+  const bool is_charged =
+      failure.is_plain && failure.is_alone && (failure.by_own_rule || standing.deliveries > least_mark_);
   if (is_charged) ++least_;
   is_counted_ = is_charged;
   // One that was charged needed no probe.
-  least_mark_.reset();
-  if (failure.is_plain && (failure.is_prompt || is_charged)) least_mark_ = standing.deliveries;
+  has_failed_ = failure.is_plain && (failure.is_prompt || is_charged);
+  least_mark_ = standing.deliveries;
 }
 
 void Charges::OnCrash() {
   if (std::exchange(is_counted_, false)) --least_;
-  least_mark_.reset();
+  has_failed_ = false;
 }
 
 std::uint32_t Charges::Most(const Standing& standing) const {

@@ -49,8 +49,9 @@ class Charges {
 
   std::optional<Milliseconds> alone_every_;
   std::uint32_t most_ = 0, least_ = 0;
-  std::optional<std::uint64_t> most_mark_;   // deliveries at the last failure that is counted in most_
-  std::optional<std::uint64_t> least_mark_;  // deliveries at the last failure, or when the job left after it
+  std::optional<std::uint64_t> most_mark_;  // deliveries at the last failure that is counted in most_
+  std::uint64_t least_mark_ = 0;            // deliveries at the last failure, or when the job left after it
+  bool has_failed_ = false;                 // least_mark_ is that of a failure
   std::optional<Timestamp> alone_at_;
   std::optional<Pending> pending_;  // the last failure, until the job leaves again
   bool is_counted_ = false;         // in least_

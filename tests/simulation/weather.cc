@@ -63,7 +63,8 @@ std::string Weather::Name() const {
 }
 
 void Weather::Change() {
-  kind_ = random_.Chance(25) ? Kind::kCalm : static_cast<Kind>(random_.Below(kKinds));
+  kind_ = random_.Chance(25) ? Kind::kCalm
+                             : static_cast<Kind>(random_.Below(random_.Chance(50) ? kMixed : kKinds));
   is_total_ = random_.Chance(50);
 }
 

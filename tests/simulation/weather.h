@@ -43,6 +43,8 @@ class Weather {
     kBreaks,        // kept connections break before an answer; new ones do not
     kOdd,           // some are answered by something else than the API
   };
+  static constexpr std::uint32_t kMixed =
+      8;  // the first; they are good and bad at once, and so more frequent
   static constexpr std::uint32_t kKinds = 16;
 
   Said Flaky();
