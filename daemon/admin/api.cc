@@ -254,15 +254,15 @@ HttpResponse AnswerReload(const Call& call) {
   return JsonAnswer(writer);
 }
 
-struct Route {
+struct ApiRoute {
   std::string_view method;  // GET changes nothing, POST does
   std::string_view pattern;
   HttpResponse (*answer)(const Call&);
 };
 
 // Each path has one method; the first pattern that fits counts, so words stand before "{}".
-const Route* FindRoute(std::string_view path, std::string& argument) {
-  static constexpr Route kRoutes[] = {
+const ApiRoute* FindRoute(std::string_view path, std::string& argument) {
+  static constexpr ApiRoute kRoutes[] = {
       {"GET", "/", &AnswerRoot},
       {"GET", "/healthz", &AnswerHealthz},
       {"GET", "/readyz", &AnswerReadyz},
@@ -285,7 +285,7 @@ const Route* FindRoute(std::string_view path, std::string& argument) {
       {"POST", "/v1/forget", &AnswerForget},
       {"POST", "/v1/reload", &AnswerReload},
   };
-  const auto* found = std::find_if(std::begin(kRoutes), std::end(kRoutes), [&](const Route& route) {
+  const auto* found = std::find_if(std::begin(kRoutes), std::end(kRoutes), [&](const ApiRoute& route) {
     return Matches(route.pattern, path, argument);
   });
   return found == std::end(kRoutes) ? nullptr : found;
@@ -298,7 +298,7 @@ AdminApi::AdminApi(std::filesystem::path outbox, Control& control, const Metrics
 
 HttpResponse AdminApi::Handle(const HttpRequestView& request) {
   Call call{request, control_, metrics_, pool_, clock_(), {}};
-  const Route* const route = FindRoute(request.path, call.argument);
+  const ApiRoute* const route = FindRoute(request.path, call.argument);
   if (route == nullptr)
     return ErrorAnswer(Error{ErrorKind::kNotFound, "no such path: " + std::string(request.path), {}});
   if (!IsAllowed(request.method, route->method)) return MethodNotAllowed(route->method);
