@@ -207,23 +207,15 @@ void Ledger::OnHeard(const std::string& connection, Route route, const Reply& re
       std::count(reply.meanings.begin(), reply.meanings.end(), Meaning::kDelivered));
 }
 
-void Ledger::CountRefusal(Record& record, Meaning meaning, const Charges::Standing& standing) {
-  if (meaning != record.refused_as) {
-    record.refused_as = meaning;
-    record.refusals = 0;
-    record.refused_since = standing.now;
-    record.deliveries_when_refused = standing.deliveries;
-  }
-  ++record.refusals;
-}
-
 void Ledger::Hear(Record& record, Meaning meaning, Route route, const Reply& reply,
                   const Charges::Standing& standing) {
   const bool may_repeat = !record.job.own_retry || record.job.own_retry->max_retries > 0;
   const bool is_unanswered = meaning == Meaning::kUnanswered && may_repeat;
   record.unanswered = is_unanswered ? record.unanswered + 1 : 0;
-  if (meaning == Meaning::kPausedAuth || meaning == Meaning::kPausedRegion)
-    CountRefusal(record, meaning, standing);
+  if (meaning == Meaning::kPausedAuth || meaning == Meaning::kPausedRegion) {
+    Refusals& alike = record.refusals[meaning];
+    if (++alike.count == 1) alike.at_first = standing;
+  }
   if (meaning == Meaning::kDelivered || meaning == Meaning::kRejected || meaning == Meaning::kSplit) return;
   if (is_unanswered && route != Route::kOwn) return;  // the repeat is still to come
   Charges::Failure failure;
@@ -315,10 +307,11 @@ bool Ledger::IsTrulyRejected(const Record& record) const {
   if (!standing.probe_was_good) return false;
   if (*record.last == Meaning::kNotTrackApi)
     return record.last_status / 100 == 4 && standing.deliveries > record.deliveries_at_sent;
-  const bool is_refused = *record.last == Meaning::kPausedAuth || *record.last == Meaning::kPausedRegion;
-  const bool is_long = !rules_.clock_is_steady || standing.now - record.refused_since >= kRefusedFor;
-  return is_refused && record.refusals >= kRefusalsMin && is_long &&
-         standing.deliveries > record.deliveries_when_refused + 1;
+  const auto alike = record.refusals.find(*record.last);
+  if (alike == record.refusals.end() || alike->second.count < kRefusalsMin) return false;
+  const Charges::Standing& first = alike->second.at_first;
+  const bool is_long = !rules_.clock_is_steady || standing.now - first.now >= kRefusedFor;
+  return is_long && standing.deliveries > first.deliveries + 1;
 }
 
 bool Ledger::IsTrulyExhausted(const Record& record) const {

@@ -95,6 +95,10 @@ class Ledger {
 
  private:
   enum class Told : std::uint8_t { kNothing, kAccepted, kNoRoom, kFailedWrite, kUnknown };
+  struct Refusals {
+    std::uint32_t count = 0;
+    Charges::Standing at_first;
+  };
   struct Record {
     ProducedJob job;
     Told told = Told::kNothing;
@@ -102,10 +106,7 @@ class Ledger {
     std::string id;                    // once it is known
     std::vector<std::string> answers;  // "503 deferred", in order
     Charges charges;
-    std::optional<Meaning> refused_as;  // how, last; the refusals are those alike
-    std::uint32_t refusals = 0;
-    Timestamp refused_since{};
-    std::uint64_t deliveries_when_refused = 0;  // first
+    std::map<Meaning, Refusals> refusals;  // alike
     std::uint64_t deliveries_at_sent = 0;
     std::optional<Charges::Standing> at_death;  // as it was soon after
     std::uint32_t unanswered = 0;               // in a row, as the dispatcher has heard
@@ -139,7 +140,6 @@ class Ledger {
                   const std::set<Sequence>& before, const Look& look);
   Waiting CountWaiting(Database& database, std::set<std::string>& held) const;
   void CheckRepeat(Record& record, Route route, const Look& look);
-  static void CountRefusal(Record& record, Meaning meaning, const Charges::Standing& standing);
   void CheckCharges(const Record& record) const;
   void Hear(Record& record, Meaning meaning, Route route, const Reply& reply,
             const Charges::Standing& standing);
