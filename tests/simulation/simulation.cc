@@ -492,8 +492,7 @@ void Simulation::Drain() {
   Resume();
   if (had.api && random_.Chance(30)) Endure();
   api_->CalmDown();
-  has_memory_ = true;  // what waits for poison must not fill it
-  Restart();
+  GiveMemory();
   if (had.poison && random_.Chance(30)) LiveWithPoison();
   Resume();
   DrainHealthy();
@@ -501,6 +500,17 @@ void Simulation::Drain() {
   api_->Heal();
   const Timestamp deadline = world_ + kLongestDrain;
   while (!IsEmpty()) RunRound(deadline, "jobs never leave");
+}
+
+// What waits for poison must not fill it. A restart would do as well, and hide what only a restart sets
+// right.
+void Simulation::GiveMemory() {
+  has_memory_ = true;
+  setup_.limits = {};
+  daemon_.Tell([this](Dispatcher& dispatcher) {
+    const Result<void> configured = dispatcher.Configure(setup_.endpoints, setup_.limits, Now());
+    Demand(configured.has_value(), configured ? "" : configured.error().message);
+  });
 }
 
 bool Simulation::IsEmpty() {

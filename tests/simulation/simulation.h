@@ -95,6 +95,7 @@ class Simulation {
   void PassTime();
   void Drain();
   void DrainHealthy();
+  void GiveMemory();
   void RunRound(Timestamp deadline, const std::string& promise);
   bool IsEmpty();
   std::string WhyStuck();
