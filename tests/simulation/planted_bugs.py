@@ -123,8 +123,6 @@ BUGS = [
         "is_suspects || !(verdict.closes_gate || is_repeated_enough)", "!(verdict.closes_gate || is_repeated_enough)"),
     Bug("suspect-forgotten-at-restart", "storage/outbox_reader.cc",
         "queued.suspicion = kNames<Suspicion>.Find(row.Text(kSuspicion)).value_or(Suspicion::kNone);", ""),
-    Bug("poison-goes-first", "daemon/delivery/departures.cc", "suspects_.Push(job.uid, job.sequence);",
-        "repeats_.push_back(job.sequence);"),
 ]
 
 

@@ -57,8 +57,8 @@ Said Lost(std::string error, Fault fault) {
 
 std::string Weather::Name() const {
   constexpr std::array<const char*, kKinds> kNames = {
-      "calm",   "down",   "flaky",      "unauthorized", "overloaded", "moved",  "picky",  "slow",
-      "locked", "portal", "wrong host", "proxy",        "silent",     "broken", "breaks", "odd"};
+      "calm",   "down",   "flaky",  "unauthorized", "overloaded", "moved",  "picky",  "slow",
+      "breaks", "locked", "portal", "wrong host",   "proxy",      "silent", "broken", "odd"};
   return kNames[static_cast<std::size_t>(kind_)] + std::string(is_total_ ? ", total" : "");
 }
 

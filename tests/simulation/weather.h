@@ -34,17 +34,16 @@ class Weather {
     kMoved,         // most are redirected
     kPicky,         // jobs are refused, in every shape that the API has
     kSlow,          // some never come back
+    kBreaks,        // kept connections break before an answer; new ones do not
     kLocked,        // 401 for all
     kPortal,        // a login page, with 200
     kWrongHost,     // a page, with 404
     kProxy,         // a proxy that opens no tunnel
     kSilent,        // nobody is ever answered
     kBroken,        // 500 for all jobs
-    kBreaks,        // kept connections break before an answer; new ones do not
     kOdd,           // some are answered by something else than the API
   };
-  static constexpr std::uint32_t kMixed =
-      8;  // the first; they are good and bad at once, and so more frequent
+  static constexpr std::uint32_t kMixed = 9;  // the first: good and bad at once, and so more frequent
   static constexpr std::uint32_t kKinds = 16;
 
   Said Flaky();
