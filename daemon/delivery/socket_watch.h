@@ -119,7 +119,10 @@ class SocketWatch {
   }
 
   // A failure here means that the kernel is out of memory or watches; the transfer then ends by its timeout.
+  // What the kernel does not watch is not taken back from it either: the number may be another thread's by
+  // now.
   void Tell(int fd, Socket& socket) {
+    if (socket.wanted == 0 && socket.told == 0) return;
     epoll_event event{.events = socket.wanted, .data = {.fd = fd}};
     const int operation = socket.wanted == 0 ? EPOLL_CTL_DEL
                           : socket.told == 0 ? EPOLL_CTL_ADD
