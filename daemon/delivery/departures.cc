@@ -46,6 +46,7 @@ void Departures::Add(Window::Entry& entry) {
 }
 
 std::deque<Sequence>& Departures::QueueOf(const QueuedJob& job) {
+  if (job.unanswered >= kFirstRepeatOnOwn) return repeats_;
   if (job.batch_max) return parts_;
   if (job.unanswered > 0) return repeats_;
   return job.failures > 0 ? retries_ : fresh_;

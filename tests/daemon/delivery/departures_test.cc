@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "daemon/delivery/transfer.h"
 #include "tests/support/outbox_use.h"
 
 namespace outboxd {
@@ -65,6 +67,7 @@ struct Fixture {
     EventNames names;
     if (departure.job) names.push_back(departure.job->job.name);
     for (const auto& job : departure.batch) names.push_back(job->job.name);
+    left_on = departure.route;
     CHECK(departure.batch.size() != 1);
     return names;
   }
@@ -86,6 +89,7 @@ struct Fixture {
   Timestamp now = kNow;
   std::uint64_t last = 0;
   EventNames expired;
+  Route left_on = Route::kPooled;  // what left last
 };
 
 TEST_CASE("departures: nothing leaves when nothing is ready") {
@@ -269,6 +273,22 @@ TEST_CASE("departures: suspects go before all others, as many as the least of th
   CHECK(fixture.Next() == EventNames{"c"});
   CHECK(fixture.Next() == EventNames{"d"});
   CHECK(fixture.Next() == EventNames{"fresh"});
+}
+
+TEST_CASE("departures: of a batch whose connection broke twice each goes alone on a connection of its own") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  for (const auto& [name, unanswered] :
+       {std::pair("once", 1U), std::pair("twice", 2U), std::pair("too", 1U)}) {
+    auto job = test::NewJob(test::TrackLine(name, name));
+    job->batch_max = 3;
+    job->unanswered = unanswered;
+    fixture.Add(std::move(job));
+  }
+  CHECK(fixture.Next() == EventNames{"twice"});
+  CHECK(fixture.left_on == Route::kOwn);
+  CHECK(fixture.Next() == EventNames{"once", "too"});
+  CHECK(fixture.left_on == Route::kPooled);
 }
 
 TEST_CASE("departures: suspects go one by one while the gate probes, and when batches are off") {
