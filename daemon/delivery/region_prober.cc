@@ -14,19 +14,30 @@
 
 namespace outboxd {
 
+// At once when the clock was set back: by how far is not known.
+Timestamp RegionProber::DueAt(Timestamp now) const {
+  const bool waits = waits_since_ && *waits_since_ <= now;
+  return waits ? std::max(now, *waits_since_ + wait_) : now;
+}
+
+void RegionProber::Wait(Timestamp now) {
+  waits_since_ = now;
+  wait_ = interval_;
+}
+
 bool RegionProber::TryStart(PauseReason pause, Timestamp now) {
-  const bool is_due = EndsByProbe(pause) && now >= due_.value_or(now);
+  const bool is_due = EndsByProbe(pause) && DueAt(now) == now;
   if (is_under_way_ || !(is_asked_ || is_due)) return false;
   is_under_way_ = true;
   is_asked_ = false;
-  due_ = now + interval_;
+  Wait(now);
   return true;
 }
 
 std::optional<Timestamp> RegionProber::NextStart(PauseReason pause, Timestamp now) const {
   if (is_under_way_) return std::nullopt;
   if (is_asked_) return now;
-  return EndsByProbe(pause) ? std::optional(std::max(now, due_.value_or(now))) : std::nullopt;
+  return EndsByProbe(pause) ? std::optional(DueAt(now)) : std::nullopt;
 }
 
 ProbeWord RegionProber::Word(Timestamp now) const {
@@ -37,7 +48,7 @@ ProbeWord RegionProber::Word(Timestamp now) const {
 bool RegionProber::OnFinished(const Answer& answer, Milliseconds duration, std::optional<Region> wanted,
                               Timestamp now) {
   is_under_way_ = false;
-  due_ = now + interval_;
+  Wait(now);
   ProbeVerdict verdict = JudgeProbe(answer, wanted);
   word_ = verdict.IsOk() ? ProbeWord::kWell : ProbeWord::kUnwell;
   spoken_ = now;

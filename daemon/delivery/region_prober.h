@@ -26,7 +26,7 @@ class RegionProber {
   // A probe is to leave as soon as none is under way, whatever the gate says.
   void Ask() { is_asked_ = true; }
   // An answer has paused the connection: the first probe leaves after an interval.
-  void OnPaused(Timestamp now) { due_ = now + interval_; }
+  void OnPaused(Timestamp now) { Wait(now); }
 
   // Whether a probe leaves now; then it is under way. `pause` is the gate's.
   bool TryStart(PauseReason pause, Timestamp now);
@@ -50,10 +50,14 @@ class RegionProber {
   std::optional<ProbeReport> TakeReport() { return std::exchange(report_, std::nullopt); }
 
  private:
+  Timestamp DueAt(Timestamp now) const;
+  void Wait(Timestamp now);
+
   Milliseconds interval_;
   bool is_asked_ = false;
   bool is_under_way_ = false;
-  std::optional<Timestamp> due_;  // for a paused connection; nullopt: at once
+  std::optional<Timestamp> waits_since_;  // of a paused connection; nullopt: the next probe leaves at once
+  Milliseconds wait_{};
   ProbeWord word_ = ProbeWord::kNone;
   Timestamp spoken_{};
   std::optional<ProbeReport> report_;

@@ -35,6 +35,16 @@ TEST_CASE("region prober: it probes an interval after the pause, then each inter
   CHECK(prober.NextStart(PauseReason::kRegion, kNow + 2 * kInterval) == kNow + 3 * kInterval);
 }
 
+TEST_CASE("region prober: a clock that was set back holds up no probe") {
+  RegionProber prober(kInterval);
+  prober.OnPaused(kNow);
+  const Timestamp before = kNow - std::chrono::hours(1);
+  CHECK(prober.NextStart(PauseReason::kAuth, before) == before);
+  CHECK(prober.TryStart(PauseReason::kAuth, before));
+  prober.OnFinished(AnswerOf(401), seconds(1), Region::kUs, before);
+  CHECK(prober.NextStart(PauseReason::kAuth, before) == before + kInterval);
+}
+
 TEST_CASE("region prober: what no probe ends is not probed, unless somebody asks") {
   for (const PauseReason reason : {PauseReason::kNone, PauseReason::kOperator, PauseReason::kUnconfigured}) {
     RegionProber prober(kInterval);
