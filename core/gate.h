@@ -118,6 +118,9 @@ class Gate {
   void Resume(Timestamp now);
 
   const GateSnapshot& Snapshot() const { return snapshot_; }
+  // It was closed, and fewer than half of the last twenty answers were deliveries: who goes now decides
+  // whether it stays open.
+  bool IsRecovering() const { return era_ && !AreOthersDelivered(); }
   // Between 1 and max_in_flight.
   std::uint32_t Limit() const { return limit_; }
   // When TryAdmit() may turn true by time alone; nullopt when open, probing or paused.

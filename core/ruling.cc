@@ -60,6 +60,11 @@ bool MayChargeLoneHead(const Answer& answer, const QueuedJob& job, const Standin
          HasPassed(job.counted_at, LoneHeadInterval(job, policy), now);
 }
 
+// What makes a suspect where the connection is well.
+bool IsTroubleAgain(const Answer& answer, const QueuedJob& job) {
+  return job.suspicion == Suspicion::kNone && IsTrouble(answer) && job.failures > 0;
+}
+
 Ruling Unchanged(Course course, const QueuedJob& job) {
   Ruling ruling;
   ruling.course = course;
@@ -87,8 +92,7 @@ Ruling DeferOne(const Answer& answer, const QueuedJob& job, const Standing& stan
     ruling.is_charged = true;
     ruling.counted_at = now;
   }
-  if (job.suspicion == Suspicion::kNone && IsTrouble(answer) && job.failures > 0 && is_well)
-    ruling.suspicion = Suspicion::kTrouble;
+  if (IsTroubleAgain(answer, job) && is_well) ruling.suspicion = Suspicion::kTrouble;
   return ruling;
 }
 
@@ -165,7 +169,8 @@ bool NeedsProbe(const Verdict& verdict, const Answer& answer, const QueuedJob& j
     case Fate::kNotTrackApi:
       return true;
     case Fate::kDeferred:
-      return jobs == 1 && MayChargeLoneHead(answer, job, standing, policy, now);
+      return jobs == 1 && (MayChargeLoneHead(answer, job, standing, policy, now) ||
+                           (IsTroubleAgain(answer, job) && !OthersWereDelivered(job, standing)));
     case Fate::kDelivered:
     case Fate::kRejected:
     case Fate::kSplit:

@@ -59,6 +59,7 @@ std::vector<std::unique_ptr<QueuedJob>> TakeJobs(Transfer& transfer) {
 }
 
 PauseReason ReasonOf(Fate fate) {
+  if (fate == Fate::kPausedProxy) return PauseReason::kProxy;
   switch (SuspicionOf(fate)) {
     case Suspicion::kAuth:
       return PauseReason::kAuth;
@@ -98,7 +99,8 @@ Result<void> ConnectionQueue::Load(OutboxReader& reader, const ConnectionStart& 
 }
 
 void ConnectionQueue::Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits) {
-  if (endpoint->credentials != endpoint_->credentials) {
+  if (endpoint->credentials != endpoint_->credentials ||
+      endpoint->config.base_url != endpoint_->config.base_url) {
     prober_.ForgetWord();
     prober_.Ask();
   }
@@ -142,7 +144,8 @@ bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
 Departures::Terms ConnectionQueue::TermsNow(Timestamp now) const {
   const bool probing = gate_.Snapshot().state == GateState::kProbing;
   const auto company = probing ? Departures::Company::kRefused : Departures::Company::kSought;
-  return {endpoint_->config.batch, endpoint_->config.retry, company, now, suspect_turns_.Now(probing)};
+  return {endpoint_->config.batch,     endpoint_->config.retry, company, now,
+          suspect_turns_.Now(probing), gate_.IsRecovering()};
 }
 
 void ConnectionQueue::Send(Timestamp now, Actions& actions) {
@@ -228,7 +231,8 @@ void ConnectionQueue::OnProbeFinished(const Finished& finished, Timestamp now) {
   if (finished.ending == Ending::kAborted) return prober_.OnAborted();
   const ConnectionConfig& config = endpoint_->config;
   const auto wanted = config.base_url ? std::nullopt : std::optional(config.region);
-  const bool ok = prober_.OnFinished(finished.answer, finished.duration, wanted, now);
+  const auto route = config.strict_answers ? RegionProber::Route::kThere : RegionProber::Route::kPerhaps;
+  const bool ok = prober_.OnFinished(finished.answer, finished.duration, wanted, route, now);
   if (ok && EndsByProbe(gate_.Snapshot().pause)) gate_.Resume(now);
 }
 
@@ -264,7 +268,7 @@ Standing ConnectionQueue::StandingOf(const Finished& finished, const QueuedJob& 
   Standing standing;
   standing.deliveries = deliveries_;
   standing.deliveries_at_sent = finished.transfer.deliveries;
-  standing.probe = endpoint_->config.strict_answers ? prober_.Word(now) : ProbeWord::kUnwell;
+  standing.probe = prober_.Word(now);
   const Window::Entry* entry = held_.window().Find(job.sequence);
   standing.is_lone_head = entry != nullptr && held_.lanes().LaneCount() <= kFewLanes &&
                           !backlog_.IsBehind() && held_.lanes().HasFollowers(job.sequence, entry->lanes);
@@ -320,7 +324,7 @@ void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Request& requ
   switch (outcome.kind) {
     case OutcomeKind::kDelivered:
       ++deliveries_;
-      refused_row_.Clear();
+      EndRefusedRow();
       return prober_.OnDelivered();
     case OutcomeKind::kDeferred:
       if (outcome.job->suspicion != Suspicion::kNone)
@@ -344,6 +348,13 @@ bool ConnectionQueue::IsConnectionToBlame(const Verdict& verdict, const QueuedJo
   if (!refused_row_.Add(suspicion, job.sequence, entry != nullptr ? entry->lanes : LaneList())) return false;
   refused_row_.ForEach([&](Sequence sequence) { held_.Acquit(sequence); });
   return true;
+}
+
+// A delivery shows that those of a row that paused the connection were to blame themselves.
+void ConnectionQueue::EndRefusedRow() {
+  if (refused_row_.IsLong())
+    refused_row_.ForEach([&](Sequence sequence) { held_.Accuse(sequence, refused_row_.suspicion()); });
+  refused_row_.Clear();
 }
 
 void ConnectionQueue::TellTurns(Course course) {
@@ -377,15 +388,18 @@ void ConnectionQueue::TellGate(const Finished& finished, const Verdict& verdict,
                              verdict.always_closes_gate ? Blame::kConnection : Blame::kPerhapsTheJob);
     }
     case Fate::kPausedAuth:
+    case Fate::kPausedProxy:
     case Fate::kPausedRegion:
     case Fate::kNotTrackApi:
       if (ruling.course != Course::kReturn) return gate_.OnNeutral(finished.sent, now);
-      prober_.OnPaused(now);
-      return gate_.Pause(ReasonOf(verdict.fate), verdict.reason, now, finished.sent);
-    case Fate::kPausedProxy:
-      prober_.OnPaused(now);
-      return gate_.Pause(PauseReason::kProxy, verdict.reason, now, finished.sent);
+      return PauseFor(finished, verdict, now);
   }
+}
+
+void ConnectionQueue::PauseFor(const Finished& finished, const Verdict& verdict, Timestamp now) {
+  const bool was_paused = gate_.Snapshot().state == GateState::kPaused;
+  gate_.Pause(ReasonOf(verdict.fate), verdict.reason, now, finished.sent);
+  if (!was_paused && gate_.Snapshot().state == GateState::kPaused) prober_.OnPaused(now);
 }
 
 // --- looking at it
@@ -405,7 +419,8 @@ ConnectionStatus ConnectionQueue::Status() const {
   status.in_flight = window.In(State::kInFlight);
   status.deferred = window.In(State::kDeferred);
   status.suspects = window.suspects();
-  if (status.suspects > 0 && status.gate.detail.empty()) status.gate.detail = "suspect " + newest_suspect_;
+  if (status.suspects > 0 && status.gate.detail.empty() && !newest_suspect_.empty())
+    status.gate.detail = "suspect " + newest_suspect_;
   status.blocked = window.In(State::kWaiting) + held_.parking().out_of_memory().rows();
   for (const auto& [sequence, entry] : window.entries()) {
     if (!status.oldest_known || Sequence{sequence} < *status.oldest_known)

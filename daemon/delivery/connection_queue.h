@@ -114,6 +114,8 @@ class ConnectionQueue {
               const Ruling& ruling, Timestamp now, Report& report);
   bool IsConnectionToBlame(const Verdict& verdict, const QueuedJob& job, std::size_t jobs,
                            const Standing& standing);
+  void EndRefusedRow();
+  void PauseFor(const Finished& finished, const Verdict& verdict, Timestamp now);
   void TellTurns(Course course);
   void TellGate(const Finished& finished, const Verdict& verdict, const Ruling& ruling, bool is_suspects,
                 Timestamp now);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -49,7 +50,7 @@ std::deque<Sequence>& Departures::QueueOf(const QueuedJob& job) {
   if (job.unanswered >= kFirstRepeatOnOwn) return repeats_;
   if (job.batch_max) return parts_;
   if (job.unanswered > 0) return repeats_;
-  return job.failures > 0 ? retries_ : fresh_;
+  return job.failures > 0 || job.attempts > 0 ? retries_ : fresh_;
 }
 
 bool Departures::empty() const {
@@ -68,16 +69,23 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
       departure = SendOne([&] { return PopRepeat(); }, terms, expired);
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kFirst) {
       departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
-    } else if (!parts_.empty()) {
+    } else if (!parts_.empty() && part_turn_) {
+      part_turn_ = false;
       departure = SendTogether(TakePart(terms), terms, expired);
     } else if (IsGatheredDue(terms)) {
+      part_turn_ = true;
       departure = terms.company == Company::kRefused
                       ? SendOneOfGathered(terms, expired)
                       : SendTogether(std::exchange(gathered_, {}).jobs, terms, expired);
     } else if (Window::Entry* next = PopReady(terms)) {
       if (Expire(*next, terms, expired)) continue;
-      if (!terms.batch.enabled || !FitsBatch(next->job->job)) return SendAlone(*next);
+      if (!terms.batch.enabled || !FitsBatch(next->job->job)) {
+        part_turn_ = true;
+        return SendAlone(*next);
+      }
       Gather(*next, terms);
+    } else if (!parts_.empty()) {
+      departure = SendTogether(TakePart(terms), terms, expired);
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kLast) {
       departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
     } else {
@@ -88,22 +96,33 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
   return {};
 }
 
-// The one named is taken from its queue. While the gate probes a fresh job goes first: the one that failed as
-// the last probe is a retry.
+// Fresh jobs and those that were sent before take turns, each in its order. But where the gate probes or
+// recovers, whoever stands in front may be what closed it, and a crowd like him behind: then the newest go
+// first, and every second (probing) or fourth goes by its place.
+std::optional<Sequence> Departures::PopNamed(const Terms& terms) {
+  const std::uint32_t turn = turn_++;
+  const std::uint32_t by_place_of = terms.company == Company::kRefused ? 2 : terms.is_recovering ? 4 : 1;
+  const bool is_by_place = turn % by_place_of == by_place_of - 1;
+  const bool is_retrys = is_by_place && turn / by_place_of % 2 == 1 && !retries_.empty();
+  std::deque<Sequence>& queue = is_retrys || fresh_.empty() ? retries_ : fresh_;
+  if (queue.empty()) return std::nullopt;
+  const bool is_newest = !is_by_place && &queue == &fresh_;
+  const Sequence sequence = is_newest ? queue.back() : queue.front();
+  is_newest ? queue.pop_back() : queue.pop_front();
+  return sequence;
+}
+
+// The one named is taken from its queue.
 Window::Entry* Departures::PopReady(const Terms& terms) {
-  for (;;) {
-    const bool is_retrys = retry_turn_ && !retries_.empty() && terms.company == Company::kSought;
-    std::deque<Sequence>& queue = is_retrys || fresh_.empty() ? retries_ : fresh_;
-    if (queue.empty()) return nullptr;
-    const Sequence sequence = queue.front();
-    queue.pop_front();
-    Window::Entry* entry = window_.Find(sequence);
+  while (const std::optional<Sequence> sequence = PopNamed(terms)) {
+    Window::Entry* entry = window_.Find(*sequence);
     // A gathered one that rides behind another may still be named here: it has no turn of its own.
-    if (entry == nullptr || entry->state() != State::kReady || !lanes_.IsReady(sequence, entry->lanes))
+    if (entry == nullptr || entry->state() != State::kReady || !lanes_.IsReady(*sequence, entry->lanes))
       continue;
-    retry_turn_ = !retry_turn_;
-    return entry;
+    if (entry->job->suspicion == Suspicion::kNone) return entry;
+    suspects_.Push(entry->job->uid, *sequence);  // suspected since it was named
   }
+  return nullptr;
 }
 
 bool Departures::Expire(Window::Entry& entry, const Terms& terms, Expired& expired) {

@@ -54,6 +54,7 @@ class Departures {
     Company company = Company::kSought;
     Timestamp now{};
     SuspectTurn suspects = SuspectTurn::kLast;
+    bool is_recovering = false;  // as the gate has it
   };
   using Expired = std::vector<std::unique_ptr<QueuedJob>>;
 
@@ -85,6 +86,7 @@ class Departures {
 
   std::deque<Sequence>& QueueOf(const QueuedJob& job);
   std::optional<Sequence> PopRepeat();
+  std::optional<Sequence> PopNamed(const Terms& terms);
   Window::Entry* PopReady(const Terms& terms);
   bool Expire(Window::Entry& entry, const Terms& terms, Expired& expired);
   void Gather(Window::Entry& entry, const Terms& terms);
@@ -106,7 +108,8 @@ class Departures {
   std::deque<Sequence> repeats_, parts_, fresh_, retries_;
   UserTurns suspects_;
   Gathered gathered_;
-  bool retry_turn_ = false;
+  std::uint32_t turn_ = 0;
+  bool part_turn_ = true;  // parts and all others take turns: one that always fails holds nobody up
 };
 
 }  // namespace outboxd

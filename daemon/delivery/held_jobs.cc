@@ -120,6 +120,14 @@ void HeldJobs::Acquit(Sequence sequence) {
   window_.MarkSuspect(*entry, false);
 }
 
+void HeldJobs::Accuse(Sequence sequence, Suspicion suspicion) {
+  Window::Entry* entry = window_.Find(sequence);
+  if (entry == nullptr || !entry->job) return;
+  entry->acquitted = false;
+  entry->job->suspicion = suspicion;
+  window_.MarkSuspect(*entry, true);
+}
+
 // One that has kept its place in its lanes.
 void HeldJobs::BringBack(Window::Entry& entry, std::unique_ptr<QueuedJob> job) {
   const Sequence sequence = job->sequence;

@@ -50,6 +50,9 @@ class HeldJobs {
   bool StartSettling(QueuedJob& job);
   // It was suspected wrongly, and waits for its next attempt: it goes as an ordinary one. Nothing otherwise.
   void Acquit(Sequence sequence);
+  // It waits, and is a suspect from now on. Nothing when it does not wait in memory. Its row says so with its
+  // next outcome.
+  void Accuse(Sequence sequence, Suspicion suspicion);
   // A held job will be deferred: its followers are given up, and parked.
   void Hold(Sequence sequence, Report& report);
   // The outcome is on disk.

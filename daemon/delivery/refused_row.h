@@ -25,9 +25,11 @@ class RefusedRow {
       return job.sequence == sequence || (!lanes.empty() && job.lanes == std::span<const LaneKey>(lanes));
     });
     if (!is_known && jobs_.size() < kLong) jobs_.push_back({sequence, lanes});
-    return jobs_.size() == kLong;
+    return IsLong();
   }
   void Clear() { jobs_.clear(); }
+  bool IsLong() const { return jobs_.size() == kLong; }
+  Suspicion suspicion() const { return suspicion_; }
 
   template <typename Visit>
   void ForEach(Visit visit) const {

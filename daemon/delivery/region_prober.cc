@@ -20,9 +20,15 @@ Timestamp RegionProber::DueAt(Timestamp now) const {
   return waits ? std::max(now, *waits_since_ + wait_) : now;
 }
 
-void RegionProber::Wait(Timestamp now) {
+void RegionProber::Wait(Timestamp now, Milliseconds length) {
   waits_since_ = now;
-  wait_ = interval_;
+  wait_ = length;
+}
+
+void RegionProber::OnPaused(Timestamp now) {
+  if (Word(now) != ProbeWord::kWell) return Wait(now, interval_);
+  Wait(now, std::min(doubted_for_, interval_));
+  doubted_for_ = std::min(2 * doubted_for_, interval_);
 }
 
 bool RegionProber::TryStart(PauseReason pause, Timestamp now) {
@@ -30,7 +36,7 @@ bool RegionProber::TryStart(PauseReason pause, Timestamp now) {
   if (is_under_way_ || !(is_asked_ || is_due)) return false;
   is_under_way_ = true;
   is_asked_ = false;
-  Wait(now);
+  Wait(now, interval_);
   return true;
 }
 
@@ -46,11 +52,13 @@ ProbeWord RegionProber::Word(Timestamp now) const {
 }
 
 bool RegionProber::OnFinished(const Answer& answer, Milliseconds duration, std::optional<Region> wanted,
-                              Timestamp now) {
+                              Route route, Timestamp now) {
   is_under_way_ = false;
-  Wait(now);
+  Wait(now, interval_);
   ProbeVerdict verdict = JudgeProbe(answer, wanted);
-  word_ = verdict.IsOk() ? ProbeWord::kWell : ProbeWord::kUnwell;
+  constexpr int kNotFound = 404;
+  const bool is_well = verdict.IsOk() || (route == Route::kPerhaps && answer.status == kNotFound);
+  word_ = is_well ? ProbeWord::kWell : ProbeWord::kUnwell;
   spoken_ = now;
   ProbeReport& report = report_.emplace();
   report.ok = verdict.IsOk();
@@ -59,7 +67,7 @@ bool RegionProber::OnFinished(const Answer& answer, Milliseconds duration, std::
   report.environment_id = verdict.environment_id;
   report.duration = duration;
   report.message = std::move(verdict.message);
-  return report.ok;
+  return is_well;
 }
 
 }  // namespace outboxd

@@ -122,6 +122,21 @@ TEST_CASE("ruling: an answer that may be the job's own fault waits for the probe
   CHECK_FALSE(one.Needs(Fate::kPausedProxy, AnswerOf(407), After(0)));
 }
 
+TEST_CASE("ruling: trouble that a job gets again asks the probe, unless others were delivered") {
+  Case again;
+  again.job.failures = 1;
+  CHECK(again.Needs(Fate::kDeferred, AnswerOf(500), After(0)));
+  CHECK(again.Needs(Fate::kDeferred, AnswerOf(0), After(0)));
+  CHECK_FALSE(again.Needs(Fate::kDeferred, AnswerOf(500), After(1)));
+  CHECK_FALSE(again.Needs(Fate::kDeferred, AnswerOf(500), After(0, ProbeWord::kUnwell)));
+  CHECK_FALSE(again.Needs(Fate::kDeferred, AnswerOf(429), After(0)));
+  again.jobs = 2;
+  CHECK_FALSE(again.Needs(Fate::kDeferred, AnswerOf(500), After(0)));
+  again.jobs = 1;
+  again.job.suspicion = Suspicion::kTrouble;
+  CHECK_FALSE(again.Needs(Fate::kDeferred, AnswerOf(500), After(0)));
+}
+
 TEST_CASE("ruling: refused although the connection is well, a job is a suspect at once") {
   const Case one;
   const Ruling ruling = one.Of(Fate::kPausedAuth, AnswerOf(403), After(0, ProbeWord::kWell));

@@ -32,7 +32,7 @@ struct Fixture {
     job->failures = 1;
     Add(std::move(job));
   }
-  void AddSuspect(const std::string& customer, const std::string& name, std::uint32_t batch_max) {
+  void AddPart(const std::string& customer, const std::string& name, std::uint32_t batch_max) {
     auto job = test::NewJob(test::TrackLine(customer, name));
     job->batch_max = batch_max;
     Add(std::move(job));
@@ -135,7 +135,7 @@ TEST_CASE("departures: a sweep finds those too old behind a closed gate, and for
   fixture.AddRetry("b", "gone");
   fixture.Erase(2);
   fixture.now += std::chrono::seconds(11);
-  fixture.AddSuspect("c", "young", 1);
+  fixture.AddPart("c", "young", 1);
   fixture.Sweep();
   CHECK(fixture.expired == EventNames{"old"});
   CHECK(fixture.Next() == EventNames{"young"});
@@ -257,22 +257,22 @@ TEST_CASE("departures: while the gate probes one job leaves, and the gathered on
   CHECK(fixture.departures.empty());
 }
 
-// --- suspects
+// --- parts of a refused batch
 
-TEST_CASE("departures: suspects go before all others, as many as the least of them allows") {
+TEST_CASE("departures: parts of a refused batch go together, as many as the least of them allows") {
   Fixture fixture;
   fixture.batch.enabled = true;
   fixture.batch.max_items = 9;
   fixture.batch.linger = Milliseconds(0);
   fixture.Add("x", "fresh");
-  fixture.AddSuspect("a", "a", 2);
-  fixture.AddSuspect("b", "b", 2);
-  fixture.AddSuspect("c", "c", 1);
-  fixture.AddSuspect("d", "d", 3);
+  fixture.AddPart("a", "a", 2);
+  fixture.AddPart("b", "b", 2);
+  fixture.AddPart("c", "c", 1);
+  fixture.AddPart("d", "d", 3);
   CHECK(fixture.Next() == EventNames{"a", "b"});
+  CHECK(fixture.Next() == EventNames{"fresh"});
   CHECK(fixture.Next() == EventNames{"c"});
   CHECK(fixture.Next() == EventNames{"d"});
-  CHECK(fixture.Next() == EventNames{"fresh"});
 }
 
 TEST_CASE("departures: of a batch whose connection broke twice each goes alone on a connection of its own") {
@@ -291,10 +291,23 @@ TEST_CASE("departures: of a batch whose connection broke twice each goes alone o
   CHECK(fixture.left_on == Route::kPooled);
 }
 
-TEST_CASE("departures: suspects go one by one while the gate probes, and when batches are off") {
+TEST_CASE("departures: parts of a refused batch take turns with the others, also while the gate probes") {
+  for (const Company company : {Company::kSought, Company::kRefused}) {
+    Fixture fixture;
+    for (const char* name : {"part", "other part", "last part"}) fixture.AddPart(name, name, 1);
+    for (const char* name : {"fresh", "later"}) fixture.Add(name, name);
+    EventNames names;
+    while (!fixture.departures.empty()) names.push_back(fixture.Next(company).front());
+    const bool probes = company == Company::kRefused;  // then the newest goes first
+    CHECK(names == EventNames{"part", probes ? "later" : "fresh", "other part", probes ? "fresh" : "later",
+                              "last part"});
+  }
+}
+
+TEST_CASE("departures: parts go one by one while the gate probes, and when batches are off") {
   Fixture fixture;
   fixture.batch.enabled = true;
-  for (const char* name : {"a", "b", "c", "d"}) fixture.AddSuspect(name, name, 4);
+  for (const char* name : {"a", "b", "c", "d"}) fixture.AddPart(name, name, 4);
   CHECK(fixture.Next(Company::kRefused) == EventNames{"a"});
   fixture.batch.enabled = false;
   CHECK(fixture.Next() == EventNames{"b"});
@@ -302,11 +315,11 @@ TEST_CASE("departures: suspects go one by one while the gate probes, and when ba
   CHECK(fixture.Next() == EventNames{"c", "d"});
 }
 
-TEST_CASE("departures: a suspect that was taken away and came back fresh holds nobody up") {
+TEST_CASE("departures: a part that was taken away and came back fresh holds nobody up") {
   Fixture fixture;
   fixture.batch.enabled = true;
   fixture.batch.linger = Milliseconds(0);
-  fixture.AddSuspect("a", "a", 2);
+  fixture.AddPart("a", "a", 2);
   fixture.Erase(1);
   fixture.last = 0;
   fixture.Add("a", "again");
