@@ -169,8 +169,9 @@ void Outage::Dispatch() {
 }
 
 void Outage::Send(Transfer transfer) {
-  Demand(transfer.kind == TransferKind::kJob, "something else than a job leaves");
-  ledger_.OnSent(*transfer.job, ToNumber(transfer.job->sequence) - first_ + 1, now_);
+  const bool is_probe = transfer.kind == TransferKind::kProbe;
+  Demand(is_probe || transfer.kind == TransferKind::kJob, "something else than a job leaves");
+  if (!is_probe) ledger_.OnSent(*transfer.job, ToNumber(transfer.job->sequence) - first_ + 1, now_);
   Flight flight{std::move(transfer), {}, now_};
   const Milliseconds duration = Answer(flight);
   flights_.emplace(now_ + duration, std::move(flight));
@@ -180,7 +181,8 @@ void Outage::Send(Transfer transfer) {
 Milliseconds Outage::Answer(Flight& flight) {
   if (now_ >= back_) {
     flight.answer.status = 200;
-    flight.answer.body = "{}";
+    const bool is_probe = flight.transfer.kind == TransferKind::kProbe;
+    flight.answer.body = is_probe ? R"({"region":"us","environment_id":1})" : "{}";
     return Milliseconds(40 + random_.Below(20));
   }
   switch (random_.Below(3)) {
@@ -197,8 +199,8 @@ Milliseconds Outage::Answer(Flight& flight) {
 }
 
 void Outage::Finish(Flight flight) {
-  const QueuedJob& job = *flight.transfer.job;
-  ledger_.OnAnswered(job, ToNumber(job.sequence) - first_ + 1, flight.answer.status == 200, now_);
+  if (const QueuedJob* job = flight.transfer.job.get())
+    ledger_.OnAnswered(*job, ToNumber(job->sequence) - first_ + 1, flight.answer.status == 200, now_);
   const Ending ending = EndingOf(flight.answer);
   daemon_.Finish(
       {std::move(flight.transfer), ending, std::move(flight.answer), flight.sent, now_ - flight.sent});
