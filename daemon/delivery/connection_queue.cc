@@ -59,16 +59,20 @@ std::vector<std::unique_ptr<QueuedJob>> TakeJobs(Transfer& transfer) {
 }
 
 PauseReason ReasonOf(Fate fate) {
-  if (fate == Fate::kPausedProxy) return PauseReason::kProxy;
-  switch (SuspicionOf(fate)) {
-    case Suspicion::kAuth:
+  switch (fate) {
+    case Fate::kPausedAuth:
       return PauseReason::kAuth;
-    case Suspicion::kRegion:
+    case Fate::kPausedProxy:
+      return PauseReason::kProxy;
+    case Fate::kPausedRegion:
       return PauseReason::kRegion;
-    case Suspicion::kNotTrackApi:
+    case Fate::kNotTrackApi:
       return PauseReason::kNotTrackApi;
-    case Suspicion::kNone:
-    case Suspicion::kTrouble:
+    case Fate::kDelivered:
+    case Fate::kDeferred:
+    case Fate::kRejected:
+    case Fate::kSplit:
+    case Fate::kUnanswered:
       return PauseReason::kNone;
   }
   return PauseReason::kNone;
