@@ -260,7 +260,7 @@ void ReadConnections(const ConfigSection& section, Config& config) {
 KeyRow<Config> ConnectionsRow() {
   KeyRow<Config> row{"connections", {}, {}, {}};
   row.read = [](const ConfigSection& section, Config& config) {
-    ReadConnections(section.Child("connections"), config);
+    ReadConnections(section.Child("connections").NearSecrets(), config);
   };
   row.describe = [](const Config&, const std::string&, std::vector<ConfigKey>& keys) {
     keys.push_back({"connections",

@@ -1,6 +1,7 @@
 #include "config/section.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +14,11 @@
 
 namespace outboxd {
 namespace {
+
+// Of a value in a message. A site id and an API key have 20; near secrets one may be of the operator's own
+// making.
+constexpr std::size_t kShownBytes = 19;
+constexpr std::size_t kShownNearSecretsBytes = 7;
 
 const ConfigNode& Nothing() {
   static const ConfigNode nothing;
@@ -63,7 +69,8 @@ void ConfigSection::Problem(std::string_view key, const std::string& message) co
 
 void ConfigSection::WrongValue(std::string_view key, const std::string& message,
                                const std::string& written) const {
-  Problem(key, message + ", not \"" + ShownInFinding(written) + '"');
+  const bool may_be_secret = written.size() > (is_near_secrets_ ? kShownNearSecretsBytes : kShownBytes);
+  Problem(key, may_be_secret ? message : message + ", not \"" + ShownInFinding(written) + '"');
 }
 
 void ConfigSection::RefuseOthers(const std::vector<std::string>& known) const {
@@ -76,9 +83,21 @@ void ConfigSection::RefuseOthers(const std::vector<std::string>& known) const {
   }
 }
 
+ConfigSection ConfigSection::NearSecrets() const {
+  ConfigSection section = *this;
+  section.is_near_secrets_ = true;
+  return section;
+}
+
+ConfigSection ConfigSection::Inner(const ConfigNode& node, int line, std::string path) const {
+  ConfigSection section(*findings_, node, line, std::move(path));
+  section.is_near_secrets_ = is_near_secrets_;
+  return section;
+}
+
 ConfigSection ConfigSection::Child(std::string_view key) const {
   const ConfigNode::Entry* entry = Find(key);
-  return {*findings_, entry == nullptr ? Nothing() : entry->value, LineOf(key), PathOf(key)};
+  return Inner(entry == nullptr ? Nothing() : entry->value, LineOf(key), PathOf(key));
 }
 
 std::vector<std::pair<std::string, ConfigSection>> ConfigSection::Children() const {
@@ -100,7 +119,7 @@ std::vector<ConfigSection> ConfigSection::Elements(std::string_view key) const {
   std::vector<ConfigSection> elements;
   for (const ConfigNode::Entry& element : entry->value.entries) {
     const std::string path = PathOf(key) + "[" + std::to_string(elements.size()) + "]";
-    elements.push_back(ConfigSection(*findings_, element.value, element.line, path));
+    elements.push_back(Inner(element.value, element.line, path));
   }
   return elements;
 }

@@ -24,12 +24,17 @@ class ConfigSection {
   // The file as a whole.
   ConfigSection(ConfigFindings& findings, const ConfigNode& root) : ConfigSection(findings, root, 1, "") {}
 
+  // The same section, near secrets: what is written under one of its keys, and of those inside it, may be a
+  // secret that belongs to another.
+  ConfigSection NearSecrets() const;
+
   // It is there and no mapping: reported already, and nothing is in it.
   bool IsWrong() const;
   bool Has(std::string_view key) const { return Find(key) != nullptr; }
   // Reports at the key's line, or at the section's when it is absent. An empty key means the section itself.
   void Problem(std::string_view key, const std::string& message) const;
-  // The same, with what was written: "must be a number, not "x"".
+  // The same, with what was written: "must be a number, not "x"". Left out where it is long enough to be a
+  // secret.
   void WrongValue(std::string_view key, const std::string& message, const std::string& written) const;
   // Reports every key that is not one of `known`, with the one it was probably meant to be.
   void RefuseOthers(const std::vector<std::string>& known) const;
@@ -47,6 +52,7 @@ class ConfigSection {
 
  private:
   ConfigSection(ConfigFindings& findings, const ConfigNode& node, int line, std::string path);
+  ConfigSection Inner(const ConfigNode& node, int line, std::string path) const;
 
   const ConfigNode::Entry* Find(std::string_view key) const;
   std::string PathOf(std::string_view key) const;
@@ -58,6 +64,7 @@ class ConfigSection {
   const ConfigNode* node_;
   int line_;
   std::string path_;
+  bool is_near_secrets_ = false;
 };
 
 }  // namespace outboxd

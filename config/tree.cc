@@ -8,6 +8,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 #include "config/findings.h"
 #include "core/text.h"
@@ -100,7 +101,9 @@ std::optional<ConfigNode> ReadTree(const std::string& text, ConfigFindings& find
       findings.Add(*line, "", "a second document begins here; a config is one");
     return TreeBuilder(findings).Build(YAML::Load(text));
   } catch (const YAML::Exception& error) {
-    findings.Add(LineOf(error.mark), "", "not valid YAML: " + EscapeForTerminal(error.msg));
+    // Behind a colon or a quotation mark some messages repeat what was written, which may be a secret.
+    const std::string_view what = std::string_view(error.msg).substr(0, error.msg.find_first_of(":\""));
+    findings.Add(LineOf(error.mark), "", "not valid YAML: " + EscapeForTerminal(what));
     return std::nullopt;
   }
 }

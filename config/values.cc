@@ -178,6 +178,10 @@ Result<std::string> ReadBaseUrl(std::string_view text) {
   return std::string(url);
 }
 
+bool IsLoopbackHost(std::string_view host) {
+  return host == "[::1]" || EqualsIgnoringCase(host, "localhost") || IsLoopbackIpv4(host);
+}
+
 Result<void> CheckLoopback(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   const std::string_view host = text.substr(0, colon);

@@ -33,6 +33,9 @@ Result<std::string> SubstituteEnvironment(std::string_view text);
 // slashes at its end.
 Result<std::string> ReadBaseUrl(std::string_view text);
 
+// Of a URL: localhost, 127.0.0.0/8 or [::1].
+bool IsLoopbackHost(std::string_view host);
+
 // "127.0.0.1:9480" or "[::1]:9480": an address of this machine only, and a port.
 Result<void> CheckLoopback(std::string_view text);
 

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "config/loopback_certificate.h"
 #include "config/named_files.h"
+#include "config/warnings.h"
 #include "core/json.h"
 #include "core/result.h"
 #include "core/text.h"
@@ -33,6 +34,7 @@ namespace {
 struct Findings {
   std::vector<std::string> problems;
   std::vector<std::string> unchecked;  // what cannot be told from here, and why
+  std::vector<std::string> warnings;   // what is allowed and not wise
 };
 
 // What the service manager hands over exists only while the daemon runs, for the daemon and root.
@@ -58,12 +60,13 @@ Findings Examine(const Result<Config>& config) {
         error.kind == ErrorKind::kIo && std::any_of(files.begin(), files.end(), is_hidden);
     (cannot_tell ? findings.unchecked : findings.problems).push_back(error.message);
   }
+  findings.warnings = ConfigWarnings(*config);
   return findings;
 }
 
 void PrintCheck(const Context& context, const std::string& file, const Result<Config>& config,
                 const Findings& findings) {
-  const auto& [problems, unchecked] = findings;
+  const auto& [problems, unchecked, warnings] = findings;
   const Console& console = context.console;
   if (context.globals.json) {
     JsonWriter writer;
@@ -75,6 +78,8 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
     for (const std::string& problem : problems) writer.String(problem);
     writer.EndArray().Key("unchecked").Array();
     for (const std::string& reason : unchecked) writer.String(reason);
+    writer.EndArray().Key("warnings").Array();
+    for (const std::string& warning : warnings) writer.String(warning);
     console.out << writer.EndArray().EndObject().Text() << '\n';
   }
   for (const std::string& problem : problems) Report(console, Error{ErrorKind::kInvalid, problem, {}});
@@ -88,6 +93,8 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
   for (const std::string& reason : unchecked) {
     console.out << "not checked, only the running daemon can read it: " << EscapeForTerminal(reason) << '\n';
   }
+  for (const std::string& warning : warnings)
+    console.out << "warning: " << EscapeForTerminal(warning) << '\n';
 }
 
 int Check(const Context& context, const std::optional<std::string>& given) {

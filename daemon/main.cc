@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "config/log_level.h"
 #include "config/named_files.h"
+#include "config/warnings.h"
 #include "core/result.h"
 #include "daemon/base/log.h"
 #include "daemon/base/systemd_notify.h"
@@ -109,6 +110,8 @@ int main(int argc, char** argv) {
   if (const auto problems = outboxd::CheckFiles(*config); !problems.empty())
     return outboxd::Complain(problems.front().error, outboxd::kExitConfig);
   if (!check) return outboxd::Run(std::move(*config));
+  for (const std::string& warning : outboxd::ConfigWarnings(*config))
+    std::cerr << "outboxd: warning: " << warning << '\n';
   std::cout << config->file.string() << ": ok\n";
   return 0;
 }

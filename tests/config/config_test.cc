@@ -530,6 +530,27 @@ TEST_CASE("config: a wrong value never shows a secret") {
       "test.yaml:1: listen.producer.users: must be the name or number of a user, not \"${OUTBOXD_SECRET}\"");
 }
 
+TEST_CASE("config: a secret under the wrong key is not shown either, whatever key that is") {
+  const std::string secret = "5f2e8d7c6b5a49382716";  // as long as an API key
+  for (const std::string key : {"region", "order", "rate_limit", "max_in_flight", "timeout", "strict_answers",
+                                "ca_file", "api_key_files", "token", "site_id_file", "retry", "batch"}) {
+    for (const std::string& value :
+         {secret, std::string("hunter2hunter"), "[" + secret + "]", "{a: " + secret + "}"}) {
+      const std::string message = Refused(InConnection("    " + key + ": " + value + "\n"));
+      CHECK_MESSAGE(message.find("test.yaml:5: connections.main." + key) == 0, message);
+      CHECK_MESSAGE(message.find(value) == std::string::npos, message);
+      CHECK_MESSAGE(message.find(secret) == std::string::npos, message);
+    }
+  }
+  for (const std::string& text :
+       {"log: {level: " + secret + "}", "workers: " + secret, "metrics: {tcp: " + secret + "}",
+        "outbox: {path: " + secret + "}", "listen: {track: [{tcp: " + secret + "}]}",
+        "listen: {admin: {mode: " + secret + "}}", "outbox: {path: *" + secret + "}"}) {
+    const std::string message = Refused(WithConnection(text));
+    CHECK_MESSAGE(message.find(secret) == std::string::npos, message);
+  }
+}
+
 TEST_CASE("config: problems are reported together, in the order of their lines, ten at most") {
   CHECK(Refused("workers: 0\nretry: {base: x}\nnonsense: 1\n") ==
         "test.yaml:1: connections: at least one connection is needed\n"

@@ -1,0 +1,59 @@
+#include "config/warnings.h"
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/small_file.h"
+#include "config/values.h"
+#include "core/result.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kFileBytes = 1 << 20;
+
+bool IsPlainHttpElsewhere(std::string_view url) {
+  constexpr std::string_view kHttp = "http://";
+  if (!url.starts_with(kHttp)) return false;
+  const std::string_view authority = url.substr(kHttp.size(), url.find('/', kHttp.size()) - kHttp.size());
+  const std::size_t bracket = authority.rfind(']');
+  const std::string_view host =
+      authority.substr(0, authority.find(':', bracket == std::string_view::npos ? 0 : bracket));
+  return !config_values::IsLoopbackHost(host);
+}
+
+bool OthersMayRead(const Config& config) {
+  struct stat status{};
+  return ::stat(config.file.c_str(), &status) == 0 && (status.st_mode & S_IROTH) != 0;
+}
+
+}  // namespace
+
+std::vector<std::string> ConfigWarnings(const Config& config) {
+  std::vector<std::string> warnings;
+  const Result<std::string> text = ReadSmallFile(config.file, kFileBytes);
+  const bool is_public = OthersMayRead(config);
+  for (const auto& [name, connection] : config.connections) {
+    const std::string path = "connections." + name + ".";
+    if (connection.base_url && IsPlainHttpElsewhere(*connection.base_url)) {
+      warnings.push_back(
+          path +
+          "base_url: http sends the credentials and all data in the clear; use https, or http to this "
+          "machine alone");
+    }
+    // One that came from the environment does not stand in the file.
+    const std::string& key = connection.api_key.value;
+    if (is_public && text && !key.empty() && text->find(key) != std::string::npos) {
+      warnings.push_back(path + "api_key: every user of this machine may read " + config.file.string() +
+                         "; use api_key_file, or chmod o-r");
+    }
+  }
+  return warnings;
+}
+
+}  // namespace outboxd

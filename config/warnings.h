@@ -1,0 +1,16 @@
+// config/warnings.h — what a config may say and a careful operator would not: told by `outboxd --check` and
+// `outboxctl check`, never refused.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+
+namespace outboxd {
+
+// Sentences that begin with the key. Looks at the file again: who may read it, and whether a key stands in
+// it.
+std::vector<std::string> ConfigWarnings(const Config& config);
+
+}  // namespace outboxd

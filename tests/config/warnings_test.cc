@@ -1,0 +1,69 @@
+#include "config/warnings.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+
+namespace outboxd {
+namespace {
+
+class ConfigFile {
+ public:
+  ConfigFile() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "warnings_test.XXXXXX").string();
+    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    folder_ = pattern;
+  }
+  ~ConfigFile() { std::filesystem::remove_all(folder_); }
+  ConfigFile(const ConfigFile&) = delete;
+  ConfigFile& operator=(const ConfigFile&) = delete;
+
+  // What a file of this mode is warned of, with `members` of its connection besides the site id.
+  std::vector<std::string> Warnings(mode_t mode, const std::string& members) const {
+    const std::filesystem::path file = folder_ / "outboxd.yaml";
+    std::ofstream(file) << "connections: {default: {site_id: s, " << members << "}}\n";
+    ::chmod(file.c_str(), mode);
+    const Result<Config> config = LoadConfig(file);
+    REQUIRE_MESSAGE(config.has_value(), (config ? "" : config.error().message));
+    return ConfigWarnings(*config);
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+TEST_CASE("warnings: of a base URL without TLS to any other machine") {
+  const ConfigFile file;
+  for (const std::string url : {"http://api.example.com", "http://10.0.0.1:8080/x",
+                                "http://localhost.example.com", "http://128.0.0.1", "http://[::2]:80"}) {
+    const auto warnings = file.Warnings(0640, "api_key: k, base_url: '" + url + "'");
+    REQUIRE_MESSAGE(warnings.size() == 1, url);
+    CHECK(warnings[0].starts_with("connections.default.base_url: http sends the credentials"));
+  }
+  for (const std::string url : {"https://api.example.com", "http://127.0.0.1:8080", "http://127.1.2.3/x",
+                                "http://[::1]:8080", "http://localhost:1", "http://LocalHost/y"})
+    CHECK_MESSAGE(file.Warnings(0640, "api_key: k, base_url: '" + url + "'").empty(), url);
+}
+
+TEST_CASE("warnings: of a key that stands in a file that others may read, without showing it") {
+  const ConfigFile file;
+  const auto warnings = file.Warnings(0644, "api_key: sesame-open");
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].starts_with("connections.default.api_key: every user of this machine may read "));
+  CHECK(warnings[0].find("sesame") == std::string::npos);
+  CHECK(file.Warnings(0640, "api_key: sesame-open").empty());
+  CHECK(file.Warnings(0644, "api_key_file: /run/key").empty());
+  ::setenv("WARNINGS_TEST_KEY", "from-elsewhere", 1);
+  CHECK(file.Warnings(0644, "api_key: '${WARNINGS_TEST_KEY}'").empty());
+  ::unsetenv("WARNINGS_TEST_KEY");
+}
+
+}  // namespace
+}  // namespace outboxd
