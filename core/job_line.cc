@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/acceptance.h"
 #include "core/job.h"
 #include "core/job_members.h"
 #include "core/job_types.h"
@@ -126,13 +127,24 @@ void EchoRef(const std::vector<Member>& found, LineError& error) {
 
 }  // namespace
 
-tl::expected<Job, LineError> ParseJobLine(std::string line) {
+tl::expected<Job, LineError> ParseStoredLine(std::string line) {
   thread_local std::vector<Member> found;
   found.clear();
   const Result<ValueKind> root = ScanMembers(line, found);
   tl::expected<Job, LineError> job = ReadScanned(root, std::move(line), found);
   if (!job) EchoRef(found, job.error());
   if (found.capacity() > kMembersKept) found = {};
+  return job;
+}
+
+tl::expected<Job, LineError> ParseJobLine(std::string line) {
+  tl::expected<Job, LineError> job = ParseStoredLine(std::move(line));
+  if (!job) return job;
+  if (const Result<void> allowed = CheckNew(*job); !allowed) {
+    const std::string field = (job->call ? "request." : "") + allowed.error().field;
+    return tl::unexpected(
+        LineError{Refusal::kInvalidJob, field, allowed.error().message, std::move(job->ref), job->has_ref});
+  }
   return job;
 }
 

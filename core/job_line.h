@@ -17,8 +17,11 @@ struct LineError {
   bool has_ref = false;
 };
 
-// Reads and checks one line (no newline; at most limits::kJsonDepth deep). Takes ownership of its bytes: they
-// are carried, not rebuilt. Whether the connection exists is not known here.
+// Reads and checks one line (no newline; at most limits::kJsonDepth deep) that a producer hands in. Takes
+// ownership of its bytes: they are carried, not rebuilt. Whether the connection exists is not known here.
 tl::expected<Job, LineError> ParseJobLine(std::string line);
+
+// The same for a line that was accepted once: rules that came later (core/acceptance.h) do not hold for it.
+tl::expected<Job, LineError> ParseStoredLine(std::string line);
 
 }  // namespace outboxd

@@ -35,6 +35,9 @@ inline constexpr std::size_t kRefBytes = 200;
 inline constexpr std::size_t kConnectionNameBytes = 64;
 inline constexpr std::size_t kRawPathBytes = 8192;  // path with its query
 inline constexpr std::size_t kRawHeaders = 64;
+inline constexpr std::size_t kRawFormFields = 100;
+inline constexpr std::size_t kQueryMembers = 200;            // of a path and of `query`, together
+inline constexpr std::size_t kRawTargetBytes = 64UL * 1024;  // path and query as they are sent, encoded
 inline constexpr std::size_t kRawHeaderBytes = 8192;
 inline constexpr std::size_t kRawFiles = 32;
 inline constexpr std::int64_t kRawRetries = 100;
@@ -42,5 +45,7 @@ inline constexpr std::size_t kShortTextBytes = 1000;      // device ids, form id
 inline constexpr std::size_t kAnswerBytes = 64UL * 1024;  // bytes of an answer's body that are read
 inline constexpr std::size_t kAnswerKeptBytes = 1024;     // first bytes of an answer that are kept in history
 inline constexpr std::int64_t kMaxAgeSeconds = 10LL * 365 * 24 * 3600;
+// A line may ask for so many times its connection's retry.max_age.
+inline constexpr std::int64_t kMaxAgeFactor = 10;
 
 }  // namespace outboxd::limits

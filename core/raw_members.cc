@@ -45,7 +45,9 @@ bool IsToken(std::string_view text) {
 
 Result<void> ReadTextPairs(const Member& member, const Job& job, TextPairs& into) {
   if (member.kind != ValueKind::kObject) return Bad("must be an object of strings");
-  for (Member& part : Inside(std::string(job.Text(member.raw)))) {
+  std::vector<Member> parts = Inside(std::string(job.Text(member.raw)));
+  into.reserve(parts.size());
+  for (Member& part : parts) {
     if (part.kind != ValueKind::kString) return Bad("must be a string", part.key);
     into.emplace_back(std::move(part.key), std::move(part.text));
   }
@@ -56,17 +58,6 @@ std::optional<std::int64_t> ReadWithin(ValueKind kind, std::string_view json, st
                                        std::int64_t most) {
   const std::optional<std::int64_t> number = ReadInteger(kind, json);
   return number && *number >= least && *number <= most ? number : std::nullopt;
-}
-
-bool HasDotSegment(std::string_view path) {
-  path = path.substr(0, path.find('?'));
-  while (!path.empty()) {
-    const std::size_t slash = std::min(path.find('/'), path.size());
-    const std::string segment = PercentDecode(path.substr(0, slash));
-    if (segment == "." || segment == "..") return true;
-    path.remove_prefix(std::min(slash + 1, path.size()));
-  }
-  return false;
 }
 
 Result<void> ReadFile(const Member& file, std::string_view array, RawFile& into) {
@@ -123,7 +114,6 @@ Result<void> ReadPath(const Member& member, Job& job) {
     return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes");
   if (HasControl(path) || path.find('#') != std::string::npos)
     return Bad("must not hold control characters or #");
-  if (HasDotSegment(path)) return Bad("must not hold . or .. segments");
   Raw(job).path = path;
   return {};
 }

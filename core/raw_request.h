@@ -2,12 +2,17 @@
 // connection's or the transport's.
 #pragma once
 
+#include <string>
+
 #include "core/job.h"
 #include "core/request.h"
 
 namespace outboxd {
 
-// Never fails. The stamp plays no part: nothing is put into a raw request.
+// Path and query as they are sent.
+std::string RawTarget(const RawCall& call);
+
+// Never fails. Of the stamp nothing is put into a raw request but the boundary of a multipart body.
 HttpRequest BuildRaw(const Job& job, const Stamp& stamp);
 
 }  // namespace outboxd

@@ -12,19 +12,12 @@
 
 namespace outboxd {
 
-struct MultipartPart {
-  std::string name;
-  std::string filename;  // empty for a plain field
-  std::string content;
-};
-
 // Ready to be sent but for the base URL and the Authorization header, which belong to the connection.
 struct HttpRequest {
   std::string method;
   std::string target;  // "/api/v1/customers/42?x=1": follows the scheme and host, already percent-encoded
   std::vector<std::pair<std::string, std::string>> headers;  // never Authorization, never CR or LF
   std::string body;  // sent as is; absent body and empty body are the same: Content-Length 0 or none
-  std::vector<MultipartPart> parts;     // not empty: multipart/form-data made by the transport, `body` unused
   std::optional<Milliseconds> timeout;  // raw only: instead of the connection's
   bool debug = false;                   // raw only: log request and answer without the Authorization header
 };

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "core/acceptance.h"
 #include "core/encoding.h"
 #include "core/job.h"
 #include "core/job_types.h"
@@ -25,6 +26,8 @@ namespace outboxd {
 namespace {
 
 using members::Bad;
+
+constexpr std::size_t kStampBytes = 96;  // no less than an id and a time take
 
 Result<JobType> TypeOf(const TrackRoute& route, const TrackBody& body) {
   if (route.kind == TrackKind::kEntity) return track::TypeOfEntity(body);
@@ -127,6 +130,7 @@ Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connectio
   job.call->target = target;
   WriteLine(job, body.text());
   RETURN_IF_ERROR(ReadCall(route, body, job));
+  RETURN_IF_ERROR(CheckNew(job));
   return job;
 }
 
@@ -171,6 +175,7 @@ HttpRequest BuildTrackCall(const Job& job, const Stamp& stamp) {
   HttpRequest request;
   request.method = job.call->method;
   request.target = job.call->target;
+  request.body.reserve(job.body.length + kStampBytes);
   AppendTrackCallBody(request.body, job, stamp);
   if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   return request;

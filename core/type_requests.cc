@@ -208,8 +208,10 @@ void AppendDeleteDeviceItem(std::string& out, const Job& job, const Stamp&) {
 HttpRequest BuildMerge(const Job& job, const Stamp&) {
   const OtherMembers& other = OtherOf(job);
   HttpRequest request = MakeRequest("POST", "/api/v1/merge_customers");
-  std::string body = "{\"primary\":";
-  body.append(job.Text(other.primary))
+  std::string body;
+  body.reserve(std::size_t{other.primary.length} + other.secondary.length + 32);
+  body.append("{\"primary\":")
+      .append(job.Text(other.primary))
       .append(",\"secondary\":")
       .append(job.Text(other.secondary))
       .append("}");
@@ -243,7 +245,9 @@ HttpRequest BuildSegmentChange(const Job& job, const Stamp&) {
 
 HttpRequest BuildMetric(const Job& job, const Stamp& stamp) {
   const OtherMembers& other = OtherOf(job);
-  std::string body = "{\"delivery_id\":";
+  std::string body;
+  body.reserve(job.line.size() + 64);
+  body += "{\"delivery_id\":";
   AppendJsonString(body, other.delivery_id);
   body += ",\"metric\":";
   AppendJsonString(body, other.metric);

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/acceptance.h"
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/job_line.h"
@@ -69,9 +70,11 @@ StoredJob Decode(const Statement& row) {
   queued.stamp.accepted = TimeAt(row, kAccepted);
   const std::optional<Ulid> id = Ulid::Parse(row.Text(kJob));
   if (id) queued.stamp.id = *id;
-  auto job = ParseJobLine(std::string(row.Text(kLine)));
+  auto job = ParseStoredLine(std::string(row.Text(kLine)));
   if (job && id && job->connection == row.Text(kConnection)) {
     queued.job = std::move(*job);
+    if (!StaysBelowBase(queued.job))
+      stored.unreadable = "its path holds . or .. segments, which would lead out of base_url";
     return stored;
   }
   stored.unreadable =

@@ -31,6 +31,7 @@ namespace outboxd {
 namespace {
 
 constexpr long kReceiveBufferBytes = 4L * 1024;
+constexpr std::size_t kTargetKeptBytes = 8UL * 1024;
 
 HttpRequest BuildRequest(const Transfer& transfer) {
   switch (transfer.kind) {
@@ -160,7 +161,6 @@ CurlRequest::CurlRequest(SocketWatch* watch) : easy_(curl_easy_init()) {
 
 CurlRequest::~CurlRequest() {
   curl_easy_cleanup(easy_);
-  curl_mime_free(mime_);
   curl_slist_free_all(header_list_);
 }
 
@@ -236,9 +236,7 @@ void CurlRequest::SetRequest() {
 void CurlRequest::SetMethod() {
   const std::string& method = request_.method;
   const bool has_length = !request_.body.empty() || method == "POST" || method == "PUT" || method == "PATCH";
-  if (!request_.parts.empty()) {
-    SetParts();
-  } else if (method == "HEAD") {
+  if (method == "HEAD") {
     Set(CURLOPT_NOBODY, 1L);
   } else if (has_length) {
     Set(CURLOPT_POST, 1L);
@@ -250,23 +248,12 @@ void CurlRequest::SetMethod() {
   Set(CURLOPT_CUSTOMREQUEST, method == "HEAD" ? nullptr : method.c_str());
 }
 
-void CurlRequest::SetParts() {
-  mime_ = curl_mime_init(easy_);
-  for (const MultipartPart& part : request_.parts) {
-    curl_mimepart* added = curl_mime_addpart(mime_);
-    curl_mime_name(added, part.name.c_str());
-    if (!part.filename.empty()) curl_mime_filename(added, part.filename.c_str());
-    curl_mime_data(added, part.content.data(), part.content.size());
-  }
-  Set(CURLOPT_MIMEPOST, mime_);
-}
-
 void CurlRequest::SetHeaders() {
-  if (header_list_ != nullptr && listed_headers_ == request_.headers && mime_ == nullptr) return;
+  if (header_list_ != nullptr && listed_headers_ == request_.headers) return;
   curl_slist* list = curl_slist_append(nullptr, "Expect:");
   // An answer is "{}" as a rule: nothing to gain. A job's own header of this name leaves all the same.
   list = curl_slist_append(list, "Accept-Encoding:");
-  bool has_type = mime_ != nullptr;
+  bool has_type = false;
   for (const auto& [name, value] : request_.headers) {
     has_type = has_type || EqualsIgnoringCase(name, "content-type");
     list = curl_slist_append(list, HeaderLine(name, value).c_str());
@@ -295,12 +282,9 @@ Finished CurlRequest::Abort() {
 }
 
 Finished CurlRequest::Finish(Ending ending, Answer answer) {
-  if (mime_ != nullptr) {
-    endpoint_.reset();  // so that the next transfer starts from a clean handle
-    Set(CURLOPT_MIMEPOST, static_cast<curl_mime*>(nullptr));
-    curl_mime_free(std::exchange(mime_, nullptr));
-  }
   active_ = false;
+  has_been_large_ = has_been_large_ || request_.target.size() > kTargetKeptBytes;
+  request_ = HttpRequest{};
   const auto duration = std::chrono::round<Milliseconds>(std::chrono::steady_clock::now() - started_);
   return Finished{.transfer = std::move(transfer_),
                   .ending = ending,

@@ -81,6 +81,8 @@ class CurlRequest {
   bool IsOverdue(std::chrono::steady_clock::time_point now) const {
     return active_ && now - started_ > timeout_ + Milliseconds(50);
   }
+  // It has sent a target so long that libcurl's copies of it, which stay in the handle, are not to be kept.
+  bool HasBeenLarge() const { return has_been_large_; }
   // The multi handle that it was given to last.
   void JoinMulti(CurlMulti* multi, bool* is_up) {
     multi_ = multi;
@@ -111,7 +113,6 @@ class CurlRequest {
   void AdoptEndpoint();
   void SetRequest();
   void SetMethod();
-  void SetParts();
   void SetHeaders();
   Finished Finish(Ending ending, Answer answer);
   Answer TakeAnswer(CURLcode code);
@@ -121,8 +122,8 @@ class CurlRequest {
   std::shared_ptr<const Endpoint> endpoint_;  // whose options the handle carries
   curl_slist* header_list_ = nullptr;
   Headers listed_headers_;  // those in header_list_
-  curl_mime* mime_ = nullptr;
   Route route_ = Route::kPooled;
+  bool has_been_large_ = false;
   CurlMulti* multi_ = nullptr;
 
   // Of the transfer under way.

@@ -44,10 +44,6 @@ std::string DebugRequestText(const Transfer& transfer, const HttpRequest& reques
   for (const auto& [name, value] : request.headers) {
     if (!IsSecret(name)) AppendHeader(text, name, value);
   }
-  for (const MultipartPart& part : request.parts) {
-    text += " | part " + EscapeForTerminal(part.name + " " + part.filename) + " (" +
-            std::to_string(part.content.size()) + " bytes)";
-  }
   return text + " | " + CutBody(request.body, request.body.size());
 }
 

@@ -99,6 +99,7 @@ class Worker::Impl {
   void LeaveConnection(std::size_t at, std::size_t first);
   bool IsSilent(const CurlRequest& hung);
   void Release(CurlRequest& request, Finished finished);
+  void DropLarge();
   void Deliver();
   void AbortAll();
 
@@ -110,6 +111,7 @@ class Worker::Impl {
   std::vector<std::unique_ptr<CurlRequest>> requests_;
   ConnectionPools pools_;
   std::vector<CurlRequest*> free_;
+  bool has_large_ = false;  // some of free_ are not to be used again
   std::vector<Transfer> incoming_;
   std::vector<Transfer> waiting_;  // for the first connection of a generation
   std::vector<EndedRequest> ended_;
@@ -174,6 +176,7 @@ void Worker::Impl::Run() {
     for (const epoll_event& event : watch_.Wait(finished_.empty() ? WaitMs() : 0)) OnReady(event);
     TakeEnded(now);
     pools_.Tidy(now);
+    if (has_large_) DropLarge();
     Deliver();
   }
   AbortAll();
@@ -286,6 +289,16 @@ bool Worker::Impl::IsSilent(const CurlRequest& hung) {
 void Worker::Impl::Release(CurlRequest& request, Finished finished) {
   finished_.push_back(std::move(finished));
   free_.push_back(&request);
+  has_large_ = has_large_ || request.HasBeenLarge();
+}
+
+// Idle ones: what they keep would add up.
+void Worker::Impl::DropLarge() {
+  has_large_ = false;
+  std::erase_if(free_, [](const CurlRequest* request) { return request->HasBeenLarge(); });
+  std::erase_if(requests_, [](const std::unique_ptr<CurlRequest>& request) {
+    return !request->IsActive() && request->HasBeenLarge();
+  });
 }
 
 void Worker::Impl::Deliver() {

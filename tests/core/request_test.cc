@@ -7,6 +7,7 @@
 
 #include "core/encoding.h"
 #include "core/job_line.h"
+#include "core/multipart.h"
 
 namespace outboxd {
 namespace {
@@ -68,7 +69,6 @@ void CheckRequest(const Job& job, std::string_view method, std::string_view targ
   CHECK(request.target == target);
   CHECK(request.body == body);
   CHECK(request.headers == (body.empty() ? Headers{} : kJson));
-  CHECK(request.parts.empty());
   CHECK_FALSE(request.timeout);
   CHECK_FALSE(request.debug);
 }
@@ -354,7 +354,7 @@ TEST_CASE("request: a raw call accepts what its response_type says") {
   CHECK(Header(BuildRequest(job, TestStamp()), "Accept") == "*/*");
 }
 
-TEST_CASE("request: a form or files become multipart parts, their content type is the transport's") {
+TEST_CASE("request: a form or files become one multipart body, whose content type is not the producer's") {
   Job job = Raw("POST", "/v1/x");
   job.raw->headers = {{"Content-Type", "multipart/form-data"}};
   job.raw->form = {{"a", "1"}, {"b", ""}};
@@ -362,18 +362,30 @@ TEST_CASE("request: a form or files become multipart parts, their content type i
   job.raw->timeout = Milliseconds(1500);
   job.raw->debug = true;
   const HttpRequest request = BuildRequest(job, TestStamp());
-  REQUIRE(request.parts.size() == 4);
-  CHECK(request.parts[0].name == "a");
-  CHECK(request.parts[0].filename.empty());
-  CHECK(request.parts[0].content == "1");
-  CHECK(request.parts[1].content.empty());
-  CHECK(request.parts[2].filename == "people.csv");
-  CHECK(request.parts[2].content == std::string("\0\xff", 2));
-  CHECK(request.parts[3].filename == "other");
-  CHECK(request.body.empty());
-  CHECK(request.headers == Headers{{"Accept", "application/json"}});
+  const MultipartBody body = BuildMultipart(job.raw->form, job.raw->files, TestStamp().id);
+  CHECK(request.body == body.bytes);
+  CHECK(request.headers == Headers{{"Accept", "application/json"},
+                                   {"Content-Type", "multipart/form-data; boundary=" + body.boundary}});
   CHECK(request.timeout == Milliseconds(1500));
   CHECK(request.debug);
+}
+
+TEST_CASE("request: a stored raw job's headers of the hop do not leave, whatever else it holds does") {
+  Job job = Raw("POST", "/v1/x");
+  job.raw->headers = {{"Connection", "close, Authorization"},
+                      {"proxy_authorization", "x"},
+                      {"Transfer_Encoding", "chunked"},
+                      {"Expect", "100-continue"},
+                      {"X-HTTP-Method", "DELETE"},
+                      {"Accept", "*/*"}};
+  CHECK(BuildRequest(job, TestStamp()).headers == Headers{{"X-HTTP-Method", "DELETE"}, {"Accept", "*/*"}});
+}
+
+TEST_CASE("request: a number that crashes who computes it goes out as it came") {
+  const std::string data = R"({"v":0.000000000000000001e-2147483639})";
+  const auto job = ParseJobLine(R"({"type":"track","id":"1","name":"n","data":)" + data + "}");
+  REQUIRE(job.has_value());
+  CHECK(BuildRequest(*job, TestStamp()).body.ends_with(",\"data\":" + data + "}"));
 }
 
 TEST_CASE("request: a job without the members of its type still has a request") {

@@ -68,7 +68,7 @@ TEST_CASE("delivery: every type of job arrives as its own request, values byte f
       {R"({"type":"pageview","id":"é/?%","url":"https://x.example/","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGK","timestamp":1700000003})",
        "POST", "/api/v1/customers/%C3%A9%2F%3F%25/events",
        R"({"type":"page","name":"https://x.example/","id":"01JDB3T0C5W7X8Y9Z0ABCDEFGK","timestamp":1700000003})"},
-      {R"({"type":"destroy","id":".."})", "DELETE", "/api/v1/customers/%2E%2E", ""},
+      {R"({"type":"destroy","id":"..."})", "DELETE", "/api/v1/customers/...", ""},
       {R"({"type":"suppress","id":"a@b.example"})", "POST", "/api/v1/customers/a%40b.example/suppress", ""},
       {R"({"type":"unsuppress","id":"42"})", "POST", "/api/v1/customers/42/unsuppress", ""},
       {R"({"type":"add_device","id":"42","device":{"id":"d/1","platform":"ios","last_used":1}})", "PUT",

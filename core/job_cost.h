@@ -1,0 +1,21 @@
+// core/job_cost.h — what a job costs in memory, known as soon as it is read: bytes, never less than what is
+// allocated for it.
+//
+// Pure. Few nanoseconds for an ordinary job; of a raw job each field is looked at once.
+#pragma once
+
+#include <cstddef>
+
+#include "core/job.h"
+
+namespace outboxd {
+
+// While it waits in memory: QueuedJob, its line, its members, its place in its lanes.
+std::size_t HeldCost(const Job& job);
+
+// While its request is under way, alone or in a batch: HeldCost() and the request (body, target, headers)
+// with what libcurl copies of it. Not in it is what each request has whatever its job is: the handle, its
+// connection's buffers, the answer (limits::kAnswerBytes).
+std::size_t SendCost(const Job& job);
+
+}  // namespace outboxd
