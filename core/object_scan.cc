@@ -18,6 +18,8 @@ namespace outboxd {
 namespace {
 
 using rapidjson::SizeType;
+// It decodes strings in place, in a copy of the text: quicker than putting every byte on a stack of its own.
+using Stream = rapidjson::InsituStringStream;
 
 constexpr std::string_view kNumberBytes = "0123456789+-.eE";
 
@@ -30,28 +32,32 @@ constexpr std::string_view kNumberBytes = "0123456789+-.eE";
 template <typename Entry>
 class ScanHandler {
  public:
-  ScanHandler(const std::string& text, const rapidjson::StringStream& stream, std::vector<Entry>& entries,
-              std::size_t depth_max)
+  // `hides_numbers`: the stream has other numbers than `text`.
+  ScanHandler(const std::string& text, Stream& stream, std::vector<Entry>& entries, std::size_t depth_max,
+              bool hides_numbers)
       : text_(text),
         stream_(stream),
         entries_(entries),
         depth_max_(depth_max),
-        has_escapes_(text.find("\\u") != std::string::npos) {}
+        has_escapes_(text.find('\\') != std::string::npos),
+        hides_numbers_(hides_numbers) {}
 
   bool Null() { return Literal(ValueKind::kNull, 4); }
   bool Bool(bool value) { return value ? Literal(ValueKind::kTrue, 4) : Literal(ValueKind::kFalse, 5); }
-  bool Int(int) { return Number(); }
-  bool Uint(unsigned) { return Number(); }
-  bool Int64(std::int64_t) { return Number(); }
-  bool Uint64(std::uint64_t) { return Number(); }
-  bool Double(double) { return Number(); }
-  bool RawNumber(const char*, SizeType, bool) { return Number(); }
+  bool RawNumber(const char*, SizeType length, bool) { return Number(length); }
+  // What else it could make of a number: never, it is to leave them as text.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(std::int64_t) { return false; }
+  bool Uint64(std::uint64_t) { return false; }
+  bool Double(double) { return false; }
 
   bool String(const char* decoded, SizeType length, bool) {
     if (HasLoneSurrogate(std::string_view(decoded, length))) return false;
     if (!IsWanted()) return depth_ != 0;
     const std::size_t start = stream_.Tell();
-    Scalar(ValueKind::kString, start, EndOfString(start)).text.assign(decoded, length);
+    const std::size_t end = has_escapes_ ? EndOfString(start) : start + length + 2;
+    Scalar(ValueKind::kString, start, end).text.assign(decoded, length);
     return true;
   }
 
@@ -107,10 +113,13 @@ class ScanHandler {
     return true;
   }
 
-  bool Number() {
+  bool Number(std::size_t length) {
     if (!IsWanted()) return depth_ != 0;
     const std::size_t start = stream_.Tell();
-    Scalar(ValueKind::kNumber, start, std::min(text_.find_first_not_of(kNumberBytes, start), text_.size()));
+    const std::size_t end = hides_numbers_
+                                ? std::min(text_.find_first_not_of(kNumberBytes, start), text_.size())
+                                : start + length;
+    Scalar(ValueKind::kNumber, start, end);
     return true;
   }
 
@@ -142,10 +151,11 @@ class ScanHandler {
   }
 
   const std::string& text_;
-  const rapidjson::StringStream& stream_;
+  Stream& stream_;
   std::vector<Entry>& entries_;
   const std::size_t depth_max_;
   const bool has_escapes_;
+  const bool hides_numbers_;
   bool lone_surrogate_ = false;
   std::string key_;
   std::size_t depth_ = 0;
@@ -185,8 +195,9 @@ bool IsJsonNumber(std::string_view token) {
   return at == token.size();
 }
 
-// RapidJSON refuses numbers that a double cannot hold. We carry the bytes, so each number is checked here and
-// hidden from it: the same text with every well-formed number written as a 0 and spaces. Offsets stay true.
+// RapidJSON refuses numbers that a double cannot hold, also where it leaves them as text. We carry the bytes,
+// so each number is checked here and hidden from it: the same text with every well-formed number written as a
+// 0 and spaces. Offsets stay true.
 std::string HideNumbers(std::string text) {
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] == '"') {
@@ -207,10 +218,15 @@ std::string HideNumbers(std::string text) {
   return text;
 }
 
-template <unsigned kFlags, typename Handler>
-rapidjson::ParseResult Parse(rapidjson::StringStream& stream, Handler& handler) {
+// Numbers stay text: what RapidJSON 1.1.0 makes of one with a long negative exponent is a read outside of its
+// tables (CVE-2024-38517).
+constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag;
+constexpr std::size_t kScratchKept = 64UL * 1024;  // of memory, for the next text
+
+template <unsigned kAllFlags, typename Handler>
+rapidjson::ParseResult Parse(Stream& stream, Handler& handler) {
   thread_local rapidjson::Reader reader;
-  return reader.Parse<kFlags>(stream, handler);
+  return reader.Parse<kAllFlags>(stream, handler);
 }
 
 template <typename Entry>
@@ -225,20 +241,21 @@ Failure FailureOf(const rapidjson::ParseResult& result, const ScanHandler<Entry>
   return Fail(ErrorKind::kConflict, "neither an object nor an array");
 }
 
-// `parsed` is `original` or the same with its numbers hidden; slices are taken from `original`.
+// `parsed` is a copy of `text`, or the same with its numbers hidden; slices are taken from `text`.
 template <typename Entry>
-Result<ValueKind> Scan(const std::string& original, const std::string& parsed, std::vector<Entry>& entries,
-                       std::size_t depth_max) {
+Result<ValueKind> Scan(const std::string& text, std::string& parsed, std::vector<Entry>& entries,
+                       std::size_t depth_max, bool hides_numbers) {
   const std::size_t before = entries.size();
-  rapidjson::StringStream stream(parsed.c_str());
-  ScanHandler<Entry> handler(original, stream, entries, depth_max);
-  const rapidjson::ParseResult result = IsAscii(parsed)
-                                            ? Parse<rapidjson::kParseNoFlags>(stream, handler)
-                                            : Parse<rapidjson::kParseValidateEncodingFlag>(stream, handler);
+  Stream stream(parsed.data());
+  ScanHandler<Entry> handler(text, stream, entries, depth_max, hides_numbers);
+  const rapidjson::ParseResult result =
+      IsAscii(text) ? Parse<kFlags>(stream, handler)
+                    : Parse < kFlags | rapidjson::kParseValidateEncodingFlag > (stream, handler);
   if (!result.IsError()) return handler.root();
-  if (result.Code() == rapidjson::kParseErrorNumberTooBig && &original == &parsed) {
+  if (result.Code() == rapidjson::kParseErrorNumberTooBig && !hides_numbers) {
     entries.resize(before);
-    return Scan(original, HideNumbers(original), entries, depth_max);
+    parsed = HideNumbers(text);
+    return Scan(text, parsed, entries, depth_max, true);
   }
   return FailureOf(result, handler, depth_max);
 }
@@ -261,7 +278,11 @@ Result<ValueKind> CheckAndScan(const std::string& text, std::vector<Entry>& entr
   if (const std::size_t nul = text.find('\0'); nul != std::string::npos) {
     return Fail(ErrorKind::kInvalid, "NUL byte (byte " + std::to_string(nul + 1) + ")");
   }
-  return Scan(text, text, entries, depth_max);
+  thread_local std::string scratch;
+  scratch = text;
+  Result<ValueKind> root = Scan(text, scratch, entries, depth_max, false);
+  if (scratch.capacity() > kScratchKept) scratch = {};
+  return root;
 }
 
 }  // namespace

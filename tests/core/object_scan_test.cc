@@ -74,6 +74,36 @@ TEST_CASE("object scan: numbers that no double holds are stretches like any othe
   CheckMembers("[1e400]", ValueKind::kArray, {{"", ValueKind::kNumber, "1e400", ""}});
 }
 
+TEST_CASE("object scan: a number is its text, whatever its value would do to who computes it") {
+  for (const std::string number :
+       {"0.000000000000000001e-2147483639", "-0.0000000000000000000000000001E-2147483647",
+        "1e-99999999999999999999", "0e2147483647", "0.0e-0", "0e99999999999", "-0", "1.5E+3",
+        "18446744073709551616", "0.1",
+        "123456789012345678901234567890.123456789012345678901234567890e-300"}) {
+    CAPTURE(number);
+    CheckMembers("{\"v\":" + number + ",\"w\": " + number + " }", ValueKind::kObject,
+                 {{"v", ValueKind::kNumber, number, ""}, {"w", ValueKind::kNumber, number, ""}});
+    CheckMembers("{\"v\":[" + number + "]}", ValueKind::kObject,
+                 {{"v", ValueKind::kArray, "[" + number + "]", ""}});
+  }
+  for (const char* wrong :
+       {"[01]", "[1.]", "[.5]", "[1e]", "[1e+]", "[-]", "[+1]", "[1e5.0]", "[0x1]", "[NaN]", "[--1]"}) {
+    CAPTURE(wrong);
+    std::vector<Member> members;
+    CHECK_FALSE(ScanMembers(wrong, members).has_value());
+  }
+}
+
+TEST_CASE("object scan: the end of a string is found with escapes and without") {
+  CheckMembers(R"({"a":"plain","b":"with \" and \\","c":"\u00e9","d":""})", ValueKind::kObject,
+               {{"a", ValueKind::kString, R"("plain")", "plain"},
+                {"b", ValueKind::kString, R"("with \" and \\")", "with \" and \\"},
+                {"c", ValueKind::kString, R"("\u00e9")", "\xc3\xa9"},
+                {"d", ValueKind::kString, R"("")", ""}});
+  CheckMembers("{\"a\":\"\xc3\xa9\"}", ValueKind::kObject,
+               {{"a", ValueKind::kString, "\"\xc3\xa9\"", "\xc3\xa9"}});
+}
+
 TEST_CASE("object scan: members are appended to those there") {
   std::vector<Member> members(1);
   REQUIRE(ScanMembers(R"({"a":1})", members));

@@ -3,10 +3,13 @@
 #include <string>
 #include <string_view>
 
+#include "core/header_rules.h"
+#include "core/job_cost.h"
 #include "core/job_line.h"
 #include "core/job_types.h"
 #include "core/json.h"
 #include "core/limits.h"
+#include "core/path_segments.h"
 #include "core/request.h"
 #include "tests/fuzz/demand.h"
 
@@ -80,10 +83,14 @@ void CheckRequest(const Job& job) {
     std::ranges::transform(lower, lower.begin(),
                            [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     Demand(lower != "authorization", "a producer never sets Authorization");
-    Demand(lower != "content-length" && lower != "transfer-encoding" && lower != "host",
-           "framing is the transport's business");
+    Demand(RuleOfHeader(name) == HeaderRule::kFree, "framing and the hop are the transport's business");
   }
   CheckBody(job, request);
+  Demand(!HasDotSegment(std::string_view(request.target).substr(0, request.target.find('?'))),
+         "no path leads upwards, whoever decodes it");
+  Demand(HeldCost(job) > job.line.size(), "what is held has its line");
+  Demand(SendCost(job) > HeldCost(job) + request.body.size() + request.target.size(),
+         "a cost is not told too low");
 }
 
 }  // namespace
@@ -92,7 +99,9 @@ void CheckRequest(const Job& job) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace outboxd;
   const std::string line(AsText(data, size));
+  const tl::expected<Job, LineError> stored = ParseStoredLine(line);
   const tl::expected<Job, LineError> job = ParseJobLine(line);
+  Demand(stored.has_value() || !job.has_value(), "what is accepted can be read back");
   if (!job) {
     Demand(!job.error().message.empty(), "a refusal says why");
     Demand(job.error().ref.size() <= limits::kRefBytes, "a refusal echoes no more than a ref may be");

@@ -4,6 +4,7 @@
 
 #include "core/encoding.h"
 #include "core/json.h"
+#include "core/path_segments.h"
 #include "core/text.h"
 #include "tests/fuzz/demand.h"
 
@@ -53,6 +54,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Demand(JsonValue::Parse(writer.Text()).has_value(), "what is written is JSON, whatever the bytes");
   Demand(PercentDecode(PercentEncode(text)) == text, "percent-encoding is reversible");
   Demand(PercentDecode(text).size() <= text.size(), "decoding never grows");
+  Demand(HasDotSegment(text) == HasDotSegment(PercentEncode(text)) &&
+             HasDotSegment(text) == HasDotSegment(PercentDecode(text)),
+         "a path leads as far as it does decoded or encoded");
+  Demand(IsBlankWhenDecoded(text) == IsBlankWhenDecoded(PercentEncode(text)),
+         "nothing is blank by its spelling");
   Demand(Base64Decode(Base64Encode(text)) == text, "base64 is reversible");
   (void)Base64Decode(text);
   return 0;
