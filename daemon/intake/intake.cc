@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "config/log_level.h"
 #include "config/loopback_certificate.h"
+#include "core/limits.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/current_config.h"
@@ -15,6 +16,7 @@
 #include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/intake/job_reader.h"
 #include "daemon/intake/producer_listener.h"
 #include "daemon/intake/track_listeners.h"
 
@@ -22,6 +24,13 @@ namespace outboxd {
 namespace {
 
 constexpr std::chrono::hours kCertificateInterval{1};
+
+JobReader::LongestAges LongestAgesOf(const Config& config) {
+  JobReader::LongestAges ages;
+  for (const auto& [name, connection] : config.connections)
+    ages.emplace(name, connection.retry.max_age * limits::kMaxAgeFactor);
+  return ages;
+}
 
 }  // namespace
 
@@ -34,7 +43,7 @@ Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoin
   ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.producer));
   std::unique_ptr<Intake> intake(new Intake(config, endpoints, metrics, submit));
   ASSIGN_OR_RETURN(intake->producers_, ProducerListener::Open(std::move(socket), config.limits,
-                                                              config.ConnectionNames(), metrics, submit));
+                                                              LongestAgesOf(config), metrics, submit));
   return intake;
 }
 
@@ -48,7 +57,7 @@ Result<void> Intake::ServeTrack(const Config& config, Timestamp now) {
 }
 
 void Intake::Configure(const Config& config, const Endpoints& endpoints) {
-  producers_->Configure(config.limits, config.ConnectionNames());
+  producers_->Configure(config.limits, LongestAgesOf(config));
   if (endpoint_) endpoint_->Configure(endpoints, config.limits.line_bytes);
   limits_changed_ = true;
 }

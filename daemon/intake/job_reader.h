@@ -2,10 +2,11 @@
 // Belongs to the listener's thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -16,11 +17,12 @@ namespace outboxd {
 
 class JobReader {
  public:
-  using ConnectionNames = std::set<std::string, std::less<>>;
+  // The connections of the config by name, each with the longest max_age that a line may ask for.
+  using LongestAges = std::map<std::string, std::chrono::seconds, std::less<>>;
 
-  explicit JobReader(ConnectionNames names) : names_(std::move(names)) {}
+  explicit JobReader(LongestAges ages) : ages_(std::move(ages)) {}
 
-  void Configure(ConnectionNames names) { names_ = std::move(names); }
+  void Configure(LongestAges ages) { ages_ = std::move(ages); }
   // Good lines are refused from now on: busy.
   void StopAccepting() { is_stopping_ = true; }
 
@@ -29,7 +31,7 @@ class JobReader {
   static void Refuse(LineError error, ProducerSubmission& submission);
 
  private:
-  ConnectionNames names_;  // the config's
+  LongestAges ages_;
   bool is_stopping_ = false;
 };
 

@@ -43,11 +43,11 @@ Failure CannotServe(const std::error_code& why) {
 
 class ProducerListener::Impl {
  public:
-  Impl(ProducerListener& origin, UnixListener socket, const LimitsConfig& limits, ConnectionNames names,
+  Impl(ProducerListener& origin, UnixListener socket, const LimitsConfig& limits, LongestAges ages,
        Metrics& metrics, Submit submit)
       : socket_(std::move(socket)),
         limits_(limits),
-        reader_(std::move(names)),
+        reader_(std::move(ages)),
         intake_(origin, limits_, std::move(submit)),
         producers_(limits_, [this] { FinishIfDrained(); }),
         shared_{.limits = limits_,
@@ -82,10 +82,10 @@ class ProducerListener::Impl {
     return {};
   }
 
-  void Configure(const LimitsConfig& limits, ConnectionNames names) {
-    asio::post(io_, [this, limits, names = std::move(names)]() mutable {
+  void Configure(const LimitsConfig& limits, LongestAges ages) {
+    asio::post(io_, [this, limits, ages = std::move(ages)]() mutable {
       limits_ = limits;
-      reader_.Configure(std::move(names));
+      reader_.Configure(std::move(ages));
     });
   }
 
@@ -175,12 +175,11 @@ ProducerListener::ProducerListener() = default;
 ProducerListener::~ProducerListener() = default;
 
 Result<std::unique_ptr<ProducerListener>> ProducerListener::Open(UnixListener socket,
-                                                                 const LimitsConfig& limits,
-                                                                 ConnectionNames names, Metrics& metrics,
-                                                                 Submit submit) {
+                                                                 const LimitsConfig& limits, LongestAges ages,
+                                                                 Metrics& metrics, Submit submit) {
   std::unique_ptr<ProducerListener> listener(new ProducerListener);
   try {
-    listener->impl_ = std::make_unique<Impl>(*listener, std::move(socket), limits, std::move(names), metrics,
+    listener->impl_ = std::make_unique<Impl>(*listener, std::move(socket), limits, std::move(ages), metrics,
                                              std::move(submit));
     RETURN_IF_ERROR(listener->impl_->Start());
   } catch (const std::system_error& error) {
@@ -189,8 +188,8 @@ Result<std::unique_ptr<ProducerListener>> ProducerListener::Open(UnixListener so
   return listener;
 }
 
-void ProducerListener::Configure(const LimitsConfig& limits, ConnectionNames names) {
-  impl_->Configure(limits, std::move(names));
+void ProducerListener::Configure(const LimitsConfig& limits, LongestAges ages) {
+  impl_->Configure(limits, std::move(ages));
 }
 void ProducerListener::OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) {
   impl_->OnAnswered(std::move(submissions));

@@ -21,15 +21,14 @@ namespace outboxd {
 
 class ProducerListener final : public SubmissionOrigin {
  public:
-  using ConnectionNames = JobReader::ConnectionNames;
+  using LongestAges = JobReader::LongestAges;
   // Serves the socket. kIo when the system has no descriptor or thread left for it.
   static Result<std::unique_ptr<ProducerListener>> Open(UnixListener socket, const LimitsConfig& limits,
-                                                        ConnectionNames names, Metrics& metrics,
-                                                        Submit submit);
+                                                        LongestAges ages, Metrics& metrics, Submit submit);
   ~ProducerListener() override;
 
   // Any thread.
-  void Configure(const LimitsConfig& limits, ConnectionNames names);
+  void Configure(const LimitsConfig& limits, LongestAges ages);
   void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) override;
   // Takes no further clients or lines, waits until what was read is answered (at most `patience`), closes.
   // The clerk must still run.

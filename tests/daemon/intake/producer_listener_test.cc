@@ -74,7 +74,7 @@ class Fixture {
     SocketConfig config;
     config.path = folder_ / "socket";
     return *ProducerListener::Open(
-        *UnixListener::Open(config), limits, {"default"}, metrics_,
+        *UnixListener::Open(config), limits, {{"default", std::chrono::hours(720)}}, metrics_,
         [this](std::unique_ptr<Submission> submission) { Take(std::move(submission)); });
   }
 
