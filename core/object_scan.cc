@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -164,9 +165,14 @@ class ScanHandler {
 };
 
 bool IsAscii(std::string_view text) {
-  unsigned char all = 0;
-  for (const char byte : text) all |= Byte(byte);
-  return all < 0x80;
+  std::uint64_t all = 0;
+  std::size_t at = 0;
+  for (std::uint64_t word = 0; at + sizeof word <= text.size(); at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    all |= word;
+  }
+  for (; at < text.size(); ++at) all |= Byte(text[at]);
+  return (all & 0x8080808080808080) == 0;
 }
 
 std::size_t SkipDigits(std::string_view token, std::size_t at) {

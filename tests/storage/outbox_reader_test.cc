@@ -254,6 +254,26 @@ TEST_CASE("reader: a damaged row comes back as unreadable, with its columns, and
   CHECK(page.jobs[3].unreadable.empty());
 }
 
+TEST_CASE("reader: a stored job whose path would leave base_url comes back as unreadable, with the reason") {
+  Fixture fixture({});
+  test::Jobs jobs;
+  WriteBatch batch;
+  for (const char* line :
+       {R"({"type":"destroy","id":".."})", R"({"type":"raw","method":"GET","path":"/v1/..%2fx"})",
+        R"({"type":"raw","method":"TRACE","path":"/v1/x","headers":{"TE":"x"}})"}) {
+    auto& queued = jobs.emplace_back(std::make_unique<QueuedJob>());
+    queued->job = std::move(*ParseStoredLine(line));
+    batch.accepted.push_back(queued.get());
+  }
+  REQUIRE(fixture.outbox->Write(batch, kNow));
+  const auto page = fixture.Read(Sequence{});
+  REQUIRE(page.jobs.size() == 3);
+  CHECK(page.jobs[0].unreadable.find("base_url") != std::string::npos);
+  CHECK(page.jobs[0].job->job.customer == "..");
+  CHECK_FALSE(page.jobs[1].unreadable.empty());
+  CHECK(page.jobs[2].unreadable.empty());
+}
+
 TEST_CASE("reader: a job that is gone is not an error") {
   Fixture fixture(Lines(1));
   REQUIRE(fixture.outbox->operator_work().Cancel(fixture.At(0), kNow));
