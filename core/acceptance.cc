@@ -24,6 +24,8 @@ using members::Bad;
 
 constexpr std::string_view kDotSegments = "must not hold . or .. segments";
 constexpr std::string_view kCioId = "cio_";
+constexpr std::size_t kSendableTargetBytes =
+    900'000;  // libcurl's limit of 1 MiB holds headers and a small body too
 
 std::string_view WithoutQuery(std::string_view target) {
   return target.substr(0, target.find('?'));
@@ -144,15 +146,20 @@ Result<void> CheckHeaders(const RawCall& call) {
   return {};
 }
 
+// As it is sent.
+bool TargetIsLonger(const RawCall& call, std::size_t bytes_max) {
+  std::size_t bytes = call.path.size();
+  for (const auto& [name, value] : call.query) bytes += name.size() + value.size() + 2;
+  // Encoding makes three bytes of one at most.
+  return bytes > bytes_max / 3 && RawTarget(call).size() > bytes_max;
+}
+
 Result<void> CheckRaw(const RawCall& call) {
   RETURN_IF_ERROR(CheckMethod(call.method));
   if (HasDotSegment(WithoutQuery(call.path))) return Bad(std::string(kDotSegments), "path");
   if (QueryMembersOf(call.path) + call.query.size() > limits::kQueryMembers)
     return TooMany(limits::kQueryMembers, "query members", call.query.empty() ? "path" : "query");
-  // Encoding makes three bytes of one at most.
-  std::size_t bytes = call.path.size();
-  for (const auto& [name, value] : call.query) bytes += name.size() + value.size() + 2;
-  if (bytes > limits::kRawTargetBytes / 3 && RawTarget(call).size() > limits::kRawTargetBytes)
+  if (TargetIsLonger(call, limits::kRawTargetBytes))
     return Bad(
         "is longer than " + std::to_string(limits::kRawTargetBytes) + " bytes, with the path and encoded",
         "query");
@@ -167,6 +174,14 @@ Result<void> CheckNewTarget(std::string_view target) {
   return {};
 }
 
+bool StaysBelowBase(const Job& job) {
+  if (job.call) return !HasDotSegment(WithoutQuery(job.call->target));
+  if (job.raw) return !HasDotSegment(WithoutQuery(job.raw->path));
+  if (job.other && (HasDotSegment(job.other->device_id) || HasDotSegment(job.other->form_id))) return false;
+  const bool is_in_path = !job.anonymous && job.type != JobType::kMerge && job.type != JobType::kForm;
+  return !is_in_path || !HasDotSegment(job.customer);
+}
+
 }  // namespace
 
 Result<void> CheckNew(const Job& job) {
@@ -179,12 +194,11 @@ Result<void> CheckNew(const Job& job) {
   return CheckNames(job);
 }
 
-bool StaysBelowBase(const Job& job) {
-  if (job.call) return !HasDotSegment(WithoutQuery(job.call->target));
-  if (job.raw) return !HasDotSegment(WithoutQuery(job.raw->path));
-  if (job.other && (HasDotSegment(job.other->device_id) || HasDotSegment(job.other->form_id))) return false;
-  const bool is_in_path = !job.anonymous && job.type != JobType::kMerge && job.type != JobType::kForm;
-  return !is_in_path || !HasDotSegment(job.customer);
+std::string_view WhyNeverSent(const Job& job) {
+  if (!StaysBelowBase(job)) return "its path holds . or .. segments, which would lead out of base_url";
+  if (job.raw && TargetIsLonger(*job.raw, kSendableTargetBytes))
+    return "its path with the query is longer than can be sent";
+  return {};
 }
 
 }  // namespace outboxd

@@ -5,6 +5,8 @@
 // Pure. docs/protocol.md tells producers the same.
 #pragma once
 
+#include <string_view>
+
 #include "core/job.h"
 #include "core/result.h"
 
@@ -14,9 +16,9 @@ namespace outboxd {
 // below that.
 Result<void> CheckNew(const Job& job);
 
-// Whether the request of `job` stays below the base URL of its connection, whoever decodes its path on the
-// way. Of a stored job: no escape makes such a path harmless, so one that does not stay there must not be
-// sent.
-bool StaysBelowBase(const Job& job);
+// Why a stored job must not be sent; empty: it may. Its path would lead out of the base URL of its
+// connection, which no escaping prevents; or it is longer than libcurl takes, which would look like trouble
+// of the connection each time.
+std::string_view WhyNeverSent(const Job& job);
 
 }  // namespace outboxd

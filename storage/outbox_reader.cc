@@ -73,8 +73,7 @@ StoredJob Decode(const Statement& row) {
   auto job = ParseStoredLine(std::string(row.Text(kLine)));
   if (job && id && job->connection == row.Text(kConnection)) {
     queued.job = std::move(*job);
-    if (!StaysBelowBase(queued.job))
-      stored.unreadable = "its path holds . or .. segments, which would lead out of base_url";
+    stored.unreadable = WhyNeverSent(queued.job);
     return stored;
   }
   stored.unreadable =

@@ -27,7 +27,7 @@
 namespace outboxd {
 
 // A row read back. `unreadable` says why its line is not a job (a damaged row), `job` then has the columns
-// only; or why the job must not be sent (StaysBelowBase() of core/acceptance.h). A lane key that is not an
+// only; or why the job must not be sent (WhyNeverSent() of core/acceptance.h). A lane key that is not an
 // integer is none: the row is read like one that is not parked.
 struct StoredJob {
   std::unique_ptr<QueuedJob> job;

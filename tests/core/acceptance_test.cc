@@ -168,7 +168,7 @@ TEST_CASE("acceptance: only a stored job whose path would lead upwards does not 
   const auto stays = [](std::string line) {
     const auto job = ParseStoredLine(std::move(line));
     REQUIRE(job.has_value());
-    return StaysBelowBase(*job);
+    return WhyNeverSent(*job).empty();
   };
   for (const char* line :
        {R"({"type":"destroy","id":".."})", R"({"type":"track","id":"a/../b","name":"n"})",
@@ -188,6 +188,16 @@ TEST_CASE("acceptance: only a stored job whose path would lead upwards does not 
     CAPTURE(line);
     CHECK(stays(line));
   }
+}
+
+TEST_CASE(
+    "acceptance: a stored job whose query is longer than can be sent is told, one that can be sent is not") {
+  const auto query = [](std::size_t bytes) {
+    return RawPost(R"("query":{"a":")" + std::string(bytes, ' ') + "\"}");
+  };
+  CHECK(WhyNeverSent(*ParseStoredLine(query(299'000))).empty());
+  CHECK(WhyNeverSent(*ParseStoredLine(query(301'000))).find("longer than can be sent") !=
+        std::string_view::npos);
 }
 
 }  // namespace
