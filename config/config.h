@@ -41,6 +41,9 @@ struct TrackListenerConfig {
   SocketConfig socket;
   bool tls = false;
   std::filesystem::path certificate, key;  // PEM; empty with `tls`: what `outboxctl tls-init` made
+  // Names in the Host of requests over TCP besides addresses and localhost, where credentials are missing.
+  std::vector<std::string> allowed_hosts;
+  bool open_paths = false;  // paths that need no credentials are taken without any
 
   bool operator==(const TrackListenerConfig&) const = default;
 };
@@ -111,7 +114,8 @@ struct HistoryConfig {
 };
 
 struct MetricsConfig {
-  std::optional<std::string> tcp;  // "127.0.0.1:9480"; nullopt: only on the admin socket
+  std::optional<std::string> tcp;          // "127.0.0.1:9480"; nullopt: only on the admin socket
+  std::vector<std::string> allowed_hosts;  // in the Host of requests, besides addresses and localhost
 };
 
 struct Config {

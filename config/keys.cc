@@ -78,6 +78,7 @@ void CheckTrackListener(const ConfigSection& section, TrackListenerConfig& liste
   if (section.Has("tcp") == section.Has("unix")) section.Problem("", "give either tcp or unix");
   if (section.Has("tcp") && (section.Has("mode") || section.Has("group") || section.Has("users")))
     section.Problem("tcp", "mode, group and users belong to Unix sockets");
+  if (!section.Has("tcp") && section.Has("allowed_hosts")) section.Problem("allowed_hosts", "belongs to tcp");
   if (listener.certificate.empty() != listener.key.empty())
     section.Problem("", "certificate and key go together");
   if (listener.certificate.empty()) return;
@@ -95,6 +96,11 @@ SectionKeys<TrackListenerConfig> TrackListenerKeys() {
               Key("certificate", &TrackListenerConfig::certificate, File(), kRestart,
                   "PEM, with those that it was signed by; read again on reload"),
               Key("key", &TrackListenerConfig::key, File(), kRestart, "PEM"),
+              Key("allowed_hosts", &TrackListenerConfig::allowed_hosts, value_type::HostName(), kRestart,
+                  "names that a Host header may have besides addresses and localhost, where credentials are "
+                  "missing"),
+              Key("open_paths", &TrackListenerConfig::open_paths, Flag(), kRestart,
+                  "whether what the API takes without credentials is taken without any"),
           } + Lifted(&TrackListenerConfig::socket, SocketRows("unix", help)),
           CheckTrackListener};
 }
@@ -324,7 +330,9 @@ SectionKeys<HistoryConfig> HistoryKeys() {
 
 SectionKeys<MetricsConfig> MetricsKeys() {
   return {{Key("tcp", &MetricsConfig::tcp, value_type::Loopback(), kRestart,
-               "/metrics on this loopback address too, for Prometheus")}};
+               "/metrics on this loopback address too, for Prometheus"),
+           Key("allowed_hosts", &MetricsConfig::allowed_hosts, value_type::HostName(), kRestart,
+               "names that a Host header may have besides addresses and localhost")}};
 }
 
 SectionKeys<Config> LogKeys() {

@@ -118,4 +118,9 @@ ValueType<std::string> Loopback() {
       [](const std::string& text) { return config_values::CheckLoopback(text).map([&] { return text; }); });
 }
 
+ValueType<std::string> HostName() {
+  return Text(
+      [](const std::string& text) { return config_values::CheckHostName(text).map([&] { return text; }); });
+}
+
 }  // namespace outboxd::value_type

@@ -81,6 +81,7 @@ ValueType<std::uint32_t> Mode();    // of a file, octal
 ValueType<std::string> Group();     // by name or number
 ValueType<std::uint32_t> User();    // by name or number
 ValueType<std::string> Loopback();  // an address of this machine only, and a port
+ValueType<std::string> HostName();  // without a port
 
 }  // namespace value_type
 }  // namespace outboxd

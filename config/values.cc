@@ -192,6 +192,14 @@ Result<void> CheckLoopback(std::string_view text) {
   return CheckPort(text.substr(colon + 1));
 }
 
+Result<void> CheckHostName(std::string_view text) {
+  constexpr std::size_t kHostNameBytes = 253;  // RFC 1035
+  const auto allowed = [](char c) { return IsDigit(c) || IsLetter(c) || c == '_' || c == '.' || c == '-'; };
+  if (!text.empty() && text.size() <= kHostNameBytes && std::all_of(text.begin(), text.end(), allowed))
+    return {};
+  return Fail(ErrorKind::kInvalid, "must be the name of a host, without a port");
+}
+
 Result<void> CheckConnectionName(std::string_view text) {
   const auto allowed = [](char c) { return IsDigit(c) || IsLetter(c) || c == '_' || c == '.' || c == '-'; };
   if (text.empty() || text.size() > limits::kConnectionNameBytes ||

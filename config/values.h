@@ -39,6 +39,9 @@ bool IsLoopbackHost(std::string_view host);
 // "127.0.0.1:9480" or "[::1]:9480": an address of this machine only, and a port.
 Result<void> CheckLoopback(std::string_view text);
 
+// The name of a host without a port, as a Host header may have it.
+Result<void> CheckHostName(std::string_view text);
+
 // A connection's name: 1 to 64 of A-Z a-z 0-9 _ . -
 Result<void> CheckConnectionName(std::string_view text);
 

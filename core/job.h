@@ -101,6 +101,7 @@ struct TrackCall {
   std::string method;
   std::string target;  // "/api/v1/customers/42?x=1", as it came
   bool is_entity = false;
+  bool without_credentials = false;  // its path needs none and its sender had none
   Stamps stamps = Stamps::kNone;
   std::string_view time_member;  // "timestamp" or "_timestamp"
   bool has_id = false, has_time = false;

@@ -19,6 +19,7 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> headers;  // never Authorization, never CR or LF
   std::string body;  // sent as is; absent body and empty body are the same: Content-Length 0 or none
   std::optional<Milliseconds> timeout;  // raw only: instead of the connection's
+  bool without_credentials = false;     // leaves without an Authorization header
   bool debug = false;                   // raw only: log request and answer without the Authorization header
 };
 

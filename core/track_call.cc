@@ -62,6 +62,7 @@ void WriteLine(Job& job, std::string_view body) {
   AppendJsonString(line, job.connection);
   line.append(R"(,"request":{"method":")").append(call.method).append(R"(","target":)");
   AppendJsonString(line, call.target);
+  if (call.without_credentials) line += R"(,"credentials":false)";
   if (!TrackBody::IsBlank(body)) {
     line += R"(,"body":)";
     job.body = {static_cast<std::uint32_t>(line.size()), static_cast<std::uint32_t>(body.size())};
@@ -98,8 +99,13 @@ Result<void> ReadTrackCall(const Member& member, Job& job) {
       call->method = part.text;
     } else if (part.kind == ValueKind::kString && part.key == "target") {
       call->target = part.text;
+    } else if (part.kind == ValueKind::kFalse && part.key == "credentials") {
+      call->without_credentials = true;
     } else {
-      return Bad("must be \"method\" and \"target\", both text, and \"body\"", part.key);
+      return Bad(
+          "must be \"method\" and \"target\", both text, \"body\", and \"credentials\", which can only be "
+          "false",
+          part.key);
     }
   }
   RETURN_IF_ERROR(CheckTarget(call->target));
@@ -111,6 +117,8 @@ Result<void> CheckTrackCall(Job& job) {
   const TrackCall& call = *job.call;
   const Result<TrackRoute> route = FindTrackRoute(call.method, PathOf(call.target));
   if (!route) return Bad(route.error().message);
+  if (call.without_credentials && route->access != TrackAccess::kOpen)
+    return Bad("must not have \"credentials\": its path needs them");
   const Result<TrackBody> body = TrackBody::Read(job.Text(job.body));
   if (!body) return Bad(body.error().message);
   ASSIGN_OR_RETURN(const JobType type, TypeOf(*route, *body));
@@ -119,7 +127,7 @@ Result<void> CheckTrackCall(Job& job) {
 }
 
 Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method,
-                             std::string_view target, const TrackBody& body) {
+                             std::string_view target, const TrackBody& body, CallCredentials credentials) {
   ASSIGN_OR_RETURN(const JobType type, TypeOf(route, body));
   RETURN_IF_ERROR(CheckTarget(target));
   Job job;
@@ -128,6 +136,7 @@ Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connectio
   job.call = std::make_unique<TrackCall>();
   job.call->method = method;
   job.call->target = target;
+  job.call->without_credentials = credentials == CallCredentials::kNone;
   WriteLine(job, body.text());
   RETURN_IF_ERROR(ReadCall(route, body, job));
   RETURN_IF_ERROR(CheckNew(job));
@@ -176,6 +185,7 @@ HttpRequest BuildTrackCall(const Job& job, const Stamp& stamp) {
   request.method = job.call->method;
   request.target = job.call->target;
   request.body.reserve(job.body.length + kStampBytes);
+  request.without_credentials = job.call->without_credentials;
   AppendTrackCallBody(request.body, job, stamp);
   if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   return request;

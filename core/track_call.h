@@ -4,9 +4,11 @@
 // {"type":"track","connection":"default","request":{"method":"POST","target":"/api/v1/…","body":{…}}}. Type,
 // customer and lanes follow from the request; what goes out is the request again, its bytes as they came,
 // with the stamps that a late or repeated delivery needs put in where its sender gave none: `id` and
-// `timestamp` of events, `_timestamp` of identifies.
+// `timestamp` of events, `_timestamp` of identifies. `"credentials":false` in `request` sends it without the
+// connection's credentials, which a path that needs none takes.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -32,10 +34,13 @@ Result<void> ReadTrackCall(const Member& member, Job& job);
 // below `body`, empty: the request as a whole). Also that job.type is the type that follows.
 Result<void> CheckTrackCall(Job& job);
 
+enum class CallCredentials : std::uint8_t { kOfConnection, kNone };
+
 // The job of a request whose path matched `route`: what ParseJobLine() makes of its line, from one reading of
 // the body. kMissing, kInvalid; `field` below the body, "target", or empty: the request as a whole.
 Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method,
-                             std::string_view target, const TrackBody& body);
+                             std::string_view target, const TrackBody& body,
+                             CallCredentials credentials = CallCredentials::kOfConnection);
 
 // The body with its stamps.
 void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp);

@@ -13,6 +13,7 @@
 #include "daemon/base/http_server.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
+#include "daemon/base/web_guard.h"
 
 namespace outboxd {
 namespace {
@@ -34,8 +35,14 @@ Result<std::unique_ptr<HttpServer>> ServeMetrics(const MetricsConfig& config, Ad
   ASSIGN_OR_RETURN(const int listening, ListenOnLoopback(*config.tcp));
   HttpServerOptions options;
   options.thread_name = "outboxd-metrics";
-  return HttpServer::Start(listening, options,
-                           [&api](const HttpRequestView& request) { return api.HandleMetrics(request); });
+  return HttpServer::Start(
+      listening, options, [&api, allowed = config.allowed_hosts](const HttpRequestView& request) {
+        if (IsFromForeignPage(request, "http"))
+          return HttpResponse{403, kTextType, "Web pages may not ask here.\n", {}};
+        if (!IsForThisHost(request, allowed))
+          return HttpResponse{421, kTextType, "This host has no such name (metrics.allowed_hosts).\n", {}};
+        return api.HandleMetrics(request);
+      });
 }
 
 }  // namespace

@@ -229,6 +229,11 @@ void CurlRequest::SetRequest() {
     Set(CURLOPT_FRESH_CONNECT, route_ == Route::kOwn ? 1L : 0L);
     Set(CURLOPT_FORBID_REUSE, route_ == Route::kOwn ? 1L : 0L);
   }
+  if (request_.without_credentials) {
+    for (const CURLoption option : {CURLOPT_USERNAME, CURLOPT_PASSWORD})
+      Set(option, static_cast<const char*>(nullptr));
+    endpoint_ = std::make_shared<const Endpoint>(*endpoint_);  // so that the next request adopts its own anew
+  }
   SetMethod();
   SetHeaders();
 }

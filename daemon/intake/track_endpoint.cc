@@ -24,6 +24,7 @@
 #include "daemon/base/http_message.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/stopping.h"
+#include "daemon/base/web_guard.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/intake/track_accounts.h"
@@ -64,8 +65,9 @@ std::string CleanTarget(std::string_view target) {
 // The job of one request or of one item of a batch. kFull: too large for a line.
 Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_view connection,
                                            std::string_view method, std::string_view target,
-                                           const TrackBody& body, std::size_t line_bytes_max) {
-  ASSIGN_OR_RETURN(Job job, MakeTrackCallJob(route, connection, method, target, body));
+                                           const TrackBody& body, CallCredentials credentials,
+                                           std::size_t line_bytes_max) {
+  ASSIGN_OR_RETURN(Job job, MakeTrackCallJob(route, connection, method, target, body, credentials));
   if (job.line.size() > line_bytes_max)
     return Fail(ErrorKind::kFull, "is too large for one job (limits.line_bytes)");
   auto queued = std::make_unique<QueuedJob>();
@@ -94,6 +96,7 @@ struct TrackEndpoint::Call {
   const TrackRoute& route;
   const TrackBody& body;
   const TrackAccount& account;
+  CallCredentials credentials;
   std::size_t line_bytes_max;
 };
 
@@ -128,7 +131,29 @@ HttpResponse TrackEndpoint::Refuse(unsigned status, Refusal refusal, const Track
   return track_answers::Refused(status, route, error);
 }
 
-std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request, Admission& admission) {
+HttpResponse TrackEndpoint::TurnAway(unsigned status, Refusal refusal, std::string_view message) const {
+  metrics_.Refused(refusal, 1);
+  return track_answers::MetaError(status, message);
+}
+
+// Whose credentials they are, and whether a browser may be behind the request.
+std::optional<HttpResponse> TrackEndpoint::Identify(const HttpRequestView& request, const TrackDoor& door,
+                                                    Admission& admission) {
+  const bool is_tcp = door.kind != TrackDoor::Kind::kUnix;
+  if (is_tcp && IsFromForeignPage(request, door.kind == TrackDoor::Kind::kHttps ? "https" : "http"))
+    return TurnAway(403, Refusal::kForbidden, "web pages may not ask here");
+  if (const std::optional<std::string> given = BasicCredentials(request)) {
+    admission.account = accounts_.Find(*given);
+    admission.has_credentials = true;
+  }
+  if (is_tcp && !admission.account && !IsForThisHost(request, door.allowed_hosts))
+    return TurnAway(421, Refusal::kForbidden, "this host has no such name (listen.track, allowed_hosts)");
+  return std::nullopt;
+}
+
+std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request, const TrackDoor& door,
+                                                 Admission& admission) {
+  if (std::optional<HttpResponse> refusal = Identify(request, door, admission)) return refusal;
   if (request.path == "/" && request.method == "GET")
     return HttpResponse{200, kTextType, std::string(kWhatThisIs), {}};
   const Result<TrackRoute> route = FindTrackRoute(request.method, request.path);
@@ -139,32 +164,26 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
     return answer;
   }
   admission.route = *route;
-  if (const std::optional<std::string> given = BasicCredentials(request)) {
-    admission.has_credentials = true;
-    admission.account = accounts_.Find(*given);
-  } else if (route->access == TrackAccess::kOpen && !request.Header("Authorization")) {
+  if (door.open_paths && route->access == TrackAccess::kOpen && !request.Header("Authorization"))
     admission.account = accounts_.WithoutCredentials();
-  }
-  if (!admission.account) {
-    metrics_.Refused(Refusal::kUnknownConnection, 1);
-    return track_answers::MetaError(401, "Unauthorized");
-  }
+  if (!admission.account) return TurnAway(401, Refusal::kUnknownConnection, "Unauthorized");
   if (route->kind == TrackKind::kRegion) return RegionAnswer(*admission.account);
   if (is_stopping_) return Stopping();
   return std::nullopt;
 }
 
-HeadVerdict TrackEndpoint::CheckHead(const HttpRequestView& request) {
+HeadVerdict TrackEndpoint::CheckHead(const HttpRequestView& request, const TrackDoor& door) {
   Admission admission;
   HeadVerdict verdict;
-  verdict.refusal = Admit(request, admission);
+  verdict.refusal = Admit(request, door, admission);
   if (!admission.has_credentials) verdict.body_bytes_max = limits::kOpenBodyBytes;
   return verdict;
 }
 
-std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange) {
+std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange,
+                                                  const TrackDoor& door) {
   Admission admission;
-  if (std::optional<HttpResponse> answer = Admit(request, admission)) return answer;
+  if (std::optional<HttpResponse> answer = Admit(request, door, admission)) return answer;
   const TrackRoute& route = admission.route;
   if (route.kind == TrackKind::kBatch && request.body.size() > limits::kBatchBytes) {
     return Refuse(
@@ -176,13 +195,15 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
     return Refuse(400,
                   body.error().kind == ErrorKind::kInvalid ? Refusal::kInvalidJson : Refusal::kInvalidJob,
                   route, body.error());
-  const Call call{request, route, *body, *admission.account, line_bytes_max_};
+  const auto credentials =
+      admission.has_credentials ? CallCredentials::kOfConnection : CallCredentials::kNone;
+  const Call call{request, route, *body, *admission.account, credentials, line_bytes_max_};
   return route.kind == TrackKind::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
 }
 
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {
   auto job = MakeJob(call.route, call.account.name, call.request.method, CleanTarget(call.request.target),
-                     call.body, call.line_bytes_max);
+                     call.body, call.credentials, call.line_bytes_max);
   if (!job && job.error().kind == ErrorKind::kFull)
     return Refuse(413, Refusal::kTooLarge, call.route, job.error());
   if (!job) return Refuse(400, Refusal::kInvalidJob, call.route, job.error());
@@ -212,7 +233,8 @@ std::optional<HttpResponse> TrackEndpoint::TakeBatch(const Call& call, HttpExcha
   for (std::size_t i = 0; i < items.size(); ++i) {
     const Result<TrackBody> item =
         TrackBody::Read(std::string_view(array).substr(items[i].raw.offset, items[i].raw.length));
-    auto job = item ? MakeJob(entity, call.account.name, "POST", "/api/v2/entity", *item, call.line_bytes_max)
+    auto job = item ? MakeJob(entity, call.account.name, "POST", "/api/v2/entity", *item, call.credentials,
+                              call.line_bytes_max)
                     : Failure(item.error());
     if (job) {
       (*job)->uid = call.request.uid;

@@ -2,13 +2,17 @@
 // send it → jobs → the API's answer (docs/libraries.md).
 //
 // The credentials of a request select its connection. The answer is given when the jobs are on stable
-// storage: 200 and {}, with their ids in X-Outbox-Job.
+// storage: 200 and {}, with their ids in X-Outbox-Job. By TCP no web page is answered, and only who has
+// credentials may call this host by any name.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/refusal.h"
@@ -23,6 +27,14 @@
 
 namespace outboxd {
 
+// The socket that a request came by.
+struct TrackDoor {
+  enum class Kind : std::uint8_t { kUnix, kHttp, kHttps };  // the latter two by TCP, where browsers come
+  Kind kind = Kind::kUnix;
+  std::vector<std::string> allowed_hosts;
+  bool open_paths = false;
+};
+
 class TrackEndpoint final : public SubmissionOrigin {
  public:
   TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_max, Metrics& metrics, Submit submit);
@@ -32,9 +44,10 @@ class TrackEndpoint final : public SubmissionOrigin {
   // Every further request is answered 503.
   void StopAccepting() { is_stopping_ = true; }
   // Refuses what Handle() would refuse whatever the body; without credentials the body has to be a short one.
-  HeadVerdict CheckHead(const HttpRequestView& request);
-  // A DeferredHttpServer::Handler.
-  std::optional<HttpResponse> Handle(const HttpRequestView& request, HttpExchange& exchange);
+  HeadVerdict CheckHead(const HttpRequestView& request, const TrackDoor& door);
+  // As a DeferredHttpServer::Handler.
+  std::optional<HttpResponse> Handle(const HttpRequestView& request, HttpExchange& exchange,
+                                     const TrackDoor& door);
   // On the clerk's thread.
   void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) override;
 
@@ -43,7 +56,11 @@ class TrackEndpoint final : public SubmissionOrigin {
   struct Call;
   struct Pending;
 
-  std::optional<HttpResponse> Admit(const HttpRequestView& request, Admission& admission);
+  std::optional<HttpResponse> Admit(const HttpRequestView& request, const TrackDoor& door,
+                                    Admission& admission);
+  std::optional<HttpResponse> Identify(const HttpRequestView& request, const TrackDoor& door,
+                                       Admission& admission);
+  HttpResponse TurnAway(unsigned status, Refusal refusal, std::string_view message) const;
   HttpResponse Refuse(unsigned status, Refusal refusal, const TrackRoute& route, const Error& error) const;
   HttpResponse Unavailable(const Error& error) const;
   HttpResponse Stopping() const;

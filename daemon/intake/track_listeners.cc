@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -30,6 +31,11 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kHeadBytes = 16UL * 1024;
+
+TrackDoor DoorOf(const TrackListenerConfig& config) {
+  using enum TrackDoor::Kind;
+  return {config.tcp ? (config.tls ? kHttps : kHttp) : kUnix, config.allowed_hosts, config.open_paths};
+}
 
 }  // namespace
 
@@ -75,14 +81,15 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   options.overloaded = track_answers::Overloaded();
   options.forbidden = track_answers::Forbidden();
   options.tls = identity;
-  options.check_head = [endpoint = endpoint_](const HttpRequestView& request) {
-    return endpoint->CheckHead(request);
+  const auto door = std::make_shared<const TrackDoor>(DoorOf(listener.config));
+  options.check_head = [endpoint = endpoint_, door](const HttpRequestView& request) {
+    return endpoint->CheckHead(request, *door);
   };
   if (const auto* socket = std::get_if<UnixListener>(&listener.socket)) options.users = socket->users();
   const int descriptor =
       dup(std::visit([](const auto& socket) { return socket.descriptor(); }, listener.socket));
-  auto handle = [endpoint = endpoint_](const HttpRequestView& request, HttpExchange& exchange) {
-    return endpoint->Handle(request, exchange);
+  auto handle = [endpoint = endpoint_, door](const HttpRequestView& request, HttpExchange& exchange) {
+    return endpoint->Handle(request, exchange, *door);
   };
   ASSIGN_OR_RETURN(auto server, DeferredHttpServer::Start(descriptor, std::move(options), handle));
   if (listener.server) listener.server->Retire();

@@ -88,7 +88,7 @@ auto All(const Config& value) {
   const auto& [file, outbox, producer, admin, track, connections, retry, limits, history, metrics, workers,
                drain, level] = value;
   return std::tuple(All(outbox), All(producer), All(admin), All(retry), All(limits), history.keep,
-                    history.max_rows, metrics.tcp, workers, drain, level);
+                    history.max_rows, metrics.tcp, metrics.allowed_hosts, workers, drain, level);
 }
 
 // `text` with one good connection behind it.
@@ -152,7 +152,8 @@ TEST_CASE("config: what the example file has commented out is right as well") {
   const Config config = Good(text);
   CHECK(config.metrics.tcp == "127.0.0.1:9480");
   REQUIRE(config.track.size() == 4);
-  CHECK(config.track[0] == TrackListenerConfig{"127.0.0.1:8480", {}, false, {}, {}});
+  CHECK(config.track[0] ==
+        TrackListenerConfig{"127.0.0.1:8480", {}, false, {}, {}, {"outbox.internal"}, false});
   CHECK(config.track[1].tls);
   CHECK(config.track[2].key == "/etc/outboxd/key.pem");
   CHECK(config.track[3].socket.path == "/run/outboxd/track.sock");
@@ -453,6 +454,12 @@ TEST_CASE("config: paths, modes, groups and addresses that cannot be meant are r
        "test.yaml:2: listen.track[1]: give either tcp or unix"},
       {WithConnection("listen:\n  track: [{tcp: 127.0.0.1:8480, mode: \"0660\"}]"),
        "listen.track[0].tcp: mode, group and users belong to Unix sockets"},
+      {WithConnection("listen:\n  track: [{unix: /run/t.sock, allowed_hosts: [a]}]"),
+       "listen.track[0].allowed_hosts: belongs to tcp"},
+      {WithConnection("listen:\n  track: [{tcp: 127.0.0.1:8480, allowed_hosts: [\"a:80\"]}]"),
+       "listen.track[0].allowed_hosts: must be the name of a host, without a port"},
+      {WithConnection("metrics: {tcp: 127.0.0.1:9480, allowed_hosts: [\"\"]}"),
+       "metrics.allowed_hosts: must be the name of a host, without a port"},
       {WithConnection("listen:\n  track: [{unix: /run/t.sock, key: /k.pem}]"),
        "listen.track[0]: certificate and key go together"},
       {WithConnection("listen:\n  track: {tcp: 127.0.0.1:8480}"),

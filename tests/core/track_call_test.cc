@@ -103,6 +103,26 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("track call: a request whose path needs no credentials may leave without them, no other one") {
+  const auto line = [](std::string_view type, std::string_view target, std::string_view credentials) {
+    return R"({"type":")" + std::string(type) + R"(","request":{"method":"POST","target":")" +
+           std::string(target) + R"(","credentials":)" + std::string(credentials) +
+           R"(,"body":{"delivery_id":"d","metric":"opened","name":"n"}}})";
+  };
+  const auto body = TrackBody::Read(R"({"delivery_id":"d","metric":"opened"})");
+  const auto made = MakeTrackCallJob(Route("POST", "/api/v1/metrics"), "default", "POST", "/api/v1/metrics",
+                                     *body, CallCredentials::kNone);
+  REQUIRE(made.has_value());
+  const auto again = ParseJobLine(made->line);
+  REQUIRE(again.has_value());
+  CHECK(BuildRequest(*again, kStamp).without_credentials);
+  CHECK(ParseJobLine(line("metric", "/api/v1/metrics", "false")).has_value());
+  CHECK_FALSE(ParseJobLine(line("metric", "/api/v1/metrics", "true")).has_value());
+  CHECK_FALSE(ParseJobLine(line("track", "/api/v1/customers/1/events", "false")).has_value());
+  const auto ordinary = Take("POST", "/api/v1/metrics", R"({"delivery_id":"d","metric":"opened"})");
+  CHECK_FALSE(BuildRequest(*ordinary, kStamp).without_credentials);
+}
+
 TEST_CASE("track call: an event without a person belongs to no lane, one with an anonymous_id to its own") {
   const auto invite = Take("POST", "/api/v1/events", R"({"name":"n","data":{"recipient":"a@b"}})");
   REQUIRE(invite.has_value());

@@ -80,9 +80,9 @@ TEST_CASE("endpoint: what is wrong is told in the API's own shapes") {
   CHECK(large.status == 413);
   CHECK_FALSE(large.headers.contains("retry-after"));
   CHECK(endpoint.Send("GET", "/api/v1/accounts/region").Json()["region"].String() == "us");
-  CHECK(
-      endpoint.client_->Send("POST", "/api/v1/metrics", R"({"delivery_id":"d","metric":"opened"})").status ==
-      200);
+  const std::string metric = R"({"delivery_id":"d","metric":"opened"})";
+  CHECK(endpoint.client_->Send("POST", "/api/v1/metrics", metric).status == 401);
+  CHECK(endpoint.Send("POST", "/api/v1/metrics", metric).status == 200);
   CHECK(endpoint.daemon_.AwaitDrained()["totals"]["accepted"].Int() == 1);
 }
 
@@ -186,7 +186,7 @@ TEST_CASE("endpoint: slow uploads of strangers take nobody's room") {
            "HTTP/1.1 401 "},
       Kind{"POST /api/v1/nothing" + rest + "Authorization: Basic " + Base64Encode("site:key"),
            "HTTP/1.1 404 "},
-      Kind{"POST /api/v1/metrics" + rest + "X-Nothing: else", "HTTP/1.1 413 "},
+      Kind{"POST /api/v1/metrics" + rest + "X-Nothing: else", "HTTP/1.1 401 "},
   };
   std::vector<LineClient> strangers;
   for (std::size_t i = 0; i < 9; ++i) {

@@ -37,6 +37,29 @@ TEST_CASE("worker: the request line, the body and the credentials arrive as they
   CHECK(seen.head.find("Accept-Encoding:") == std::string::npos);
 }
 
+TEST_CASE(
+    "worker: a request that needs no credentials may leave without any, those before and after it have "
+    "them") {
+  StubServer server(Fine);
+  WorkerBench bench;
+  const auto endpoint = EndpointAt(server.Url());
+  const auto open = [&](bool without_credentials) {
+    Transfer transfer = RawTo(endpoint, "POST", "/v1/metrics");
+    transfer.job->job.raw.reset();
+    transfer.job->job.call = std::make_unique<TrackCall>();
+    transfer.job->job.call->method = "POST";
+    transfer.job->job.call->target = "/api/v1/metrics";
+    transfer.job->job.call->without_credentials = without_credentials;
+    return transfer;
+  };
+  for (const bool without : {true, false, true, true, false}) {
+    bench.Do(open(without));
+    const SeenRequest seen = server.Requests().back();
+    CHECK((seen.head.find("Authorization") == std::string::npos) == without);
+    CHECK(seen.HasHeader(std::string("Authorization: Basic ") + kSecret) != without);
+  }
+}
+
 TEST_CASE("worker: each method has the length and type that belongs to it, also right after another method") {
   StubServer server(Fine);
   WorkerBench bench;

@@ -1,0 +1,181 @@
+// Who is answered by the Track-compatible endpoint, through its real listeners. What it does with a request
+// that it takes is in tests/system/endpoint_test.cc.
+#include "daemon/intake/track_endpoint.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <array>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/encoding.h"
+#include "daemon/base/wall_clock.h"
+#include "daemon/intake/track_listeners.h"
+#include "tests/daemon/base/http_peer.h"
+#include "tests/support/temp_dir.h"
+
+namespace outboxd {
+namespace {
+
+Endpoints OneEndpoint() {
+  ConnectionConfig connection;
+  connection.name = "default";
+  return {{"default", std::make_shared<const Endpoint>(Endpoint{connection, {"site", "key"}})}};
+}
+
+std::uint16_t UnusedPort() {
+  const testing::Listening listening = testing::ListenOnLoopback();
+  close(listening.descriptor);
+  return listening.port;
+}
+
+// An endpoint on a TCP port whose jobs are all stored at once.
+class Door {
+ public:
+  explicit Door(TrackListenerConfig config = {}, bool is_unix = false) : port_(UnusedPort()) {
+    if (is_unix) {
+      config.socket.path = folder_ / "track.sock";
+    } else {
+      config.tcp = "127.0.0.1:" + std::to_string(port_);
+    }
+    auto opened = TrackListeners::Open({std::move(config)}, LimitsConfig(), folder_.Path(), endpoint_,
+                                       states_, WallClockNow());
+    REQUIRE(opened);
+    listeners_ = std::make_unique<TrackListeners>(std::move(*opened));
+  }
+
+  std::string Ask(std::string_view request_line, const std::string& headers, std::string_view body = {}) {
+    testing::Client client = Connect();
+    REQUIRE(client.IsConnected());
+    client.Say(std::string(request_line) + " HTTP/1.1\r\nConnection: close\r\nContent-Length: " +
+               std::to_string(body.size()) + "\r\n" + headers + "\r\n" + std::string(body));
+    return client.Listen();
+  }
+  // The lines of the jobs that were stored.
+  std::vector<std::string> lines;
+
+ private:
+  testing::Client Connect() const {
+    return listeners_ && std::filesystem::exists(folder_ / "track.sock")
+               ? testing::Client(folder_ / "track.sock")
+               : testing::Client(port_);
+  }
+  void Store(std::unique_ptr<Submission> submission) {
+    for (const auto& job : submission->jobs) lines.push_back(job->job.line);
+    submission->ids.resize(submission->jobs.size());
+    SubmissionOrigin& origin = submission->origin;
+    std::vector<std::unique_ptr<Submission>> answered;
+    answered.push_back(std::move(submission));
+    origin.OnAnswered(std::move(answered));
+  }
+
+  TempDir folder_;
+  std::uint16_t port_;
+  Metrics metrics_;
+  TrackEndpoint endpoint_{OneEndpoint(), LimitsConfig().line_bytes, metrics_,
+                          [this](std::unique_ptr<Submission> submission) { Store(std::move(submission)); }};
+  std::unique_ptr<TrackListeners> listeners_;
+};
+
+constexpr std::string_view kMetric = R"({"delivery_id":"d","metric":"opened"})";
+const std::string kHost = "Host: 127.0.0.1:8480\r\n";
+const std::string kOurs = "Authorization: Basic " + Base64Encode("site:key") + "\r\n";
+const std::string kWrong = "Authorization: Basic " + Base64Encode("site:guess") + "\r\n";
+
+unsigned StatusOf(const std::string& answer) {
+  return answer.starts_with("HTTP/1.1 ") ? static_cast<unsigned>(std::stoi(answer.substr(9, 3))) : 0;
+}
+
+TEST_CASE("track endpoint: no web page is answered by TCP, whatever it sends and whoever is logged in") {
+  Door door;
+  for (const std::string& page :
+       {std::string("Origin: http://evil.example\r\n"), std::string("Origin: null\r\n"),
+        std::string("Sec-Fetch-Site: cross-site\r\n"), std::string("Sec-Fetch-Site: same-site\r\n"),
+        std::string("Origin: http://evil.example\r\nSec-Fetch-Site: same-origin\r\n")}) {
+    CAPTURE(page);
+    CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + page + "Content-Type: text/plain\r\n",
+                            kMetric)) == 403);
+    CHECK(StatusOf(door.Ask("POST /unsubscribe/x", kHost + page)) == 403);
+    CHECK(StatusOf(door.Ask("POST /push/events", kHost + page + kOurs, kMetric)) == 403);
+    CHECK(StatusOf(door.Ask("OPTIONS /api/v1/metrics", kHost + page)) == 403);
+    CHECK(StatusOf(door.Ask("GET /", kHost + page)) == 403);
+  }
+  CHECK(door.lines.empty());
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + kOurs + "Origin: http://127.0.0.1:8480\r\n",
+                          kMetric)) == 200);
+  CHECK(door.lines.size() == 1);
+}
+
+TEST_CASE("track endpoint: a large upload from a web page is refused by its head") {
+  Door door;
+  const std::string body(100'000, ' ');
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + "Origin: null\r\n", body)) == 403);
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", "Host: evil.example\r\n", body)) == 421);
+}
+
+TEST_CASE("track endpoint: without valid credentials only this host's own names are answered") {
+  TrackListenerConfig config;
+  config.allowed_hosts = {"outbox.internal"};
+  Door door(config);
+  for (const std::string& who : {std::string(), kWrong}) {
+    CHECK(StatusOf(door.Ask("GET /", "Host: evil.example\r\n" + who)) == 421);
+    CHECK(StatusOf(door.Ask("GET /api/v1/nothing", "Host: evil.example:8480\r\n" + who)) == 421);
+    CHECK(StatusOf(door.Ask("POST /api/v1/metrics", "Host: evil.example\r\n" + who, kMetric)) == 421);
+    CHECK(StatusOf(door.Ask("GET /", "Host: outbox.internal:8480\r\n" + who)) == 200);
+    CHECK(StatusOf(door.Ask("GET /", "Host: localhost\r\n" + who)) == 200);
+    CHECK(StatusOf(door.Ask("GET /", "Host: [::1]:8480\r\n" + who)) == 200);
+  }
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", "Host: track.customer.io\r\n" + kOurs, kMetric)) == 200);
+  CHECK(door.lines.size() == 1);
+}
+
+TEST_CASE("track endpoint: what the API takes without credentials asks for them here") {
+  const std::vector<std::pair<std::string, std::string>> open = {
+      {"POST /api/v1/metrics", std::string(kMetric)},
+      {"POST /api/v1/push/events", R"({"delivery_id":"d","event":"opened"})"},
+      {"POST /push/events", R"({"delivery_id":"d","event":"opened"})"},
+      {"POST /unsubscribe/x", R"({"unsubscribe":true})"},
+  };
+  for (const bool is_unix : {false, true}) {
+    CAPTURE(is_unix);
+    Door door({}, is_unix);
+    for (const auto& [request_line, body] : open) {
+      CAPTURE(request_line);
+      CHECK(StatusOf(door.Ask(request_line, kHost, body)) == 401);
+      CHECK(StatusOf(door.Ask(request_line, kHost + kWrong, body)) == 401);
+      CHECK(StatusOf(door.Ask(request_line, kHost + "Authorization: Bearer x\r\n", body)) == 401);
+    }
+    CHECK(door.lines.empty());
+    for (const auto& [request_line, body] : open)
+      CHECK(StatusOf(door.Ask(request_line, kHost + kOurs, body)) == 200);
+    CHECK(door.lines.size() == open.size());
+    for (const std::string& line : door.lines) CHECK(line.find("credentials") == std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "track endpoint: open paths are taken where the config opens them, and sent without the connection's "
+    "credentials") {
+  TrackListenerConfig config;
+  config.open_paths = true;
+  Door door(config);
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost, kMetric)) == 200);
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + kOurs, kMetric)) == 200);
+  REQUIRE(door.lines.size() == 2);
+  CHECK(door.lines[0].find(R"("credentials":false)") != std::string::npos);
+  CHECK(door.lines[1].find("credentials") == std::string::npos);
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost, std::string(20'000, ' '))) == 413);
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + kWrong, kMetric)) == 401);
+  CHECK(StatusOf(door.Ask("POST /api/v1/events", kHost, R"({"name":"e"})")) == 401);
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + "Origin: null\r\n", kMetric)) == 403);
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", "Host: evil.example\r\n", kMetric)) == 421);
+  CHECK(door.lines.size() == 2);
+}
+
+}  // namespace
+}  // namespace outboxd
