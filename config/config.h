@@ -93,9 +93,15 @@ struct ConnectionConfig {
   std::string BaseUrl(std::optional<Region> override_region) const;
 };
 
+// What one user may have; 0: no bound of its own, but the last tenth of each limit is for those who have
+// little.
+struct PerUserLimits {
+  std::uint32_t connections = 0;
+};
+
 struct LimitsConfig {
   std::uint64_t line_bytes = 512UL * 1024;
-  std::uint32_t clients = 1024;                // producer connections
+  std::uint32_t clients = 1024;                // connections of producers, and of each Track listener
   std::uint64_t unread_reply_bytes = 1 << 20;  // per producer connection; then it is no longer read from
   Milliseconds unread_reply_timeout = std::chrono::seconds(30);  // then it is dropped
   std::uint64_t intake_bytes = 1ULL << 20;  // of memory for jobs waiting for the commit, over all producers
@@ -106,6 +112,7 @@ struct LimitsConfig {
   std::uint32_t lane_jobs = 64;             // jobs of one lane in memory
   // Jobs per connection waiting for their own next attempt before fresh ones wait too.
   std::uint32_t deferred_jobs = 20000;
+  PerUserLimits per_uid;
 };
 
 struct HistoryConfig {

@@ -292,31 +292,41 @@ void CheckLimits(const ConfigSection& section, LimitsConfig& limits) {
   }
 }
 
-SectionKeys<LimitsConfig> LimitsKeys() {
+SectionKeys<PerUserLimits> PerUserKeys() {
   return {{
-              Key("line_bytes", &LimitsConfig::line_bytes, Size(256, 16 * kMebibyte), kReload,
-                  "of one line from a producer"),
-              Key("clients", &LimitsConfig::clients, Count<std::uint32_t>(1, 65536), kReload,
-                  "producers connected at once"),
-              Key("unread_reply_bytes", &LimitsConfig::unread_reply_bytes, Size(kKilobyte, kGibibyte),
-                  kReload, "replies a producer may leave unread before outboxd stops reading from it"),
-              Key("unread_reply_timeout", &LimitsConfig::unread_reply_timeout,
-                  Duration(Milliseconds(10), hours(1)), kReload, "and how long after that it is dropped"),
-              Key("intake_bytes", &LimitsConfig::intake_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
-                  "memory for jobs waiting for the disk, over all producers"),
-              Key("producer_bytes", &LimitsConfig::producer_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
-                  "unfinished lines, lines that wait for their turn and unread replies, over all producers; "
-                  "beyond, who holds most is dropped"),
-              Key("window_bytes", &LimitsConfig::window_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
-                  "job bytes in memory for each connection"),
-              Key("window_jobs", &LimitsConfig::window_jobs, Count<std::uint32_t>(1, 10'000'000), kReload,
-                  "jobs in memory for each connection"),
-              Key("lane_jobs", &LimitsConfig::lane_jobs, Count<std::uint32_t>(1, 1'000'000), kReload,
-                  "jobs of one customer in memory"),
-              Key("deferred_jobs", &LimitsConfig::deferred_jobs, Count<std::uint32_t>(1, 10'000'000), kReload,
-                  "jobs of a connection waiting for their next attempt before fresh ones wait too"),
-          },
-          CheckLimits};
+      Key("connections", &PerUserLimits::connections, Count<std::uint32_t>(0, 65536), kReload,
+          "to the producer socket, and to each listener of listen.track; 0 means no bound of its own"),
+  }};
+}
+
+SectionKeys<LimitsConfig> LimitsKeys() {
+  return {
+      {
+          Key("line_bytes", &LimitsConfig::line_bytes, Size(256, 16 * kMebibyte), kReload,
+              "of one line from a producer"),
+          Key("clients", &LimitsConfig::clients, Count<std::uint32_t>(1, 65536), kReload,
+              "producers connected at once, and clients of each listener of listen.track; users share them"),
+          Key("unread_reply_bytes", &LimitsConfig::unread_reply_bytes, Size(kKilobyte, kGibibyte), kReload,
+              "replies a producer may leave unread before outboxd stops reading from it"),
+          Key("unread_reply_timeout", &LimitsConfig::unread_reply_timeout,
+              Duration(Milliseconds(10), hours(1)), kReload, "and how long after that it is dropped"),
+          Key("intake_bytes", &LimitsConfig::intake_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
+              "memory for jobs waiting for the disk, over all producers"),
+          Key("producer_bytes", &LimitsConfig::producer_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
+              "unfinished lines, lines that wait for their turn and unread replies, over all producers; "
+              "beyond, who holds most is dropped"),
+          Key("window_bytes", &LimitsConfig::window_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
+              "job bytes in memory for each connection"),
+          Key("window_jobs", &LimitsConfig::window_jobs, Count<std::uint32_t>(1, 10'000'000), kReload,
+              "jobs in memory for each connection"),
+          Key("lane_jobs", &LimitsConfig::lane_jobs, Count<std::uint32_t>(1, 1'000'000), kReload,
+              "jobs of one customer in memory"),
+          Key("deferred_jobs", &LimitsConfig::deferred_jobs, Count<std::uint32_t>(1, 10'000'000), kReload,
+              "jobs of a connection waiting for their next attempt before fresh ones wait too"),
+          Section<LimitsConfig>("per_uid", &LimitsConfig::per_uid, PerUserKeys(),
+                                "what one user may have, all of TCP counting as one"),
+      },
+      CheckLimits};
 }
 
 SectionKeys<HistoryConfig> HistoryKeys() {

@@ -63,6 +63,7 @@ Result<Service> Service::Start(Config config) {
 void Service::Tick(Timestamp now) {
   assembly_->metrics->Tick(now);
   assembly_->intake->Refresh(assembly_->config, now);
+  assembly_->admin->CloseOverdue();
 }
 
 std::string Service::Summary() const {

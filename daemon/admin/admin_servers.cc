@@ -55,4 +55,9 @@ Result<std::unique_ptr<AdminServers>> AdminServers::Open(const Config& config, A
       new AdminServers(std::move(socket), std::move(admin), std::move(metrics)));
 }
 
+void AdminServers::CloseOverdue() {
+  admin_->CloseOverdue();
+  if (metrics_) metrics_->CloseOverdue();
+}
+
 }  // namespace outboxd

@@ -18,6 +18,9 @@ class AdminServers {
   // Serves as soon as it is open. `api` outlives this object, whose end waits for the requests under way.
   static Result<std::unique_ptr<AdminServers>> Open(const Config& config, AdminApi& api);
 
+  // Closes connections that took too long. To be called about once a second.
+  void CloseOverdue();
+
  private:
   AdminServers(UnixListener socket, std::unique_ptr<HttpServer> admin, std::unique_ptr<HttpServer> metrics)
       : socket_(std::move(socket)), admin_(std::move(admin)), metrics_(std::move(metrics)) {}

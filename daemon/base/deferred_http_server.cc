@@ -13,6 +13,7 @@
 
 #include "core/result.h"
 #include "daemon/base/http_message.h"
+#include "daemon/base/mhd_connections.h"
 #include "daemon/base/mhd_daemon.h"
 #include "daemon/base/mhd_request.h"
 #include "daemon/base/mutex.h"
@@ -135,14 +136,18 @@ class DeferredHttpServer::Impl {
         {.self = this, .on_first_line = &OnFirstLine, .on_request = &OnRequest, .on_end = &OnEnd});
   }
   void Retire() { daemon_.Retire(); }
+  void CloseOverdue() { daemon_.CloseOverdue(); }
 
  private:
-  static void* OnFirstLine(void*, const char* target, MHD_Connection*) { return new Exchange(target); }
+  static void* OnFirstLine(void*, const char* target, MHD_Connection* connection) {
+    return new Exchange(target, MhdClient::Of(connection));
+  }
 
   static void OnEnd(void* self, MHD_Connection*, void** request, MHD_RequestTerminationCode how) {
     const std::unique_ptr<Exchange> exchange(static_cast<Exchange*>(*request));
     *request = nullptr;
     if (!exchange) return;
+    exchange->client().Enter(MhdClient::Turn::kIdle);
     auto& server = *static_cast<Impl*>(self);
     server.body_bytes_ -= exchange->charged_bytes;
     if (!exchange->is_deferred) return;
@@ -214,6 +219,7 @@ class DeferredHttpServer::Impl {
 
   MHD_Result Answer(MHD_Connection* connection, const char* method, Exchange& exchange) const {
     if (exchange.refusal() != nullptr) return daemon_.Send(connection, *exchange.refusal());
+    exchange.client().Enter(MhdClient::Turn::kOurs);
     const std::optional<HttpResponse> answer = handler_(exchange.View(connection, method), exchange);
     return answer ? daemon_.Send(connection, *answer) : MHD_YES;
   }
@@ -231,6 +237,10 @@ bool HttpExchange::Defer() {
   exchange.is_deferred = exchange.deferrals->Add();
   if (exchange.is_deferred) MHD_suspend_connection(exchange.connection);
   return exchange.is_deferred;
+}
+
+void HttpExchange::Trust() {
+  static_cast<Exchange&>(*this).client().Trust();
 }
 
 void HttpExchange::Answer(std::vector<std::pair<HttpExchange*, HttpResponse>> answers) {
@@ -251,6 +261,9 @@ DeferredHttpServer::DeferredHttpServer(std::unique_ptr<Impl> impl) : impl_(std::
 DeferredHttpServer::~DeferredHttpServer() = default;
 void DeferredHttpServer::Retire() {
   impl_->Retire();
+}
+void DeferredHttpServer::CloseOverdue() {
+  impl_->CloseOverdue();
 }
 
 Result<std::unique_ptr<DeferredHttpServer>> DeferredHttpServer::Start(int listening,

@@ -23,6 +23,8 @@ class HttpExchange {
   // In the handler, before anyone else learns of the exchange: the answer comes later. False when the server
   // ends: it has to be given now.
   [[nodiscard]] bool Defer();
+  // In the handler: its client has valid credentials, and is closed last when there are too many.
+  void Trust();
   // Any thread, once for each exchange, after its Defer(). The exchanges are gone afterwards.
   static void Answer(std::vector<std::pair<HttpExchange*, HttpResponse>> answers);
 
@@ -53,6 +55,9 @@ class DeferredHttpServer {
   // Takes ownership of `listening`, a bound and listening Unix or TCP socket, also when it fails.
   static Result<std::unique_ptr<DeferredHttpServer>> Start(int listening, DeferredHttpServerOptions options,
                                                            Handler handler);
+
+  // Closes connections that took too long. Any thread; to be called about once a second.
+  void CloseOverdue();
 
   // Makes room for a successor on the same socket: accepts nothing more, and each connection ends with its
   // next answer or when it has been idle for too long.

@@ -7,6 +7,7 @@
 
 #include "core/result.h"
 #include "daemon/base/http_message.h"
+#include "daemon/base/mhd_connections.h"
 #include "daemon/base/mhd_daemon.h"
 #include "daemon/base/mhd_request.h"
 
@@ -19,6 +20,7 @@ class HttpServer::Impl {
     CloseAfter(options_.too_large);
   }
   ~Impl() { daemon_.Stop(); }
+  void CloseOverdue() { daemon_.CloseOverdue(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -29,11 +31,14 @@ class HttpServer::Impl {
   }
 
  private:
-  static void* OnFirstLine(void*, const char* target, MHD_Connection*) { return new MhdRequest(target); }
+  static void* OnFirstLine(void*, const char* target, MHD_Connection* connection) {
+    return new MhdRequest(target, MhdClient::Of(connection));
+  }
 
-  static void OnEnd(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
-    delete static_cast<MhdRequest*>(*request);
-    *request = nullptr;
+  static void OnEnd(void*, MHD_Connection*, void** context, MHD_RequestTerminationCode) {
+    const std::unique_ptr<MhdRequest> request(static_cast<MhdRequest*>(*context));
+    *context = nullptr;
+    if (request) request->client().Enter(MhdClient::Turn::kIdle);
   }
 
   // Called once when the head is there, then for each piece of the body, then once more with none.
@@ -53,6 +58,7 @@ class HttpServer::Impl {
       return request->Collect(bytes, server.options_) ? MHD_YES : MHD_NO;
     }
     if (request->refusal() != nullptr) return server.daemon_.Send(connection, *request->refusal());
+    request->client().Enter(MhdClient::Turn::kOurs);
     return server.daemon_.Send(connection, server.handler_(request->View(connection, method)));
   }
 
@@ -63,6 +69,9 @@ class HttpServer::Impl {
 
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() = default;
+void HttpServer::CloseOverdue() {
+  impl_->CloseOverdue();
+}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(int listening, HttpServerOptions options,
                                                       Handler handler) {

@@ -2,8 +2,10 @@
 // may wait. For answers that come later there is daemon/base/deferred_http_server.h.
 //
 // Limits: a body over the limit is answered with `too_large` and the connection closed; a request head over
-// its limit with 431 or 414; a connection beyond the limit is closed at once, an idle one after
-// `idle_timeout`, one whose body takes longer than `body_patience` then.
+// its limit with 431 or 414. A connection is closed when it is idle for `idle_timeout`, when a request's head
+// takes longer than `head_patience` (of a new connection from its beginning), or its body, or the client to
+// take the answer, longer than `body_patience`. Beyond the limit of connections, the one that has waited for
+// its client longest is closed for the newcomer (daemon/base/mhd_connections.h).
 #pragma once
 
 #include <chrono>
@@ -25,8 +27,10 @@ struct HttpServerOptions {
   std::string thread_name = "outboxd-http";  // at most 15 bytes
   std::size_t body_bytes_max = 1024UL * 1024;
   std::size_t head_bytes_max = 16UL * 1024;
-  unsigned connections_max = 32;
+  unsigned connections_max = 64;      // which users share
+  unsigned connections_per_user = 0;  // 0: no bound of its own
   std::chrono::seconds idle_timeout{30};
+  std::chrono::milliseconds head_patience = std::chrono::seconds(10);
   std::chrono::milliseconds body_patience = std::chrono::minutes(1);
   std::optional<TlsIdentity> tls;
   std::vector<std::uint32_t> users;  // who may ask, on a Unix socket; empty: whoever can connect
@@ -41,6 +45,9 @@ class HttpServer {
 
   // Takes ownership of `listening`, a bound and listening Unix or TCP socket, also when it fails.
   static Result<std::unique_ptr<HttpServer>> Start(int listening, HttpServerOptions options, Handler handler);
+
+  // Closes connections that took too long. Any thread; to be called about once a second.
+  void CloseOverdue();
 
   // Stops listening, waits for the handlers that run, and closes every connection. Never called from a
   // handler.

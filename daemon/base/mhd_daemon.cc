@@ -45,6 +45,7 @@ Result<void> MhdDaemon::Start(int listening, const HttpServerOptions& options, T
       MHD_USE_ITC | (threads == Threads::kOneForEachConnection
                          ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL
                          : MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME);
+  connections_.SetLimits(options);
   std::vector<MHD_OptionItem> more;
   if (options.tls) {
     flags |= MHD_USE_TLS;
@@ -57,8 +58,8 @@ Result<void> MhdDaemon::Start(int listening, const HttpServerOptions& options, T
       flags, 0, &OnAccept, this, callbacks.on_request, callbacks.self, MHD_OPTION_LISTEN_SOCKET, listening,
       MHD_OPTION_URI_LOG_CALLBACK, callbacks.on_first_line, callbacks.self, MHD_OPTION_NOTIFY_COMPLETED,
       callbacks.on_end, callbacks.self, MHD_OPTION_UNESCAPE_CALLBACK, &LeaveEncoded, nullptr,
-      MHD_OPTION_NOTIFY_CONNECTION, &RememberPeer, nullptr, MHD_OPTION_CONNECTION_LIMIT,
-      options.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, options.head_bytes_max,
+      MHD_OPTION_NOTIFY_CONNECTION, &MhdConnections::Notify, &connections_, MHD_OPTION_CONNECTION_LIMIT,
+      MhdConnections::LimitOfDaemon(options), MHD_OPTION_CONNECTION_MEMORY_LIMIT, options.head_bytes_max,
       MHD_OPTION_CONNECTION_TIMEOUT, static_cast<unsigned>(options.idle_timeout.count()), MHD_OPTION_ARRAY,
       more.data(), MHD_OPTION_END);
   if (daemon_ != nullptr) return {};
@@ -92,6 +93,7 @@ MHD_Result MhdDaemon::Send(MHD_Connection* connection, const HttpResponse& answe
   for (const auto& [name, value] : answer.headers)
     MHD_add_response_header(response, name.c_str(), value.c_str());
   if (is_retired_) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+  MhdClient::Of(connection).Enter(MhdClient::Turn::kAnswer);
   const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
   MHD_destroy_response(response);
   return queued;

@@ -14,6 +14,7 @@
 #include "core/result.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
+#include "daemon/base/mhd_connections.h"
 
 namespace outboxd {
 
@@ -33,7 +34,8 @@ class MhdDaemon {
   };
 
   // `thread_name`: at most 15 bytes.
-  explicit MhdDaemon(std::string thread_name) : thread_name_(std::move(thread_name)) {}
+  explicit MhdDaemon(std::string thread_name)
+      : thread_name_(std::move(thread_name)), connections_(thread_name_) {}
   ~MhdDaemon() { Stop(); }
   MhdDaemon(const MhdDaemon&) = delete;
   MhdDaemon& operator=(const MhdDaemon&) = delete;
@@ -43,6 +45,8 @@ class MhdDaemon {
                      const Callbacks& callbacks);
   // Accepts nothing more; each connection ends with its next answer.
   void Retire();
+  // Closes connections that took too long. Any thread; to be called about once a second.
+  void CloseOverdue() { connections_.CloseOverdue(); }
   // Waits for the handlers that run and closes everything. No connection may be suspended.
   void Stop();
 
@@ -55,6 +59,7 @@ class MhdDaemon {
   static MHD_Result OnAccept(void* self, const sockaddr* address, socklen_t length);
 
   const std::string thread_name_;
+  MhdConnections connections_;
   std::atomic<bool> is_retired_{false};
   MHD_socket listening_ = MHD_INVALID_SOCKET;  // of a retired one
   MHD_Daemon* daemon_ = nullptr;

@@ -6,8 +6,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
-#include <optional>
 #include <string_view>
 
 #include "config/system_user.h"
@@ -20,18 +18,6 @@ namespace {
 constexpr std::size_t kHeadersUsual = 8;
 constexpr std::size_t kBodyReserve = 4096;  // a body that is only announced takes no more
 
-// What is known of a connection: the context of its socket.
-struct Peer {
-  std::optional<std::uint32_t> uid;
-};
-
-std::optional<std::uint32_t> UserOf(MHD_Connection* connection) {
-  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-  return info != nullptr && info->socket_context != nullptr
-             ? static_cast<const Peer*>(info->socket_context)->uid
-             : std::nullopt;
-}
-
 MHD_Result CollectHeader(void* view, MHD_ValueKind, const char* name, const char* value) {
   static_cast<HttpRequestView*>(view)->headers.emplace_back(name, value != nullptr ? value : "");
   return MHD_YES;
@@ -43,14 +29,6 @@ std::size_t ReadBytesMax(const HttpServerOptions& options) {
 }
 
 }  // namespace
-
-void RememberPeer(void*, MHD_Connection* connection, void** context, MHD_ConnectionNotificationCode code) {
-  const std::unique_ptr<Peer> gone(code == MHD_CONNECTION_NOTIFY_CLOSED ? static_cast<Peer*>(*context)
-                                                                        : nullptr);
-  if (code != MHD_CONNECTION_NOTIFY_STARTED) return;
-  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-  if (info != nullptr) *context = std::make_unique<Peer>(PeerUser(info->connect_fd)).release();
-}
 
 bool IsChunked(MHD_Connection* connection) {
   return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) !=
@@ -67,8 +45,9 @@ std::uint64_t AnnouncedBytes(MHD_Connection* connection) {
 const HttpResponse* MhdRequest::Begin(MHD_Connection* connection, const HttpServerOptions& options) {
   has_begun_ = true;
   began_ = std::chrono::steady_clock::now();
+  client_.Enter(MhdClient::Turn::kBody);
   body_bytes_max_ = options.body_bytes_max;
-  if (!options.users.empty() && !IsAllowed(UserOf(connection), options.users)) return &options.forbidden;
+  if (!options.users.empty() && !IsAllowed(client_.user(), options.users)) return &options.forbidden;
   return AnnouncedBytes(connection) > ReadBytesMax(options) ? &options.too_large : nullptr;
 }
 
@@ -112,7 +91,7 @@ HttpRequestView MhdRequest::View(MHD_Connection* connection, const char* method)
   view.headers.reserve(kHeadersUsual);
   MHD_get_connection_values(connection, MHD_HEADER_KIND, &CollectHeader, &view);
   view.body = body_;
-  view.uid = UserOf(connection);
+  view.uid = client_.user();
   return view;
 }
 

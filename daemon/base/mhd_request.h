@@ -12,12 +12,18 @@
 
 #include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
+#include "daemon/base/mhd_connections.h"
 
 namespace outboxd {
 
 class MhdRequest {
  public:
-  explicit MhdRequest(const char* target) : target_(target) {}
+  // Its first line is there.
+  MhdRequest(const char* target, MhdClient& client) : client_(client), target_(target) {
+    client.HeadBegins();
+  }
+
+  MhdClient& client() const { return client_; }
 
   // The head is there. Returns the answer when one is due at once, without a look at the body.
   const HttpResponse* Begin(MHD_Connection* connection, const HttpServerOptions& options);
@@ -44,6 +50,7 @@ class MhdRequest {
   HttpRequestView View(MHD_Connection* connection, const char* method) const;
 
  private:
+  MhdClient& client_;
   std::string target_;
   std::string body_;
   bool has_begun_ = false;
@@ -56,8 +63,5 @@ class MhdRequest {
 // The length of the body that the head announces, 0 without one.
 std::uint64_t AnnouncedBytes(MHD_Connection* connection);
 bool IsChunked(MHD_Connection* connection);
-
-// A MHD_NotifyConnectionCallback that HttpRequestView::uid needs.
-void RememberPeer(void*, MHD_Connection* connection, void** context, MHD_ConnectionNotificationCode code);
 
 }  // namespace outboxd

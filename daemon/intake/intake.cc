@@ -64,6 +64,7 @@ void Intake::Configure(const Config& config, const Endpoints& endpoints) {
 
 void Intake::Refresh(const CurrentConfig& config, Timestamp now) {
   if (!listeners_) return;
+  listeners_->CloseOverdue();
   const bool is_reloaded = limits_changed_.exchange(false);
   const bool is_recent = now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval;
   if (!is_reloaded && is_recent) return;

@@ -32,8 +32,8 @@ class Intake {
   // What a reload changes here; the Track-compatible listeners take theirs with the next Refresh(). Any
   // thread.
   void Configure(const Config& config, const Endpoints& endpoints);
-  // The main thread, about once a second: limits and certificates of a reload, and every hour a look whether
-  // the loopback certificate has to be made anew. `config` has been replaced before the reload's Configure().
+  // The main thread, about once a second: clients that take too long, limits and certificates of a reload, and
+  // every hour a look whether the loopback certificate has to be made anew. `config` has been replaced before the reload's Configure().
   void Refresh(const CurrentConfig& config, Timestamp now);
   // No new requests, lines or clients; what was read is answered, for the producer socket within `patience`.
   // The clerk must still run, and must have ended before this object does: it may owe an answer yet. Does

@@ -46,11 +46,11 @@ void ProducerConnection::Start() {
   std::error_code error;
   socket_.non_blocking(true, error);
   uid_ = PeerUser(socket_.native_handle());
-  if (shared_.producers.AreTooMany())
-    return TurnAway(Refusal::kBusy, "too many producers are connected (limits.clients)");
-  if (IsAllowed(uid_, shared_.users)) return Read();
-  TurnAway(Refusal::kForbidden, "user " + (uid_ ? std::to_string(*uid_) : "unknown") +
-                                    " may not produce here (listen.producer.users)");
+  if (!IsAllowed(uid_, shared_.users))
+    return TurnAway(Refusal::kForbidden, "user " + (uid_ ? std::to_string(*uid_) : "unknown") +
+                                             " may not produce here (listen.producer.users)");
+  if (shared_.producers.Admit(this, uid_)) return Read();
+  TurnAway(Refusal::kBusy, "too many producers are connected, or too many of this user (limits.clients)");
 }
 
 void ProducerConnection::TurnAway(Refusal refusal, std::string_view message) {
@@ -199,7 +199,7 @@ void ProducerConnection::SendReplies() {
 
 void ProducerConnection::CountHeld() {
   const std::size_t now = phase_ == Phase::kClosed ? 0 : lines_.HeldBytes() + replies_.bytes();
-  shared_.producers.HeldChanged(std::exchange(held_bytes_, now), now);
+  shared_.producers.HeldChanged(this, std::exchange(held_bytes_, now), now);
 }
 
 void ProducerConnection::Drop() {

@@ -183,7 +183,9 @@ HeadVerdict TrackEndpoint::CheckHead(const HttpRequestView& request, const Track
 std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange,
                                                   const TrackDoor& door) {
   Admission admission;
-  if (std::optional<HttpResponse> answer = Admit(request, door, admission)) return answer;
+  std::optional<HttpResponse> answer = Admit(request, door, admission);
+  if (admission.account && admission.has_credentials) exchange.Trust();
+  if (answer) return answer;
   const TrackRoute& route = admission.route;
   if (route.kind == TrackKind::kBatch && request.body.size() > limits::kBatchBytes) {
     return Refuse(

@@ -77,6 +77,7 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   options.body_bytes_max = limits_.line_bytes;
   options.bodies_bytes_max = std::max<std::size_t>(limits::kTrackBodiesBytes, limits_.line_bytes);
   options.connections_max = limits_.clients;
+  options.connections_per_user = limits_.per_uid.connections;
   options.too_large = track_answers::TooLarge();
   options.overloaded = track_answers::Overloaded();
   options.forbidden = track_answers::Forbidden();
@@ -114,7 +115,8 @@ Result<void> TrackListeners::ServeAnew(Listener& listener) const {
   listener.retired.reset();
   ASSIGN_OR_RETURN(std::optional<TlsIdentity> identity, ReadIdentity(listener.config, tls_directory_));
   const bool is_served = identity == listener.identity && limits_.line_bytes == listener.limits.line_bytes &&
-                         limits_.clients == listener.limits.clients;
+                         limits_.clients == listener.limits.clients &&
+                         limits_.per_uid.connections == listener.limits.per_uid.connections;
   return is_served ? Result<void>() : Serve(listener, std::move(identity));
 }
 
@@ -124,6 +126,12 @@ Result<void> TrackListeners::ServeAllAnew() {
     if (Result<void> served = ServeAnew(listener); !served) outcome = served;
   }
   return outcome;
+}
+
+void TrackListeners::CloseOverdue() {
+  for (Listener& listener : listeners_) {
+    if (listener.server) listener.server->CloseOverdue();
+  }
 }
 
 Result<void> TrackListeners::Refresh(Timestamp now) {

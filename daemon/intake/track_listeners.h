@@ -28,6 +28,8 @@ class TrackListeners {
                                      const LimitsConfig& limits, const std::filesystem::path& tls_directory,
                                      TrackEndpoint& endpoint, Timestamp now);
 
+  // Closes connections that took too long. To be called about once a second.
+  void CloseOverdue();
   // Makes the loopback certificate anew before it ends. To be called every hour or so.
   Result<void> Refresh(Timestamp now);
   // Takes these limits and the certificates as they are in their files. An error leaves a listener as it was.

@@ -72,11 +72,15 @@ auto All(const BatchConfig& value) {
   const auto& [enabled, max_items, max_bytes, linger, same_lane] = value;
   return std::tuple(enabled, max_items, max_bytes, linger, same_lane);
 }
+auto All(const PerUserLimits& value) {
+  const auto& [connections] = value;
+  return std::tuple(connections);
+}
 auto All(const LimitsConfig& value) {
   const auto& [line, clients, unread, unread_timeout, intake, producers, window_bytes, window_jobs, lane,
-               deferred] = value;
+               deferred, per_uid] = value;
   return std::tuple(line, clients, unread, unread_timeout, intake, producers, window_bytes, window_jobs, lane,
-                    deferred);
+                    deferred, All(per_uid));
 }
 auto All(const ConnectionConfig& value) {
   const auto& [name, region, base_url, order, site_id, api_key, rate, in_flight, connect, timeout, probe,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -68,6 +69,12 @@ class Client {
       text.remove_prefix(static_cast<std::size_t>(sent));
     }
     return true;
+  }
+  // The server has closed, and nothing is left to read. Does not wait.
+  bool HasEnded() const {
+    char byte = 0;
+    const ssize_t received = recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return received == 0 || (received < 0 && errno != EAGAIN && errno != EINTR);
   }
   // Tells the server that nothing more will come.
   void SayNoMore() { shutdown(descriptor_, SHUT_WR); }

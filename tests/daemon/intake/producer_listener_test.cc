@@ -8,7 +8,10 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -17,6 +20,8 @@
 #include "daemon/base/mailbox.h"
 #include "daemon/intake/producer_submission.h"
 #include "daemon/intake/read_size.h"
+#include "tests/support/as_user.h"
+#include "tests/support/await.h"
 #include "tests/support/line_client.h"
 #include "tests/support/temp_dir.h"
 
@@ -48,6 +53,13 @@ class Fixture {
   void Stop() { listener_->Stop(std::chrono::seconds(20)); }
 
   LineClient Connect() const { return LineClient(folder_ / "socket"); }
+  // Whoever is root.
+  LineClient ConnectAs(std::uint32_t user) const {
+    std::filesystem::permissions(folder_.Path(), std::filesystem::perms(0711));
+    std::optional<LineClient> client;
+    AsUser(user, [&] { client.emplace(folder_ / "socket"); });
+    return *std::move(client);
+  }
   Metrics& metrics() { return metrics_; }
 
   // The next that were handed over; one at least, or the test fails.
@@ -73,6 +85,7 @@ class Fixture {
   std::unique_ptr<ProducerListener> Open(const LimitsConfig& limits) {
     SocketConfig config;
     config.path = folder_ / "socket";
+    config.mode = 0666;
     return *ProducerListener::Open(
         *UnixListener::Open(config), limits, {{"default", std::chrono::hours(720)}}, metrics_,
         [this](std::unique_ptr<Submission> submission) { Take(std::move(submission)); });
@@ -255,6 +268,62 @@ class FewDescriptors {
  private:
   rlimit before_{};
 };
+
+TEST_CASE("producer listener: however many connections a user has, another one gets in") {
+  if (!CanBeOthers()) return;
+  LimitsConfig limits;
+  limits.clients = 20;
+  Fixture fixture(limits);
+  fixture.AnswerPromptly();
+  std::vector<LineClient> crowd;
+  for (int i = 0; i < 40; ++i) crowd.push_back(fixture.Connect());
+  CHECK(crowd.back().ReadLine().value_or("").find("busy") != std::string::npos);
+  LineClient other = fixture.ConnectAs(kOtherUser);
+  CHECK(other.Ask(kLine).starts_with(R"({"ok":true,)"));
+  LineClient second = fixture.ConnectAs(kOtherUser);
+  CHECK(second.Ask(kLine).starts_with(R"({"ok":true,)"));
+  CHECK(crowd.front().Ask(kLine).starts_with(R"({"ok":true,)"));
+}
+
+TEST_CASE("producer listener: a user's own bound of connections is told, and counts those alone") {
+  LimitsConfig limits;
+  limits.per_uid.connections = 2;
+  Fixture fixture(limits);
+  fixture.AnswerPromptly();
+  LineClient first = fixture.Connect();
+  CHECK(first.Ask(kLine).starts_with(R"({"ok":true,)"));
+  {
+    LineClient second = fixture.Connect();
+    CHECK(second.Ask(kLine).starts_with(R"({"ok":true,)"));
+    CHECK(fixture.Connect().ReadLine().value_or("").find("busy") != std::string::npos);
+  }
+  CHECK(Await([&] {
+    LineClient next = fixture.Connect();
+    return next.SendLine(kLine) && next.ReadLine().value_or("").starts_with(R"({"ok":true,)");
+  }));
+}
+
+TEST_CASE("producer listener: memory is taken back from the user who holds most, not from the largest line") {
+  if (!CanBeOthers()) return;
+  LimitsConfig limits;
+  limits.producer_bytes = 500'000;
+  limits.line_bytes = 200'000;
+  Fixture fixture(limits);
+  fixture.AnswerPromptly();
+  std::vector<LineClient> crowd;
+  for (int i = 0; i < 45; ++i) {
+    crowd.push_back(fixture.Connect());
+    REQUIRE(crowd.back().Send(kLine + "\n" + std::string(10'000, ' ')));
+    REQUIRE(crowd.back().ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+  }
+  LineClient other = fixture.ConnectAs(kOtherUser);
+  REQUIRE(other.Send(std::string(150'000, ' ')));
+  const auto is_dropped = [](LineClient& client) {
+    return client.ReadToEnd(Milliseconds(0)), client.Ended();
+  };
+  CHECK(Await([&] { return std::any_of(crowd.begin(), crowd.end(), is_dropped); }));
+  CHECK(other.Ask(kLine).starts_with(R"({"ok":true,)"));
+}
 
 TEST_CASE("producer listener: it is an error when the system has too few descriptors for it") {
   const TempDir folder;
