@@ -49,6 +49,11 @@ void PrintHead(const Context& context, const JsonValue& status) {
   }
   if (const std::string reason = status["delivering_reason"].String(); !reason.empty())
     console.out << Paint(console, Colour::kRed, "not delivering: " + EscapeForTerminal(reason)) << '\n';
+  for (const JsonValue& listener : status["listeners"].Items()) {
+    if (listener["listening"].Bool()) continue;
+    const std::string what = listener["key"].String() + ": " + listener["problem"].String();
+    console.out << Paint(console, Colour::kRed, "not listening: " + EscapeForTerminal(what)) << '\n';
+  }
   console.out << '\n';
 }
 

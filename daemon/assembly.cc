@@ -119,7 +119,7 @@ Assembly::Assembly(Config with, Loaded loaded)
           LogRawDebug),
       dispatcher(Obeying(std::move(loaded.dispatcher), hold), PortsOfDispatcher()),
       reloader({config, clerk, dispatcher, intake}),
-      operations({WallClockNow(), config, *metrics, clerk, dispatcher, probe_waiters, hold,
+      operations({WallClockNow(), config, *metrics, clerk, dispatcher, probe_waiters, hold, listeners,
                   [this] { return reloader.Reload(); }}),
       admin_api(config.Get()->outbox.path, operations, *metrics, WallClockNow) {}
 
@@ -154,8 +154,8 @@ Result<std::unique_ptr<Assembly>> Assembly::Build(Config config) {
   if (const std::optional<std::string> held = all->hold.Reason())
     Log(LogLevel::kError, "accepting without delivering", {{"reason", *held}});
   ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, endpoints, *all->metrics, submit));
-  RETURN_IF_ERROR(all->intake->ServeTrack(wanted, WallClockNow()));
-  ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, all->admin_api));
+  RETURN_IF_ERROR(all->intake->ServeTrack(wanted, all->listeners, WallClockNow()));
+  ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, all->admin_api, all->listeners));
   return all;
 }
 

@@ -26,6 +26,7 @@
 #include "daemon/admin/probe_waiters.h"
 #include "daemon/base/crash_record.h"
 #include "daemon/base/current_config.h"
+#include "daemon/base/late_listener.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/clerk_thread.h"
 #include "daemon/delivery/delivery_hold.h"
@@ -55,6 +56,7 @@ struct Assembly {
   FatalError fatal;
   ProbeWaiters probe_waiters;
   DeliveryHold hold;
+  ListenerStates listeners;
   std::optional<CrashRecord> crashes;  // absent where its file cannot be written
 
   ClerkThread clerk;

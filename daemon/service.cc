@@ -63,7 +63,7 @@ Result<Service> Service::Start(Config config) {
 void Service::Tick(Timestamp now) {
   assembly_->metrics->Tick(now);
   assembly_->intake->Refresh(assembly_->config, now);
-  assembly_->admin->CloseOverdue();
+  assembly_->admin->Tick(std::chrono::steady_clock::now());
 }
 
 std::string Service::Summary() const {
@@ -75,9 +75,13 @@ std::string Service::Summary() const {
     jobs += counts.jobs;
     dead += counts.dead;
   }
+  std::string closed;
+  for (const ListenerStatus& listener : assembly_->listeners.All()) {
+    if (!listener.problem.empty()) closed += "; not listening on " + listener.address;
+  }
   return (health.not_accepting ? "refusing jobs, " + *health.not_accepting : "accepting jobs") +
          (health.not_delivering ? ", not delivering: " + *health.not_delivering : "") + "; " +
-         std::to_string(jobs) + " wait, " + std::to_string(dead) + " dead letters";
+         std::to_string(jobs) + " wait, " + std::to_string(dead) + " dead letters" + closed;
 }
 
 std::optional<std::string> Service::FatalReason() const {

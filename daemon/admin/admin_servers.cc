@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "daemon/admin/render.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
+#include "daemon/base/late_listener.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/base/web_guard.h"
@@ -29,14 +31,13 @@ Result<std::unique_ptr<HttpServer>> ServeAdmin(const UnixListener& socket, Admin
                            [&api](const HttpRequestView& request) { return api.Handle(request); });
 }
 
-// Null when it is not configured.
-Result<std::unique_ptr<HttpServer>> ServeMetrics(const MetricsConfig& config, AdminApi& api) {
-  if (!config.tcp) return nullptr;
-  ASSIGN_OR_RETURN(const int listening, ListenOnLoopback(*config.tcp));
+Result<std::unique_ptr<HttpServer>> ServeMetrics(const TcpListener& socket, const MetricsConfig& config,
+                                                 AdminApi& api) {
   HttpServerOptions options;
   options.thread_name = "outboxd-metrics";
   return HttpServer::Start(
-      listening, options, [&api, allowed = config.allowed_hosts](const HttpRequestView& request) {
+      dup(socket.descriptor()), options,
+      [&api, allowed = config.allowed_hosts](const HttpRequestView& request) {
         if (IsFromForeignPage(request, "http"))
           return HttpResponse{403, kTextType, "Web pages may not ask here.\n", {}};
         if (!IsForThisHost(request, allowed))
@@ -47,17 +48,39 @@ Result<std::unique_ptr<HttpServer>> ServeMetrics(const MetricsConfig& config, Ad
 
 }  // namespace
 
-Result<std::unique_ptr<AdminServers>> AdminServers::Open(const Config& config, AdminApi& api) {
+AdminServers::AdminServers(UnixListener socket, std::unique_ptr<HttpServer> admin, AdminApi& api)
+    : api_(api), socket_(std::move(socket)), admin_(std::move(admin)) {}
+
+Result<std::unique_ptr<AdminServers>> AdminServers::Open(const Config& config, AdminApi& api,
+                                                         ListenerStates& states) {
   ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.admin));
   ASSIGN_OR_RETURN(std::unique_ptr<HttpServer> admin, ServeAdmin(socket, api));
-  ASSIGN_OR_RETURN(std::unique_ptr<HttpServer> metrics, ServeMetrics(config.metrics, api));
-  return std::unique_ptr<AdminServers>(
-      new AdminServers(std::move(socket), std::move(admin), std::move(metrics)));
+  std::unique_ptr<AdminServers> servers(new AdminServers(std::move(socket), std::move(admin), api));
+  if (config.metrics.tcp) {
+    servers->metrics_config_ = config.metrics;
+    servers->late_metrics_.emplace("metrics.tcp", *config.metrics.tcp, states);
+    RETURN_IF_ERROR(servers->OpenMetrics(std::chrono::steady_clock::now()));
+  }
+  return servers;
 }
 
-void AdminServers::CloseOverdue() {
+Result<void> AdminServers::OpenMetrics(LateListener::Time now) {
+  ASSIGN_OR_RETURN(metrics_socket_, late_metrics_->Try(now));
+  if (!metrics_socket_) return {};
+  ASSIGN_OR_RETURN(metrics_, ServeMetrics(*metrics_socket_, metrics_config_, api_));
+  return {};
+}
+
+void AdminServers::Tick(LateListener::Time now) {
   admin_->CloseOverdue();
-  if (metrics_) metrics_->CloseOverdue();
+  if (metrics_) {
+    metrics_->CloseOverdue();
+  } else if (late_metrics_) {
+    if (const Result<void> opened = OpenMetrics(now); !opened) {
+      metrics_socket_.reset();
+      late_metrics_->Failed(now, opened.error().message);
+    }
+  }
 }
 
 }  // namespace outboxd

@@ -20,6 +20,7 @@
 #include "daemon/admin/control.h"
 #include "daemon/admin/probe_waiters.h"
 #include "daemon/base/current_config.h"
+#include "daemon/base/late_listener.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/status.h"
 #include "daemon/clerk/clerk_thread.h"
@@ -42,6 +43,7 @@ class Operations final : public Control {
     DispatcherThread& dispatcher;
     ProbeWaiters& probe_waiters;
     DeliveryHold& hold;
+    const ListenerStates& listeners;
     std::function<Result<std::string>()> reload;
   };
   explicit Operations(Parts parts);

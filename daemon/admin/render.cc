@@ -188,6 +188,13 @@ void WriteStatus(JsonWriter& writer, const DaemonStatus& status) {
   WriteTotals(writer, status.totals);
   writer.Key("connections").Array();
   for (const ConnectionStatus& connection : status.connections) WriteConnection(writer, connection);
+  writer.EndArray().Key("listeners").Array();
+  for (const ListenerStatus& listener : status.listeners) {
+    writer.Object().Key("key").String(listener.key).Key("address").String(listener.address);
+    writer.Key("listening").Bool(listener.problem.empty());
+    WriteText(writer, "problem", listener.problem);
+    writer.EndObject();
+  }
   writer.EndArray().EndObject();
 }
 

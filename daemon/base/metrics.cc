@@ -141,6 +141,11 @@ void ReadLimits(const DaemonStatus& status, Samples& samples) {
     samples.Add(connection.limit, {{"connection", connection.name}});
 }
 
+void ReadListeners(const DaemonStatus& status, Samples& samples) {
+  for (const ListenerStatus& listener : status.listeners)
+    samples.Add(listener.problem.empty() ? 1 : 0, {{"key", listener.key}, {"address", listener.address}});
+}
+
 constexpr auto kGauge = prometheus::MetricType::Gauge;
 
 constexpr ReadRow kRead[] = {
@@ -155,6 +160,8 @@ constexpr ReadRow kRead[] = {
      &ReadStates},
     {"outboxd_connection_limit", "Requests that may be in flight at once at present, at most max_in_flight",
      kGauge, &ReadLimits},
+    {"outboxd_listening", "1 for a TCP address of the config that is listened on, 0 while it cannot be",
+     kGauge, &ReadListeners},
     {"process_cpu_seconds_total", "User and system CPU time", prometheus::MetricType::Counter,
      [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessCpuSeconds()); }},
     {"process_resident_memory_bytes", "Resident memory", kGauge,

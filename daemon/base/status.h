@@ -55,6 +55,13 @@ struct Health {
   std::optional<std::string> not_healthy;     // why the outbox cannot be written
 };
 
+// A TCP address of the config.
+struct ListenerStatus {
+  std::string key;      // "listen.track"
+  std::string address;  // "127.0.0.1:8480"
+  std::string problem;  // why it is not listened on; empty when it is
+};
+
 struct DaemonStatus {
   Timestamp started{}, now{};
   Health health;
@@ -63,6 +70,7 @@ struct DaemonStatus {
   Totals totals;
   Rates rates;
   std::vector<ConnectionStatus> connections;
+  std::vector<ListenerStatus> listeners;
 };
 
 // What the dispatcher knows of one waiting job that the disk does not.

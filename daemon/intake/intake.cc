@@ -11,6 +11,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/current_config.h"
+#include "daemon/base/late_listener.h"
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/unix_socket.h"
@@ -47,11 +48,11 @@ Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoin
   return intake;
 }
 
-Result<void> Intake::ServeTrack(const Config& config, Timestamp now) {
+Result<void> Intake::ServeTrack(const Config& config, ListenerStates& states, Timestamp now) {
   if (!endpoint_) return {};
   ASSIGN_OR_RETURN(TrackListeners listeners,
                    TrackListeners::Open(config.track, config.limits, LoopbackDirectory(config.outbox.path),
-                                        *endpoint_, now));
+                                        *endpoint_, states, now));
   listeners_.emplace(std::move(listeners));
   return {};
 }
@@ -64,7 +65,7 @@ void Intake::Configure(const Config& config, const Endpoints& endpoints) {
 
 void Intake::Refresh(const CurrentConfig& config, Timestamp now) {
   if (!listeners_) return;
-  listeners_->CloseOverdue();
+  listeners_->Tick(std::chrono::steady_clock::now());
   const bool is_reloaded = limits_changed_.exchange(false);
   const bool is_recent = now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval;
   if (!is_reloaded && is_recent) return;

@@ -10,6 +10,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/current_config.h"
+#include "daemon/base/late_listener.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
@@ -25,15 +26,17 @@ class Intake {
   // and whom `submit` reaches outlive its Stop().
   static Result<std::unique_ptr<Intake>> Open(const Config& config, const Endpoints& endpoints,
                                               Metrics& metrics, const Submit& submit);
-  // Opens the sockets of the Track-compatible endpoint, where configured, and serves them. Once, with the
-  // config of Open(). After an error the producer socket is served on until Stop().
-  Result<void> ServeTrack(const Config& config, Timestamp now);
+  // Opens the sockets of the Track-compatible endpoint, where configured, and serves them; a port that is
+  // taken is tried again by Refresh(). Once, with the config of Open(). After an error the producer socket is
+  // served on until Stop(). `states` outlives this object.
+  Result<void> ServeTrack(const Config& config, ListenerStates& states, Timestamp now);
 
   // What a reload changes here; the Track-compatible listeners take theirs with the next Refresh(). Any
   // thread.
   void Configure(const Config& config, const Endpoints& endpoints);
-  // The main thread, about once a second: clients that take too long, limits and certificates of a reload, and
-  // every hour a look whether the loopback certificate has to be made anew. `config` has been replaced before the reload's Configure().
+  // The main thread, about once a second: clients that take too long, ports that were taken, limits and
+  // certificates of a reload, and every hour a look whether the loopback certificate has to be made anew.
+  // `config` has been replaced before the reload's Configure().
   void Refresh(const CurrentConfig& config, Timestamp now);
   // No new requests, lines or clients; what was read is answered, for the producer socket within `patience`.
   // The clerk must still run, and must have ended before this object does: it may owe an answer yet. Does

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
@@ -21,6 +22,7 @@
 #include "core/time.h"
 #include "daemon/base/deferred_http_server.h"
 #include "daemon/base/http_message.h"
+#include "daemon/base/late_listener.h"
 #include "daemon/base/log.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
@@ -46,28 +48,34 @@ TrackListeners::TrackListeners(const LimitsConfig& limits, std::filesystem::path
 Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfig>& configs,
                                             const LimitsConfig& limits,
                                             const std::filesystem::path& tls_directory,
-                                            TrackEndpoint& endpoint, Timestamp now) {
+                                            TrackEndpoint& endpoint, ListenerStates& states, Timestamp now) {
   TrackListeners all(limits, tls_directory, endpoint);
   for (const TrackListenerConfig& config : configs) {
-    ASSIGN_OR_RETURN(Socket socket, OpenSocket(config));
-    all.listeners_.push_back({config, std::move(socket), {}, {}, {}, {}});
+    Listener& listener = all.listeners_.emplace_back();
+    listener.config = config;
+    if (config.tcp) listener.late.emplace("listen.track", *config.tcp, states);
+    RETURN_IF_ERROR(OpenSocket(listener, std::chrono::steady_clock::now()));
   }
   // A failure is told by the first refresh, or by the files that are missing.
   static_cast<void>(all.Renew(now));
-  for (Listener& listener : all.listeners_) {
-    ASSIGN_OR_RETURN(std::optional<TlsIdentity> identity, ReadIdentity(listener.config, tls_directory));
-    RETURN_IF_ERROR(all.Serve(listener, std::move(identity)));
-  }
+  for (Listener& listener : all.listeners_) RETURN_IF_ERROR(all.ServeFirst(listener));
   return all;
 }
 
-Result<TrackListeners::Socket> TrackListeners::OpenSocket(const TrackListenerConfig& config) {
-  if (config.tcp) {
-    ASSIGN_OR_RETURN(TcpListener tcp, TcpListener::Open(*config.tcp));
-    return tcp;
+Result<void> TrackListeners::ServeFirst(Listener& listener) const {
+  if (!listener.socket) return {};
+  ASSIGN_OR_RETURN(std::optional<TlsIdentity> identity, ReadIdentity(listener.config, tls_directory_));
+  return Serve(listener, std::move(identity));
+}
+
+Result<void> TrackListeners::OpenSocket(Listener& listener, LateListener::Time now) {
+  if (listener.late) {
+    ASSIGN_OR_RETURN(std::optional<TcpListener> tcp, listener.late->Try(now));
+    if (tcp) listener.socket = *std::move(tcp);
+    return {};
   }
-  ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.socket));
-  return socket;
+  ASSIGN_OR_RETURN(listener.socket, UnixListener::Open(listener.config.socket));
+  return {};
 }
 
 Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity> identity) const {
@@ -86,9 +94,9 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   options.check_head = [endpoint = endpoint_, door](const HttpRequestView& request) {
     return endpoint->CheckHead(request, *door);
   };
-  if (const auto* socket = std::get_if<UnixListener>(&listener.socket)) options.users = socket->users();
+  if (const auto* socket = std::get_if<UnixListener>(&*listener.socket)) options.users = socket->users();
   const int descriptor =
-      dup(std::visit([](const auto& socket) { return socket.descriptor(); }, listener.socket));
+      dup(std::visit([](const auto& socket) { return socket.descriptor(); }, *listener.socket));
   auto handle = [endpoint = endpoint_, door](const HttpRequestView& request, HttpExchange& exchange) {
     return endpoint->Handle(request, exchange, *door);
   };
@@ -113,6 +121,7 @@ Result<bool> TrackListeners::Renew(Timestamp now) const {
 
 Result<void> TrackListeners::ServeAnew(Listener& listener) const {
   listener.retired.reset();
+  if (!listener.socket) return {};
   ASSIGN_OR_RETURN(std::optional<TlsIdentity> identity, ReadIdentity(listener.config, tls_directory_));
   const bool is_served = identity == listener.identity && limits_.line_bytes == listener.limits.line_bytes &&
                          limits_.clients == listener.limits.clients &&
@@ -128,9 +137,18 @@ Result<void> TrackListeners::ServeAllAnew() {
   return outcome;
 }
 
-void TrackListeners::CloseOverdue() {
+void TrackListeners::Tick(LateListener::Time now) {
   for (Listener& listener : listeners_) {
-    if (listener.server) listener.server->CloseOverdue();
+    if (listener.retired) listener.retired->CloseOverdue();
+    if (listener.server) {
+      listener.server->CloseOverdue();
+      continue;
+    }
+    static_cast<void>(OpenSocket(listener, now));
+    if (const Result<void> served = ServeFirst(listener); !served) {
+      listener.socket.reset();
+      listener.late->Failed(now, served.error().message);
+    }
   }
 }
 

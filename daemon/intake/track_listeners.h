@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/deferred_http_server.h"
+#include "daemon/base/late_listener.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/intake/track_endpoint.h"
@@ -23,13 +24,14 @@ namespace outboxd {
 class TrackListeners {
  public:
   // `tls_directory`: of the certificate that outboxctl tls-init made, which is made anew first if it has to
-  // be. The endpoint outlives the listeners.
+  // be. A TCP port that is taken is not an error. The endpoint and `states` outlive the listeners.
   static Result<TrackListeners> Open(const std::vector<TrackListenerConfig>& configs,
                                      const LimitsConfig& limits, const std::filesystem::path& tls_directory,
-                                     TrackEndpoint& endpoint, Timestamp now);
+                                     TrackEndpoint& endpoint, ListenerStates& states, Timestamp now);
 
-  // Closes connections that took too long. To be called about once a second.
-  void CloseOverdue();
+  // To be called about once a second: closes connections that took too long, and tries ports again that were
+  // taken.
+  void Tick(LateListener::Time now);
   // Makes the loopback certificate anew before it ends. To be called every hour or so.
   Result<void> Refresh(Timestamp now);
   // Takes these limits and the certificates as they are in their files. An error leaves a listener as it was.
@@ -40,7 +42,8 @@ class TrackListeners {
   using Socket = std::variant<UnixListener, TcpListener>;
   struct Listener {
     TrackListenerConfig config;
-    Socket socket;
+    std::optional<LateListener> late;     // of TCP
+    std::optional<Socket> socket;         // nullopt while its port is taken
     std::optional<TlsIdentity> identity;  // what the server serves with
     LimitsConfig limits;
     std::unique_ptr<DeferredHttpServer> server;
@@ -48,7 +51,9 @@ class TrackListeners {
   };
 
   TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory, TrackEndpoint& endpoint);
-  static Result<Socket> OpenSocket(const TrackListenerConfig& config);
+  // Leaves a TCP socket closed whose port is taken.
+  static Result<void> OpenSocket(Listener& listener, LateListener::Time now);
+  Result<void> ServeFirst(Listener& listener) const;
   Result<bool> Renew(Timestamp now) const;
   Result<void> Serve(Listener& listener, std::optional<TlsIdentity> identity) const;
   Result<void> ServeAnew(Listener& listener) const;

@@ -103,7 +103,8 @@ class TlsListener {
     config.tls = true;
     config.certificate = std::move(certificate);
     config.key = std::move(key);
-    Result<TrackListeners> opened = TrackListeners::Open({config}, {}, directory, endpoint_, WallClockNow());
+    Result<TrackListeners> opened =
+        TrackListeners::Open({config}, {}, directory, endpoint_, states_, WallClockNow());
     REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
     listeners_.emplace(std::move(*opened));
   }
@@ -138,6 +139,7 @@ class TlsListener {
   TempDir folder_;
   std::filesystem::path socket_ = folder_ / "t.sock";
   Metrics metrics_;
+  ListenerStates states_;
   TrackEndpoint endpoint_{{}, 1024, metrics_, [](std::unique_ptr<Submission>) {}};
   std::optional<TrackListeners> listeners_;
 };

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/encoding.h"
+#include "tests/daemon/base/http_peer.h"
 #include "tests/system/scene.h"
 
 namespace outboxd {
@@ -235,6 +236,57 @@ TEST_CASE(
     CHECK(arrived <= acknowledged[static_cast<std::size_t>(i)] + 1);  // whose answer was cut off
   }
   CheckFlawless(endpoint.sim_.Report());
+}
+
+TEST_CASE("endpoint: ports that somebody else has keep only their listeners away, until they are free") {
+  const testing::Listening for_track = testing::ListenOnLoopback();
+  const testing::Listening for_metrics = testing::ListenOnLoopback();
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  daemon.SetConfig("listen.track", "[{tcp: \"127.0.0.1:" + std::to_string(for_track.port) + "\"}]");
+  daemon.SetConfig("metrics.tcp", "\"127.0.0.1:" + std::to_string(for_metrics.port) + "\"");
+  daemon.Start();
+  daemon.Accept(Event("1", 1));
+  const std::vector<JsonValue> listeners = daemon.AwaitDrained()["listeners"].Items();
+  REQUIRE(listeners.size() == 2);
+  for (const JsonValue& listener : listeners) {
+    CHECK_FALSE(listener["listening"].Bool());
+    CHECK(listener["problem"].String().find("Address already in use") != std::string::npos);
+  }
+  CHECK(daemon.Ctl({"status"}).out.find("not listening: listen.track: 127.0.0.1:") != std::string::npos);
+  CHECK(daemon.Admin().Get("/metrics").body.find("outboxd_listening{") != std::string::npos);
+  close(for_track.descriptor);
+  close(for_metrics.descriptor);
+  daemon.AwaitStatus([](const JsonValue& status) {
+    const std::vector<JsonValue> now = status["listeners"].Items();
+    return now[0]["listening"].Bool() && now[1]["listening"].Bool();
+  });
+  CHECK(HttpClient(for_track.port).Get("/").status == 200);
+  CHECK(HttpClient(for_metrics.port).Get("/metrics").status == 200);
+}
+
+TEST_CASE("endpoint: a thousand heads that drip in over TCP keep no library out") {
+  constexpr int kDripping = kSanitized ? 200 : 1030;
+  const testing::Listening unused = testing::ListenOnLoopback();
+  close(unused.descriptor);
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  daemon.SetConfig("listen.track", "[{tcp: \"127.0.0.1:" + std::to_string(unused.port) + "\"}]");
+  if (kSanitized) daemon.SetConfig("limits.clients", "200");
+  daemon.Start();
+  std::vector<LineClient> dripping;
+  for (int i = 0; i < kDripping; ++i) {
+    dripping.push_back(LineClient::OverTcp(unused.port));
+    dripping.back().Send("GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
+  }
+  const HttpClient::Headers ours = {{"Authorization", "Basic " + Base64Encode("site:key")}};
+  for (int i = 0; i < 5; ++i) {
+    HttpClient library(unused.port);
+    CHECK(library.Send("DELETE", "/api/v1/customers/1", {}, ours).status == 200);
+  }
+  CHECK(dripping.back().ReadToEnd(std::chrono::seconds(15)).empty());
+  CHECK(dripping.back().Ended());
+  daemon.AwaitDrained();
 }
 
 TEST_CASE("endpoint: listeners that cannot be are told with what to do") {

@@ -26,6 +26,7 @@ TEST_CASE("intake: what was handed over is answered although the Track endpoint 
   WriteFile(folder / "track.sock", "not a socket");
 
   Metrics metrics;
+  ListenerStates states;
   Mailbox<std::unique_ptr<Submission>> handed(10);
   const auto intake = Intake::Open(config, {}, metrics, [&](std::unique_ptr<Submission> submission) {
     handed.Post(std::move(submission));
@@ -35,7 +36,7 @@ TEST_CASE("intake: what was handed over is answered although the Track endpoint 
   REQUIRE(producer.SendLine(R"({"type":"destroy","id":1})"));
   std::vector<std::unique_ptr<Submission>> submissions;
   REQUIRE(handed.TakeAll(submissions, kPatience));
-  CHECK_FALSE((*intake)->ServeTrack(config, WallClockNow()));
+  CHECK_FALSE((*intake)->ServeTrack(config, states, WallClockNow()));
 
   SubmissionOrigin& origin = submissions.front()->origin;
   submissions.front()->ids.resize(1);

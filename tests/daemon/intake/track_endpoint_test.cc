@@ -77,6 +77,7 @@ class Door {
   TempDir folder_;
   std::uint16_t port_;
   Metrics metrics_;
+  ListenerStates states_;
   TrackEndpoint endpoint_{OneEndpoint(), LimitsConfig().line_bytes, metrics_,
                           [this](std::unique_ptr<Submission> submission) { Store(std::move(submission)); }};
   std::unique_ptr<TrackListeners> listeners_;
