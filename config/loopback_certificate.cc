@@ -158,6 +158,8 @@ Result<Certificate> MakeAuthority(gnutls_x509_privkey_t key, Timestamp now) {
   Describe(authority.get(), key, "outboxd loopback authority", now, kAuthorityLife, calls);
   calls(gnutls_x509_crt_set_basic_constraints(authority.get(), 1, 0));
   calls(gnutls_x509_crt_set_key_usage(authority.get(), GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN));
+  // Also what it signs is for servers alone: nobody becomes a client by it.
+  calls(gnutls_x509_crt_set_key_purpose_oid(authority.get(), GNUTLS_KP_TLS_WWW_SERVER, 0));
   LimitNames(authority.get(), calls);
   calls(gnutls_x509_crt_sign2(authority.get(), authority.get(), key, GNUTLS_DIG_SHA256, 0));
   RETURN_IF_ERROR(calls.Outcome());

@@ -1,8 +1,9 @@
 // config/loopback_certificate.h — a private certificate authority and a certificate for this host's loopback
 // names, for libraries that speak nothing but HTTPS. By GnuTLS, which libmicrohttpd brings along.
 //
-// The authority signs for localhost, 127.0.0.1 and ::1 alone (a critical name constraint), so that trusting
-// it gives nobody more.
+// The authority signs for localhost, 127.0.0.1 and ::1 alone (a critical name constraint), and for servers
+// alone (an extended key usage; one that an earlier build made lacks it and works on), so that trusting it
+// gives nobody more.
 #pragma once
 
 #include <filesystem>

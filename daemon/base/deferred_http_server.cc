@@ -120,6 +120,7 @@ class DeferredHttpServer::Impl {
             std::min<std::size_t>(kSmallBodyBytes, options_.bodies_bytes_max / options_.connections_max)),
         daemon_(options_.thread_name) {
     CloseAfter(options_.too_large);
+    CloseAfter(options_.malformed);
     CloseAfter(options_.overloaded);
   }
   ~Impl() {
@@ -159,7 +160,8 @@ class DeferredHttpServer::Impl {
   // Called once when the head is there, then for each piece of the body, then once more with none; and again
   // when a deferred answer came.
   static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char*, const char* method,
-                              const char*, const char* piece, std::size_t* piece_bytes, void** request) {
+                              const char* version, const char* piece, std::size_t* piece_bytes,
+                              void** request) {
     auto* exchange = static_cast<Exchange*>(*request);
     if (exchange == nullptr) return MHD_NO;
     auto& server = *static_cast<Impl*>(self);
@@ -167,15 +169,20 @@ class DeferredHttpServer::Impl {
       server.deferrals_.WakeAnswered();
       return server.daemon_.Send(connection, *exchange->answer);
     }
-    if (!exchange->HasBegun()) return server.Begin(connection, method, *exchange);
+    if (!exchange->HasBegun()) return server.Begin(connection, {method, version}, *exchange);
     if (*piece_bytes > 0) {
       const std::string_view bytes(piece, std::exchange(*piece_bytes, 0));
       return server.Collect(*exchange, bytes) ? MHD_YES : MHD_NO;
     }
-    return server.Answer(connection, method, *exchange);
+    return server.Answer(connection, {method, version}, *exchange);
   }
 
-  MHD_Result Begin(MHD_Connection* connection, const char* method, Exchange& exchange) {
+  struct FirstLine {
+    const char* method;
+    const char* version;
+  };
+
+  MHD_Result Begin(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) {
     exchange.connection = connection;
     exchange.deferrals = &deferrals_;
     daemon_.NameThread();
@@ -184,14 +191,16 @@ class DeferredHttpServer::Impl {
     const std::uint64_t announced = AnnouncedBytes(connection);
     if (announced <= options_.body_bytes_max && options_.check_head &&
         (announced > small_body_bytes_ || IsChunked(connection))) {
-      CheckHead(connection, method, exchange);
+      CheckHead(connection, line, exchange);
     }
     exchange.CheckAnnounced(connection, options_);
     return MHD_YES;
   }
 
-  void CheckHead(MHD_Connection* connection, const char* method, Exchange& exchange) const {
-    HeadVerdict verdict = options_.check_head(exchange.View(connection, method));
+  void CheckHead(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) const {
+    const HttpRequestView view = exchange.View(connection, line.method);
+    if (!MhdRequest::IsUnambiguous(view, line.version)) return exchange.Refuse(&options_.malformed);
+    HeadVerdict verdict = options_.check_head(view);
     exchange.Limit(verdict.body_bytes_max);
     if (!verdict.refusal) return;
     CloseAfter(*verdict.refusal);
@@ -217,10 +226,12 @@ class DeferredHttpServer::Impl {
     return nullptr;
   }
 
-  MHD_Result Answer(MHD_Connection* connection, const char* method, Exchange& exchange) const {
+  MHD_Result Answer(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) const {
     if (exchange.refusal() != nullptr) return daemon_.Send(connection, *exchange.refusal());
+    const HttpRequestView view = exchange.View(connection, line.method);
+    if (!MhdRequest::IsUnambiguous(view, line.version)) return daemon_.Send(connection, options_.malformed);
     exchange.client().Enter(MhdClient::Turn::kOurs);
-    const std::optional<HttpResponse> answer = handler_(exchange.View(connection, method), exchange);
+    const std::optional<HttpResponse> answer = handler_(view, exchange);
     return answer ? daemon_.Send(connection, *answer) : MHD_YES;
   }
 

@@ -18,6 +18,7 @@ class HttpServer::Impl {
   Impl(HttpServerOptions options, Handler handler)
       : options_(std::move(options)), handler_(std::move(handler)), daemon_(options_.thread_name) {
     CloseAfter(options_.too_large);
+    CloseAfter(options_.malformed);
   }
   ~Impl() { daemon_.Stop(); }
   void CloseOverdue() { daemon_.CloseOverdue(); }
@@ -43,7 +44,8 @@ class HttpServer::Impl {
 
   // Called once when the head is there, then for each piece of the body, then once more with none.
   static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char*, const char* method,
-                              const char*, const char* piece, std::size_t* piece_bytes, void** context) {
+                              const char* version, const char* piece, std::size_t* piece_bytes,
+                              void** context) {
     auto* request = static_cast<MhdRequest*>(*context);
     if (request == nullptr) return MHD_NO;
     const auto& server = *static_cast<Impl*>(self);
@@ -58,8 +60,11 @@ class HttpServer::Impl {
       return request->Collect(bytes, server.options_) ? MHD_YES : MHD_NO;
     }
     if (request->refusal() != nullptr) return server.daemon_.Send(connection, *request->refusal());
+    const HttpRequestView view = request->View(connection, method);
+    if (!MhdRequest::IsUnambiguous(view, version))
+      return server.daemon_.Send(connection, server.options_.malformed);
     request->client().Enter(MhdClient::Turn::kOurs);
-    return server.daemon_.Send(connection, server.handler_(request->View(connection, method)));
+    return server.daemon_.Send(connection, server.handler_(view));
   }
 
   HttpServerOptions options_;

@@ -35,6 +35,8 @@ struct HttpServerOptions {
   std::optional<TlsIdentity> tls;
   std::vector<std::uint32_t> users;  // who may ask, on a Unix socket; empty: whoever can connect
   HttpResponse too_large{413, kTextType, "The request's body is too large.\n", {}};
+  // Answered where a proxy in front could have understood another request than we did.
+  HttpResponse malformed{400, kTextType, "The request's head is not as HTTP wants it.\n", {}};
   HttpResponse forbidden{403, kTextType, "This user may not ask here.\n", {}};
 };
 

@@ -19,6 +19,8 @@
 namespace outboxd {
 namespace {
 
+constexpr const char* kTlsVersions = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
 std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) {
   return std::strlen(text);
 }
@@ -52,6 +54,7 @@ Result<void> MhdDaemon::Start(int listening, const HttpServerOptions& options, T
     // libmicrohttpd only reads them.
     more.push_back({MHD_OPTION_HTTPS_MEM_CERT, 0, const_cast<char*>(options.tls->certificate.data())});
     more.push_back({MHD_OPTION_HTTPS_MEM_KEY, 0, const_cast<char*>(options.tls->key.data())});
+    more.push_back({MHD_OPTION_HTTPS_PRIORITIES, 0, const_cast<char*>(kTlsVersions)});
   }
   more.push_back({MHD_OPTION_END, 0, nullptr});
   daemon_ = MHD_start_daemon(
@@ -60,8 +63,9 @@ Result<void> MhdDaemon::Start(int listening, const HttpServerOptions& options, T
       callbacks.on_end, callbacks.self, MHD_OPTION_UNESCAPE_CALLBACK, &LeaveEncoded, nullptr,
       MHD_OPTION_NOTIFY_CONNECTION, &MhdConnections::Notify, &connections_, MHD_OPTION_CONNECTION_LIMIT,
       MhdConnections::LimitOfDaemon(options), MHD_OPTION_CONNECTION_MEMORY_LIMIT, options.head_bytes_max,
-      MHD_OPTION_CONNECTION_TIMEOUT, static_cast<unsigned>(options.idle_timeout.count()), MHD_OPTION_ARRAY,
-      more.data(), MHD_OPTION_END);
+      // An absent Host, and a space within a target, are refused.
+      MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_TIMEOUT,
+      static_cast<unsigned>(options.idle_timeout.count()), MHD_OPTION_ARRAY, more.data(), MHD_OPTION_END);
   if (daemon_ != nullptr) return {};
   const int why = errno;
   close(listening);

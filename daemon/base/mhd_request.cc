@@ -6,9 +6,11 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <string_view>
 
 #include "config/system_user.h"
+#include "core/ascii.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
 
@@ -16,11 +18,45 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kHeadersUsual = 8;
+
+// What RFC 9110 section 5.6.2 lets a header's name have. Among others it has no space, which some take for
+// the end of the name.
+constexpr ByteTable kTokenBytes = LettersDigitsAnd("!#$%&'*+-.^_`|~");
+
+bool IsToken(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return kTokenBytes[Byte(c)]; });
+}
+
+// The version of libmicrohttpd of which we know how it leaves a head behind: each line's end has become a NUL
+// a byte, and of a folded header the name, with the next line behind it, was copied to after the value. It
+// takes both from its clients, whatever is told to it.
+bool KnowsItsTraces() {
+  static const bool knows = std::string_view(MHD_get_version()) == "0.9.75";
+  return knows;
+}
+
+// `text` ends with its line: two NULs are there where it ended with CR LF.
+bool EndsWithCrLf(const char* text, std::size_t length) {
+  return text[length] == '\0' && text[length + 1] == '\0';
+}
+
+bool IsUnambiguousHeader(std::string_view name, std::string_view value) {
+  if (!IsToken(name)) return false;
+  if (!KnowsItsTraces()) return true;
+  return std::less<>()(name.data(), value.data()) && EndsWithCrLf(value.data(), value.size());
+}
 constexpr std::size_t kBodyReserve = 4096;  // a body that is only announced takes no more
 
 MHD_Result CollectHeader(void* view, MHD_ValueKind, const char* name, const char* value) {
-  static_cast<HttpRequestView*>(view)->headers.emplace_back(name, value != nullptr ? value : "");
+  static_cast<HttpRequestView*>(view)->headers.emplace_back(name, value != nullptr ? value : "\0");
   return MHD_YES;
+}
+
+// libmicrohttpd would read a body without an end.
+bool HasUnknownEncoding(MHD_Connection* connection) {
+  const char* encoding =
+      MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+  return encoding != nullptr && !EqualsIgnoringCase(encoding, "chunked");
 }
 
 // Of a body and of what is discarded, each.
@@ -48,6 +84,7 @@ const HttpResponse* MhdRequest::Begin(MHD_Connection* connection, const HttpServ
   client_.Enter(MhdClient::Turn::kBody);
   body_bytes_max_ = options.body_bytes_max;
   if (!options.users.empty() && !IsAllowed(client_.user(), options.users)) return &options.forbidden;
+  if (HasUnknownEncoding(connection)) return &options.malformed;
   return AnnouncedBytes(connection) > ReadBytesMax(options) ? &options.too_large : nullptr;
 }
 
@@ -93,6 +130,25 @@ HttpRequestView MhdRequest::View(MHD_Connection* connection, const char* method)
   view.body = body_;
   view.uid = client_.user();
   return view;
+}
+
+// Two lengths, or two ways to tell one, are how requests are smuggled past a proxy.
+bool MhdRequest::IsUnambiguous(const HttpRequestView& view, const char* version) {
+  constexpr std::string_view kVersion = "HTTP/1.1";
+  const std::string_view given(version);
+  if (KnowsItsTraces() && given.size() == kVersion.size() && !EndsWithCrLf(version, given.size()))
+    return false;
+  int lengths = 0;
+  int hosts = 0;
+  for (const auto& [name, value] : view.headers) {
+    if (!IsUnambiguousHeader(name, value)) return false;
+    if (EqualsIgnoringCase(name, MHD_HTTP_HEADER_CONTENT_LENGTH)) ++lengths;
+    if (EqualsIgnoringCase(name, MHD_HTTP_HEADER_HOST)) ++hosts;
+    if (!EqualsIgnoringCase(name, MHD_HTTP_HEADER_TRANSFER_ENCODING)) continue;
+    if (given != kVersion) return false;
+    ++lengths;
+  }
+  return lengths <= 1 && hosts <= 1;
 }
 
 }  // namespace outboxd

@@ -48,6 +48,9 @@ class MhdRequest {
   bool Discard(std::string_view bytes, const HttpServerOptions& options);
 
   HttpRequestView View(MHD_Connection* connection, const char* method) const;
+  // Whether the head says one thing only. `view` is this request's, `version` as libmicrohttpd hands it to
+  // its callback.
+  static bool IsUnambiguous(const HttpRequestView& view, const char* version);
 
  private:
   MhdClient& client_;

@@ -86,6 +86,10 @@ HttpResponse TooLarge() {
   return MetaError(413, "the request is larger than this outbox takes (limits.line_bytes)");
 }
 
+HttpResponse Malformed() {
+  return MetaError(400, "the request's head is not as HTTP wants it");
+}
+
 HttpResponse Forbidden() {
   return MetaError(403, "this user may not produce here (listen.track, users)");
 }

@@ -36,6 +36,7 @@ HttpResponse Stored(HttpResponse answer, std::span<const Ulid> jobs);
 
 // What the HTTP server answers by itself.
 HttpResponse TooLarge();
+HttpResponse Malformed();
 HttpResponse Overloaded();
 HttpResponse Forbidden();
 

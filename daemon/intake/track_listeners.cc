@@ -87,6 +87,7 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   options.connections_max = limits_.clients;
   options.connections_per_user = limits_.per_uid.connections;
   options.too_large = track_answers::TooLarge();
+  options.malformed = track_answers::Malformed();
   options.overloaded = track_answers::Overloaded();
   options.forbidden = track_answers::Forbidden();
   options.tls = identity;

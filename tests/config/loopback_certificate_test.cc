@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "config/named_files.h"
+#include "core/encoding.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/wall_clock.h"
 #include "daemon/intake/track_endpoint.h"
@@ -93,6 +94,13 @@ TEST_CASE(
   CHECK_FALSE(Renewed(made, WallClockNow()));
 }
 
+std::string DerOf(const std::string& pem) {
+  std::string text = pem.substr(pem.find('\n') + 1);
+  text.erase(text.find("-----"));
+  std::erase(text, '\n');
+  return Base64Decode(text).value_or("");
+}
+
 // A TLS listener of the endpoint on a Unix socket, and a client that looks at the certificate it shows.
 class TlsListener {
  public:
@@ -111,6 +119,20 @@ class TlsListener {
 
   Result<void> Refresh(Timestamp now) { return listeners_->Refresh(now); }
   Result<void> Reload() { return listeners_->Reload({}, WallClockNow()); }
+
+  // With this version of TLS alone.
+  CURLcode Connect(long version) const {
+    const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), &curl_easy_cleanup);
+    curl_easy_setopt(curl.get(), CURLOPT_URL, "https://localhost/");
+    curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+    curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 30L);
+    curl_easy_setopt(curl.get(), CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(curl.get(), CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(curl.get(), CURLOPT_SSL_CIPHER_LIST,
+                     "DEFAULT:@SECLEVEL=0");  // or the client has nothing older
+    curl_easy_setopt(curl.get(), CURLOPT_SSLVERSION, version | (version << 16));
+    return curl_easy_perform(curl.get());
+  }
 
   // PEM. With `authority`: trusting it alone, as the client of "localhost".
   std::string Shown(const std::filesystem::path& authority = {}) const {
@@ -153,6 +175,23 @@ TEST_CASE(
   const std::string shown = listener.Shown(made.files.authority);
   CHECK(shown != old);
   CHECK(shown == ReadFile(made.files.certificate));
+}
+
+TEST_CASE("track listeners: TLS 1.2 and 1.3 are spoken, and nothing older") {
+  const Made made;
+  const TlsListener listener(made.directory);
+  for (const long version : {CURL_SSLVERSION_TLSv1_2, CURL_SSLVERSION_TLSv1_3})
+    CHECK(listener.Connect(version) == CURLE_OK);
+  for (const long version : {CURL_SSLVERSION_TLSv1_0, CURL_SSLVERSION_TLSv1_1})
+    CHECK(listener.Connect(version) == CURLE_SSL_CONNECT_ERROR);
+}
+
+TEST_CASE("loopback certificate: the authority signs for servers alone") {
+  const Made made;
+  const std::string der = DerOf(ReadFile(made.files.authority));
+  CHECK(der.find("\x55\x1d\x25") != std::string::npos);                      // extended key usage
+  CHECK(der.find("\x2b\x06\x01\x05\x05\x07\x03\x01") != std::string::npos);  // of servers
+  CHECK(der.find("\x2b\x06\x01\x05\x05\x07\x03\x02") == std::string::npos);  // of clients
 }
 
 TEST_CASE("track listeners: the running server shows the renewed certificate from then on") {
