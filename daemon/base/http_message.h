@@ -23,6 +23,7 @@ struct HttpRequestView {
   std::vector<std::pair<std::string_view, std::string_view>> headers;
   std::string_view body;
   std::optional<std::uint32_t> uid;  // of the asking process, on a Unix socket
+  int socket = -1;                   // to ask the kernel of its other end (daemon/base/tcp_socket.h)
 
   // Case-insensitive; the first one of that name.
   std::optional<std::string_view> Header(std::string_view name) const;

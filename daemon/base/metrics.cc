@@ -54,7 +54,7 @@ struct AtomicTotals {
 struct CounterRow {
   const char* name;
   const char* help;
-  const char* label;
+  const char* label;  // nullptr: none
 };
 constexpr CounterRow kAccepted{"outboxd_jobs_accepted_total", "Jobs accepted, on stable storage", "type"};
 constexpr CounterRow kAttempts{"outboxd_attempts_total", "Requests that left for the Track API, by result",
@@ -62,6 +62,10 @@ constexpr CounterRow kAttempts{"outboxd_attempts_total", "Requests that left for
 constexpr CounterRow kDelivered{"outboxd_jobs_delivered_total", "Jobs delivered", "type"};
 constexpr CounterRow kDead{"outboxd_jobs_dead_total", "Jobs that became dead letters", "reason"};
 constexpr CounterRow kRefused{"outboxd_jobs_refused_total", "Lines refused, by error code", "code"};
+
+constexpr CounterRow kCredentials{
+    "outboxd_credentials_refused_total",
+    "Requests of the Track-compatible endpoint with credentials of no connection", nullptr};
 
 struct HistogramRow {
   const char* name;
@@ -283,6 +287,8 @@ class Metrics::Impl {
     totals_.refused += count;
   }
 
+  void CredentialsRefused() { credentials_.Increment(); }
+
   void ObserveDeliveries(std::span<const double> seconds) {
     ObserveAll(delivery_, kDeliverySeconds.bounds, seconds);
   }
@@ -326,6 +332,8 @@ class Metrics::Impl {
   // Constant after construction; counters and histograms are thread-safe by themselves.
   prometheus::Registry registry_;
   const CountersBy<Refusal> refused_{registry_, kRefused, {}};
+  Counter& credentials_ =
+      prometheus::BuildCounter().Name(kCredentials.name).Help(kCredentials.help).Register(registry_).Add({});
   Histogram& delivery_ = AddHistogram(kDeliverySeconds);
   Histogram& commit_ = AddHistogram(kCommitSeconds);
 
@@ -342,6 +350,9 @@ ConnectionMetrics& Metrics::Of(std::string_view connection) {
 }
 void Metrics::Refused(Refusal refusal, std::uint64_t count) {
   impl_->Refused(refusal, count);
+}
+void Metrics::CredentialsRefused() {
+  impl_->CredentialsRefused();
 }
 void Metrics::ObserveDeliveries(std::span<const double> seconds) {
   impl_->ObserveDeliveries(seconds);

@@ -43,6 +43,8 @@ class Metrics {
   ConnectionMetrics& Of(std::string_view connection);
 
   void Refused(Refusal refusal, std::uint64_t count);
+  // A request of the Track-compatible endpoint came with credentials of no connection.
+  void CredentialsRefused();
 
   // Seconds from acceptance to delivery, one for each job delivered.
   void ObserveDeliveries(std::span<const double> seconds);

@@ -41,6 +41,7 @@ class MhdClient {
   static MhdClient& Of(MHD_Connection* connection);
 
   User user() const { return user_; }
+  int socket() const { return socket_; }
   void HeadBegins() {
     if (turn() == Turn::kIdle) Enter(Turn::kHead);
   }

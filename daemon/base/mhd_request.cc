@@ -129,6 +129,7 @@ HttpRequestView MhdRequest::View(MHD_Connection* connection, const char* method)
   MHD_get_connection_values(connection, MHD_HEADER_KIND, &CollectHeader, &view);
   view.body = body_;
   view.uid = client_.user();
+  view.socket = client_.socket();
   return view;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <memory>
@@ -52,6 +53,20 @@ Result<int> ListenOnLoopback(const std::string& address) {
     return Fail(ErrorKind::kIo, address + ": " + std::generic_category().message(why));
   }
   return descriptor;
+}
+
+std::string PeerAddress(int descriptor) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (getpeername(descriptor, generic, &length) != 0 || address.ss_family == AF_UNIX) return {};
+  std::array<char, NI_MAXHOST> host{};
+  std::array<char, NI_MAXSERV> port{};
+  if (getnameinfo(generic, length, host.data(), host.size(), port.data(), port.size(),
+                  NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return {};
+  const std::string shown(host.data());
+  return (address.ss_family == AF_INET6 ? "[" + shown + "]" : shown) + ":" + port.data();
 }
 
 Result<TcpListener> TcpListener::Open(const std::string& address) {

@@ -12,7 +12,10 @@ namespace outboxd {
 // loopback.
 Result<int> ListenOnLoopback(const std::string& address);
 
-// The same as an object that closes it.
+// "127.0.0.1:41234", "[::1]:41234": the other end of a connection. Empty when it is not one by TCP.
+std::string PeerAddress(int descriptor);
+
+// A listening socket as an object that closes it.
 class TcpListener {
  public:
   static Result<TcpListener> Open(const std::string& address);

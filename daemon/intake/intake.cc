@@ -66,6 +66,7 @@ void Intake::Configure(const Config& config, const Endpoints& endpoints) {
 void Intake::Refresh(const CurrentConfig& config, Timestamp now) {
   if (!listeners_) return;
   listeners_->Tick(std::chrono::steady_clock::now());
+  endpoint_->Tick(std::chrono::steady_clock::now());
   const bool is_reloaded = limits_changed_.exchange(false);
   const bool is_recent = now >= certificates_checked_ && now < certificates_checked_ + kCertificateInterval;
   if (!is_reloaded && is_recent) return;

@@ -1,6 +1,8 @@
 #include "daemon/intake/track_endpoint.h"
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/log_level.h"
 #include "core/ascii.h"
 #include "core/encoding.h"
 #include "core/job.h"
@@ -22,8 +25,11 @@
 #include "core/track_route.h"
 #include "daemon/base/deferred_http_server.h"
 #include "daemon/base/http_message.h"
+#include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
+#include "daemon/base/mutex.h"
 #include "daemon/base/stopping.h"
+#include "daemon/base/tcp_socket.h"
 #include "daemon/base/web_guard.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
@@ -73,6 +79,10 @@ Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_
   auto queued = std::make_unique<QueuedJob>();
   queued->job = std::move(job);
   return queued;
+}
+
+void LogWrongCredentials(std::uint64_t times, const std::string& from) {
+  Log(LogLevel::kWarn, "wrong credentials", {{"times", times}, {"last_from", from}});
 }
 
 HttpResponse RegionAnswer(const TrackAccount& account) {
@@ -136,6 +146,29 @@ HttpResponse TrackEndpoint::TurnAway(unsigned status, Refusal refusal, std::stri
   return track_answers::MetaError(status, message);
 }
 
+void TrackEndpoint::CountWrongCredentials(const HttpRequestView& request) {
+  metrics_.CredentialsRefused();
+  std::optional<std::uint64_t> count;
+  std::string from = request.uid ? "uid " + std::to_string(*request.uid) : PeerAddress(request.socket);
+  {
+    MutexLock lock(mutex_);
+    count = wrong_credentials_.Happened(std::chrono::steady_clock::now());
+    wrong_from_ = from;
+  }
+  if (count) LogWrongCredentials(*count, from);
+}
+
+void TrackEndpoint::Tick(LogLimit::Time now) {
+  std::optional<std::uint64_t> count;
+  std::string from;
+  {
+    MutexLock lock(mutex_);
+    count = wrong_credentials_.Due(now);
+    if (count) from = wrong_from_;
+  }
+  if (count) LogWrongCredentials(*count, from);
+}
+
 // Whose credentials they are, and whether a browser may be behind the request.
 std::optional<HttpResponse> TrackEndpoint::Identify(const HttpRequestView& request, const TrackDoor& door,
                                                     Admission& admission) {
@@ -145,6 +178,7 @@ std::optional<HttpResponse> TrackEndpoint::Identify(const HttpRequestView& reque
   if (const std::optional<std::string> given = BasicCredentials(request)) {
     admission.account = accounts_.Find(*given);
     admission.has_credentials = true;
+    if (!admission.account) CountWrongCredentials(request);
   }
   if (is_tcp && !admission.account && !IsForThisHost(request, door.allowed_hosts))
     return TurnAway(421, Refusal::kForbidden, "this host has no such name (listen.track, allowed_hosts)");

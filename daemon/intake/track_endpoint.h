@@ -20,7 +20,9 @@
 #include "core/track_route.h"
 #include "daemon/base/deferred_http_server.h"
 #include "daemon/base/http_message.h"
+#include "daemon/base/log_limit.h"
 #include "daemon/base/metrics.h"
+#include "daemon/base/mutex.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/intake/track_accounts.h"
@@ -41,6 +43,8 @@ class TrackEndpoint final : public SubmissionOrigin {
 
   // Any thread.
   void Configure(const Endpoints& endpoints, std::size_t line_bytes_max);
+  // About once a second: tells the log of credentials that were refused since it was told last.
+  void Tick(LogLimit::Time now) EXCLUDES(mutex_);
   // Every further request is answered 503.
   void StopAccepting() { is_stopping_ = true; }
   // Refuses what Handle() would refuse whatever the body; without credentials the body has to be a short one.
@@ -60,6 +64,7 @@ class TrackEndpoint final : public SubmissionOrigin {
                                     Admission& admission);
   std::optional<HttpResponse> Identify(const HttpRequestView& request, const TrackDoor& door,
                                        Admission& admission);
+  void CountWrongCredentials(const HttpRequestView& request) EXCLUDES(mutex_);
   HttpResponse TurnAway(unsigned status, Refusal refusal, std::string_view message) const;
   HttpResponse Refuse(unsigned status, Refusal refusal, const TrackRoute& route, const Error& error) const;
   HttpResponse Unavailable(const Error& error) const;
@@ -73,6 +78,9 @@ class TrackEndpoint final : public SubmissionOrigin {
   TrackAccounts accounts_;
   std::atomic<std::size_t> line_bytes_max_;
   std::atomic<bool> is_stopping_{false};
+  Mutex mutex_;
+  LogLimit wrong_credentials_ GUARDED_BY(mutex_);
+  std::string wrong_from_ GUARDED_BY(mutex_);  // the last of them
 };
 
 }  // namespace outboxd

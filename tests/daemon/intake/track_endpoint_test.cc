@@ -5,8 +5,8 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include <array>
-#include <map>
+#include <chrono>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +17,7 @@
 #include "daemon/base/wall_clock.h"
 #include "daemon/intake/track_listeners.h"
 #include "tests/daemon/base/http_peer.h"
+#include "tests/support/stderr_capture.h"
 #include "tests/support/temp_dir.h"
 
 namespace outboxd {
@@ -56,6 +57,8 @@ class Door {
                std::to_string(body.size()) + "\r\n" + headers + "\r\n" + std::string(body));
     return client.Listen();
   }
+  std::string MetricsText() const { return metrics_.Render(DaemonStatus()); }
+  void Tick(LogLimit::Time now) { endpoint_.Tick(now); }
   // The lines of the jobs that were stored.
   std::vector<std::string> lines;
 
@@ -176,6 +179,21 @@ TEST_CASE(
   CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + "Origin: null\r\n", kMetric)) == 403);
   CHECK(StatusOf(door.Ask("POST /api/v1/metrics", "Host: evil.example\r\n", kMetric)) == 421);
   CHECK(door.lines.size() == 2);
+}
+
+TEST_CASE("track endpoint: guessed credentials are told once, then by their number, and all are counted") {
+  Door door;
+  const test::StderrCapture log;
+  for (int i = 0; i < 20; ++i)
+    CHECK(StatusOf(door.Ask("GET /api/v1/accounts/region", kHost + kWrong)) == 401);
+  CHECK(log.Count("wrong credentials times=1 last_from=127.0.0.1:") == 1);
+  CHECK(log.Count("wrong credentials") == 1);
+  door.Tick(std::chrono::steady_clock::now() + std::chrono::minutes(2));
+  CHECK(log.Count("wrong credentials times=19 last_from=127.0.0.1:") == 1);
+  CHECK(log.Count("guess") == 0);
+  CHECK(StatusOf(door.Ask("GET /api/v1/accounts/region", kHost)) == 401);  // none given, none guessed
+  CHECK(StatusOf(door.Ask("GET /api/v1/accounts/region", kHost + kOurs)) == 200);
+  CHECK(door.MetricsText().find("outboxd_credentials_refused_total 20") != std::string::npos);
 }
 
 }  // namespace
