@@ -61,6 +61,8 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   bool IsConnected() const { return connected_; }
+  // What Listen() and ListenToHead() wait at most for anything to come.
+  static constexpr int kPatienceMs = 10'000;
   // False when the server has hung up meanwhile.
   bool Say(std::string_view text) {
     while (!text.empty()) {
@@ -78,11 +80,13 @@ class Client {
   }
   // Tells the server that nothing more will come.
   void SayNoMore() { shutdown(descriptor_, SHUT_WR); }
-  // One answer without a body; empty when the server has hung up.
+  // One answer without a body; empty when the server has hung up, or nothing has come for 10 s.
   std::string ListenToHead() {
     std::string heard;
     std::array<char, 4096> buffer{};
+    pollfd ready{descriptor_, POLLIN, 0};
     while (!heard.ends_with("\r\n\r\n")) {
+      if (poll(&ready, 1, kPatienceMs) != 1) return {};
       const ssize_t received = recv(descriptor_, buffer.data(), buffer.size(), 0);
       if (received <= 0) return {};
       heard.append(buffer.data(), static_cast<std::size_t>(received));
@@ -94,7 +98,7 @@ class Client {
     std::string heard;
     std::array<char, 4096> buffer{};
     pollfd ready{descriptor_, POLLIN, 0};
-    while (poll(&ready, 1, 10'000) == 1) {
+    while (poll(&ready, 1, kPatienceMs) == 1) {
       const ssize_t received = recv(descriptor_, buffer.data(), buffer.size(), 0);
       if (received <= 0) break;
       heard.append(buffer.data(), static_cast<std::size_t>(received));
