@@ -1,11 +1,13 @@
 #include "daemon/assembly.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "config/log_level.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "core/user_shares.h"
 #include "daemon/admin/admin_servers.h"
 #include "daemon/base/crash_record.h"
 #include "daemon/base/log.h"
@@ -24,6 +27,7 @@
 #include "daemon/clerk/report.h"
 #include "daemon/clerk/stored_jobs.h"
 #include "daemon/clerk/submission.h"
+#include "daemon/delivery/debug_output.h"
 #include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/endpoint.h"
@@ -78,8 +82,15 @@ Dispatcher Obeying(Dispatcher dispatcher, const DeliveryHold& hold) {
   return dispatcher;
 }
 
-void LogRawDebug(const std::string& line) {
+void LogRawDebug(std::string_view line) {
   Log(LogLevel::kInfo, "raw debug", {{"text", line}});
+}
+
+void LogRawDebugLeftOut(User user, const DebugOutput::LeftOut& left_out) {
+  Log(LogLevel::kWarn, "raw debug left out",
+      {{"user", user ? "uid " + std::to_string(*user) : "tcp"},
+       {"lines", left_out.lines},
+       {"bytes", left_out.bytes}});
 }
 
 }  // namespace
@@ -112,11 +123,14 @@ Assembly::Assembly(Config with, Loaded loaded)
       metrics(std::move(loaded.metrics)),
       hold(MakeHold(loaded.crashes, *config.Get())),
       crashes(std::move(loaded.crashes)),
+      debug_output({LogRawDebug, LogRawDebugLeftOut}),
       clerk(MakeClerk(std::move(loaded.outbox), *config.Get()), kSubmissionsWaiting, PortsOfClerk()),
       workers(
           config.Get()->workers,
           [this](std::vector<Finished> finished) { dispatcher.OnFinished(std::move(finished)); },
-          LogRawDebug),
+          [this](User user, std::string line) {
+            debug_output.Write(user, std::move(line), std::chrono::steady_clock::now());
+          }),
       dispatcher(Obeying(std::move(loaded.dispatcher), hold), PortsOfDispatcher()),
       reloader({config, clerk, dispatcher, intake}),
       operations({WallClockNow(), config, *metrics, clerk, dispatcher, probe_waiters, hold, listeners,

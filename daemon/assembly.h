@@ -29,6 +29,7 @@
 #include "daemon/base/late_listener.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/clerk_thread.h"
+#include "daemon/delivery/debug_output.h"
 #include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/dispatcher_thread.h"
 #include "daemon/delivery/worker_pool.h"
@@ -38,6 +39,7 @@
 
 namespace outboxd {
 
+// Size: all objects that live as long as the daemon.
 struct Assembly {
   // Opens the outbox, loads what waits in it, and opens the sockets: jobs are accepted and questions answered
   // when it returns. Nothing is sent before dispatcher.Start(). Signals that end the daemon must be blocked
@@ -59,6 +61,7 @@ struct Assembly {
   ListenerStates listeners;
   std::optional<CrashRecord> crashes;  // absent where its file cannot be written
 
+  DebugOutput debug_output;
   ClerkThread clerk;
   WorkerPool workers;
   DispatcherThread dispatcher;

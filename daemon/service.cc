@@ -63,7 +63,9 @@ Result<Service> Service::Start(Config config) {
 void Service::Tick(Timestamp now) {
   assembly_->metrics->Tick(now);
   assembly_->intake->Refresh(assembly_->config, now);
-  assembly_->admin->Tick(std::chrono::steady_clock::now());
+  const auto steady_now = std::chrono::steady_clock::now();
+  assembly_->admin->Tick(steady_now);
+  assembly_->debug_output.Tick(steady_now);
 }
 
 std::string Service::Summary() const {

@@ -19,6 +19,7 @@
 #include "core/job.h"
 #include "core/request.h"
 #include "core/text.h"
+#include "core/user_shares.h"
 #include "core/verdict.h"
 #include "daemon/base/require.h"
 #include "daemon/base/wall_clock.h"
@@ -32,6 +33,10 @@ namespace {
 
 constexpr long kReceiveBufferBytes = 4L * 1024;
 constexpr std::size_t kTargetKeptBytes = 8UL * 1024;
+
+User UserOf(const Transfer& transfer) {
+  return transfer.job ? transfer.job->uid : std::nullopt;
+}
 
 HttpRequest BuildRequest(const Transfer& transfer) {
   switch (transfer.kind) {
@@ -215,7 +220,7 @@ void CurlRequest::Begin(Transfer transfer, const DebugLog& debug_log) {
   request_ = BuildRequest(transfer_);
   if (transfer_.endpoint != endpoint_) AdoptEndpoint();
   SetRequest();
-  if (request_.debug && debug_log) debug_log(DebugRequestText(transfer_, request_));
+  if (request_.debug && debug_log) debug_log(UserOf(transfer_), DebugRequestText(transfer_, request_));
 }
 
 void CurlRequest::SetRequest() {
@@ -273,7 +278,8 @@ void CurlRequest::SetHeaders() {
 Finished CurlRequest::End(CURLcode code, const DebugLog& debug_log) {
   Answer answer = TakeAnswer(code);
   if (request_.debug && debug_log)
-    debug_log(DebugAnswerText(transfer_, answer, HeadersOf(easy_), events_.answer.BodyBytes()));
+    debug_log(UserOf(transfer_),
+              DebugAnswerText(transfer_, answer, HeadersOf(easy_), events_.answer.BodyBytes()));
   const Ending ending = EndingOf(answer);
   return Finish(ending, std::move(answer));
 }

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "core/request.h"
+#include "core/user_shares.h"
 #include "core/verdict.h"
 #include "daemon/delivery/transfer.h"
 
 namespace outboxd {
 
-using DebugLog = std::function<void(std::string line)>;
+// `user` is the one whose program handed the job over.
+using DebugLog = std::function<void(User user, std::string line)>;
 
 std::string DebugRequestText(const Transfer& transfer, const HttpRequest& request);
 

@@ -26,7 +26,7 @@ class WorkerBench {
   WorkerBench()
       : worker_(
             "test-net", [this](std::vector<Finished> batch) { Keep(std::move(batch)); },
-            [this](std::string line) { debug_ += line + "\n"; }) {}
+            [this](User, const std::string& line) { debug_ += line + "\n"; }) {}
 
   Worker& Get() { return worker_; }
 
