@@ -1,5 +1,6 @@
 // outboxd: reads the command line and the config, runs the Service until a signal ends it.
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -33,11 +34,13 @@ sigset_t OwnSignals() {
   return signals;
 }
 
-// Memory holds credentials and customers' data: no core dumps, no debugger of another process.
+// Memory holds credentials and customers' data: no core dumps, no debugger of another process. With
+// SSLKEYLOGFILE libcurl and GnuTLS would write the keys of every TLS connection into a file.
 void KeepMemoryPrivate() {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0);
+  unsetenv("SSLKEYLOGFILE");
 }
 
 int Complain(const Error& error, int exit_code = 1) {
@@ -66,11 +69,11 @@ void Serve(Service& service, const sigset_t& signals) {
 }
 
 int Run(Config config) {
+  KeepMemoryPrivate();
   SetLogLevel(config.log_level);
   const sigset_t signals = OwnSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  KeepMemoryPrivate();
   Result<Service> service = Service::Start(std::move(config));
   if (!service) return Complain(service.error());
   Log(LogLevel::kInfo, "started", {{"version", OUTBOXD_VERSION}});

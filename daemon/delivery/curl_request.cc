@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -204,11 +205,24 @@ void CurlRequest::AdoptEndpoint() {
   Set(CURLOPT_USERNAME, endpoint_->credentials.site_id.c_str());
   Set(CURLOPT_PASSWORD, endpoint_->credentials.api_key.c_str());
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(endpoint_->config.connect_timeout.count()));
-  if (!endpoint_->config.ca_file.empty()) Set(CURLOPT_CAINFO, endpoint_->config.ca_file.c_str());
+  SetTrust();
   Set(CURLOPT_ERRORBUFFER, events_.error.data());
   // Any that libcurl knows; what is asked for is said by the headers.
   Set(CURLOPT_ACCEPT_ENCODING, "");
   SetCallbacks(easy_, &events_);
+}
+
+// Of the host's TLS and of a proxy's alike. Beside the file libcurl would go on to look into the directory of
+// the system's authorities, and it would keep what it has read of the file for a day.
+void CurlRequest::SetTrust() {
+  for (const CURLoption version : {CURLOPT_SSLVERSION, CURLOPT_PROXY_SSLVERSION})
+    Set(version, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  const std::filesystem::path& ca_file = endpoint_->config.ca_file;
+  if (ca_file.empty()) return;
+  for (const CURLoption file : {CURLOPT_CAINFO, CURLOPT_PROXY_CAINFO}) Set(file, ca_file.c_str());
+  for (const CURLoption directory : {CURLOPT_CAPATH, CURLOPT_PROXY_CAPATH})
+    Set(directory, static_cast<const char*>(nullptr));
+  Set(CURLOPT_CA_CACHE_TIMEOUT, 0L);
 }
 
 void CurlRequest::Begin(Transfer transfer, const DebugLog& debug_log) {

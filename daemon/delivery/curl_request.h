@@ -10,6 +10,7 @@
 //           took effect is not known; nor is one with more than kAnswerHeadBytes of headers. Of one whose
 //           body cannot be decoded the status counts.
 // Proxies:  http_proxy, https_proxy, all_proxy and no_proxy of the environment, as libcurl reads them.
+// TLS:      1.2 or later. With a ca_file its authorities are the only ones trusted, also for a proxy.
 // Secrets:  the Authorization header is built by libcurl from Endpoint and appears in no log, error or dump.
 // Threads:  belongs to the worker's thread.
 #pragma once
@@ -111,6 +112,7 @@ class CurlRequest {
     curl_easy_setopt(easy_, option, value);
   }
   void AdoptEndpoint();
+  void SetTrust();
   void SetRequest();
   void SetMethod();
   void SetHeaders();

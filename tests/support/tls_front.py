@@ -1,4 +1,6 @@
-"""TLS in front of a plain server on the loopback: tls_front.py CERTIFICATE KEY SERVER_PORT. Takes a free port and prints it."""
+"""TLS in front of a plain server on the loopback: tls_front.py CERTIFICATE KEY SERVER_PORT [old]. Takes a free port and prints it.
+
+With "old" it speaks nothing later than TLS 1.1."""
 
 import asyncio
 import ssl
@@ -16,8 +18,11 @@ async def copy(reader, writer):
         writer.close()
 
 
-async def main(certificate, key, server_port):
+async def main(certificate, key, server_port, age="new"):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if age == "old":
+        context.set_ciphers("DEFAULT@SECLEVEL=0")
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     context.load_cert_chain(certificate, key)
 
     async def serve(reader, writer):
@@ -29,4 +34,4 @@ async def main(certificate, key, server_port):
     await server.serve_forever()
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:]))
