@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+
+#include "core/secrets.h"
 
 namespace outboxd {
 
@@ -19,11 +23,21 @@ enum class Fault : std::uint8_t {
 struct Answer {
   int status = 0;              // 0: no HTTP answer
   Fault fault = Fault::kNone;  // with status 0
-  std::string error;           // why there was none ("connect: Connection refused"); empty when status != 0
-  std::string body;            // decoded; at most limits::kAnswerBytes
-  bool is_body_cut = false;    // there was more
+  // Why there was none ("connect: Connection refused"), without secrets; empty when status != 0.
+  std::string error;
+  std::string body;                        // decoded; at most limits::kAnswerBytes
+  bool is_body_cut = false;                // there was more
   std::optional<std::string> retry_after;  // the header's value as received
-  std::string location;                    // the header's value as received
+  std::string location;                    // the header's value, without secrets
+  // With them the server got the request. Set when one may stand in the body: then it is judged as it came,
+  // and Shown() is what may be kept, shown and logged of it.
+  std::shared_ptr<const Secrets> secrets;
+
+  // A part of the body, or of what was read in it.
+  std::string Shown(std::string part) const { return secrets ? secrets->Redact(part) : std::move(part); }
+  std::string ShownBody() const {
+    return secrets ? secrets->Redact(body, is_body_cut ? TextEnd::kCut : TextEnd::kWhole) : body;
+  }
 };
 
 }  // namespace outboxd

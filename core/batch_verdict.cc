@@ -38,7 +38,7 @@ void CutToReason(std::string& text) {
 }
 
 // "name: required: a name is needed", on one line.
-std::string Describe(const JsonValue& error) {
+std::string Describe(const Answer& answer, const JsonValue& error) {
   std::string text;
   for (const char* member : {"field", "reason", "message"}) {
     const std::string part = error[member].String();
@@ -47,6 +47,7 @@ std::string Describe(const JsonValue& error) {
     text += part;
   }
   if (text.empty()) return "refused without a reason";
+  text = answer.Shown(std::move(text));
   CutToReason(text);
   return OneLine(std::move(text));
 }
@@ -90,15 +91,15 @@ Errors ReadErrors(const Answer& answer, std::size_t count) {
   for (const JsonValue& error : (*body)[kErrors].Items()) {
     const std::optional<std::size_t> index = count == 1 ? 0 : IndexOf(error, count);
     if (!index) {
-      errors.astray = Describe(error);
+      errors.astray = Describe(answer, error);
       continue;
     }
     ItemRefusal& refusal = errors.by_index[*index];
     refusal.index = *index;
     if (!refusal.reason.empty()) refusal.reason += "; ";
-    refusal.reason += Describe(error);
+    refusal.reason += Describe(answer, error);
     CutToReason(refusal.reason);
-    refusal.answer += error.ToText();
+    refusal.answer += answer.Shown(error.ToText());
   }
   return errors;
 }

@@ -58,9 +58,10 @@ ProbeVerdict JudgeProbe(const Answer& answer, std::optional<Region> wanted) {
     verdict.message = "the answer is not the Track API's";
     return verdict;
   }
-  verdict.region = (*body)["region"].String();
+  const std::string region = (*body)["region"].String();
+  verdict.region = answer.Shown(region);
   verdict.environment_id = (*body)["environment_id"].Int();
-  const bool is_wanted = !wanted || verdict.region.empty() || verdict.region == RegionName(*wanted);
+  const bool is_wanted = !wanted || region.empty() || region == RegionName(*wanted);
   verdict.result = is_wanted ? ProbeResult::kOk : ProbeResult::kRefused;
   if (!is_wanted)
     verdict.message = "these credentials belong to region " + verdict.region + ", the config says " +

@@ -145,7 +145,7 @@ std::optional<Milliseconds> RetryAfterOf(const Answer& answer, const RetryPolicy
 void Disbelieve(Verdict& verdict, const Answer& answer) {
   verdict.believed = verdict.fate == Fate::kRejected ? Fate::kRejected : Fate::kDeferred;
   verdict.fate = Fate::kNotTrackApi;
-  verdict.reason += ": not the Track API's answer: " + DescribeBody(answer.body);
+  verdict.reason += ": not the Track API's answer: " + DescribeBody(answer.ShownBody());
 }
 
 Milliseconds BackoffOf(const RawRetry* own, std::uint32_t failures, const RetryPolicy& policy,

@@ -19,6 +19,7 @@
 #include "core/batch.h"
 #include "core/job.h"
 #include "core/request.h"
+#include "core/secrets.h"
 #include "core/text.h"
 #include "core/user_shares.h"
 #include "core/verdict.h"
@@ -26,6 +27,7 @@
 #include "daemon/base/wall_clock.h"
 #include "daemon/delivery/curl_error.h"
 #include "daemon/delivery/debug_text.h"
+#include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/tcp_ends.h"
 #include "daemon/delivery/transfer.h"
 
@@ -182,6 +184,7 @@ void CurlRequest::AdoptEndpoint() {
   curl_slist_free_all(std::exchange(header_list_, nullptr));
   listed_headers_.clear();
   endpoint_ = transfer_.endpoint;
+  secrets_ = SecretsOf(*endpoint_);
   route_ = Route::kPooled;
   events_.user_timeout_ms = static_cast<unsigned>(endpoint_->config.connect_timeout.count());
   Set(CURLOPT_PRIVATE, this);
@@ -234,7 +237,8 @@ void CurlRequest::Begin(Transfer transfer, const DebugLog& debug_log) {
   request_ = BuildRequest(transfer_);
   if (transfer_.endpoint != endpoint_) AdoptEndpoint();
   SetRequest();
-  if (request_.debug && debug_log) debug_log(UserOf(transfer_), DebugRequestText(transfer_, request_));
+  if (request_.debug && debug_log)
+    debug_log(UserOf(transfer_), DebugRequestText(transfer_, request_, *secrets_));
 }
 
 void CurlRequest::SetRequest() {
@@ -293,7 +297,7 @@ Finished CurlRequest::End(CURLcode code, const DebugLog& debug_log) {
   Answer answer = TakeAnswer(code);
   if (request_.debug && debug_log)
     debug_log(UserOf(transfer_),
-              DebugAnswerText(transfer_, answer, HeadersOf(easy_), events_.answer.BodyBytes()));
+              DebugAnswerText(transfer_, answer, HeadersOf(easy_), events_.answer.BodyBytes(), *secrets_));
   const Ending ending = EndingOf(answer);
   return Finish(ending, std::move(answer));
 }
@@ -323,11 +327,7 @@ Answer CurlRequest::TakeAnswer(CURLcode code) {
   const bool cut_by_us = code == CURLE_WRITE_ERROR && buffer.IsBodyTooLong();
   const bool is_garbled = code == CURLE_BAD_CONTENT_ENCODING && buffer.HasWholeHead() &&
                           HeaderOf(easy_, "Content-Encoding").has_value();
-  if (code != CURLE_OK && !cut_by_us && !is_garbled) {
-    const CurlFailure failure = FailureBy(code);
-    events_.has_hung = HasHung(failure);
-    return NoAnswer(CurlErrorText(failure), FaultOf(failure));
-  }
+  if (code != CURLE_OK && !cut_by_us && !is_garbled) return Unanswered(code);
   long status = 0;
   curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
   if (status < 200 || !buffer.HasWholeHead()) return NoAnswer("reset: answer cut short", Fault::kNetwork);
@@ -335,11 +335,20 @@ Answer CurlRequest::TakeAnswer(CURLcode code) {
   answer.status = static_cast<int>(status);
   answer.is_body_cut = buffer.IsBodyCut() || is_garbled;
   answer.body = events_.answer.TakeBody();
+  if (answer.is_body_cut || secrets_->StandIn(answer.body)) answer.secrets = secrets_;
   if (status >= 300) {
-    answer.location = HeaderOf(easy_, "Location").value_or("");
+    answer.location = secrets_->Redact(HeaderOf(easy_, "Location").value_or(""));
     answer.retry_after = HeaderOf(easy_, "Retry-After");
   }
   return answer;
+}
+
+Answer CurlRequest::Unanswered(CURLcode code) {
+  const CurlFailure failure = FailureBy(code);
+  events_.has_hung = HasHung(failure);
+  const bool may_be_cut = failure.detail.size() + 1 >= events_.error.size();
+  const TextEnd end = may_be_cut ? TextEnd::kCut : TextEnd::kWhole;
+  return NoAnswer(secrets_->Redact(CurlErrorText(failure), end), FaultOf(failure));
 }
 
 CurlFailure CurlRequest::FailureBy(CURLcode code) const {

@@ -11,7 +11,8 @@
 //           body cannot be decoded the status counts.
 // Proxies:  http_proxy, https_proxy, all_proxy and no_proxy of the environment, as libcurl reads them.
 // TLS:      1.2 or later. With a ca_file its authorities are the only ones trusted, also for a proxy.
-// Secrets:  the Authorization header is built by libcurl from Endpoint and appears in no log, error or dump.
+// Secrets:  the Authorization header is built by libcurl from Endpoint and appears in no log, error or dump;
+//           where the answer echoes what it was sent, Answer says how that is kept.
 // Threads:  belongs to the worker's thread.
 #pragma once
 
@@ -26,6 +27,7 @@
 #include <vector>
 
 #include "core/request.h"
+#include "core/secrets.h"
 #include "core/time.h"
 #include "core/verdict.h"
 #include "daemon/delivery/answer_buffer.h"
@@ -116,12 +118,14 @@ class CurlRequest {
   void SetRequest();
   void SetMethod();
   void SetHeaders();
+  Answer Unanswered(CURLcode code);
   Finished Finish(Ending ending, Answer answer);
   Answer TakeAnswer(CURLcode code);
   CurlFailure FailureBy(CURLcode code) const;
 
   CURL* const easy_;
   std::shared_ptr<const Endpoint> endpoint_;  // whose options the handle carries
+  std::shared_ptr<const Secrets> secrets_;    // of the last endpoint
   curl_slist* header_list_ = nullptr;
   Headers listed_headers_;  // those in header_list_
   Route route_ = Route::kPooled;

@@ -8,6 +8,7 @@
 
 #include "core/ascii.h"
 #include "core/request.h"
+#include "core/secrets.h"
 #include "core/text.h"
 #include "core/verdict.h"
 #include "daemon/delivery/transfer.h"
@@ -32,29 +33,30 @@ bool IsSecret(std::string_view header) {
   return EqualsIgnoringCase(header, "authorization") || EqualsIgnoringCase(header, "proxy-authorization");
 }
 
-void AppendHeader(std::string& text, const std::string& name, const std::string& value) {
-  text.append(" | ").append(EscapeForTerminal(name + ": " + value));
+void AppendHeader(std::string& text, const std::string& name, const std::string& value,
+                  const Secrets& secrets) {
+  text.append(" | ").append(EscapeForTerminal(secrets.Redact(name + ": " + value)));
 }
 
 }  // namespace
 
-std::string DebugRequestText(const Transfer& transfer, const HttpRequest& request) {
-  std::string text =
-      "debug request " + Subject(transfer) + " " + EscapeForTerminal(request.method + " " + request.target);
+std::string DebugRequestText(const Transfer& transfer, const HttpRequest& request, const Secrets& secrets) {
+  std::string text = "debug request " + Subject(transfer) + " " +
+                     EscapeForTerminal(secrets.Redact(request.method + " " + request.target));
   for (const auto& [name, value] : request.headers) {
-    if (!IsSecret(name)) AppendHeader(text, name, value);
+    if (!IsSecret(name)) AppendHeader(text, name, value, secrets);
   }
-  return text + " | " + CutBody(request.body, request.body.size());
+  return text + " | " + CutBody(secrets.Redact(request.body), request.body.size());
 }
 
 std::string DebugAnswerText(const Transfer& transfer, const Answer& answer,
                             const std::vector<std::pair<std::string, std::string>>& headers,
-                            std::size_t body_bytes) {
+                            std::size_t body_bytes, const Secrets& secrets) {
   std::string text = "debug answer " + Subject(transfer) + " ";
   if (answer.status == 0) return text + answer.error;
   text += std::to_string(answer.status);
-  for (const auto& [name, value] : headers) AppendHeader(text, name, value);
-  return text + " | " + CutBody(answer.body, body_bytes);
+  for (const auto& [name, value] : headers) AppendHeader(text, name, value, secrets);
+  return text + " | " + CutBody(answer.ShownBody(), body_bytes);
 }
 
 }  // namespace outboxd

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "config/credentials.h"
 #include "core/result.h"
+#include "core/secrets.h"
 
 namespace outboxd {
 
@@ -21,6 +22,9 @@ struct Endpoint {
 };
 
 using Endpoints = std::map<std::string, std::shared_ptr<const Endpoint>, std::less<>>;
+
+// What its requests carry that nobody is to read: its credentials, and those of the environment's proxies.
+std::shared_ptr<const Secrets> SecretsOf(const Endpoint& endpoint);
 
 // Every connection with its credentials, read now.
 Result<Endpoints> MakeEndpoints(const Config& config);

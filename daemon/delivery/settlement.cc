@@ -136,7 +136,8 @@ Outcome SettleUnreadable(StoredJob stored) {
 
 // The body of a 207 speaks of the items it names.
 BatchReading::BatchReading(const BatchVerdict& verdict, const Answer& answer)
-    : verdict_(verdict), rest_answer_(answer.status == kMultiStatus ? std::string_view() : answer.body) {
+    : verdict_(verdict), shown_(answer.secrets ? answer.ShownBody() : std::string()) {
+  if (answer.status != kMultiStatus) rest_answer_ = answer.secrets ? shown_ : answer.body;
   refusal_.fate = Fate::kRejected;
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "core/batch_verdict.h"
@@ -54,10 +55,13 @@ Outcome SettleUnreadable(StoredJob stored);
 class BatchReading {
  public:
   BatchReading(const BatchVerdict& verdict, const Answer& answer);
+  BatchReading(const BatchReading&) = delete;
+  BatchReading& operator=(const BatchReading&) = delete;
   JobVerdict Next();  // valid until the next call
 
  private:
   const BatchVerdict& verdict_;
+  const std::string shown_;  // the body without the secrets in it, if there are any
   std::string_view rest_answer_;
   Verdict refusal_;
   std::size_t job_ = 0, refused_ = 0;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -189,6 +190,24 @@ TEST_CASE("batch verdict: whose fault a missing answer is counts for all of it")
   CHECK(JudgeBatch(answer, 3, RetryPolicy{}, kNow).rest.fate == Fate::kPausedProxy);
   CHECK(JudgeIt(407, "").rest.fate == Fate::kPausedProxy);
   CHECK(JudgeIt(423, "").rest.fate == Fate::kDeferred);
+}
+
+TEST_CASE("batch: a secret that the answer echoes is judged and not told") {
+  const auto secrets = std::make_shared<Secrets>();
+  secrets->Add("site", "batch_index");
+  Answer answer;
+  answer.status = 207;
+  answer.body =
+      R"({"errors":[{"batch_index":1,"reason":"got site:batch_index","message":"Basic c2l0ZTpiYXRjaF9pbmRleA=="},)"
+      R"({"reason":"whose? batch_index"}]})";
+  answer.secrets = secrets;
+  const BatchVerdict verdict = JudgeBatch(answer, 3, RetryPolicy(), Timestamp());
+  REQUIRE(verdict.refused.size() == 1);
+  CHECK(verdict.refused[0].index == 1);
+  CHECK(verdict.refused[0].reason == "207 Multi-Status: got [redacted]: Basic [redacted]==");
+  CHECK_FALSE(secrets->StandIn(verdict.refused[0].answer));
+  CHECK(verdict.rest.fate == Fate::kSplit);
+  CHECK_FALSE(secrets->StandIn(verdict.rest.reason));
 }
 
 }  // namespace

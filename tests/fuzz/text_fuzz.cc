@@ -5,6 +5,7 @@
 #include "core/encoding.h"
 #include "core/json.h"
 #include "core/path_segments.h"
+#include "core/secrets.h"
 #include "core/text.h"
 #include "tests/fuzz/demand.h"
 
@@ -61,5 +62,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
          "nothing is blank by its spelling");
   Demand(Base64Decode(Base64Encode(text)) == text, "base64 is reversible");
   (void)Base64Decode(text);
+  Secrets secrets;
+  secrets.Add("site", "s3cretkey");
+  for (const TextEnd end : {TextEnd::kWhole, TextEnd::kCut})
+    Demand(!secrets.StandIn(secrets.Redact(text, end)), "no secret is left");
   return 0;
 }
