@@ -1,23 +1,20 @@
 #include "config/loopback_certificate.h"
 
-#include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <sys/stat.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 
+#include "config/folder.h"
 #include "config/small_file.h"
 #include "core/result.h"
 #include "core/time.h"
@@ -190,42 +187,22 @@ Result<Certificate> MakeLeaf(gnutls_x509_privkey_t key, gnutls_x509_crt_t author
   return leaf;
 }
 
-Failure FailErrno(const std::filesystem::path& path) {
-  return Fail(ErrorKind::kIo, path.string() + ": " + std::generic_category().message(errno));
-}
-
-// Whole or not at all: written beside and renamed.
-Result<void> WriteFile(const std::filesystem::path& file, std::string_view text, mode_t mode) {
-  std::filesystem::path beside = file;
-  beside += ".new";
-  unlink(beside.c_str());
-  const int descriptor = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-  if (descriptor < 0) return FailErrno(beside);
-  struct stat directory{};
-  const bool owned = stat(file.parent_path().c_str(), &directory) == 0 && fchmod(descriptor, mode) == 0 &&
-                     (geteuid() != 0 || fchown(descriptor, directory.st_uid, directory.st_gid) == 0);
-  const bool written = owned &&
-                       write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       fsync(descriptor) == 0;
-  const int why = errno;
-  close(descriptor);
-  if (written && rename(beside.c_str(), file.c_str()) == 0) return {};
-  if (!written) errno = why;
-  Failure failed = FailErrno(file);
-  unlink(beside.c_str());
-  return failed;
+Result<void> Put(const Folder& folder, const std::filesystem::path& file, const std::string& text,
+                 mode_t mode, std::optional<uid_t> owner = std::nullopt) {
+  return folder.Replace(file.filename().string(), text, mode, owner);
 }
 
 // A certificate and a key that do not belong together, for a crash came between them, are renewed at the next
 // start.
-Result<void> WriteLeaf(const LoopbackFiles& files, gnutls_x509_crt_t authority,
-                       gnutls_x509_privkey_t authority_key, Timestamp now) {
+Result<void> WriteLeaf(const Folder& folder, gnutls_x509_crt_t authority, gnutls_x509_privkey_t authority_key,
+                       Timestamp now, std::optional<uid_t> key_owner) {
+  const LoopbackFiles files(folder.path());
   ASSIGN_OR_RETURN(const PrivateKey key, GenerateKey());
   ASSIGN_OR_RETURN(const Certificate leaf, MakeLeaf(key.get(), authority, authority_key, now));
   ASSIGN_OR_RETURN(const std::string certificate_pem, ToPem(leaf.get()));
   ASSIGN_OR_RETURN(const std::string key_pem, ToPem(key.get()));
-  RETURN_IF_ERROR(WriteFile(files.key, key_pem, 0600));
-  return WriteFile(files.certificate, certificate_pem, 0644);
+  RETURN_IF_ERROR(Put(folder, files.key, key_pem, 0600, key_owner));
+  return Put(folder, files.certificate, certificate_pem, 0644);
 }
 
 Result<Certificate> ParseCertificate(const std::string& pem) {
@@ -284,18 +261,20 @@ bool IsGood(const LoopbackFiles& files, Timestamp now) {
   return gnutls_x509_crt_get_expiration_time(certificate->get()) > ToUnixMs(now + kRenewBefore) / 1000;
 }
 
-Result<void> MakeDirectory(const std::filesystem::path& directory) {
-  struct stat parent{};
-  if (stat(directory.parent_path().c_str(), &parent) != 0) return FailErrno(directory.parent_path());
-  if (mkdir(directory.c_str(), 0755) == 0) {
-    if (chmod(directory.c_str(), 0755) != 0 ||
-        (geteuid() == 0 && lchown(directory.c_str(), parent.st_uid, parent.st_gid) != 0))
-      return FailErrno(directory);
-    return {};
+// Neither somebody's key is overwritten nor made where anybody could put another in its place.
+Result<void> CheckPlace(const Folder& folder) {
+  const mode_t mode = folder.Status().st_mode;
+  if ((mode & S_IWOTH) != 0 && (mode & S_ISVTX) == 0)
+    return Fail(ErrorKind::kConflict, folder.path().string() + " may be written by everyone");
+  const LoopbackFiles files(folder.path());
+  for (const std::filesystem::path* file :
+       {&files.authority, &files.authority_key, &files.certificate, &files.key}) {
+    if (!folder.Has(file->filename().string())) continue;
+    return Fail(
+        ErrorKind::kConflict,
+        file->string() + " is there already; remove it to begin anew, and tell everyone who trusts it");
   }
-  struct stat there{};
-  if (errno == EEXIST && lstat(directory.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) return {};
-  return FailErrno(directory);
+  return {};
 }
 
 }  // namespace
@@ -304,21 +283,18 @@ std::filesystem::path LoopbackDirectory(const std::filesystem::path& outbox) {
   return outbox.parent_path() / "tls";
 }
 
-Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Timestamp now) {
-  const LoopbackFiles files(directory);
-  RETURN_IF_ERROR(MakeDirectory(directory));
-  if (access(files.authority.c_str(), F_OK) == 0) {
-    return Fail(ErrorKind::kConflict,
-                files.authority.string() +
-                    " is there already; remove it to begin anew, and tell everyone who trusts it");
-  }
+Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Timestamp now,
+                                     std::optional<uid_t> key_owner) {
+  ASSIGN_OR_RETURN(const Folder folder, Folder::Make(directory, 0755));
+  RETURN_IF_ERROR(CheckPlace(folder));
+  const LoopbackFiles files(folder.path());
   ASSIGN_OR_RETURN(const PrivateKey key, GenerateKey());
   ASSIGN_OR_RETURN(const Certificate authority, MakeAuthority(key.get(), now));
   ASSIGN_OR_RETURN(const std::string key_pem, ToPem(key.get()));
   ASSIGN_OR_RETURN(const std::string authority_pem, ToPem(authority.get()));
-  RETURN_IF_ERROR(WriteFile(files.authority_key, key_pem, 0600));
-  RETURN_IF_ERROR(WriteLeaf(files, authority.get(), key.get(), now));
-  return WriteFile(files.authority, authority_pem, 0644);
+  RETURN_IF_ERROR(Put(folder, files.authority_key, key_pem, 0600));
+  RETURN_IF_ERROR(WriteLeaf(folder, authority.get(), key.get(), now, key_owner));
+  return Put(folder, files.authority, authority_pem, 0644);
 }
 
 Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Timestamp now) {
@@ -326,7 +302,8 @@ Result<bool> RenewLoopbackCertificate(const std::filesystem::path& directory, Ti
   if (IsGood(files, now)) return false;
   ASSIGN_OR_RETURN(const Certificate authority, ReadCertificate(files.authority));
   ASSIGN_OR_RETURN(const PrivateKey key, ReadKey(files.authority_key));
-  RETURN_IF_ERROR(WriteLeaf(files, authority.get(), key.get(), now));
+  ASSIGN_OR_RETURN(const Folder folder, Folder::Open(directory));
+  RETURN_IF_ERROR(WriteLeaf(folder, authority.get(), key.get(), now, std::nullopt));
   return true;
 }
 

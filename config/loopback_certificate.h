@@ -6,7 +6,10 @@
 // gives nobody more.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "core/result.h"
@@ -29,9 +32,12 @@ struct LoopbackFiles {
 // Where they are unless the caller says otherwise: beside the outbox.
 std::filesystem::path LoopbackDirectory(const std::filesystem::path& outbox);
 
-// Makes `directory` (0755) and the four files, owned as its parent is: the daemon's user has to read them.
-// kConflict when an authority is there already: everyone who trusts it would have to be told of a new one.
-Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Timestamp now);
+// Makes the four files in `directory`, which is made (0755) if it is not there. With `key_owner`, and as
+// root, the certificate's key is given to that user, who has to read it; the authority's key is the present
+// user's. kConflict when one of them is there already: everyone who trusts an authority would have to be told
+// of a new one.
+Result<void> MakeLoopbackCertificate(const std::filesystem::path& directory, Timestamp now,
+                                     std::optional<uid_t> key_owner = std::nullopt);
 
 // A new certificate by the same authority when the present one ends within 30 days, cannot be read or is not
 // of the key beside it; true when one was made. Files are replaced whole.

@@ -59,6 +59,14 @@ std::string UserName(std::uint32_t uid) {
   return found == nullptr ? "" : found->pw_name;
 }
 
+std::uint32_t UserGroup(std::uint32_t uid) {
+  std::array<char, kEntryBytes> texts{};
+  passwd entry{};
+  passwd* found = nullptr;
+  getpwuid_r(uid, &entry, texts.data(), texts.size(), &found);
+  return found == nullptr ? uid : found->pw_gid;
+}
+
 std::optional<std::uint32_t> PeerUser(int descriptor) {
   ucred peer{};
   socklen_t length = sizeof peer;

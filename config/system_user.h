@@ -20,6 +20,9 @@ Result<std::uint32_t> GroupId(const std::string& group);
 // "" when the number is nobody's.
 std::string UserName(std::uint32_t uid);
 
+// The primary group; that of the same number when the user is nobody.
+std::uint32_t UserGroup(std::uint32_t uid);
+
 // The effective user who connected the Unix socket (SO_PEERCRED); nullopt when `descriptor` is another kind
 // of socket.
 std::optional<std::uint32_t> PeerUser(int descriptor);

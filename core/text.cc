@@ -38,6 +38,8 @@ constexpr std::array<char, 256> kEscapes = [] {
   return escapes;
 }();
 
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+
 // Characters that hide, reorder or end text.
 bool IsTreacherous(char32_t point) {
   return (point >= 0x80 && point <= 0x9f) || point == 0xad || point == 0x61c ||
@@ -59,6 +61,17 @@ void AppendHexPoint(std::string& out, char32_t point) {
   out += "\\u{";
   out.append(digits.data(), written.ptr);
   out += '}';
+}
+
+void AppendUtf16Unit(std::string& out, char32_t unit) {
+  out += "\\u";
+  for (const unsigned shift : {12U, 8U, 4U, 0U}) out += kLowerHexDigits[unit >> shift & 15];
+}
+
+// Beyond the first 65,536 a code point is a pair of surrogates.
+void AppendJsonEscape(std::string& out, char32_t point) {
+  if (point >= 0x10000) AppendUtf16Unit(out, 0xd800 + ((point - 0x10000) >> 10));
+  AppendUtf16Unit(out, point < 0x10000 ? point : 0xdc00 + (point & 0x3ff));
 }
 
 }  // namespace
@@ -92,7 +105,7 @@ std::string ReplaceInvalidUtf8(std::string_view text) {
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
     const CodePoint point = DecodeUtf8(text, at);
-    out += point.valid ? text.substr(at, point.length) : "\xef\xbf\xbd";
+    out += point.valid ? text.substr(at, point.length) : kReplacement;
     at += point.length;
   }
   return out;
@@ -141,6 +154,24 @@ std::string EscapeForTerminal(std::string_view text) {
       AppendHexPoint(out, point.value);
     } else {
       out += text.substr(at, point.length);
+    }
+    at += point.length;
+  }
+  return out;
+}
+
+// In JSON they can only stand in strings.
+std::string EscapeJsonForTerminal(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  for (std::size_t at = 0; at < json.size();) {
+    const CodePoint point = DecodeUtf8(json, at);
+    if (!point.valid) {
+      out += kReplacement;
+    } else if (point.value == 0x7f || IsTreacherous(point.value)) {
+      AppendJsonEscape(out, point.value);
+    } else {
+      out += json.substr(at, point.length);
     }
     at += point.length;
   }

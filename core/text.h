@@ -38,6 +38,9 @@ void AppendJsonString(std::string& out, std::string_view text);
 // (\xNN, \u{…}): safe for a terminal or a log line.
 std::string EscapeForTerminal(std::string_view text);
 
+// A JSON text as another that means the same and is as safe: such characters as \uXXXX.
+std::string EscapeJsonForTerminal(std::string_view json);
+
 // "12,345".
 std::string GroupDigits(std::uint64_t number);
 // "1 job", "12,345 jobs".

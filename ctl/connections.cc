@@ -92,7 +92,7 @@ int Probe(const Context& context, const std::optional<std::string>& name) {
       }
       if (!(*report)["ok"].Bool()) code = kExitRefused;
       if (context.globals.json) {
-        context.console.out << report->ToText() << '\n';
+        PrintJson(context.console, report->ToText());
       } else {
         PrintProbe(context, *report);
       }

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/text.h"
+
 namespace outboxd {
 namespace {
 
@@ -25,6 +27,10 @@ std::string_view Code(Colour colour) {
 }
 
 }  // namespace
+
+void PrintJson(const Console& console, std::string_view json) {
+  console.out << EscapeJsonForTerminal(json) << '\n';
+}
 
 std::string Paint(const Console& console, Colour colour, std::string_view text) {
   if (!console.colour || colour == Colour::kPlain) return std::string(text);

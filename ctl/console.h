@@ -26,6 +26,9 @@ struct Console {
 
 enum class Colour { kPlain, kBold, kDim, kGreen, kYellow, kRed };
 
+// One line of JSON on `out`, safe for a terminal.
+void PrintJson(const Console& console, std::string_view json);
+
 // `text` in `colour` when the console has colours. The text is printed as it is: escape foreign bytes first.
 std::string Paint(const Console& console, Colour colour, std::string_view text);
 

@@ -1,13 +1,7 @@
 // outboxctl dead list|groups|show|redrive|drop|export.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
-#include <fstream>
-#include <ios>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -15,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "config/folder.h"
+#include "config/owned_fd.h"
 #include "core/encoding.h"
 #include "core/json.h"
 #include "core/result.h"
@@ -23,6 +19,7 @@
 #include "ctl/commands.h"
 #include "ctl/console.h"
 #include "ctl/exit_code.h"
+#include "ctl/file_stream.h"
 #include "ctl/format.h"
 #include "ctl/line_reader.h"
 #include "ctl/listing.h"
@@ -81,8 +78,7 @@ int Groups(const Context& context) {
     if (!context.globals.json) {
       PrintGroups(context, *answer);
     } else {
-      for (const JsonValue& group : (*answer)["groups"].Items())
-        context.console.out << group.ToText() << '\n';
+      for (const JsonValue& group : (*answer)["groups"].Items()) PrintJson(context.console, group.ToText());
     }
     return kExitDone;
   });
@@ -183,12 +179,23 @@ int Drop(const Context& context, const DeadOptions& options) {
   return code == kExitDone && declined ? kExitRefused : code;
 }
 
-// Rows carry whole lines: pages are small so that neither side holds much.
-Result<ListEnd> WriteRows(AdminClient& client, const DeadOptions& options, Query query, std::ostream& out) {
+void WarnOfDamage(const Context& context, const JsonValue& row) {
+  if (!row["line_damaged"].Bool()) return;
+  context.console.err << "outboxctl: the line of " << EscapeForTerminal(row["job"].String())
+                      << " is damaged: it is shown as text, and what is not UTF-8 is replaced\n";
+}
+
+// Rows carry whole lines: pages are small so that neither side holds much. Into a file or a pipe bytes go as
+// they were.
+Result<ListEnd> WriteRows(const Context& context, AdminClient& client, const DeadOptions& options,
+                          Query query, std::ostream& out) {
+  const bool is_terminal = !options.file && context.console.out_is_terminal;
   query.emplace_back("full", "true");
   const ListRequest request{"/v1/dead", std::move(query), std::nullopt, 50, {}};
   const auto each = [&](const JsonValue& row) {
-    out << (options.lines ? row["line"] : row).ToText() << '\n';
+    const std::string text = (options.lines ? row["line"] : row).ToText();
+    out << (is_terminal ? EscapeJsonForTerminal(text) : text) << '\n';
+    WarnOfDamage(context, row);
   };
   ASSIGN_OR_RETURN(const ListEnd end, ForEachRow(client, request, each, [] {}));
   out.flush();
@@ -196,37 +203,31 @@ Result<ListEnd> WriteRows(AdminClient& client, const DeadOptions& options, Query
   return end;
 }
 
-// Nobody's file is overwritten, also not through a link; what it gets are customers' data.
-Result<void> MakeNewFile(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (descriptor < 0 && errno == EEXIST)
-    return Fail(ErrorKind::kConflict, path + " exists; remove it or name another file");
-  if (descriptor < 0) return Fail(ErrorKind::kIo, "cannot write " + path + ": " + std::strerror(errno));
-  ::close(descriptor);
-  return {};
+int ExportTo(const Context& context, const std::filesystem::path& path, AdminClient& client,
+             const DeadOptions& options, Query query) {
+  const Result<Folder> folder = Folder::Of(path);
+  if (!folder) return Report(context.console, folder.error());
+  const std::string name = path.filename().string();
+  Result<OwnedFd> made = folder->Create(name);
+  if (!made) return Report(context.console, made.error());
+  FileStream file(std::move(*made));
+  const Result<ListEnd> end = WriteRows(context, client, options, std::move(query), file);
+  if (!end) {
+    folder->Remove(name);  // half an export: the next one makes it anew
+    return Report(context.console, end.error());
+  }
+  context.console.err << Letters(static_cast<std::int64_t>(end->rows)) << " written to "
+                      << EscapeForTerminal(path.string()) << '\n';
+  return kExitDone;
 }
 
 int Export(const Context& context, const DeadOptions& options) {
   Result<Query> query = options.filter.ToQuery();
   if (!query) return ReportUsage(context.console, query.error().message);
   return WithAdmin(context, [&](AdminClient& client) {
-    std::ofstream file;
-    if (options.file) {
-      if (const Result<void> made = MakeNewFile(*options.file); !made)
-        return Report(context.console, made.error());
-      file.open(*options.file, std::ios::binary);
-      if (!file) return Report(context.console, Error{ErrorKind::kIo, "cannot write " + *options.file, {}});
-    }
-    std::ostream& out = options.file ? file : context.console.out;
-    const Result<ListEnd> end = WriteRows(client, options, std::move(*query), out);
-    if (!end) {
-      if (options.file) ::unlink(options.file->c_str());  // half an export: the next one makes it anew
-      return Report(context.console, end.error());
-    }
-    if (options.file)
-      context.console.err << Letters(static_cast<std::int64_t>(end->rows)) << " written to " << *options.file
-                          << '\n';
-    return kExitDone;
+    if (options.file) return ExportTo(context, *options.file, client, options, std::move(*query));
+    const Result<ListEnd> end = WriteRows(context, client, options, std::move(*query), context.console.out);
+    return end ? kExitDone : Report(context.console, end.error());
   });
 }
 

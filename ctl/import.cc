@@ -10,8 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <ios>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -19,6 +18,9 @@
 #include <string>
 #include <utility>
 
+#include "config/acting_as.h"
+#include "config/folder.h"
+#include "config/owned_fd.h"
 #include "core/duration.h"
 #include "core/json.h"
 #include "core/result.h"
@@ -26,13 +28,13 @@
 #include "core/time.h"
 #include "ctl/commands.h"
 #include "ctl/exit_code.h"
+#include "ctl/file_stream.h"
 #include "ctl/format.h"
 #include "ctl/import_state.h"
 #include "ctl/importer.h"
 #include "ctl/interrupt.h"
 #include "ctl/line_reader.h"
 #include "ctl/options.h"
-#include "ctl/owned_fd.h"
 #include "ctl/producer_client.h"
 #include "ctl/progress.h"
 
@@ -65,6 +67,7 @@ class ImportRun {
  private:
   Result<void> OpenInput();
   Result<void> FindStart();
+  Result<OwnedFd> MakeRejects() const;
   Result<void> OpenRejects();
   ImportEvents Events();
   void OnRefused(const Refused& refused);
@@ -84,7 +87,7 @@ class ImportRun {
   ImportState saved_;
   Clock::time_point saved_at_;
   Clock::time_point started_;
-  std::ofstream rejects_;
+  std::optional<FileStream> rejects_;
   std::optional<Progress> progress_;
   std::uint64_t refusals_shown_ = 0;
   std::string waiting_;
@@ -135,15 +138,31 @@ Result<void> ImportRun::FindStart() {
   return {};
 }
 
+// They are lines of the input, so as root they become its owner's, if they may write there.
+Result<OwnedFd> ImportRun::MakeRejects() const {
+  const std::filesystem::path path = options_.rejects;
+  const std::string name = path.filename().string();
+  const Existing existing = options_.resume ? Existing::kOpened : Existing::kRefused;
+  struct stat input{};
+  if (::geteuid() == 0 && ::fstat(fd_, &input) == 0 && S_ISREG(input.st_mode)) {
+    const ActingAs owner(input.st_uid);
+    const Result<Folder> theirs = Folder::Of(path);
+    if (theirs && theirs->IsWritable()) return theirs->Create(name, existing);
+  }
+  ASSIGN_OR_RETURN(const Folder folder, Folder::Of(path));
+  return folder.Create(name, existing);
+}
+
 Result<void> ImportRun::OpenRejects() {
   if (options_.rejects.empty()) return {};
-  rejects_.open(options_.rejects, std::ios::binary | (options_.resume ? std::ios::app : std::ios::trunc));
-  if (!rejects_) return Fail(ErrorKind::kInvalid, "cannot write " + options_.rejects);
+  Result<OwnedFd> file = MakeRejects();
+  if (!file) return Fail(ErrorKind::kInvalid, "--rejects: " + file.error().message);
+  rejects_.emplace(std::move(*file));
   return {};
 }
 
 void ImportRun::OnRefused(const Refused& refused) {
-  if (rejects_.is_open() && !refused.text.empty()) rejects_ << refused.text << '\n';
+  if (rejects_ && !refused.text.empty()) *rejects_ << refused.text << '\n';
   if (++refusals_shown_ > kRefusalsShown) {
     if (refusals_shown_ == kRefusalsShown + 1) Say("further refused lines are counted, not shown");
     return;
@@ -155,7 +174,7 @@ void ImportRun::OnRefused(const Refused& refused) {
 
 void ImportRun::Save(const ImportState& state) {
   if (!state_file_ || !state_is_writable_ || state.offset == saved_.offset) return;
-  rejects_.flush();
+  if (rejects_) rejects_->flush();
   saved_at_ = Clock::now();
   saved_ = state;
   if (const Result<void> saved = state_file_->Save(state); !saved) {
@@ -216,12 +235,12 @@ void ImportRun::PrintSummary(const ImportResult& result) const {
       .Key("seconds")
       .Number(seconds)
       .EndObject();
-  context_.console.out << writer.Text() << '\n';
+  PrintJson(context_.console, writer.Text());
 }
 
 int ImportRun::Finish(const ImportResult& result) {
   progress_->Clear();
-  if (rejects_.is_open() && !rejects_.flush())
+  if (rejects_ && !rejects_->flush())
     Say("the rejected lines could not all be written to " + options_.rejects);
   PrintSummary(result);
   if (result.outcome == ImportOutcome::kDone) {
@@ -277,7 +296,10 @@ Action AddImport(CLI::App& import, const Context& context) {
   const auto options = std::make_shared<ImportOptions>();
   import.add_option("file", options->file, "The file; - is standard input")->required()->type_name("FILE");
   import.add_flag("--resume", options->resume, "Go on where an interrupted import of this file stopped");
-  import.add_option("--rejects", options->rejects, "Keep refused lines in this file")->type_name("FILE");
+  import
+      .add_option("--rejects", options->rejects,
+                  "Keep refused lines in this file, which must not exist (but with --resume)")
+      ->type_name("FILE");
   import.add_option("--wait", options->wait, "Give up when nothing moves for so long (daemon busy or gone)")
       ->type_name("DURATION")
       ->capture_default_str();

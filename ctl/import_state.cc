@@ -1,6 +1,6 @@
 #include "ctl/import_state.h"
 
-#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -8,20 +8,19 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <ios>
-#include <iterator>
 #include <optional>
 #include <string>
-#include <system_error>
+#include <utility>
 
+#include "config/acting_as.h"
+#include "config/folder.h"
+#include "config/owned_fd.h"
 #include "core/json.h"
 #include "core/result.h"
-#include "ctl/owned_fd.h"
 
 namespace outboxd {
 namespace {
@@ -30,19 +29,7 @@ Failure SystemFailure(const std::string& what) {
   return Fail(ErrorKind::kIo, what + ": " + std::strerror(errno));
 }
 
-bool WriteDurably(const std::filesystem::path& path, const std::string& text) {
-  const OwnedFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  return file.get() >= 0 &&
-         ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-         ::fsync(file.get()) == 0;
-}
-
-// Best effort: without it a power cut may bring the older state back, which is a state all the same.
-void SyncFolder(const std::filesystem::path& path) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const OwnedFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() >= 0) ::fsync(fd.get());
-}
+constexpr std::size_t kStateBytes = 4096;
 
 std::uint64_t Unsigned(const JsonValue& number) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(number.Int(), 0));
@@ -51,7 +38,15 @@ std::uint64_t Unsigned(const JsonValue& number) {
 }  // namespace
 
 ImportStateFile::ImportStateFile(const std::filesystem::path& input_path, int input_fd)
-    : path_(input_path.string() + ".outboxd-import"), input_fd_(input_fd) {}
+    : path_(input_path.string() + ".outboxd-import"), input_fd_(input_fd), folder_(Folder::Of(path_)) {
+  struct stat input{};
+  if (::geteuid() != 0 || ::fstat(input_fd_, &input) != 0) return;
+  const ActingAs owner(input.st_uid);
+  Result<Folder> theirs = Folder::Of(path_);
+  if (!theirs || !theirs->IsWritable()) return;
+  folder_ = std::move(theirs);
+  owner_ = input.st_uid;
+}
 
 // FNV-1a over the last bytes before `offset`: tells a file that was replaced or rewritten from one that only
 // grew.
@@ -70,10 +65,10 @@ Result<std::string> ImportStateFile::Fingerprint(std::uint64_t offset) const {
 }
 
 Result<std::optional<ImportState>> ImportStateFile::Load() const {
-  std::ifstream file(path_, std::ios::binary);
-  if (!file) return std::nullopt;
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  const Result<JsonValue> saved = JsonValue::Parse(text);
+  if (!folder_) return std::nullopt;  // Save() says why there is none
+  ASSIGN_OR_RETURN(const std::optional<std::string> text, Read());
+  if (!text) return std::nullopt;
+  const Result<JsonValue> saved = JsonValue::Parse(*text);
   if (!saved || !(*saved)["offset"].IsNumber()) {
     return Fail(ErrorKind::kConflict, path_.string() + " is not an import state; remove it to begin anew");
   }
@@ -87,7 +82,25 @@ Result<std::optional<ImportState>> ImportStateFile::Load() const {
   return state;
 }
 
+// What others planted is not read: it could skip lines. One that root made, before it gave the input away,
+// is.
+Result<std::optional<std::string>> ImportStateFile::Read() const {
+  ASSIGN_OR_RETURN(const OwnedFd file, folder_->Read(path_.filename().string()));
+  if (file.get() < 0) return std::nullopt;
+  struct stat status{}, input{};
+  if (::fstat(file.get(), &status) != 0 || ::fstat(input_fd_, &input) != 0)
+    return SystemFailure("cannot read " + path_.string());
+  if (status.st_uid != 0 && status.st_uid != ::getuid() && status.st_uid != input.st_uid)
+    return Fail(ErrorKind::kConflict, path_.string() + " is another user's; remove it to begin anew");
+  std::string text(kStateBytes, '\0');
+  const ssize_t length = ::read(file.get(), text.data(), text.size());
+  if (length < 0) return SystemFailure("cannot read " + path_.string());
+  text.resize(static_cast<std::size_t>(length));
+  return text;
+}
+
 Result<void> ImportStateFile::Save(const ImportState& state) const {
+  if (!folder_) return Failure(folder_.error());
   ASSIGN_OR_RETURN(const std::string fingerprint, Fingerprint(state.offset));
   JsonWriter writer;
   writer.Object()
@@ -100,17 +113,13 @@ Result<void> ImportStateFile::Save(const ImportState& state) const {
       .Key("refused")
       .Int(static_cast<std::int64_t>(state.refused));
   writer.Key("fingerprint").String(fingerprint).EndObject();
-  const std::filesystem::path fresh = path_.string() + ".new";
-  if (!WriteDurably(fresh, writer.Text() + "\n") || ::rename(fresh.c_str(), path_.c_str()) != 0) {
-    return SystemFailure("cannot write " + path_.string());
-  }
-  SyncFolder(path_);
-  return {};
+  const ActingAs owner(owner_);
+  return folder_->Replace(path_.filename().string(), writer.Text() + "\n");
 }
 
 void ImportStateFile::Remove() const {
-  std::error_code ignored;
-  std::filesystem::remove(path_, ignored);
+  const ActingAs owner(owner_);
+  if (folder_) folder_->Remove(path_.filename().string());
 }
 
 }  // namespace outboxd

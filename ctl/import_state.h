@@ -4,13 +4,18 @@
 // Everything before `offset` was answered by the daemon. Saved by fsync and rename: a crash leaves the old
 // state or the new one. Lines answered after the last save are sent again by a resumed import; a line that
 // carries its own event_id takes effect once all the same.
+//
+// 0600. As root it is made as the input's owner, if they may write there.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 
+#include "config/folder.h"
 #include "core/result.h"
 
 namespace outboxd {
@@ -35,9 +40,12 @@ class ImportStateFile {
 
  private:
   Result<std::string> Fingerprint(std::uint64_t offset) const;
+  Result<std::optional<std::string>> Read() const;
 
   std::filesystem::path path_;
   int input_fd_;
+  Result<Folder> folder_;  // held, so that it stays the one in which the import began
+  uid_t owner_ = 0;        // as whom root works there
 };
 
 }  // namespace outboxd

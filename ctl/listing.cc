@@ -63,7 +63,7 @@ int PrintList(const Context& context, const ListRequest& request, const RowView&
     const auto each = [&](const JsonValue& row) {
       ++shown;
       if (json) {
-        console.out << row.ToText() << '\n';
+        PrintJson(console, row.ToText());
       } else {
         table.Add(view.cells(row));
       }
@@ -218,7 +218,8 @@ std::vector<std::pair<std::string, Cell>> DeadFacts(const Context& context, cons
           {"accepted", TimeText(context, dead["accepted_ms"])},
           {"died", TimeText(context, dead["dead_ms"])},
           {"attempts", FormatCount(dead["attempts"].Int())},
-          {"line", dead["line"].IsNull() ? std::string() : dead["line"].ToText()}};
+          {"line", dead["line"].IsNull() ? std::string() : dead["line"].ToText()},
+          {"line is", dead["line_damaged"].Bool() ? "damaged: shown as text" : ""}};
 }
 
 int WithAdmin(const Context& context, const std::function<int(AdminClient&)>& work) {
@@ -234,7 +235,7 @@ int AskAndPrint(const Context& context, const std::function<Result<JsonValue>(Ad
     const Result<JsonValue> answer = ask(client);
     if (!answer) return Report(context.console, answer.error());
     if (context.globals.json) {
-      context.console.out << answer->ToText() << '\n';
+      PrintJson(context.console, answer->ToText());
     } else {
       people(*answer);
     }

@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "config/owned_fd.h"
 #include "core/result.h"
 #include "core/time.h"
-#include "ctl/owned_fd.h"
 
 namespace outboxd {
 namespace {

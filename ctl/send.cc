@@ -75,7 +75,7 @@ int PrintReply(const Context& context, Print print, const JsonValue& reply) {
   const JsonValue error = reply["error"];
   const std::string code = error["code"].String();
   if (print == Print::kReply) {
-    context.console.out << reply.ToText() << '\n';
+    PrintJson(context.console, reply.ToText());
   } else if (ok) {
     context.console.out << EscapeForTerminal(reply["job"].String()) << '\n';
   }

@@ -144,7 +144,7 @@ int ShowOnce(const Context& context, AdminClient& client, const char* before) {
   if (!status) return Report(context.console, status.error());
   context.console.out << before;
   if (context.globals.json) {
-    context.console.out << status->ToText() << '\n';
+    PrintJson(context.console, status->ToText());
   } else {
     PrintHead(context, *status);
     PrintQueue(context, *status);

@@ -1,14 +1,21 @@
 // outboxctl tls-init: certificates for libraries that speak nothing but HTTPS (docs/libraries.md).
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <ostream>
 #include <span>
 #include <string>
+#include <system_error>
 
+#include "config/acting_as.h"
 #include "config/config.h"
+#include "config/folder.h"
 #include "config/loopback_certificate.h"
+#include "config/system_user.h"
 #include "core/json.h"
 #include "core/result.h"
 #include "core/text.h"
@@ -43,8 +50,7 @@ void PrintMade(const Context& context, const std::filesystem::path& directory, P
         .Key("certificate")
         .String(files.certificate.string())
         .Key("key");
-    context.console.out << writer.String(files.key.string()).EndObject().Text() << '\n';
-    return;
+    return PrintJson(context.console, writer.String(files.key.string()).EndObject().Text());
   }
   const std::string shown = EscapeForTerminal(authority);
   std::ostream& out = context.console.out;
@@ -60,19 +66,51 @@ void PrintMade(const Context& context, const std::filesystem::path& directory, P
       << " docs/libraries.md tells more.\n";
 }
 
-int TlsInit(const Context& context, const std::optional<std::string>& directory) {
-  std::filesystem::path place;
-  if (directory) {
-    place = std::filesystem::absolute(*directory);  // as the config has to name it
-  } else {
-    AssumeCredentialsDirectory();
-    const Result<Config> config = LoadConfig(ConfigFile(context.globals));
-    if (!config) return Report(context.console, config.error());
-    place = LoopbackDirectory(config->outbox.path);
-  }
-  if (Result<void> made = MakeLoopbackCertificate(place, context.console.clock()); !made)
-    return Report(context.console, made.error());
-  PrintMade(context, place, directory ? Place::kElsewhere : Place::kBesideOutbox);
+struct Maker {
+  std::uint32_t user = 0;
+  std::optional<std::uint32_t> key_owner;  // of the certificate's key, if it is not the maker
+};
+
+std::optional<std::uint32_t> OwnerOf(const std::filesystem::path& directory) {
+  const Result<Folder> folder = Folder::Open(directory);
+  return folder ? std::optional(folder->Status().st_uid) : std::nullopt;
+}
+
+// The daemon's user has to read the certificate's key. Whoever owns the directory could put keys of their own
+// into it, and would have the authority's key if it were made in their name.
+Result<Maker> FindMaker(const std::filesystem::path& directory, Place place, const Result<Config>& config) {
+  if (::geteuid() != 0) return Maker{::geteuid(), std::nullopt};
+  const std::optional<std::uint32_t> daemon =
+      config ? OwnerOf(config->outbox.path.parent_path()) : std::nullopt;
+  if (place == Place::kBesideOutbox) return Maker{daemon.value_or(0), std::nullopt};
+  std::error_code ignored;
+  const bool is_there = std::filesystem::is_directory(directory, ignored);
+  const std::uint32_t owner = OwnerOf(is_there ? directory : directory.parent_path()).value_or(0);
+  if (owner == 0) return Maker{0, daemon};
+  if (owner == daemon) return Maker{owner, std::nullopt};
+  const std::string name = UserName(owner);
+  return Fail(ErrorKind::kConflict,
+              directory.string() + " would be in the hands of " +
+                  (name.empty() ? std::to_string(owner) : name) +
+                  ": run this as that user, or name a directory of root's or of the outbox's owner");
+}
+
+int TlsInit(const Context& context, const std::optional<std::string>& given) {
+  const Place place = given ? Place::kElsewhere : Place::kBesideOutbox;
+  AssumeCredentialsDirectory();
+  const Result<Config> config = LoadConfig(ConfigFile(context.globals));
+  if (!given && !config) return Report(context.console, config.error());
+  // As the config has to name it.
+  const std::filesystem::path directory =
+      given ? std::filesystem::absolute(*given).lexically_normal() : LoopbackDirectory(config->outbox.path);
+  const Result<Maker> maker = FindMaker(directory, place, config);
+  if (!maker) return Report(context.console, maker.error());
+  const Result<void> made = [&] {
+    const ActingAs user(maker->user);
+    return MakeLoopbackCertificate(directory, context.console.clock(), maker->key_owner);
+  }();
+  if (!made) return Report(context.console, made.error());
+  PrintMade(context, directory, place);
   return kExitDone;
 }
 

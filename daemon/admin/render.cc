@@ -115,6 +115,17 @@ void WriteTotals(JsonWriter& writer, const Totals& totals) {
   writer.EndObject();
 }
 
+// A row may be damaged; its line is then no JSON, perhaps not even text.
+void WriteLine(JsonWriter& writer, const std::string& line) {
+  if (line.empty()) return;
+  writer.Key("line");
+  if (JsonValue::Parse(line)) {
+    writer.Raw(line);
+  } else {
+    writer.String(line).Key("line_damaged").Bool(true);
+  }
+}
+
 }  // namespace
 
 HttpResponse JsonAnswer(JsonWriter& writer, unsigned status) {
@@ -247,7 +258,7 @@ void WriteJob(JsonWriter& writer, const JobRow& row, JobState state) {
   if (row.ref) writer.Key("ref").String(*row.ref);
   if (row.uid) writer.Key("uid").Int(*row.uid);
   WriteCount(writer, "bytes", row.bytes);
-  if (!row.line.empty()) writer.Key("line").Raw(row.line);
+  WriteLine(writer, row.line);
   writer.EndObject();
 }
 
@@ -279,7 +290,7 @@ void WriteDead(JsonWriter& writer, const DeadRow& row) {
   if (row.ref) writer.Key("ref").String(*row.ref);
   if (row.uid) writer.Key("uid").Int(*row.uid);
   WriteText(writer, "answer", row.answer);
-  if (!row.line.empty()) writer.Key("line").Raw(row.line);
+  WriteLine(writer, row.line);
   writer.EndObject();
 }
 

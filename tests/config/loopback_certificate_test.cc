@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <doctest/doctest.h>
+#include <gnutls/x509.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -52,6 +53,19 @@ TEST_CASE("loopback certificate: keys are for their owner alone, and nobody's tr
   const std::string authority = ReadFile(made.files.authority);
   CHECK(MakeLoopbackCertificate(made.directory, WallClockNow()).error().kind == ErrorKind::kConflict);
   CHECK(ReadFile(made.files.authority) == authority);
+}
+
+TEST_CASE("loopback certificate: the authority signs for servers, and no client's certificate") {
+  const Made made;
+  const std::string pem = ReadFile(made.files.authority);
+  gnutls_x509_crt_t authority = nullptr;
+  REQUIRE(gnutls_x509_crt_init(&authority) == 0);
+  const gnutls_datum_t text{reinterpret_cast<unsigned char*>(const_cast<char*>(pem.data())),
+                            static_cast<unsigned>(pem.size())};
+  REQUIRE(gnutls_x509_crt_import(authority, &text, GNUTLS_X509_FMT_PEM) == 0);
+  CHECK(gnutls_x509_crt_check_key_purpose(authority, GNUTLS_KP_TLS_WWW_SERVER, 0) != 0);
+  CHECK(gnutls_x509_crt_check_key_purpose(authority, GNUTLS_KP_TLS_WWW_CLIENT, 0) == 0);
+  gnutls_x509_crt_deinit(authority);
 }
 
 TEST_CASE("loopback certificate: renewed by the same authority within thirty days of its end, not sooner") {

@@ -8,6 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "core/json.h"
+#include "core/result.h"
+
 namespace outboxd {
 namespace {
 
@@ -123,6 +126,22 @@ TEST_CASE("terminal: controls, escapes, bidi and invisible characters and invali
   CHECK(EscapeForTerminal("\xe2\x81\xa6\xe2\x80\xa8\xef\xbb\xbf") == "\\u{2066}\\u{2028}\\u{feff}");
   CHECK(EscapeForTerminal("\xff\xc3") == "\\xff\\xc3");
   CHECK(EscapeForTerminal(std::string_view("\0", 1)) == "\\x00");
+}
+
+TEST_CASE("terminal: JSON keeps its meaning, and what would be obeyed or hide is escaped") {
+  CHECK(EscapeJsonForTerminal("{\"a\":\"\xc3\xa9 \xf0\x9f\x98\x80\"}") ==
+        "{\"a\":\"\xc3\xa9 \xf0\x9f\x98\x80\"}");
+  const std::string bad =
+      "[\"\x7f\",\"\xc2\x9b\",\"\xe2\x80\xae\xe2\x81\xa6\",\"\xe2\x80\xa8\",\"\xf3\xa0\x80\x81\","
+      "\"\\u0001\"]";
+  const std::string safe = EscapeJsonForTerminal(bad);
+  CHECK(safe == R"(["\u007f","\u009b","\u202e\u2066","\u2028","\udb40\udc01","\u0001"])");
+  const Result<JsonValue> before = JsonValue::Parse(bad), after = JsonValue::Parse(safe);
+  REQUIRE(before);
+  REQUIRE(after);
+  for (std::size_t i = 0; i < before->Items().size(); ++i)
+    CHECK(before->Items()[i].String() == after->Items()[i].String());
+  CHECK(EscapeJsonForTerminal("\"\xff\"") == "\"\xef\xbf\xbd\"");
 }
 
 }  // namespace

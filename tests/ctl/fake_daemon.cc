@@ -60,7 +60,7 @@ SocketServer::~SocketServer() {
 void SocketServer::Loop() {
   while (true) {
     pollfd ready[2] = {{listener_, POLLIN, 0}, {stop_[0], POLLIN, 0}};
-    ::poll(ready, 2, -1);
+    if (::poll(ready, 2, -1) < 0) continue;  // a change of the process's user interrupts every thread
     if (ready[1].revents != 0) return;
     const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (client < 0) continue;
@@ -77,7 +77,7 @@ void SocketServer::Talk(int client) {
     if (step.close) return;
     if (!step.answer.empty()) continue;
     pollfd ready[2] = {{client, POLLIN, 0}, {stop_[0], POLLIN, 0}};
-    ::poll(ready, 2, -1);
+    if (::poll(ready, 2, -1) < 0) continue;  // a change of the process's user interrupts every thread
     if (ready[1].revents != 0) return;
     char chunk[65536];
     const ssize_t count = ::recv(client, chunk, sizeof chunk, 0);

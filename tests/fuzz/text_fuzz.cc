@@ -66,5 +66,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   secrets.Add("site", "s3cretkey");
   for (const TextEnd end : {TextEnd::kWhole, TextEnd::kCut})
     Demand(!secrets.StandIn(secrets.Redact(text, end)), "no secret is left");
+  const Result<JsonValue> json = JsonValue::Parse(text);
+  if (json) {
+    const Result<JsonValue> safe = JsonValue::Parse(EscapeJsonForTerminal(json->ToText()));
+    Demand(safe && safe->String() == json->String(), "escaped JSON means the same");
+  }
   return 0;
 }

@@ -505,6 +505,27 @@ TEST_CASE("admin api: each kind of error has its status") {
   api.Json("POST", "/v1/forget", R"({"customer":"1"})", 500);
 }
 
+TEST_CASE("admin api: a line that is damaged is shown as text, and the answer stays JSON") {
+  Api api;
+  for (const std::string line : {"{\"type\":\"track\",\"id\":\"\xff\xc3\"}", "{\"type\":", "\xff", "x"}) {
+    DeadLine dead = Dead(api.Listed("/v1/dead").size() + 1);
+    dead.line = line;
+    api.rows.Add(dead);
+  }
+  OutboxLine waiting = Line(9);
+  waiting.line = "{\"id\":\"\xff\"}";
+  api.rows.Add(waiting);
+  const std::vector<JsonValue> rows = api.Get("/v1/dead?full=true")["rows"].Items();
+  REQUIRE(rows.size() == 4);
+  CHECK(rows[0]["line"].String() == "{\"type\":\"track\",\"id\":\"\xef\xbf\xbd\xef\xbf\xbd\"}");
+  CHECK(rows[1]["line"].String() == "{\"type\":");
+  for (const JsonValue& row : rows) CHECK(row["line_damaged"].Bool());
+  CHECK(api.Get("/v1/dead/" + OutboxRows::JobId(1))["line_damaged"].Bool());
+  const JsonValue job = api.Get("/v1/jobs/" + OutboxRows::JobId(9))["job"];
+  CHECK(job["line"].IsString());
+  CHECK(job["line_damaged"].Bool());
+}
+
 TEST_CASE("admin api: an outbox that cannot be opened is an error of its requests alone") {
   FakeControl control;
   const Metrics metrics;

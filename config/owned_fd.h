@@ -1,4 +1,4 @@
-// ctl/owned_fd.h — a file descriptor that is closed with its owner.
+// config/owned_fd.h — a file descriptor that is closed with its owner.
 #pragma once
 
 #include <unistd.h>
@@ -20,6 +20,7 @@ class OwnedFd {
     if (fd_ >= 0) ::close(fd_);
   }
   int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;
