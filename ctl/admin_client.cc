@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -22,6 +23,9 @@ namespace {
 constexpr std::size_t kAnswerBytesMax = 256U << 20;
 constexpr long kConnectSeconds = 5;
 constexpr long kBriefSeconds = 60;
+constexpr long kAliveSeconds = 10;
+constexpr std::chrono::seconds kAliveFirst(2);
+constexpr std::chrono::seconds kAliveEvery(10);
 
 std::size_t Collect(char* data, std::size_t size, std::size_t count, void* into) {
   auto& body = *static_cast<std::string*>(into);
@@ -30,6 +34,39 @@ std::size_t Collect(char* data, std::size_t size, std::size_t count, void* into)
   body.append(data, bytes);
   return bytes;
 }
+
+void SetBasics(CURL* curl, const std::filesystem::path& socket, std::string& body) {
+  curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
+  curl_easy_setopt(curl, CURLOPT_PROXY, "");
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, "outboxctl/" OUTBOXD_VERSION);
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, Collect);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
+}
+
+// A daemon that takes its time over a request answers others meanwhile; one that hangs does not.
+struct Patiently {
+  using Clock = std::chrono::steady_clock;
+
+  const std::filesystem::path& socket;
+  Clock::time_point next = Clock::now() + kAliveFirst;
+
+  static int OnProgress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    return static_cast<Patiently*>(self)->IsGone() ? 1 : 0;
+  }
+  bool IsGone() {
+    if (Clock::now() < next) return false;
+    const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), &curl_easy_cleanup);
+    std::string body;
+    SetBasics(curl.get(), socket, body);
+    curl_easy_setopt(curl.get(), CURLOPT_URL, "http://outboxd/healthz");
+    curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, kAliveSeconds);
+    const CURLcode code = curl_easy_perform(curl.get());
+    next = Clock::now() + kAliveEvery;
+    return code != CURLE_OK;
+  }
+};
 
 // `unavailable` is the Track API behind the daemon, not the daemon: to a script the daemon said no.
 ErrorKind KindFromName(std::string_view name) {
@@ -81,15 +118,9 @@ AdminClient::AdminClient(std::filesystem::path socket)
     : socket_(std::move(socket)), handle_(std::make_unique<Handle>()) {
   CURL* curl = handle_->curl;
   if (curl == nullptr) return;
-  curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
-  curl_easy_setopt(curl, CURLOPT_PROXY, "");
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  SetBasics(curl, socket_, handle_->body);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, handle_->headers);
-  curl_easy_setopt(curl, CURLOPT_USERAGENT, "outboxctl/" OUTBOXD_VERSION);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, handle_->error.data());
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, Collect);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &handle_->body);
 }
 
 AdminClient::~AdminClient() = default;
@@ -109,7 +140,13 @@ Result<std::string> AdminClient::Perform(const std::string& target, const std::s
   } else {
     curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
   }
+  Patiently patiently{socket_};
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, patience == Patience::kBrief ? 1L : 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &Patiently::OnProgress);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &patiently);
   const CURLcode code = curl_easy_perform(curl);
+  if (code == CURLE_ABORTED_BY_CALLBACK)
+    return Fail(ErrorKind::kUnavailable, "the daemon at " + socket_.string() + " has stopped answering");
   if (code != CURLE_OK) {
     long system_error = 0;
     if (code == CURLE_COULDNT_CONNECT) curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &system_error);

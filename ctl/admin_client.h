@@ -15,7 +15,8 @@
 
 namespace outboxd {
 
-// Whether the daemon may take as long as its work needs (backup, forget, redrive, drop).
+// Whether the daemon may take as long as its work needs (backup, forget, redrive, drop), while it answers
+// other questions.
 enum class Patience { kBrief, kAsLongAsItTakes };
 
 class AdminClient {

@@ -80,7 +80,7 @@ void PrintCheck(const Context& context, const std::string& file, const Result<Co
     for (const std::string& reason : unchecked) writer.String(reason);
     writer.EndArray().Key("warnings").Array();
     for (const std::string& warning : warnings) writer.String(warning);
-    console.out << writer.EndArray().EndObject().Text() << '\n';
+    PrintJson(console, writer.EndArray().EndObject().Text());
   }
   for (const std::string& problem : problems) Report(console, Error{ErrorKind::kInvalid, problem, {}});
   if (!problems.empty() || context.globals.json) return;

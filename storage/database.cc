@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -240,8 +242,22 @@ Result<void> Database::CopyPages(Database& target, const std::filesystem::path& 
   return {};
 }
 
+namespace {
+
+// SQLite would take such a file for a part of the database whose name it has, and we for our lock or record.
+bool HasReservedName(const std::filesystem::path& file) {
+  const std::string name = file.filename().string();
+  return std::ranges::any_of(std::array{"-journal", "-wal", "-shm", ".lock", ".crashes"},
+                             [&](const char* suffix) { return name.ends_with(suffix); });
+}
+
+}  // namespace
+
 Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file,
                                          const std::function<bool()>& gives_up) {
+  if (HasReservedName(file)) {
+    return Fail(ErrorKind::kConflict, file.string() + ": a file beside a database has such a name", "path");
+  }
   // Created by us alone (O_EXCL, 0600): neither an existing file nor a planted link is written through.
   const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor < 0) {

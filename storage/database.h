@@ -98,7 +98,8 @@ class Database {
   Result<bool> TruncateWal();
   Result<std::int64_t> Scalar(std::string_view sql);  // first column of the first row; 0 when there is none
   std::int64_t Changes() const;                       // rows changed by the last statement
-  // Online, a state of one moment; the file must not exist; fsynced; its size. Asks `gives_up` every few
+  // Online, a state of one moment; the file must not exist, and have no name such as SQLite gives; fsynced;
+  // its size. Asks `gives_up` every few
   // megabytes; kBusy once it says so.
   Result<std::uint64_t> BackupTo(const std::filesystem::path& file, const std::function<bool()>& gives_up);
   Failure Damaged(std::string_view detail) const;  // kCorrupt, for what SQLite itself did not notice

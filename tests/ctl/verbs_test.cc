@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 
 #include "ctl/options.h"
 #include "tests/ctl/fake_daemon.h"
@@ -383,6 +385,29 @@ TEST_CASE("dead export: whole rows or only the lines, bytes as the producer wrot
   CHECK(TempFolder::Read(file) == whole.out);
 }
 
+TEST_CASE(
+    "outboxctl: JSON on a terminal has no character that it would obey; a pipe gets an export's own bytes") {
+  const std::string row =
+      "{\"job\":\"J\",\"line\":{\"x\":\"\xc2\x9b"
+      "31m\xe2\x80\xae\"}}";
+  const std::string safe = R"({"job":"J","line":{"x":"\u009b31m\u202e"}})";
+  AdminFixture daemon(AdminAnswer{200, R"({"rows":[)" + row + "]}"});
+  for (const char* verb : {"list", "history"}) {
+    std::vector<std::string> arguments = {"--json", verb};
+    if (*verb == 'h') arguments.emplace_back("J");
+    CHECK(daemon.Run(arguments).out == safe + "\n");
+  }
+  CHECK(daemon.Run({"dead", "export"}, {"", true, false}).out == safe + "\n");
+  CHECK(daemon.Run({"dead", "export"}).out == row + "\n");
+}
+
+TEST_CASE("dead export: a damaged line is told") {
+  AdminFixture daemon(AdminAnswer{200, R"({"rows":[{"job":"J","line":"x","line_damaged":true}]})"});
+  const Ran ran = daemon.Run({"dead", "export"});
+  CHECK(ran.code == 0);
+  CHECK(Contains(ran.err, "the line of J is damaged"));
+}
+
 TEST_CASE("connections: pause, resume and probe") {
   AdminFixture daemon([](const AdminRequest& request) {
     if (request.target == "/v1/status") return AdminAnswer{200, kStatus};
@@ -475,6 +500,21 @@ TEST_CASE("backup: a file that only the daemon sees, in a /tmp of its own, is no
   CHECK(unseen.code == 1);
   CHECK(Contains(unseen.err, (folder / "copy.db").string() + " is not there"));
   CHECK(daemon.Run({"backup", folder.Write("copy.db", "written")}).code == 0);
+}
+
+TEST_CASE("backup: a daemon that hangs is told within seconds, however long a backup may take") {
+  const TempFolder folder;
+  std::atomic<bool> has_asked = false;
+  const SocketServer hung(folder / "admin.sock", [&](std::string& received) {
+    has_asked = has_asked || !received.empty();
+    return SocketServer::Step{};
+  });
+  const auto begun = std::chrono::steady_clock::now();
+  const Ran ran = RunCtl({"--socket", (folder / "admin.sock").string(), "backup", (folder / "x").string()});
+  CHECK(has_asked);
+  CHECK(ran.code == 69);
+  CHECK(Contains(ran.err, "has stopped answering"));
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(40));
 }
 
 const char* kConfig =

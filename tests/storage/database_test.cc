@@ -93,6 +93,19 @@ TEST_CASE("database: an outbox can be backed up while it is open and written to"
     CHECK_FALSE(reader->BackupTo(folder / "link.db", test::NeverGivesUp));
     CHECK_FALSE(std::filesystem::exists(folder / "elsewhere.db"));
   }
+  SUBCASE("a name that SQLite or outboxd would take for a part of the outbox is refused") {
+    for (const char* suffix : {"-journal", "-wal", "-shm", ".lock", ".crashes"}) {
+      const std::filesystem::path name = folder / (std::string("outbox.db") + suffix);
+      std::filesystem::remove(folder / "outbox.db.crashes");
+      const bool was_there = std::filesystem::exists(name);
+      const auto refused = reader->BackupTo(name, test::NeverGivesUp);
+      REQUIRE_FALSE(refused);
+      CHECK(refused.error().kind == ErrorKind::kConflict);
+      CHECK(std::filesystem::exists(name) == was_there);
+      CHECK_FALSE(reader->BackupTo(folder / (std::string("other.db") + suffix), test::NeverGivesUp));
+    }
+    CHECK(reader->BackupTo(folder / "outbox.db.backup", test::NeverGivesUp));
+  }
   SUBCASE("a folder that is not there is an error") {
     CHECK_FALSE(reader->BackupTo(folder / "no" / "copy.db", test::NeverGivesUp));
   }

@@ -135,7 +135,8 @@ TEST_CASE("secrets: a config that is wrong around the key is refused without sho
   for (const std::string& wrong :
        {"api_key: " + key + ", api_kee: x", "api_kee: " + key, "api_key: \"" + key,
         "api_key: {" + key + ": x}", "api_key: '" + key + "${'", "api_key: k, api_key: " + key,
-        "api_key_file: " + key}) {
+        "api_key_file: " + key, "api_key: k, region: " + key, "api_key: k, ca_file: " + key,
+        "api_key: k, timeout: " + key, "api_key: k, strict_answers: " + key}) {
     CAPTURE(wrong);
     daemon.WriteConfigText("connections: {default: {region: us, site_id: s, " + wrong + "}}\n");
     for (const Finished& refused :
