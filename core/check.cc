@@ -3,6 +3,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#ifndef _GLIBCXX_ASSERTIONS
+#error "every build checks the bounds of containers (cmake/flags.cmake)"
+#endif
+
 namespace outboxd {
 
 void CheckFailed(const char* file, int line, const char* condition) noexcept {

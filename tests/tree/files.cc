@@ -25,7 +25,7 @@ std::vector<File> ReadTree() {
     }
   }
   for (const char* name : {"CMakeLists.txt", "CMakePresets.json", "README.md", "CONTRIBUTING.md",
-                           "CHANGELOG.md", "LICENSE", ".clang-tidy", ".clang-format"}) {
+                           "CHANGELOG.md", "SECURITY.md", "LICENSE", ".clang-tidy", ".clang-format"}) {
     if (fs::exists(root / name)) files.push_back(ReadFile(name));
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.path < b.path; });
