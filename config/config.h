@@ -97,6 +97,8 @@ struct ConnectionConfig {
 // little.
 struct PerUserLimits {
   std::uint32_t connections = 0;
+  std::uint64_t jobs = 0;   // waiting, and dead letters apart from them
+  std::uint64_t bytes = 0;  // of both
 };
 
 struct LimitsConfig {
@@ -110,7 +112,7 @@ struct LimitsConfig {
   std::uint64_t window_bytes = 8ULL << 20;  // job bytes in memory per connection
   std::uint32_t window_jobs = 4096;         // jobs in memory per connection
   std::uint32_t lane_jobs = 64;             // jobs of one lane in memory
-  // Jobs per connection waiting for their own next attempt before fresh ones wait too.
+  // Deferred jobs per connection in memory; the others wait for their next attempt on disk alone.
   std::uint32_t deferred_jobs = 20000;
   PerUserLimits per_uid;
 };

@@ -296,6 +296,10 @@ SectionKeys<PerUserLimits> PerUserKeys() {
   return {{
       Key("connections", &PerUserLimits::connections, Count<std::uint32_t>(0, 65536), kReload,
           "to the producer socket, and to each listener of listen.track; 0 means no bound of its own"),
+      Key("jobs", &PerUserLimits::jobs, Count<std::uint64_t>(0, 1'000'000'000), kReload,
+          "that wait, and as many dead letters; 0 means nine tenths of outbox.max_jobs"),
+      Key("bytes", &PerUserLimits::bytes, Size(0, 100 * kTerabyte), kReload,
+          "of both; 0 means nine tenths of outbox.max_bytes"),
   }};
 }
 
@@ -322,7 +326,7 @@ SectionKeys<LimitsConfig> LimitsKeys() {
           Key("lane_jobs", &LimitsConfig::lane_jobs, Count<std::uint32_t>(1, 1'000'000), kReload,
               "jobs of one customer in memory"),
           Key("deferred_jobs", &LimitsConfig::deferred_jobs, Count<std::uint32_t>(1, 10'000'000), kReload,
-              "jobs of a connection waiting for their next attempt before fresh ones wait too"),
+              "jobs of a connection waiting for their next attempt in memory; beyond, on disk alone"),
           Section<LimitsConfig>("per_uid", &LimitsConfig::per_uid, PerUserKeys(),
                                 "what one user may have, all of TCP counting as one"),
       },

@@ -208,6 +208,7 @@ struct QueuedJob {
   // disk.
   std::optional<std::uint32_t> batch_max;
   std::optional<Timestamp> due;  // set while deferred
+  bool stowed = false;           // its row says that it waits on disk alone
   std::optional<Timestamp> redriven;
 
   // Where max_age counts from.

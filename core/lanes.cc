@@ -165,6 +165,18 @@ void Lanes::Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpen
   }
 }
 
+bool Lanes::Forget(Sequence sequence, std::span<const LaneKey> lanes) {
+  const bool is_alone = std::all_of(lanes.begin(), lanes.end(), [&](LaneKey key) {
+    const auto lane = lanes_.find(key);
+    return lane != lanes_.end() && lane->second.jobs.size() == 1 && lane->second.jobs.front() == sequence &&
+           !lane->second.active;
+  });
+  if (!is_alone) return false;
+  for (const LaneKey key : lanes) lanes_.erase(key);
+  pinned_.erase(ToNumber(sequence));
+  return true;
+}
+
 void Lanes::MarkParked(LaneKey lane, Sequence from) {
   std::optional<Sequence>& parked_from = lanes_[lane].parked_from;
   parked_from = parked_from ? std::min(*parked_from, from) : from;

@@ -36,6 +36,7 @@ struct LanesOpened {
   std::vector<LaneKey> refill;  // lanes whose next job is parked on disk: read it and call Refilled()
 };
 
+// Size: each event in the life of a job or a lane, and each question about them, is one call.
 class Lanes {
  public:
   explicit Lanes(std::size_t lane_jobs_max) : lane_jobs_max_(lane_jobs_max) {}
@@ -56,7 +57,12 @@ class Lanes {
   // The job is settled, or was removed: it leaves its lanes.
   void Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpened& opened);
 
-  // Parked rows of `lane` from a time before this object (start).
+  // A held job that waits for its next attempt leaves memory with all that is known of its lanes; false, and
+  // nothing is changed, while others are held in one of them. Whoever brings it back says where jobs are
+  // parked behind it.
+  bool Forget(Sequence sequence, std::span<const LaneKey> lanes);
+
+  // Parked rows of `lane` from a time before this object (start, or Forget()).
   void MarkParked(LaneKey lane, Sequence from);
   // Where to read `lane`'s parked rows from; nullopt when there are none or its next job is held already.
   std::optional<Sequence> RefillFrom(LaneKey lane) const;
@@ -75,6 +81,8 @@ class Lanes {
   // What is held already stays.
   void Configure(std::size_t lane_jobs_max) { lane_jobs_max_ = lane_jobs_max; }
   std::size_t LaneCount() const { return lanes_.size(); }
+  // Whether anything is known of it.
+  bool Has(LaneKey lane) const { return lanes_.contains(lane); }
   // Each lane with its held jobs, ascending; valid until the next change. Slow; for tests.
   std::vector<std::pair<LaneKey, std::span<const Sequence>>> Held() const;
   // Aborts when lanes contradict themselves or a job that has nobody to wait for was not given the turn.

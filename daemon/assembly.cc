@@ -58,9 +58,9 @@ void WarnOfForgottenConnections(const Outbox& outbox, const Config& config) {
 }
 
 Clerk MakeClerk(Outbox outbox, const Config& config) {
-  return {std::move(outbox), {config.outbox, config.history}, [path = config.outbox.path] {
-            return FreeDiskBytes(path);
-          }};
+  return {std::move(outbox),
+          {config.outbox, config.history, config.limits.per_uid},
+          [path = config.outbox.path] { return FreeDiskBytes(path); }};
 }
 
 // nullopt: crashes of this run will not be known to the next start.

@@ -39,7 +39,7 @@ Result<std::string> Reloader::TakeEffect() {
                      return dispatcher.Configure(endpoints, fresh.limits, now);
                    }));
   RETURN_IF_ERROR(configured);
-  parts_.clerk.Configure({fresh.outbox, fresh.history});
+  parts_.clerk.Configure({fresh.outbox, fresh.history, fresh.limits.per_uid});
   SetLogLevel(fresh.log_level);
   parts_.config.Replace(std::move(fresh));
   const std::shared_ptr<const Config> config = parts_.config.Get();

@@ -204,8 +204,17 @@ Result<Inspection::Found> Inspection::Scan(std::string_view rows, const SqlCondi
 }
 
 Result<Page<JobRow>> Inspection::Jobs(const JobFilter& filter, const PageRequest& request) {
+  // With stowed ones there may be millions: then it walks through the table, a page at a time.
+  bool by_index = filter.deferred_only;
+  if (by_index) {
+    ASSIGN_OR_RETURN(const std::int64_t are_stowed,
+                     database_.Scalar("SELECT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_stowed WHERE "
+                                      "stowed IS NOT NULL)"));
+    by_index = are_stowed == 0;
+  }
   const std::string_view rows =
-      filter.deferred_only ? "outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL" : "outbox WHERE 1";
+      by_index ? "outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND stowed IS NULL"
+               : "outbox WHERE 1";
   ASSIGN_OR_RETURN(Found found, Scan(rows, outboxd::ToSql(filter), request, filter.sequence));
   ASSIGN_OR_RETURN(auto jobs, RowsOf<JobRow>(database_, kJobQuery, found.sequences, [](const Statement& row) {
                      return ReadJob(row, Detail::kRow);
@@ -232,10 +241,15 @@ Result<std::optional<JobRow>> Inspection::FirstJob(std::string_view query, const
 
 Result<std::optional<JobRow>> Inspection::DeferredBefore(const std::string& connection,
                                                          const std::string& customer, Sequence sequence) {
+  ASSIGN_OR_RETURN(
+      std::optional<JobRow> stowed,
+      FirstJob("SELECT l.seq FROM stowed_lanes l CROSS JOIN outbox o ON o.seq = l.seq WHERE l.lane = ? AND "
+               "l.seq < ? AND o.stowed IS NOT NULL AND o.due_ms IS NOT NULL ORDER BY l.seq LIMIT 1",
+               SqlCondition{{}, {ToSql(MakeLaneKey(connection, customer)), ToSql(sequence)}}));
+  if (stowed) return stowed;
   return FirstJob(
-      "SELECT seq FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? AND "
-      "customer = ? AND seq < ?"
-      " ORDER BY seq LIMIT 1",
+      "SELECT seq FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND stowed IS NULL AND "
+      "connection = ? AND customer = ? AND seq < ? ORDER BY seq LIMIT 1",
       SqlCondition{{}, {connection, customer, ToSql(sequence)}});
 }
 

@@ -52,6 +52,28 @@ Result<OperatorWork::Examined> OperatorWork::Examine(const CountedTable& table, 
   return examined;
 }
 
+// Whose row it is, and how long its line.
+Result<OperatorWork::Owner> OperatorWork::OwnerOf(const CountedTable& table, Sequence sequence) {
+  ASSIGN_OR_RETURN(Statement row, file_->database().Prepare("SELECT uid, length(CAST(line AS BLOB)) FROM " +
+                                                            std::string(table.name) + " WHERE seq = ?"));
+  Owner owner;
+  ASSIGN_OR_RETURN(const bool is_there, row.BindAll(ToSql(sequence)).Step());
+  if (!is_there) return owner;
+  if (!row.IsNull(0)) owner.user = static_cast<std::uint32_t>(row.Int(0));
+  owner.bytes = static_cast<std::uint64_t>(row.Int(1));
+  return owner;
+}
+
+Result<void> OperatorWork::ForgetUser(const CountedTable& table, Sequence sequence) {
+  ASSIGN_OR_RETURN(const Owner owner, OwnerOf(table, sequence));
+  if (table.count == &Counts::jobs) {
+    file_->users().RemoveJobs(owner.user, 1, owner.bytes);
+  } else {
+    file_->users().RemoveDead(owner.user, owner.bytes);
+  }
+  return {};
+}
+
 // One step through `table`: rows that match are deleted and no longer counted, each after `before_each`.
 template <typename BeforeEach>
 Result<OperatorWork::Erased> OperatorWork::Erase(const CountedTable& table, const SqlCondition& condition,
@@ -62,8 +84,12 @@ Result<OperatorWork::Erased> OperatorWork::Erase(const CountedTable& table, cons
     ASSIGN_OR_RETURN(const Examined examined, Examine(table, condition, after, rows_max));
     ASSIGN_OR_RETURN(Statement remove,
                      file_->database().Prepare("DELETE FROM " + std::string(table.name) + " WHERE seq = ?"));
+    ASSIGN_OR_RETURN(Statement forget_lanes,
+                     file_->database().Prepare("DELETE FROM stowed_lanes WHERE seq = ?"));
     for (const auto& [sequence, connection] : examined.matches) {
+      if (table.count != &Counts::attempts) RETURN_IF_ERROR(ForgetUser(table, sequence));
       RETURN_IF_ERROR(before_each(sequence, connection));
+      if (table.count == &Counts::jobs) RETURN_IF_ERROR(forget_lanes.Run(ToSql(sequence)));
       RETURN_IF_ERROR(remove.Run(ToSql(sequence)));
       const auto gone = static_cast<std::uint64_t>(file_->database().Changes());
       file_->counters().Subtract(connection, table.count, gone);
@@ -97,10 +123,13 @@ Result<OperatorWork::Step> OperatorWork::Redrive(const DeadFilter& filter, Walk&
   SqlCondition condition = ToSql(filter);
   // With a number that no job can have it would hold up the new ones, and no start would take the outbox.
   condition.sql += " AND seq < " + std::to_string(Sequences::kEnd);
-  return EraseDead(filter, condition, walk, rows_max, [&](Sequence sequence, std::string_view connection) {
+  const auto bring_back = [&](Sequence sequence, std::string_view connection) -> Result<void> {
     file_->counters().Add(connection, &Counts::jobs);
+    ASSIGN_OR_RETURN(const Owner owner, OwnerOf(kCountedTables[1], sequence));
+    file_->users().AddJob(owner.user, owner.bytes);
     return revive.Run(ToSql(now), ToSql(sequence));
-  });
+  };
+  return EraseDead(filter, condition, walk, rows_max, bring_back);
 }
 
 Result<OperatorWork::Step> OperatorWork::Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max) {
@@ -117,6 +146,9 @@ Result<std::string> OperatorWork::Cancel(Sequence sequence, Timestamp now) {
     if (!is_there) return Fail(ErrorKind::kNotFound, "no such waiting job", "job");
     connection = job.Text(0);
     job.Reset();
+    ASSIGN_OR_RETURN(const Owner owner, OwnerOf(kCountedTables[0], sequence));
+    file_->users().RemoveJobs(owner.user, 1, owner.bytes);
+    file_->users().AddDead(owner.user, owner.bytes);
     ASSIGN_OR_RETURN(Statement bury,
                      database.Prepare("INSERT OR REPLACE INTO dead_letters (" OUTBOXD_KEPT_COLUMNS
                                       ", dead_ms, death, reason, cause, attempts) SELECT " OUTBOXD_KEPT_VALUES
@@ -125,6 +157,8 @@ Result<std::string> OperatorWork::Cancel(Sequence sequence, Timestamp now) {
     RETURN_IF_ERROR(bury.Run(ToSql(now), DeathName(Death::kCancelled), kReason, kReason, ToSql(sequence)));
     ASSIGN_OR_RETURN(Statement remove, database.Prepare("DELETE FROM outbox WHERE seq = ?"));
     RETURN_IF_ERROR(remove.Run(ToSql(sequence)));
+    ASSIGN_OR_RETURN(Statement forget_lanes, database.Prepare("DELETE FROM stowed_lanes WHERE seq = ?"));
+    RETURN_IF_ERROR(forget_lanes.Run(ToSql(sequence)));
     file_->counters().Subtract(connection, &Counts::jobs);
     file_->counters().Add(connection, &Counts::dead);
     return {};

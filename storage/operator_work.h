@@ -18,6 +18,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "core/user_shares.h"
 #include "storage/counters.h"
 #include "storage/filter.h"
 #include "storage/outbox_file.h"
@@ -62,6 +63,12 @@ class OperatorWork {
   };
   Result<Examined> Examine(const CountedTable& table, const SqlCondition& condition, Sequence after,
                            std::size_t rows_max);
+  struct Owner {
+    User user;
+    std::uint64_t bytes = 0;
+  };
+  Result<Owner> OwnerOf(const CountedTable& table, Sequence sequence);
+  Result<void> ForgetUser(const CountedTable& table, Sequence sequence);
   template <typename BeforeEach>
   Result<Erased> Erase(const CountedTable& table, const SqlCondition& condition, Sequence after,
                        std::size_t rows_max, BeforeEach before_each);

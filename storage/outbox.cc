@@ -88,6 +88,7 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
   const Job& job = queued.job;
   const auto id = queued.stamp.id.ToChars();
   file_->counters().Add(job.connection, &Counts::jobs);
+  file_->users().AddJob(queued.uid, job.line.size());
   return append_.Run(ToSql(queued.sequence), std::string_view(id.data(), id.size()), job.connection,
                      JobTypeName(job.type), TextOrNull{job.customer}, ToSql(now), job.line, queued.uid);
 }

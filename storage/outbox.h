@@ -31,6 +31,7 @@
 #include "storage/outcome.h"
 #include "storage/outcome_writer.h"
 #include "storage/sequences.h"
+#include "storage/user_counts.h"
 
 namespace outboxd {
 
@@ -72,6 +73,7 @@ class Outbox {
 
   const Counters::Map& CountsByConnection() const { return file_->counters().ByConnection(); }
   Counts Total() const { return file_->counters().Total(); }
+  const UserCounts::Map& HoldsByUser() const { return file_->users().ByUser(); }
   // Counters that did not match the rows and were counted anew since the last call: something damaged the
   // file.
   std::vector<Recount> TakeRecounts() { return file_->counters().TakeRecounts(); }

@@ -27,19 +27,23 @@ Result<void> OutboxFile::Prepare() {
   ASSIGN_OR_RETURN(commit_, database_.Prepare("COMMIT"));
   ASSIGN_OR_RETURN(rollback_, database_.Prepare("ROLLBACK"));
   ASSIGN_OR_RETURN(counters_, Counters::Load(database_));
+  ASSIGN_OR_RETURN(users_, UserCounts::Load(database_, counters_.Total()));
   return {};
 }
 
 Result<void> OutboxFile::Commit() {
   RETURN_IF_ERROR(counters_.Store(database_));
+  RETURN_IF_ERROR(users_.Store(database_));
   RETURN_IF_ERROR(commit_.Run());
   counters_.Keep();
+  users_.Keep();
   return {};
 }
 
 void OutboxFile::Rollback() {
   static_cast<void>(rollback_.Run());  // SQLite may have rolled back by itself
   counters_.Undo();
+  users_.Undo();
 }
 
 Result<bool> OutboxFile::TruncateWal() {

@@ -12,6 +12,7 @@
 #include "storage/counters.h"
 #include "storage/database.h"
 #include "storage/file_lock.h"
+#include "storage/user_counts.h"
 
 namespace outboxd {
 
@@ -35,6 +36,8 @@ class OutboxFile {
   Database& database() { return database_; }
   Counters& counters() { return counters_; }
   const Counters& counters() const { return counters_; }
+  UserCounts& users() { return users_; }
+  const UserCounts& users() const { return users_; }
 
   // Rows were erased since the start: a request of theirs may still be out.
   bool HasErased() const { return has_erased_; }
@@ -55,6 +58,7 @@ class OutboxFile {
   FileLock lock_;
   Database database_;
   Counters counters_;
+  UserCounts users_;
   bool has_erased_ = false;
   bool must_truncate_wal_ = false;
   Statement begin_, commit_, rollback_;

@@ -29,7 +29,7 @@ namespace {
 
 #define OUTBOXD_JOB_COLUMNS                                                                             \
   "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, failures, " \
-  "deliveries_at_failure, suspicion, refusals, counted_ms, uid, line"
+  "deliveries_at_failure, suspicion, refusals, counted_ms, uid, stowed, line"
 enum Column {
   kSeq,
   kConnection,
@@ -47,6 +47,7 @@ enum Column {
   kRefusals,
   kCounted,
   kUid,
+  kStowed,
   kLine
 };
 
@@ -66,6 +67,8 @@ StoredJob Decode(const Statement& row) {
   queued.counted_at = TimeOrNullAt(row, kCounted);
   if (!row.IsNull(kUid)) queued.uid = static_cast<std::uint32_t>(row.Int(kUid));
   queued.due = TimeOrNullAt(row, kDue);
+  queued.stowed = !row.IsNull(kStowed);
+  if (const std::uint32_t most = CountAt(row, kStowed); most > 0) queued.batch_max = most;
   queued.redriven = TimeOrNullAt(row, kRedriven);
   queued.stamp.accepted = TimeAt(row, kAccepted);
   const std::optional<Ulid> id = Ulid::Parse(row.Text(kJob));
@@ -78,6 +81,7 @@ StoredJob Decode(const Statement& row) {
   }
   stored.unreadable =
       job ? "stored job id or connection is damaged" : "stored line is damaged: " + job.error().message;
+  queued.job.line = row.Text(kLine);  // its bytes count
   queued.job.connection = row.Text(kConnection);
   queued.job.type = kNames<JobType>.Find(row.Text(kType)).value_or(JobType::kRaw);
   return stored;
@@ -159,7 +163,8 @@ Result<OutboxReader::Parked> OutboxReader::ReadParked(std::string_view connectio
 // INDEXED BY: for the order's sake SQLite would otherwise walk through the whole backlog.
 constexpr std::string_view kDeferred =
     "SELECT " OUTBOXD_JOB_COLUMNS
-    " FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND connection = ? ORDER BY seq";
+    " FROM outbox INDEXED BY outbox_deferred WHERE due_ms IS NOT NULL AND stowed IS NULL AND connection = ? "
+    "ORDER BY seq";
 
 Result<void> OutboxReader::ReadDeferred(std::string_view connection,
                                         const std::function<void(StoredJob)>& each) {
@@ -171,6 +176,95 @@ Result<void> OutboxReader::ReadDeferred(std::string_view connection,
   }
   deferred_.Reset();
   return {};
+}
+
+constexpr std::string_view kNextStowed =
+    "SELECT seq, due_ms FROM outbox INDEXED BY outbox_stowed WHERE stowed IS NOT NULL AND connection = ? AND "
+    "(due_ms, seq) > (?, ?) AND typeof(due_ms) = 'integer' ORDER BY due_ms, seq LIMIT 1";
+
+Result<std::optional<OutboxReader::Stowed>> OutboxReader::ReadNextStowed(std::string_view connection,
+                                                                         Stowed after) {
+  next_stowed_.BindAll(connection, ToSql(after.due), ToSql(after.sequence));
+  ASSIGN_OR_RETURN(const bool row, next_stowed_.Step());
+  std::optional<Stowed> next;
+  if (row) next = Stowed{FromUnixMs(next_stowed_.Int(1)), SequenceAt(next_stowed_, 0)};
+  next_stowed_.Reset();
+  return next;
+}
+
+// A damaged one, which is no number, is the latest of all.
+Result<std::vector<Sequence>> OutboxReader::ReadStowedAfter(std::string_view connection, Timestamp due,
+                                                            std::size_t count_max) {
+  ASSIGN_OR_RETURN(
+      Statement rows,
+      database_.Prepare("SELECT seq FROM outbox INDEXED BY outbox_stowed WHERE stowed IS NOT NULL "
+                        "AND connection = ? AND due_ms > ? ORDER BY due_ms DESC LIMIT ?"));
+  rows.BindAll(connection, ToSql(due), static_cast<std::int64_t>(count_max));
+  std::vector<Sequence> found;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return found;
+    found.push_back(SequenceAt(rows, 0));
+  }
+}
+
+Result<bool> OutboxReader::HasStowed(std::string_view connection) {
+  ASSIGN_OR_RETURN(
+      Statement row,
+      database_.Prepare("SELECT 1 FROM outbox INDEXED BY outbox_stowed WHERE stowed IS NOT NULL AND "
+                        "connection = ? LIMIT 1"));
+  row.BindAll(connection);
+  return row.Step();
+}
+
+// A row that is gone, or no longer stowed, may have left its lanes behind.
+constexpr std::string_view kStowedIn =
+    "SELECT l.seq FROM stowed_lanes l CROSS JOIN outbox o ON o.seq = l.seq WHERE l.lane = ? AND l.seq > ? "
+    "AND "
+    "o.stowed IS NOT NULL AND o.due_ms IS NOT NULL AND o.connection = ? ORDER BY l.seq LIMIT 1";
+
+Result<std::optional<Sequence>> OutboxReader::FindStowed(std::string_view connection, LaneKey lane,
+                                                         Sequence after) {
+  ASSIGN_OR_RETURN(const bool row, stowed_in_.BindAll(ToSql(lane), ToSql(after), connection).Step());
+  std::optional<Sequence> found;
+  if (row) found = SequenceAt(stowed_in_, 0);
+  stowed_in_.Reset();
+  return found;
+}
+
+constexpr std::string_view kStowedLanes = "SELECT lane FROM stowed_lanes WHERE seq = ?";
+
+Result<LaneList> OutboxReader::ReadStowedLanes(Sequence sequence) {
+  std::vector<LaneKey> lanes;
+  stowed_lanes_.BindAll(ToSql(sequence));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, stowed_lanes_.Step());
+    if (!row) break;
+    lanes.push_back(LaneKey{static_cast<std::uint64_t>(stowed_lanes_.Int(0))});
+  }
+  stowed_lanes_.Reset();
+  return LaneList(std::move(lanes));
+}
+
+Result<std::uint64_t> OutboxReader::CountStowed(std::string_view connection) {
+  ASSIGN_OR_RETURN(
+      Statement count,
+      database_.Prepare("SELECT count(*) FROM outbox INDEXED BY outbox_stowed WHERE stowed IS NOT "
+                        "NULL AND connection = ?"));
+  RETURN_IF_ERROR(count.BindAll(connection).Step());
+  return static_cast<std::uint64_t>(count.Int(0));
+}
+
+constexpr std::string_view kFirstParked =
+    "SELECT seq FROM outbox WHERE parked = ? AND seq > 0 AND connection = ? AND due_ms IS NULL ORDER BY seq "
+    "LIMIT 1";
+
+Result<std::optional<Sequence>> OutboxReader::FirstParked(std::string_view connection, LaneKey lane) {
+  ASSIGN_OR_RETURN(const bool row, first_parked_.BindAll(ToSql(lane), connection).Step());
+  std::optional<Sequence> first;
+  if (row) first = SequenceAt(first_parked_, 0);
+  first_parked_.Reset();
+  return first;
 }
 
 constexpr std::string_view kNextParkedLane =
@@ -194,8 +288,10 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes(std:
       return database_.Damaged("the index of waiting jobs is out of order");
     }
     last = key;
-    lanes.push_back({LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1)});
+    const ParkedLane lane{LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1)};
     next_parked_lane_.Reset();
+    ASSIGN_OR_RETURN(const std::optional<Sequence> stowed, FindStowed(connection, lane.lane, Sequence{}));
+    if (!stowed) lanes.push_back(lane);
   }
   next_parked_lane_.Reset();
   return lanes;
@@ -257,6 +353,10 @@ Result<void> OutboxReader::Prepare() {
   ASSIGN_OR_RETURN(deferred_, database_.Prepare(kDeferred));
   ASSIGN_OR_RETURN(next_parked_lane_, database_.Prepare(kNextParkedLane));
   ASSIGN_OR_RETURN(oldest_, database_.Prepare(kOldest));
+  ASSIGN_OR_RETURN(next_stowed_, database_.Prepare(kNextStowed));
+  ASSIGN_OR_RETURN(stowed_in_, database_.Prepare(kStowedIn));
+  ASSIGN_OR_RETURN(stowed_lanes_, database_.Prepare(kStowedLanes));
+  ASSIGN_OR_RETURN(first_parked_, database_.Prepare(kFirstParked));
   return {};
 }
 

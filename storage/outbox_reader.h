@@ -4,6 +4,7 @@
 // returned before the call.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -58,15 +59,35 @@ class OutboxReader {
   // `count_max` jobs or `bytes_max` line bytes are collected, one at least.
   Result<Parked> ReadParked(std::string_view connection, LaneKey lane, Sequence from, std::size_t count_max,
                             std::size_t bytes_max);
-  // Every deferred job of `connection` in turn, oldest first: together they may be larger than memory.
+  // Every deferred job of `connection` that is not stowed in turn, oldest first.
   Result<void> ReadDeferred(std::string_view connection, const std::function<void(StoredJob)>& each);
 
   struct ParkedLane {
     LaneKey lane{};
     Sequence first{};
   };
-  // Where jobs of `connection` are parked, without lanes in which all of them are deferred.
+  // Where jobs of `connection` are parked, without lanes that a stowed job keeps and those in which all of
+  // them are deferred.
   Result<std::vector<ParkedLane>> ReadParkedLanes(std::string_view connection);
+  // The first of `connection` parked under `lane` that is not deferred.
+  Result<std::optional<Sequence>> FirstParked(std::string_view connection, LaneKey lane);
+
+  // A deferred job that waits on disk alone.
+  struct Stowed {
+    Timestamp due{};
+    Sequence sequence{};
+    friend auto operator<=>(const Stowed&, const Stowed&) = default;
+  };
+  // The next of `connection` behind `after`, by due.
+  Result<std::optional<Stowed>> ReadNextStowed(std::string_view connection, Stowed after);
+  // The latest of `connection` that are due after `due`.
+  Result<std::vector<Sequence>> ReadStowedAfter(std::string_view connection, Timestamp due,
+                                                std::size_t count_max);
+  Result<bool> HasStowed(std::string_view connection);
+  // The next behind `after` that keeps `lane`.
+  Result<std::optional<Sequence>> FindStowed(std::string_view connection, LaneKey lane, Sequence after);
+  Result<LaneList> ReadStowedLanes(Sequence sequence);
+  Result<std::uint64_t> CountStowed(std::string_view connection);
   Result<std::uint64_t> CountParked(std::string_view connection);
   Result<std::map<std::string, GateSnapshot, std::less<>>> ReadGates();
   // Acceptance of the oldest waiting job of `connection` among the first 20,000 rows; nullopt when there is
@@ -79,7 +100,8 @@ class OutboxReader {
   Result<void> Prepare();
 
   Database database_;
-  Statement after_, one_, parked_, deferred_, next_parked_lane_, oldest_;
+  Statement after_, one_, parked_, deferred_, next_parked_lane_, oldest_, next_stowed_, stowed_in_,
+      stowed_lanes_, first_parked_;
 };
 
 }  // namespace outboxd

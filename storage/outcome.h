@@ -26,7 +26,7 @@ struct Attempt {
 
 enum class OutcomeKind : std::uint8_t {
   kDelivered,
-  kDeferred,  // job->due says until when
+  kDeferred,  // job->due says until when; `stow` whether it waits on disk alone
   kReturned,  // not charged; ready again
   kDead,
 };
@@ -49,6 +49,8 @@ struct Outcome {
   std::string reason;              // why not delivered
   Death death = Death::kRejected;  // with kDead
   std::string cause;               // with kDead
+  // With kDeferred: the job leaves memory until it is due, and keeps these lanes on disk.
+  std::unique_ptr<const LaneList> stow;
 };
 
 }  // namespace outboxd

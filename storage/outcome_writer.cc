@@ -55,6 +55,7 @@ Result<void> OutcomeWriter::WriteAll(std::vector<const Outcome*>& outcomes, Time
            std::pair(right->job->sequence, right->job->attempts);
   });
   for (const Outcome* outcome : outcomes) {
+    if (outcome->job->stowed) RETURN_IF_ERROR(forget_lanes_.Run(ToSql(outcome->job->sequence)));
     if (!outcome->attempt) continue;
     RETURN_IF_ERROR(WriteAttempt(*outcome));
   }
@@ -118,7 +119,9 @@ Result<void> OutcomeWriter::Bury(const Outcome& outcome, Timestamp now) {
                 outcome.reason, outcome.cause,
                 TextOrNull{attempt != nullptr ? std::string_view(attempt->answer) : std::string_view()},
                 queued.attempts, ToSql(queued.sequence)));
-  if (file_->database().Changes() > 0) file_->counters().Add(queued.job.connection, &Counts::dead);
+  if (file_->database().Changes() == 0) return {};
+  file_->counters().Add(queued.job.connection, &Counts::dead);
+  file_->users().AddDead(queued.uid, queued.job.line.size());
   return {};
 }
 
@@ -128,6 +131,7 @@ Result<void> OutcomeWriter::Remove(const QueuedJob& queued) {
   RETURN_IF_ERROR(remove_.Run(ToSql(queued.sequence)));
   if (file_->database().Changes() == 0) return NoteLate(queued);
   file_->counters().Subtract(queued.job.connection, &Counts::jobs);
+  file_->users().RemoveJobs(queued.uid, 1, queued.job.line.size());
   return {};
 }
 
@@ -142,6 +146,7 @@ Result<void> OutcomeWriter::RemoveRun(std::span<const Outcome* const> run) {
   const std::string_view connection = run.front()->job->job.connection;
   file_->counters().Subtract(connection, &Counts::jobs, gone);
   file_->counters().Add(connection, &Counts::delivered, run.size());
+  ForgetUsers(run.first(std::min<std::size_t>(gone, run.size())));
   if (gone == run.size()) return {};
   for (const Outcome* outcome : run) {
     RETURN_IF_ERROR(NoteLate(*outcome->job));
@@ -149,17 +154,44 @@ Result<void> OutcomeWriter::RemoveRun(std::span<const Outcome* const> run) {
   return {};
 }
 
+// They come in runs of one user.
+void OutcomeWriter::ForgetUsers(std::span<const Outcome* const> run) {
+  for (std::size_t begin = 0, end = 0; begin < run.size(); begin = end) {
+    const std::optional<std::uint32_t> uid = run[begin]->job->uid;
+    std::uint64_t bytes = 0;
+    for (end = begin; end < run.size() && run[end]->job->uid == uid; ++end)
+      bytes += run[end]->job->job.line.size();
+    file_->users().RemoveJobs(uid, end - begin, bytes);
+  }
+}
+
 constexpr std::string_view kDefer =
     "UPDATE outbox SET attempts = ?, charged = ?, due_ms = ?, reason = ?, failures = ?, "
-    "deliveries_at_failure = ?, suspicion = ?, refusals = ?, counted_ms = ? WHERE seq = ?";
+    "deliveries_at_failure = ?, suspicion = ?, refusals = ?, counted_ms = ?, stowed = ? WHERE seq = ?";
 
 Result<void> OutcomeWriter::Defer(const Outcome& outcome) {
   const QueuedJob& queued = *outcome.job;
+  std::optional<std::int64_t> stowed;
+  if (outcome.stow) stowed = std::int64_t{queued.batch_max.value_or(0)};
   RETURN_IF_ERROR(defer_.Run(queued.attempts, queued.charged, ToSql(queued.due), TextOrNull{outcome.reason},
                              queued.failures, ToSql(queued.deliveries_at_failure),
                              TextOrNull{SuspicionName(queued.suspicion)}, queued.refusals,
-                             ToSql(queued.counted_at), ToSql(queued.sequence)));
-  return file_->database().Changes() == 0 ? NoteLate(queued) : Result<void>();
+                             ToSql(queued.counted_at), stowed, ToSql(queued.sequence)));
+  if (file_->database().Changes() == 0) return NoteLate(queued);
+  return outcome.stow ? Stow(queued, *outcome.stow) : Result<void>();
+}
+
+constexpr std::string_view kUnpark = "UPDATE outbox SET parked = NULL WHERE seq = ? AND parked IS NOT NULL";
+constexpr std::string_view kKeepLane = "INSERT OR IGNORE INTO stowed_lanes (seq, lane) VALUES (?, ?)";
+constexpr std::string_view kForgetLanes = "DELETE FROM stowed_lanes WHERE seq = ?";
+
+// It has a time of its own to wait for, no longer an earlier job.
+Result<void> OutcomeWriter::Stow(const QueuedJob& queued, const LaneList& lanes) {
+  RETURN_IF_ERROR(unpark_.Run(ToSql(queued.sequence)));
+  for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
+    RETURN_IF_ERROR(keep_lane_.Run(ToSql(queued.sequence), ToSql(lane)));
+  }
+  return {};
 }
 
 constexpr std::string_view kLate = "UPDATE dead_letters SET attempts = max(attempts, ?) WHERE seq = ?";
@@ -180,6 +212,9 @@ Result<OutcomeWriter> OutcomeWriter::Prepare(OutboxFile& file) {
   ASSIGN_OR_RETURN(writer.remove_run_, database.Prepare(kRemoveRun));
   ASSIGN_OR_RETURN(writer.defer_, database.Prepare(kDefer));
   ASSIGN_OR_RETURN(writer.late_, database.Prepare(kLate));
+  ASSIGN_OR_RETURN(writer.unpark_, database.Prepare(kUnpark));
+  ASSIGN_OR_RETURN(writer.keep_lane_, database.Prepare(kKeepLane));
+  ASSIGN_OR_RETURN(writer.forget_lanes_, database.Prepare(kForgetLanes));
   return writer;
 }
 

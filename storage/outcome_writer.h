@@ -33,11 +33,14 @@ class OutcomeWriter {
   Result<void> Bury(const Outcome& outcome, Timestamp now);
   Result<void> Remove(const QueuedJob& queued);
   Result<void> RemoveRun(std::span<const Outcome* const> run);
+  void ForgetUsers(std::span<const Outcome* const> run);
   Result<void> Defer(const Outcome& outcome);
+  Result<void> Stow(const QueuedJob& queued, const LaneList& lanes);
   Result<void> NoteLate(const QueuedJob& queued);
 
   OutboxFile* file_;
-  Statement attempt_, attempt_of_kept_, bury_, remove_, remove_run_, defer_, late_;
+  Statement attempt_, attempt_of_kept_, bury_, remove_, remove_run_, defer_, late_, unpark_, keep_lane_,
+      forget_lanes_;
 };
 
 }  // namespace outboxd

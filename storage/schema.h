@@ -108,6 +108,29 @@ ALTER TABLE outbox ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;     -- answer
 ALTER TABLE outbox ADD COLUMN counted_ms INTEGER;                      -- the last of them, or of charges alone
 ALTER TABLE counters ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;  -- jobs, since format 4
 )sql",
+    // Deferred jobs beyond memory, and what each user holds. Rows from before are not stowed; users are
+    // counted at the first start.
+    R"sql(
+ALTER TABLE outbox ADD COLUMN stowed INTEGER;  -- not null: deferred, and in memory only once it is due; how
+                                               -- many jobs its next request may hold, 0: any number
+DROP INDEX outbox_deferred;
+CREATE INDEX outbox_deferred ON outbox (due_ms) WHERE due_ms IS NOT NULL AND stowed IS NULL;
+CREATE INDEX outbox_stowed ON outbox (connection, due_ms) WHERE stowed IS NOT NULL;
+CREATE TABLE stowed_lanes (      -- those that stowed jobs keep
+  seq         INTEGER NOT NULL,
+  lane        INTEGER NOT NULL,      -- its key
+  PRIMARY KEY (seq, lane)
+) WITHOUT ROWID;
+CREATE INDEX stowed_lanes_lane ON stowed_lanes (lane, seq);
+
+CREATE TABLE users (             -- what each holds; kept in the same transaction as what it counts
+  uid         INTEGER PRIMARY KEY,   -- of producers' processes; -1: everybody who comes by TCP
+  jobs        INTEGER NOT NULL,      -- rows in outbox
+  job_bytes   INTEGER NOT NULL,      -- of their lines
+  dead        INTEGER NOT NULL,      -- rows in dead_letters
+  dead_bytes  INTEGER NOT NULL
+);
+)sql",
 };
 
 }  // namespace outboxd::schema

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -104,13 +105,82 @@ void Clerk::Admit(Done& done) {
   const std::optional<Error> full_already = WhyFull(0);
   const std::uint64_t held = outbox_.Total().jobs;
   const std::uint64_t room = full_already ? 0 : limits_.outbox.max_jobs - held;
+  if (done.submissions.empty()) return;
+  Shares shares = SharesNow();
   for (const std::unique_ptr<Submission>& submission : done.submissions) {
     const std::size_t left = room - accepting_.size();
     const bool fits = submission->jobs.size() <= left;
-    submission->admitted = fits ? submission->jobs.size() : submission->all_or_none ? 0 : left;
-    for (std::size_t i = 0; i < submission->admitted; ++i) accepting_.push_back(submission->jobs[i].get());
     if (!fits) submission->refused = WhyFull(room);
+    AdmitOne(*submission, fits ? submission->jobs.size() : submission->all_or_none ? 0 : left, shares);
   }
+}
+
+// What the file holds beside lines (attempts, pages half full) is nobody's.
+Clerk::Shares Clerk::SharesNow() const {
+  constexpr User kNobody = std::numeric_limits<std::uint32_t>::max();  // no process has this uid
+  const OutboxConfig& outbox = limits_.outbox;
+  const PerUserLimits& per_uid = limits_.per_uid;
+  Shares shares{UserShares(outbox.max_jobs, per_uid.jobs),
+                UserShares(outbox.max_jobs, per_uid.jobs),
+                UserShares(outbox.max_bytes, per_uid.bytes),
+                {}};
+  std::uint64_t lines = 0;
+  for (const auto& [user, holds] : outbox_.HoldsByUser()) {
+    shares.jobs.Take(user, holds.jobs);
+    shares.dead.Take(user, holds.dead);
+    shares.bytes.Take(user, holds.job_bytes + holds.dead_bytes);
+    lines += holds.job_bytes + holds.dead_bytes;
+  }
+  if (used_bytes_ > lines) shares.bytes.Take(kNobody, used_bytes_ - lines);
+  return shares;
+}
+
+// Dead letters of others are never the reason.
+bool Clerk::MayLeaveDead(User user, const UserShares& dead) const {
+  const std::uint64_t held = dead.HeldBy(user);
+  if (limits_.per_uid.jobs != 0 && held >= limits_.per_uid.jobs) return false;
+  return held < limits_.outbox.max_jobs / 10 || held == 0 || dead.Allows(user, 1);
+}
+
+// At most `most` of its jobs, from the front.
+void Clerk::AdmitOne(Submission& submission, std::size_t most, Shares& shares) {
+  const auto user_may = [&](User user, std::uint64_t jobs, std::uint64_t bytes) {
+    return !shares.refused.contains(user) && shares.jobs.Allows(user, jobs) &&
+           shares.bytes.Allows(user, bytes) && MayLeaveDead(user, shares.dead);
+  };
+  const auto take = [&](User user, std::uint64_t jobs, std::uint64_t bytes) {
+    shares.jobs.Take(user, jobs);
+    shares.bytes.Take(user, bytes);
+  };
+  // A submission is of one user: as a rule all of it fits.
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < most; ++i) bytes += submission.jobs[i]->job.line.size();
+  std::size_t admitted = most;
+  const User user = submission.jobs.empty() ? User() : submission.jobs.front()->uid;
+  if (most > 0 && user_may(user, most, bytes)) {
+    take(user, most, bytes);
+  } else if (most > 0) {
+    admitted = 0;
+    for (; !submission.all_or_none && admitted < most; ++admitted) {
+      const std::uint64_t line = submission.jobs[admitted]->job.line.size();
+      if (!user_may(user, 1, line)) break;
+      take(user, 1, line);
+    }
+    if (!submission.all_or_none) shares.refused.insert(user);
+    submission.refused = WhyShareIsUsed(user, shares);
+  }
+  submission.admitted = admitted;
+  for (std::size_t i = 0; i < admitted; ++i) accepting_.push_back(submission.jobs[i].get());
+}
+
+Error Clerk::WhyShareIsUsed(User user, const Shares& shares) {
+  const std::string who = user ? "user " + std::to_string(*user) : "the users who come by TCP";
+  const std::string holds = " of the outbox (" + std::to_string(shares.jobs.HeldBy(user)) +
+                            " waiting jobs, " + std::to_string(shares.dead.HeldBy(user)) + " dead letters, " +
+                            std::to_string(shares.bytes.HeldBy(user)) +
+                            " bytes; limits.per_uid, outbox.max_jobs, outbox.max_bytes)";
+  return Error{
+      ErrorKind::kBusy, who + " hold" + (user ? "s" : "") + " all that one user may have" + holds, {}};
 }
 
 void Clerk::AddReport(WriteBatch& batch) const {

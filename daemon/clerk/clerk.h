@@ -6,6 +6,9 @@
 // disk refuses new jobs and still settles old ones. Outcomes that cannot be written are kept and tried again:
 // nothing of them is lost but time.
 //
+// Of max_jobs and max_bytes each user has a share (core/user_shares.h); dead letters count in it when a job
+// is accepted. Who has used his up is refused as busy, and he alone.
+//
 // Threads: belongs to one thread, which drives it (daemon/clerk/clerk_thread.h).
 #pragma once
 
@@ -16,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +28,7 @@
 #include "core/job.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "core/user_shares.h"
 #include "daemon/clerk/disk_space.h"
 #include "daemon/clerk/report.h"
 #include "daemon/clerk/submission.h"
@@ -45,11 +50,13 @@ struct OutboxState {
   std::string not_healthy;            // empty: the last write succeeded
 };
 
+// Size: admitting, writing and housekeeping share what they know of the file.
 class Clerk {
  public:
   struct Limits {
     OutboxConfig outbox;
     HistoryConfig history;
+    PerUserLimits per_uid;
   };
   // `disk_free` tells the free bytes of the outbox's file system.
   Clerk(Outbox outbox, Limits limits, DiskSpace::Ask disk_free);
@@ -78,10 +85,19 @@ class Clerk {
   void CheckInvariants() const;
 
  private:
+  // What users hold of the limits that they share.
+  struct Shares {
+    UserShares jobs, dead, bytes;
+    std::set<User> refused;  // nothing more of theirs is accepted in this commit: it would overtake
+  };
+  Shares SharesNow() const;
   void CheckRoom(Timestamp now);
   void ReadRoom();
   std::optional<Error> WhyFull(std::size_t jobs) const;
   void Admit(Done& done);
+  bool MayLeaveDead(User user, const UserShares& dead) const;
+  void AdmitOne(Submission& submission, std::size_t most, Shares& shares);
+  static Error WhyShareIsUsed(User user, const Shares& shares);
   void WriteApart(Timestamp now, Done& done);
   void Refuse(Done& done, const Error& error);
   void ConfirmJobs(Done& done);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/held_jobs.h"
 #include "daemon/delivery/parking.h"
+#include "daemon/delivery/stowed_jobs.h"
 #include "daemon/delivery/window.h"
 #include "storage/outbox_reader.h"
 
@@ -45,6 +47,7 @@ Result<void> Backlog::Load(OutboxReader& reader, Sequence tail, Timestamp now) {
   const std::string& name = endpoint_->config.name;
   RETURN_IF_ERROR(reader.ReadDeferred(
       name, [&](const StoredJob& stored) { held_.AdmitDeferred(stored, LanesFor(stored.job->job)); }));
+  RETURN_IF_ERROR(held_.stowed().Load(reader, name, now));
   ASSIGN_OR_RETURN(const std::vector<OutboxReader::ParkedLane> parked, reader.ReadParkedLanes(name));
   for (const OutboxReader::ParkedLane& lane : parked) held_.FindParked(lane.lane, lane.first);
   return CountParked(reader, now);
@@ -62,14 +65,21 @@ LaneList Backlog::LanesFor(const Job& job) const {
 
 bool Backlog::HasRoom() const {
   const Window& window = held_.window();
-  return window.jobs() < limits_.window_jobs && window.bytes() < limits_.window_bytes &&
-         window.In(State::kDeferred) < limits_.deferred_jobs;
+  return window.jobs() < limits_.window_jobs && window.bytes() < limits_.window_bytes;
 }
 
 bool Backlog::HasRetryRoom() const {
   const Window& window = held_.window();
   return window.jobs() < limits_.window_jobs + kRetriesLoaded &&
          window.bytes() < limits_.window_bytes + limits_.window_bytes / 4 + limits_.line_bytes;
+}
+
+// However many are due, half of the window is for the others; one at least.
+bool Backlog::HasWakeRoom() const {
+  const Window& window = held_.window();
+  const bool is_half = window.woken_jobs() < (limits_.window_jobs + 1) / 2 &&
+                       window.woken_bytes() < (limits_.window_bytes + 1) / 2;
+  return HasRetryRoom() && (window.woken_jobs() == 0 || is_half);
 }
 
 // Rows that are looked at again wait for the marks under way, or they would be parked twice.
@@ -87,7 +97,7 @@ Milliseconds Backlog::LongestWait() const {
 void Backlog::OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, Sequence last, Report& report) {
   const bool caught_up = !IsBehind();
   tail_ = std::max(tail_, last);
-  if (!caught_up) return;
+  if (!caught_up || held_.stowed().any()) return;
   Sequence through = last;
   for (std::unique_ptr<QueuedJob>& job : jobs) {
     if (job->sequence <= cursor_) continue;  // read back from disk before the news came
@@ -107,28 +117,136 @@ void Backlog::Admit(StoredJob stored, Report& report) {
   held_.Admit(std::move(stored), std::move(lanes), report);
 }
 
+Result<void> Backlog::AdmitRead(OutboxReader& reader, StoredJob stored, Report& report) {
+  if (held_.stowed().any() && stored.unreadable.empty()) {
+    const LaneList lanes = LanesFor(stored.job->job);
+    const Sequence sequence = stored.job->sequence;
+    ASSIGN_OR_RETURN(const bool is_parked, IsParkedBehindStowed(reader, sequence, lanes, report));
+    if (is_parked) return {};
+    RETURN_IF_ERROR(FindParkedIn(reader, lanes));
+  }
+  Admit(std::move(stored), report);
+  return {};
+}
+
+// Otherwise none of its lanes is left on disk alone.
+Result<bool> Backlog::IsParkedBehindStowed(OutboxReader& reader, Sequence sequence, const LaneList& lanes,
+                                           Report& report) {
+  if (held_.window().Find(sequence) != nullptr) return false;
+  for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
+    for (Sequence after{};;) {
+      ASSIGN_OR_RETURN(const std::optional<Sequence> found,
+                       reader.FindStowed(endpoint_->config.name, lane, after));
+      if (!found) break;
+      after = *found;
+      if (held_.window().Find(*found) != nullptr) continue;
+      if (lanes.size() == 1 && *found < sequence) {
+        held_.Park(sequence, lane, report);
+        return true;
+      }
+      ASSIGN_OR_RETURN(const std::optional<StoredJob> stowed, reader.ReadOne(*found));
+      if (stowed) RETURN_IF_ERROR(Bring(reader, *stowed, report));
+    }
+  }
+  return false;
+}
+
+// Of lanes that memory knows nothing of: the stowed one before them is gone, and was not told of yet.
+Result<void> Backlog::FindParkedIn(OutboxReader& reader, const LaneList& lanes) {
+  for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
+    if (held_.lanes().Has(lane)) continue;
+    ASSIGN_OR_RETURN(const std::optional<Sequence> first, reader.FirstParked(endpoint_->config.name, lane));
+    if (first) held_.FindParked(lane, *first);
+    held_.FindBeingMarked(lane);
+  }
+  return {};
+}
+
+// Its lanes are what the disk says, whatever lanes it would have now; jobs may be parked behind it.
+Result<void> Backlog::Bring(OutboxReader& reader, const StoredJob& stored, Report& report) {
+  ASSIGN_OR_RETURN(const LaneList lanes, reader.ReadStowedLanes(stored.job->sequence));
+  std::vector<OutboxReader::ParkedLane> parked;
+  for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
+    ASSIGN_OR_RETURN(const std::optional<Sequence> first, reader.FirstParked(endpoint_->config.name, lane));
+    if (first) parked.push_back({lane, *first});
+  }
+  held_.AdmitStowed(stored, lanes, report);
+  for (const OutboxReader::ParkedLane& lane : parked) held_.FindParked(lane.lane, lane.first);
+  return {};
+}
+
 void Backlog::MoveCursor(Sequence through) {
   cursor_ = through;
   held_.parking().MoveFrontier(through);
 }
 
 Result<void> Backlog::Read(OutboxReader& reader, Timestamp now, Report& report) {
+  RETURN_IF_ERROR(LookAtStowed(reader, now));
   RETURN_IF_ERROR(WakeDeferred(reader, now, report));
   RETURN_IF_ERROR(Refill(reader, report));
   EstimatedRows& out_of_memory = held_.parking().out_of_memory();
-  if (held_.lanes().LaneCount() == 0) out_of_memory.Clear();
+  if (held_.lanes().LaneCount() == 0 && !held_.stowed().any()) out_of_memory.Clear();
   // Marks under way are counted but not on disk.
   if (!held_.parking().IsMarking() && out_of_memory.MustRecount(now, kRecountInterval))
     RETURN_IF_ERROR(CountParked(reader, now));
   return ReadBack(reader, report);
 }
 
+// Marks under way are of rows that may be behind a stowed one, and are not found on disk.
+Result<void> Backlog::LookAtStowed(OutboxReader& reader, Timestamp now) {
+  StowedJobs& stowed = held_.stowed();
+  if (!stowed.any() || held_.parking().IsMarking()) return {};
+  const std::string& name = endpoint_->config.name;
+  ASSIGN_OR_RETURN(const bool has_ended, stowed.HasEnded(reader, name, now));
+  if (!has_ended && !stowed.HasTakenAway()) return {};
+  ASSIGN_OR_RETURN(const std::vector<OutboxReader::ParkedLane> parked, reader.ReadParkedLanes(name));
+  for (const OutboxReader::ParkedLane& lane : parked) {
+    if (!held_.lanes().Has(lane.lane)) held_.FindParked(lane.lane, lane.first);
+  }
+  stowed.OnLookedFor();
+  if (has_ended) stowed.End();
+  return {};
+}
+
 Result<void> Backlog::WakeDeferred(OutboxReader& reader, Timestamp now, Report& report) {
-  for (std::size_t count = 0; count < kRetriesLoaded && HasRetryRoom(); ++count) {
-    const std::optional<Window::Due> next = held_.window().NextDue(now, LongestWait());
-    if (!next || next->at > now) return {};
-    ASSIGN_OR_RETURN(std::optional<StoredJob> stored, reader.ReadOne(next->sequence));
-    held_.Wake(next->sequence, std::move(stored), now, LongestWait(), report);
+  for (std::size_t count = 0; count < kRetriesLoaded && HasWakeRoom(); ++count) {
+    ASSIGN_OR_RETURN(const bool is_woken, WakeNext(reader, now, report));
+    if (!is_woken) break;
+  }
+  return WakeLate(reader, now, report);
+}
+
+// The one that is due first, wherever it waits.
+Result<bool> Backlog::WakeNext(OutboxReader& reader, Timestamp now, Report& report) {
+  const std::optional<Window::Due> next = held_.window().NextDue(now, LongestWait());
+  ASSIGN_OR_RETURN(const std::optional<StowedJobs::Stowed> stowed,
+                   held_.stowed().Next(reader, endpoint_->config.name));
+  if (stowed && stowed->due <= now && (!next || stowed->due < next->at)) {
+    RETURN_IF_ERROR(WakeStowed(reader, stowed->sequence, now, report));
+    held_.stowed().Pass(*stowed);
+    return true;
+  }
+  if (!next || next->at > now) return false;
+  ASSIGN_OR_RETURN(std::optional<StoredJob> stored, reader.ReadOne(next->sequence));
+  held_.Wake(next->sequence, std::move(stored), now, LongestWait(), report);
+  return true;
+}
+
+Result<void> Backlog::WakeStowed(OutboxReader& reader, Sequence sequence, Timestamp now, Report& report) {
+  if (held_.window().Find(sequence) != nullptr) return {};
+  ASSIGN_OR_RETURN(std::optional<StoredJob> stored, reader.ReadOne(sequence));
+  if (!stored || !stored->job->stowed) return {};
+  RETURN_IF_ERROR(Bring(reader, *stored, report));
+  held_.Wake(sequence, std::move(stored), now, LongestWait(), report);
+  return {};
+}
+
+Result<void> Backlog::WakeLate(OutboxReader& reader, Timestamp now, Report& report) {
+  ASSIGN_OR_RETURN(const std::vector<Sequence> late,
+                   held_.stowed().TooLate(reader, endpoint_->config.name, now, now + LongestWait()));
+  for (const Sequence sequence : late) {
+    if (!HasWakeRoom()) return {};
+    RETURN_IF_ERROR(WakeStowed(reader, sequence, now, report));
   }
   return {};
 }
@@ -164,7 +282,13 @@ Result<void> Backlog::ReadBack(OutboxReader& reader, Report& report) {
   ASSIGN_OR_RETURN(OutboxReader::Page page,
                    reader.ReadAfter(endpoint_->config.name, cursor_, count,
                                     limits_.window_bytes - window.bytes(), kExaminedRows));
-  for (StoredJob& stored : page.jobs) Admit(std::move(stored), report);
+  for (StoredJob& stored : page.jobs) {
+    const Sequence before{ToNumber(stored.job->sequence) - 1};
+    Result<void> admitted = AdmitRead(reader, std::move(stored), report);
+    if (admitted) continue;
+    MoveCursor(std::max(cursor_, before));  // the ones before it may be on their way to be parked
+    return admitted;
+  }
   MoveCursor(page.at_end ? std::max(tail_, page.through) : page.through);
   return {};
 }
@@ -173,8 +297,12 @@ std::optional<Timestamp> Backlog::NextRead(Timestamp now) const {
   if (MayReadBack()) return now;
   if (!HasRetryRoom()) return std::nullopt;
   if (held_.parking().NextRefill()) return now;
+  if (!HasWakeRoom()) return std::nullopt;
   const std::optional<Window::Due> next = held_.window().NextDue(now, LongestWait());
-  return next ? std::optional(std::max(now, next->at)) : std::nullopt;
+  const std::optional<Timestamp> stowed = held_.stowed().NextDue(now);
+  if (!next) return stowed;
+  const Timestamp at = std::max(now, next->at);
+  return stowed ? std::min(at, *stowed) : at;
 }
 
 void Backlog::CheckInvariants() const {

@@ -2,8 +2,15 @@
 // as there is room.
 //
 // Jobs just accepted go straight in; the others are read back by sequence. Deferred jobs are read when they
-// are due, parked ones when their lane opens; both go in a little beyond the limits, for memory may be full
-// of jobs that wait for them. No thread, no lock: belongs to the dispatcher. Time is an argument.
+// are due, as far as they leave half of the room to the others; parked ones when their lane opens. Both go in
+// a little beyond the limits, for memory may be full of jobs that wait for them.
+//
+// Deferred jobs beyond limits.deferred_jobs are stowed (stowed_jobs.h). While there are any, each job is read
+// back from disk and its lanes are looked for there: a job of a stowed one's lane is parked. A job that
+// cannot be parked, since it keeps several lanes or goes before the stowed one, brings that one back into
+// memory.
+//
+// No thread, no lock: belongs to the dispatcher. Time is an argument.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +30,7 @@
 
 namespace outboxd {
 
+// Size: each way into memory is a step of Read() with a method of its own.
 class Backlog {
  public:
   // `held` outlives it.
@@ -45,6 +53,8 @@ class Backlog {
   std::optional<Timestamp> NextRead(Timestamp now) const;
   // Whether rows wait on disk that were not looked at.
   bool IsBehind() const { return cursor_ < tail_; }
+  // Memory has its share of deferred jobs: one more waits on disk alone.
+  bool IsDeferredFull() const { return held_.window().In(Window::State::kDeferred) >= limits_.deferred_jobs; }
 
   // Aborts when it is somewhere it cannot be. For tests.
   void CheckInvariants() const;
@@ -52,11 +62,21 @@ class Backlog {
  private:
   bool HasRoom() const;
   bool HasRetryRoom() const;
+  bool HasWakeRoom() const;
   bool MayReadBack() const;
   Milliseconds LongestWait() const;
   LaneList LanesFor(const Job& job) const;
   void Admit(StoredJob stored, Report& report);
+  Result<void> AdmitRead(OutboxReader& reader, StoredJob stored, Report& report);
+  Result<bool> IsParkedBehindStowed(OutboxReader& reader, Sequence sequence, const LaneList& lanes,
+                                    Report& report);
+  Result<void> FindParkedIn(OutboxReader& reader, const LaneList& lanes);
+  Result<void> Bring(OutboxReader& reader, const StoredJob& stored, Report& report);
+  Result<void> LookAtStowed(OutboxReader& reader, Timestamp now);
   void MoveCursor(Sequence through);
+  Result<bool> WakeNext(OutboxReader& reader, Timestamp now, Report& report);
+  Result<void> WakeStowed(OutboxReader& reader, Sequence sequence, Timestamp now, Report& report);
+  Result<void> WakeLate(OutboxReader& reader, Timestamp now, Report& report);
   Result<void> WakeDeferred(OutboxReader& reader, Timestamp now, Report& report);
   Result<void> Refill(OutboxReader& reader, Report& report);
   Result<void> CountParked(OutboxReader& reader, Timestamp now);

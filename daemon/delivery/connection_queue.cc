@@ -275,7 +275,8 @@ Standing ConnectionQueue::StandingOf(const Finished& finished, const QueuedJob& 
   standing.probe = prober_.Word(now);
   const Window::Entry* entry = held_.window().Find(job.sequence);
   standing.is_lone_head = entry != nullptr && held_.lanes().LaneCount() <= kFewLanes &&
-                          !backlog_.IsBehind() && held_.lanes().HasFollowers(job.sequence, entry->lanes);
+                          !held_.stowed().any() && !backlog_.IsBehind() &&
+                          held_.lanes().HasFollowers(job.sequence, entry->lanes);
   return standing;
 }
 
@@ -333,8 +334,9 @@ void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Request& requ
     case OutcomeKind::kDeferred:
       if (outcome.job->suspicion != Suspicion::kNone)
         newest_suspect_ = outcome.job->stamp.id.ToText() + ": " + outcome.reason;
-      if (is_held) return held_.Hold(sequence, report);
-      return ReturnInsteadOfDeferring(outcome);
+      if (!is_held) return ReturnInsteadOfDeferring(outcome);
+      if (backlog_.IsDeferredFull()) outcome.stow = held_.LanesToStow(sequence);
+      return held_.Hold(sequence, report);
     case OutcomeKind::kReturned:
     case OutcomeKind::kDead:
       return;
@@ -421,11 +423,12 @@ ConnectionStatus ConnectionQueue::Status() const {
   status.rate_limit = config.rate_limit;
   status.requests = requests_out_;
   status.in_flight = window.In(State::kInFlight);
-  status.deferred = window.In(State::kDeferred);
+  status.deferred = window.In(State::kDeferred) + held_.stowed().rows().rows();
   status.suspects = window.suspects();
   if (status.suspects > 0 && status.gate.detail.empty() && !newest_suspect_.empty())
     status.gate.detail = "suspect " + newest_suspect_;
   status.blocked = window.In(State::kWaiting) + held_.parking().out_of_memory().rows();
+  if (held_.stowed().any()) return status;  // the oldest may be one of those
   for (const auto& [sequence, entry] : window.entries()) {
     if (!status.oldest_known || Sequence{sequence} < *status.oldest_known)
       status.oldest_known = Sequence{sequence};

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -65,6 +66,26 @@ void HeldJobs::AdmitDeferred(const StoredJob& stored, LaneList lanes) {
   std::vector<Sequence> evicted;
   lanes_.Hold(sequence, entry.lanes, evicted);
   CHECK(evicted.empty());  // no deferred one is given up, and there are no others yet
+}
+
+void HeldJobs::AdmitStowed(const StoredJob& stored, LaneList lanes, Report& report) {
+  const Sequence sequence = stored.job->sequence;
+  const auto [entry, is_new] = window_.Add(sequence);
+  if (!is_new) return;
+  stowed_.OnCame();
+  entry.lanes = std::move(lanes);
+  entry.batch_max = stored.job->batch_max;
+  window_.Defer(sequence, entry, stored.job->due);
+  window_.MarkSuspect(entry, stored.job->suspicion != Suspicion::kNone);
+  std::vector<Sequence> evicted;
+  lanes_.Hold(sequence, entry.lanes, evicted);
+  for (const Sequence follower : evicted) Evict(follower, report);
+  for (const LaneKey lane : std::span<const LaneKey>(entry.lanes)) FindBeingMarked(lane);
+}
+
+// Their ticket has the lane refilled.
+void HeldJobs::FindBeingMarked(LaneKey lane) {
+  if (const std::optional<Sequence> first = parking_.FirstBeingMarked(lane)) lanes_.MarkParked(lane, *first);
 }
 
 void HeldJobs::FindParked(LaneKey lane, Sequence first) {
@@ -155,6 +176,12 @@ void HeldJobs::Hold(Sequence sequence, Report& report) {
   for (const Sequence follower : evicted) Evict(follower, report);
 }
 
+std::unique_ptr<const LaneList> HeldJobs::LanesToStow(Sequence sequence) const {
+  const Window::Entry* entry = window_.Find(sequence);
+  if (entry == nullptr || entry->removed || entry->acquitted) return nullptr;
+  return std::make_unique<const LaneList>(entry->lanes);
+}
+
 // To be read back when the lane opens.
 void HeldJobs::Evict(Sequence sequence, Report& report) {
   const Window::Entry& entry = window_.At(sequence);
@@ -180,18 +207,27 @@ void HeldJobs::OnCommitted(Outcome outcome) {
     case OutcomeKind::kDelivered:
     case OutcomeKind::kDead:
       return Release(sequence, *entry);
-    case OutcomeKind::kDeferred: {
-      // Of a removed one the row tells at once whether it is gone, or was redriven meanwhile and has the time
-      // of this attempt.
-      const bool removed = std::exchange(entry->removed, false);
-      entry->batch_max = outcome.job->batch_max;
-      window_.MarkSuspect(*entry, !entry->acquitted && outcome.job->suspicion != Suspicion::kNone);
-      return window_.Defer(sequence, *entry, removed ? std::nullopt : outcome.job->due);
-    }
+    case OutcomeKind::kDeferred:
+      return OnDeferred(outcome, *entry);
     case OutcomeKind::kReturned:
       lanes_.Stop(sequence, entry->lanes);
       return BringBack(*entry, std::move(outcome.job));
   }
+}
+
+void HeldJobs::OnDeferred(const Outcome& outcome, Window::Entry& entry) {
+  const QueuedJob& job = *outcome.job;
+  // Of a removed one the row tells at once whether it is gone, or was redriven meanwhile and has the time of
+  // this attempt.
+  const bool removed = std::exchange(entry.removed, false);
+  if (outcome.stow) entry.parked = false;
+  if (outcome.stow && !removed && !entry.acquitted && lanes_.Forget(job.sequence, entry.lanes)) {
+    window_.Erase(job.sequence);
+    return stowed_.OnLeft({*job.due, job.sequence});
+  }
+  entry.batch_max = job.batch_max;
+  window_.MarkSuspect(entry, !entry.acquitted && job.suspicion != Suspicion::kNone);
+  window_.Defer(job.sequence, entry, removed ? std::nullopt : job.due);
 }
 
 // The job was given up while it was out, cancelled, redriven and read back before this outcome was written:
@@ -209,6 +245,7 @@ void HeldJobs::Remove(Sequence sequence) {
   Window::Entry* entry = window_.Find(sequence);
   if (entry == nullptr) {
     parking_.out_of_memory().Doubt();
+    stowed_.OnTakenAway();
     return;
   }
   // What is out comes back by itself: its outcome then only adds the attempt.

@@ -18,6 +18,7 @@
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/departures.h"
 #include "daemon/delivery/parking.h"
+#include "daemon/delivery/stowed_jobs.h"
 #include "daemon/delivery/window.h"
 #include "storage/outbox_reader.h"
 #include "storage/outcome.h"
@@ -39,8 +40,14 @@ class HeldJobs {
   void AdmitDeferred(const StoredJob& stored, LaneList lanes);
   // Rows of `lane` that were parked, read from where it is to be refilled.
   void AdmitParked(LaneKey lane, OutboxReader::Parked read, Report& report);
-  // At start: rows of `lane` from `first` on are parked.
+  // Rows of `lane` from `first` on are parked; nothing of it was in memory.
   void FindParked(LaneKey lane, Sequence first);
+  // A stowed job, which keeps `lanes`, comes into memory; it waits there until it is due.
+  void AdmitStowed(const StoredJob& stored, LaneList lanes, Report& report);
+  // A job just read whose lane a stowed one keeps.
+  void Park(Sequence sequence, LaneKey lane, Report& report) { parking_.Mark(sequence, lane, report); }
+  // Rows of `lane` are on their way to be parked although nothing of it is in memory.
+  void FindBeingMarked(LaneKey lane);
   // The row of a deferred job, read when it was due; nullopt: it is gone. `longest` as in Window::NextDue().
   void Wake(Sequence sequence, std::optional<StoredJob> stored, Timestamp now, Milliseconds longest,
             Report& report);
@@ -55,6 +62,8 @@ class HeldJobs {
   void Accuse(Sequence sequence, Suspicion suspicion);
   // A held job will be deferred: its followers are given up, and parked.
   void Hold(Sequence sequence, Report& report);
+  // The lanes that it is to keep on disk if it waits there alone; null when it must stay in memory.
+  std::unique_ptr<const LaneList> LanesToStow(Sequence sequence) const;
   // The outcome is on disk.
   void OnCommitted(Outcome outcome);
   // The job was taken off the disk by an operator.
@@ -65,6 +74,8 @@ class HeldJobs {
   const Lanes& lanes() const { return lanes_; }
   Parking& parking() { return parking_; }
   const Parking& parking() const { return parking_; }
+  StowedJobs& stowed() { return stowed_; }
+  const StowedJobs& stowed() const { return stowed_; }
   Departures& departures() { return departures_; }
   const Departures& departures() const { return departures_; }
   // Aborts when its parts contradict themselves or each other. Slow; for tests.
@@ -76,11 +87,13 @@ class HeldJobs {
   void Open(const LanesOpened& opened);
   void Release(Sequence sequence, Window::Entry& entry);
   void Evict(Sequence sequence, Report& report);
+  void OnDeferred(const Outcome& outcome, Window::Entry& entry);
   void OnCommittedLate(const Outcome& outcome, Window::Entry& entry);
 
   Window window_;
   Lanes lanes_;
   Parking parking_;
+  StowedJobs stowed_;
   Departures departures_;
 };
 

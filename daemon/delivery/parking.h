@@ -51,6 +51,7 @@ class Parking {
   void OnTicket(std::uint64_t ticket);
   std::size_t rows_being_marked() const { return rows_being_marked_; }
   bool IsMarking() const { return !marks_.empty(); }
+  std::optional<Sequence> FirstBeingMarked(LaneKey lane) const;
 
   void RefillLater(LaneKey lane, Sequence from);  // once the frontier has come to `from`, or now if it has
   void RefillSoon(std::span<const LaneKey> lanes);
@@ -78,8 +79,6 @@ class Parking {
     Sequence first{};
     std::size_t rows = 0;
   };
-  std::optional<Sequence> FirstBeingMarked(LaneKey lane) const;
-
   std::map<std::pair<LaneKey, std::uint64_t>, Marks> marks_;  // by lane and ticket
   std::size_t rows_being_marked_ = 0;
   std::deque<LaneKey> refills_;

@@ -47,6 +47,8 @@ void Window::Erase(Sequence sequence) {
 // The only place where a state changes, and with it the counts.
 void Window::Move(Entry& entry, State to, std::uint32_t bytes) {
   Exclude(counts_, entry);
+  const bool is_due = entry.state_ == State::kDeferred || entry.is_woken_;
+  entry.is_woken_ = is_due && to != State::kDeferred;
   entry.state_ = to;
   entry.bytes_ = bytes;
   Include(counts_, entry);
@@ -56,12 +58,16 @@ void Window::Include(Counts& counts, const Entry& entry) {
   ++counts.jobs[static_cast<std::size_t>(entry.state_)];
   counts.bytes += entry.bytes_;
   counts.suspects += entry.is_suspect_ ? 1 : 0;
+  counts.woken_jobs += entry.is_woken_ ? 1 : 0;
+  counts.woken_bytes += entry.is_woken_ ? entry.bytes_ : 0;
 }
 
 void Window::Exclude(Counts& counts, const Entry& entry) {
   --counts.jobs[static_cast<std::size_t>(entry.state_)];
   counts.bytes -= entry.bytes_;
   counts.suspects -= entry.is_suspect_ ? 1 : 0;
+  counts.woken_jobs -= entry.is_woken_ ? 1 : 0;
+  counts.woken_bytes -= entry.is_woken_ ? entry.bytes_ : 0;
 }
 
 void Window::ForgetDue(Sequence sequence, Entry& entry) {

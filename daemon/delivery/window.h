@@ -32,6 +32,7 @@
 
 namespace outboxd {
 
+// Size: each move between states is a method, so that the counts change with it.
 class Window {
  public:
   enum class State : std::uint8_t { kWaiting, kReady, kInFlight, kSettling, kDeferred };
@@ -55,6 +56,7 @@ class Window {
     std::uint32_t bytes_ = 0;       // of its line; none while deferred
     State state_ = State::kWaiting;
     bool is_suspect_ = false;
+    bool is_woken_ = false;  // was deferred, and is due
   };
   using Entries = std::unordered_map<std::uint64_t, Entry>;
 
@@ -89,6 +91,9 @@ class Window {
 
   std::size_t jobs() const { return entries_.size() - In(State::kDeferred); }  // not counting deferred ones
   std::size_t bytes() const { return counts_.bytes; }                          // of their lines
+  // Of them those that were deferred and are due.
+  std::size_t woken_jobs() const { return counts_.woken_jobs; }
+  std::size_t woken_bytes() const { return counts_.woken_bytes; }
   std::size_t In(State state) const { return counts_.jobs[static_cast<std::size_t>(state)]; }
   std::size_t suspects() const { return counts_.suspects; }
   std::size_t CountParked() const;  // those whose row is marked so. Slow
@@ -102,6 +107,7 @@ class Window {
     std::array<std::size_t, 5> jobs{};  // by state
     std::size_t bytes = 0;
     std::size_t suspects = 0;
+    std::size_t woken_jobs = 0, woken_bytes = 0;
     bool operator==(const Counts&) const = default;
   };
 

@@ -73,8 +73,8 @@ auto All(const BatchConfig& value) {
   return std::tuple(enabled, max_items, max_bytes, linger, same_lane);
 }
 auto All(const PerUserLimits& value) {
-  const auto& [connections] = value;
-  return std::tuple(connections);
+  const auto& [connections, jobs, bytes] = value;
+  return std::tuple(connections, jobs, bytes);
 }
 auto All(const LimitsConfig& value) {
   const auto& [line, clients, unread, unread_timeout, intake, producers, window_bytes, window_jobs, lane,

@@ -26,13 +26,15 @@ void ThreadlessDaemon::Stop() {
   clerk_.reset();
 }
 
-Result<void> ThreadlessDaemon::Submit(const std::vector<std::string>& lines) {
+Result<void> ThreadlessDaemon::Submit(const std::vector<std::string>& lines,
+                                      std::optional<std::uint32_t> uid) {
   auto submission = std::make_unique<Submission>(*this);
   for (const std::string& line : lines) {
     auto job = ParseJobLine(line);
     if (!job) return Fail(ErrorKind::kInvalid, job.error().message);
     submission->jobs.push_back(std::make_unique<QueuedJob>());
     submission->jobs.back()->job = std::move(*job);
+    submission->jobs.back()->uid = uid;
   }
   clerk_->Add(std::move(submission));
   return {};

@@ -41,7 +41,7 @@ class ThreadlessDaemon : public SubmissionOrigin {
   void Stop();
 
   // Lines that are jobs, as one submission; nothing is stored before WorkClerk().
-  Result<void> Submit(const std::vector<std::string>& lines);
+  Result<void> Submit(const std::vector<std::string>& lines, std::optional<std::uint32_t> uid = std::nullopt);
   // With `leave_out` the dispatcher counts as behind: it reads what was accepted back from disk.
   Clerk::Done WorkClerk(Timestamp now, bool leave_out = false);
 

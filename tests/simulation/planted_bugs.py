@@ -56,6 +56,10 @@ BUGS = [
         "  window_.Settle(job.sequence, *entry);\n  LanesOpened opened;\n"
         "  lanes_.Release(job.sequence, entry->lanes, opened);\n  Open(opened);\n"),
     Bug("followers-overtake-deferred", "core/lanes.cc", "    lane.troubled = true;\n", "    lane.troubled = true;\n    lane.turn = Sequence{};\n"),
+    Bug("stowed-jobs-overtaken", "daemon/delivery/backlog.cc",
+        "if (lanes.size() == 1 && *found < sequence) {", "if (false) {"),
+    Bug("share-not-enforced", "daemon/clerk/clerk.cc",
+        "!shares.refused.contains(user) && shares.jobs.Allows(user, jobs) &&", ""),
     Bug("parked-jobs-overtaken", "core/lanes.cc",
         "lane.jobs.front() == sequence &&\n         (!lane.parked_from || sequence < *lane.parked_from);", "lane.jobs.front() == sequence;"),
     Bug("merge-keeps-one-lane", "core/job.cc",

@@ -59,6 +59,7 @@ void Simulation::Configure() {
   setup_.file = folder_ / "outbox.db";
   setup_.clerk_limits.history.keep = std::chrono::hours(24 * 365);
   if (troubles_.room) setup_.clerk_limits.outbox.max_jobs = 10 + random_.Below(200);
+  if (random_.Chance(50)) users_ = {User(33), User(1000), User()};
   setup_.disk_free = [this] { return disk_free_; };
   connections_ = random_.Chance(25) ? std::vector<std::string>{"default", "second"}
                                     : std::vector<std::string>{"default"};
@@ -148,9 +149,20 @@ void Simulation::Submit() {
     numbers.push_back(job.number);
   }
   Note("submit " + std::to_string(numbers.front()) + " to " + std::to_string(numbers.back()));
-  const Result<void> submitted = daemon_.Submit(lines);
+  const Result<void> submitted = daemon_.Submit(lines, users_[random_.Below(users_.size())]);
   Demand(submitted.has_value(), submitted ? "" : submitted.error().message);
   submitted_.push_back(std::move(numbers));
+}
+
+// What an operator puts back is nobody's fault; otherwise one user never has the last tenth.
+void Simulation::CheckShares(const Submission& submission) {
+  if (submission.ids.empty() || troubles_.operators || !troubles_.room) return;
+  const std::uint64_t most = setup_.clerk_limits.outbox.max_jobs;
+  for (const User user : users_) {
+    const std::string uid = user ? "uid = " + std::to_string(*user) : "uid IS NULL";
+    const Result<std::int64_t> jobs = tables_->Scalar("SELECT count(*) FROM outbox WHERE " + uid);
+    Demand(!jobs || static_cast<std::uint64_t>(*jobs) <= most - most / 10, "a user has more than his share");
+  }
 }
 
 void Simulation::WorkClerk() {
@@ -174,6 +186,7 @@ void Simulation::WorkClerk() {
                                                                         : Ledger::Refusal::kNoRoom);
       }
     }
+    CheckShares(*submission);
     Note("stored " + std::to_string(submission->ids.size()) + " of " + std::to_string(numbers.size()));
   }
   LookForDeaths();

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "core/user_shares.h"
 #include "tests/daemon/threadless_daemon.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/link.h"
@@ -81,6 +82,7 @@ class Simulation {
   void Hear(const std::string& connection, Route route, const Reply& reply);
   void HearProbe(const std::string& connection, bool is_good);
   void LookForDeaths();
+  void CheckShares(const Submission& submission);
   void ActAsOperator();
   void Resume();
   void Start();
@@ -111,6 +113,7 @@ class Simulation {
   test::ThreadlessDaemon daemon_;
   test::ThreadlessDaemon::Setup setup_;
   std::vector<std::string> connections_;
+  std::vector<User> users_{User()};  // whose programs hand over jobs
   ConnectionConfig config_;
   std::optional<TrackApi> api_;
   std::optional<Producer> producer_;

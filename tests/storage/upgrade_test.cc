@@ -143,6 +143,44 @@ TEST_CASE(
   CHECK(test::Ask(file, "SELECT delivered FROM counters WHERE connection = 'default'") == 1);
 }
 
+// Format 4: "default" has a deferred job (2) with two parked behind it (3, 4) and a dead letter (1), "away"
+// two deferred ones (5, 6); all of user 0.
+TEST_CASE(
+    "upgrade: in an outbox of format 4 deferred jobs are in memory, and what its user holds is counted") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeOutbox(file, "outbox_v4.sql");
+  auto outbox = Outbox::Open(file, 1);
+  REQUIRE_MESSAGE(outbox, (outbox ? "" : outbox.error().message));
+  CHECK(test::Ask(file, "PRAGMA user_version") == std::int64_t{schema::kMigrations.size()});
+  CHECK(outbox->TakeRecounts().empty());
+  CHECK(outbox->HoldsByUser().size() == 1);
+  CHECK(outbox->HoldsByUser().at(0) == UserHolds{5, 261, 1, 39});
+  auto reader = OutboxReader::Open(file);
+  REQUIRE(reader);
+  CHECK(test::ReadDeferred(*reader, "default")->size() == 1);
+  CHECK(test::ReadDeferred(*reader, "away")->size() == 2);
+  CHECK(reader->ReadParkedLanes("default")->size() == 1);
+  CHECK_FALSE(*reader->HasStowed("default"));
+
+  auto stored = reader->ReadOne(Sequence{2});
+  REQUIRE((stored && *stored));
+  Outcome outcome = test::OutcomeOf(std::move((*stored)->job), OutcomeKind::kDeferred, 500, kNow);
+  outcome.stow = std::make_unique<const LaneList>(MakeLaneKey("default", "42"));
+  REQUIRE(test::Settle(*outbox, outcome, kNow));
+  CHECK(test::ReadDeferred(*reader, "default")->empty());
+  CHECK(reader->ReadParkedLanes("default")->empty());
+  CHECK(*reader->CountStowed("default") == 1);
+  auto inspection = Inspection::Open(file);
+  REQUIRE(inspection);
+  JobFilter deferred;
+  deferred.deferred_only = true;
+  CHECK(inspection->Jobs(deferred, {})->rows.size() == 3);
+  const auto before = inspection->DeferredBefore("default", "42", Sequence{3});
+  REQUIRE((before && *before));
+  CHECK((*before)->sequence == Sequence{2});
+}
+
 TEST_CASE("upgrade: an outbox of an earlier format that lost a table is refused as damaged") {
   TempDir folder;
   const auto file = folder / "outbox.db";

@@ -47,6 +47,16 @@ struct Fixture {
     clerk->Add(std::move(submission));
   }
 
+  void SubmitOf(User user, int count, std::size_t bytes = 0) {
+    auto submission = std::make_unique<Submission>(origin);
+    for (int number = 0; number < count; ++number) {
+      submission->jobs.push_back(test::NewJob(R"({"type":"track","id":"1","name":"n","data":{"x":")" +
+                                              std::string(bytes, 'x') + R"("}})"));
+      submission->jobs.back()->uid = user;
+    }
+    clerk->Add(std::move(submission));
+  }
+
   Clerk::Done Work() {
     now += std::chrono::seconds(1);
     Clerk::Done done = clerk->Work(now);
@@ -121,6 +131,114 @@ TEST_CASE(
   CHECK(done.submissions[2]->ids.empty());
   CHECK(Ask(fixture.file, "SELECT count(*) FROM outbox") == 3);
   CHECK(fixture.clerk->State().not_accepting.find("max_jobs") != std::string::npos);
+}
+
+TEST_CASE("clerk: one user has nearly all of max_jobs, and the last tenth is kept for the others") {
+  Fixture fixture;
+  fixture.limits.outbox.max_jobs = 100;
+  fixture.Start();
+  fixture.SubmitOf(33, 95);
+  fixture.SubmitOf(1000, 4);
+  fixture.SubmitOf(33, 1);
+  fixture.SubmitOf(std::nullopt, 6);
+  Clerk::Done done = fixture.Work();
+  CHECK(done.submissions[0]->ids.size() == 90);
+  REQUIRE(done.submissions[0]->refused);
+  CHECK(done.submissions[0]->refused->kind == ErrorKind::kBusy);
+  CHECK(done.submissions[0]->refused->message.find("user 33") == 0);
+  CHECK(done.submissions[1]->ids.size() == 4);
+  CHECK_FALSE(done.submissions[1]->refused);
+  CHECK(done.submissions[2]->refused);
+  CHECK(done.submissions[3]->ids.size() == 6);
+  CHECK_FALSE(done.submissions[3]->refused);
+  CHECK(fixture.clerk->State().not_accepting.find("max_jobs") != std::string::npos);
+}
+
+TEST_CASE("clerk: the share of a user counts what an earlier process stored") {
+  Fixture fixture;
+  fixture.limits.outbox.max_jobs = 100;
+  fixture.Start();
+  fixture.SubmitOf(33, 90);
+  CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  fixture.clerk.reset();
+  fixture.Start();
+  fixture.SubmitOf(33, 1);
+  fixture.SubmitOf(1000, 1);
+  const Clerk::Done done = fixture.Work();
+  CHECK(done.submissions[0]->refused);
+  CHECK_FALSE(done.submissions[1]->refused);
+}
+
+TEST_CASE("clerk: limits.per_uid gives a user less") {
+  Fixture fixture;
+  fixture.limits.outbox.max_jobs = 100;
+  fixture.Start();
+  SUBCASE("jobs") {
+    fixture.limits.per_uid.jobs = 5;
+    fixture.clerk->Configure(fixture.limits);
+    fixture.SubmitOf(33, 8);
+    CHECK(fixture.Work().submissions[0]->ids.size() == 5);
+  }
+  SUBCASE("bytes") {
+    fixture.limits.per_uid.bytes = 1'000;
+    fixture.clerk->Configure(fixture.limits);
+    fixture.SubmitOf(33, 8, 200);
+    const Clerk::Done done = fixture.Work();
+    CHECK(done.submissions[0]->ids.size() < 8);
+    CHECK(done.submissions[0]->refused->kind == ErrorKind::kBusy);
+  }
+  SUBCASE("and all or none gets none") {
+    fixture.limits.per_uid.jobs = 5;
+    fixture.clerk->Configure(fixture.limits);
+    fixture.SubmitOf(33, 8);
+    auto whole = std::make_unique<Submission>(fixture.origin);
+    for (int number = 0; number < 6; ++number) whole->jobs.push_back(test::NewJob(TrackLine("2")));
+    whole->all_or_none = true;
+    fixture.clerk->Add(std::move(whole));
+    const Clerk::Done done = fixture.Work();
+    CHECK(done.submissions[1]->ids.empty());
+    CHECK(done.submissions[1]->refused);
+  }
+  fixture.SubmitOf(1000, 1);
+  CHECK_FALSE(fixture.Work().submissions[0]->refused);
+}
+
+TEST_CASE("clerk: dead letters count in their user's share when he hands over new jobs, and only then") {
+  Fixture fixture;
+  fixture.limits.outbox.max_jobs = 100;
+  fixture.limits.per_uid.jobs = 3;
+  fixture.Start();
+  fixture.SubmitOf(33, 3);
+  Clerk::Done done = fixture.Work();
+  Report report;
+  for (auto& job : done.committed.accepted)
+    report.outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kDead, 400, fixture.now));
+  report.ticket = 1;
+  fixture.clerk->Add(std::move(report));
+  fixture.Work();
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM dead_letters") == 3);
+  fixture.SubmitOf(33, 1);
+  fixture.SubmitOf(1000, 3);
+  done = fixture.Work();
+  REQUIRE(done.submissions[0]->refused);
+  CHECK(done.submissions[0]->refused->message.find("3 dead letters") != std::string::npos);
+  CHECK(done.submissions[1]->ids.size() == 3);
+}
+
+TEST_CASE("clerk: one user's lines do not use up max_bytes for the others") {
+  Fixture fixture;
+  fixture.limits.outbox.max_bytes = 3'000'000;
+  fixture.Start();
+  for (int round = 0; round < 40; ++round) {
+    fixture.SubmitOf(33, 1, 90'000);
+    fixture.Work();
+  }
+  fixture.SubmitOf(33, 1, 90'000);
+  fixture.SubmitOf(1000, 1, 90'000);
+  const Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions[0]->refused);
+  CHECK(done.submissions[0]->refused->kind == ErrorKind::kBusy);
+  CHECK_FALSE(done.submissions[1]->refused);
 }
 
 TEST_CASE("clerk: a submission that wants all or none gets none when some would find no room, and says so") {

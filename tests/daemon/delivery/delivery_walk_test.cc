@@ -34,7 +34,7 @@ class Walk {
     if (Below(4) == 0) rig_.connection.retry.max_age = std::chrono::seconds(30);
     rig_.limits.window_jobs = 1 + Below(30);
     rig_.limits.lane_jobs = 1 + Below(5);
-    rig_.limits.deferred_jobs = 1 + Below(10);
+    rig_.limits.deferred_jobs = Below(4) == 0 ? Below(2) : Below(10);
     if (Below(2) == 0) {
       BatchConfig& batch = rig_.connection.batch;
       batch.enabled = true;
