@@ -22,6 +22,8 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kSmallBodyBytes = 4096;
+// Of the room for bodies, what small ones may take before their heads are looked at too.
+constexpr std::size_t kUncheckedPart = 4;
 // How long a stop waits until deferred answers are sent.
 constexpr auto kLastAnswerPatience = std::chrono::seconds(2);
 
@@ -58,7 +60,8 @@ struct Exchange final : MhdRequest, HttpExchange {
   MHD_Connection* connection = nullptr;
   Deferrals* deferrals = nullptr;
   std::optional<HttpResponse> head_refusal;
-  std::size_t charged_bytes = 0;  // of the server's bodies
+  std::size_t charged_bytes = 0;    // of the server's bodies
+  std::size_t unchecked_bytes = 0;  // announced, of a body whose head was not looked at
   bool is_deferred = false;
   std::optional<HttpResponse> answer;  // of a deferred one
 };
@@ -151,6 +154,7 @@ class DeferredHttpServer::Impl {
     exchange->client().Enter(MhdClient::Turn::kIdle);
     auto& server = *static_cast<Impl*>(self);
     server.body_bytes_ -= exchange->charged_bytes;
+    server.unchecked_bytes_ -= exchange->unchecked_bytes;
     if (!exchange->is_deferred) return;
     // It may have been the first, and never been sent.
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK) server.deferrals_.WakeAnswered();
@@ -189,9 +193,14 @@ class DeferredHttpServer::Impl {
     if (const HttpResponse* answer = exchange.Begin(connection, options_))
       return daemon_.Send(connection, *answer);
     const std::uint64_t announced = AnnouncedBytes(connection);
-    if (announced <= options_.body_bytes_max && options_.check_head &&
-        (announced > small_body_bytes_ || IsChunked(connection))) {
-      CheckHead(connection, line, exchange);
+    if (announced <= options_.body_bytes_max && options_.check_head) {
+      if (announced > small_body_bytes_ || IsChunked(connection) ||
+          unchecked_bytes_ + announced > options_.bodies_bytes_max / kUncheckedPart) {
+        CheckHead(connection, line, exchange);
+      } else {
+        exchange.unchecked_bytes = static_cast<std::size_t>(announced);
+        unchecked_bytes_ += exchange.unchecked_bytes;
+      }
     }
     exchange.CheckAnnounced(connection, options_);
     return MHD_YES;
@@ -226,7 +235,8 @@ class DeferredHttpServer::Impl {
     return nullptr;
   }
 
-  MHD_Result Answer(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) const {
+  MHD_Result Answer(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) {
+    unchecked_bytes_ -= std::exchange(exchange.unchecked_bytes, 0);
     if (exchange.refusal() != nullptr) return daemon_.Send(connection, *exchange.refusal());
     const HttpRequestView view = exchange.View(connection, line.method);
     if (!MhdRequest::IsUnambiguous(view, line.version)) return daemon_.Send(connection, options_.malformed);
@@ -238,7 +248,10 @@ class DeferredHttpServer::Impl {
   DeferredHttpServerOptions options_;
   const Handler handler_;
   const std::size_t small_body_bytes_;  // such bodies of all connections together are within bodies_bytes_max
-  std::size_t body_bytes_ = 0;          // of all bodies; the server's thread's
+  // Of all bodies, and of those that are not there yet and whose heads were not looked at. The server's
+  // thread's.
+  std::size_t body_bytes_ = 0;
+  std::size_t unchecked_bytes_ = 0;
   Deferrals deferrals_;
   MhdDaemon daemon_;
 };

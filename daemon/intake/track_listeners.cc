@@ -83,7 +83,7 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   options.thread_name = "outboxd-track";
   options.head_bytes_max = kHeadBytes;
   options.body_bytes_max = limits_.line_bytes;
-  options.bodies_bytes_max = std::max<std::size_t>(limits::kTrackBodiesBytes, limits_.line_bytes);
+  options.bodies_bytes_max = std::max<std::size_t>(limits::kTrackBodiesBytes, 2 * limits_.line_bytes);
   options.connections_max = limits_.clients;
   options.connections_per_user = limits_.per_uid.connections;
   options.too_large = track_answers::TooLarge();

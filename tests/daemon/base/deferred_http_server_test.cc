@@ -85,6 +85,32 @@ class DeferredServed {
   std::thread answering_;
 };
 
+TEST_CASE("deferred http server: however many strangers' small bodies hang, they leave room for others") {
+  DeferredHttpServerOptions options;
+  options.bodies_bytes_max = 64'000;  // a thousand for each connection
+  options.check_head = [](const HttpRequestView& request) {
+    HeadVerdict verdict;
+    if (request.path == "/bad") verdict.refusal = HttpResponse{401, kTextType, "who?", {}};
+    return verdict;
+  };
+  const Listening listening = ListenOnLoopback();
+  const auto server = DeferredHttpServer::Start(
+      listening.descriptor, options,
+      [](const HttpRequestView&, HttpExchange&) { return std::optional(HttpResponse{}); });
+  REQUIRE(server);
+  std::vector<std::unique_ptr<Client>> strangers;
+  for (int i = 0; i < 55; ++i) {
+    strangers.push_back(std::make_unique<Client>(listening.port));
+    REQUIRE(strangers.back()->Say(Unfinished("bad", 1000)));
+  }
+  Client good(listening.port);
+  REQUIRE(good.Say(Unfinished("good", 40'000) + "x"));
+  CHECK(StartsWith(good.ListenToHead(), "HTTP/1.1 200 "));
+  Client small(listening.port);
+  REQUIRE(small.Say(Unfinished("good", 500) + "x"));
+  CHECK(StartsWith(small.ListenToHead(), "HTTP/1.1 200 "));
+}
+
 TEST_CASE(
     "deferred http server: a body whose head is refused takes no room, and its sender sees the answer") {
   DeferredHttpServerOptions options;
