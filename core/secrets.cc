@@ -15,7 +15,7 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kWholeOnlyBelow = 8;
-constexpr std::string_view kEscapes = "%\\&";
+constexpr std::string_view kSecretEscapes = "%\\&";
 constexpr std::size_t kLongestEscape = 8;  // "&equals;"
 constexpr ByteTable kInWords = LettersDigitsAnd("-_");
 
@@ -79,7 +79,7 @@ Spelling SpellingOf(std::string_view text, std::string_view secret) {
     const std::string_view rest = text.substr(at);
     const std::size_t length = LengthAs(rest, byte);
     const bool is_cut_escape =
-        at > 0 && rest.size() < kLongestEscape && kEscapes.find(rest.front()) != std::string_view::npos;
+        at > 0 && rest.size() < kLongestEscape && kSecretEscapes.find(rest.front()) != std::string_view::npos;
     if (length == 0) return is_cut_escape ? Spelling{text.size(), true} : Spelling{};
     at += length;
   }
@@ -109,7 +109,7 @@ void Secrets::Add(std::string_view user, std::string_view password) {
 void Secrets::AddForm(std::string form) {
   if (std::find(forms_.begin(), forms_.end(), form) != forms_.end()) return;
   starts_[Byte(form.front())] = true;
-  for (const char escape : kEscapes) starts_[Byte(escape)] = true;
+  for (const char escape : kSecretEscapes) starts_[Byte(escape)] = true;
   shortest_ = forms_.empty() ? form.size() : std::min(shortest_, form.size());
   const auto is_longer = [](const std::string& a, const std::string& b) { return a.size() > b.size(); };
   forms_.insert(std::upper_bound(forms_.begin(), forms_.end(), form, is_longer), std::move(form));
