@@ -14,9 +14,10 @@ namespace outboxd {
 // A certificate authority of the test's own.
 class Authority {
  public:
-  Authority() {
+  // Of two with one name OpenSSL looks at the first that it finds alone.
+  explicit Authority(const std::string& name = "authority") {
     OpenSsl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
-             "/CN=authority", "-keyout", folder_ / "ca.key", "-out", Certificate(), "-days", "1"});
+             "/CN=" + name, "-keyout", folder_ / "ca.key", "-out", Certificate(), "-days", "1"});
   }
   std::filesystem::path Certificate() const { return folder_ / "ca.pem"; }
 

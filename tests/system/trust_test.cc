@@ -51,7 +51,7 @@ std::string ErrorOf(DaemonUnderTest& daemon, const std::string& connection) {
 
 TEST_CASE("trust: with a ca_file an authority that only the system's store trusts gets no request") {
   SimUnderTest sim;
-  const Authority own, systems;
+  const Authority own("own"), systems("systems");
   const SystemStore store(systems);
   if (!store.CanBeUsed()) {
     MESSAGE("skipped: this system does not let the test mount a store of its own");
@@ -72,7 +72,7 @@ TEST_CASE("trust: with a ca_file an authority that only the system's store trust
 
 TEST_CASE("trust: a ca_file counts for a proxy's TLS too") {
   SimUnderTest sim;
-  const Authority own, systems;
+  const Authority own("own"), systems("systems");
   const SystemStore store(systems);
   if (!store.CanBeUsed()) {
     MESSAGE("skipped: this system does not let the test mount a store of its own");
