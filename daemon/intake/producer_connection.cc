@@ -62,9 +62,10 @@ void ProducerConnection::TurnAway(Refusal refusal, std::string_view message) {
 void ProducerConnection::Read() {
   if (read_is_due_ || !HasMore()) return;
   if (unanswered_bytes_ >= kAheadBytes || replies_.bytes() >= shared_.limits.unread_reply_bytes) return;
-  if (shared_.intake.IsFull()) return shared_.intake.WaitForRoom(shared_from_this());
   read_is_due_ = true;
   auto read = [self = shared_from_this()](const std::error_code& error) {
+    if (!error && self->HasMore() && self->shared_.intake.IsFull())
+      return self->shared_.intake.WaitForRoom(self->uid_, self);
     self->read_is_due_ = false;
     if (!error && self->HasMore()) self->OnReadable();
   };
@@ -73,6 +74,11 @@ void ProducerConnection::Read() {
   } else {
     socket_.async_wait(asio::socket_base::wait_read, std::move(read));
   }
+}
+
+void ProducerConnection::TakeTurn() {
+  read_is_due_ = false;
+  if (HasMore()) OnReadable();
 }
 
 void ProducerConnection::OnReadable() {

@@ -42,8 +42,13 @@ class ProducerConnection : public std::enable_shared_from_this<ProducerConnectio
 
   // Reads, if this user may produce and there are not too many.
   void Start();
-  // Reads on, what is kept first, unless the producer is ahead of the disk or behind with its replies.
+  // Reads on when there is something, what is kept first, unless the producer is ahead of the disk or behind
+  // with its replies.
   void Read();
+  // There is room for what it waits to have read.
+  void TakeTurn();
+  // It waits for no room any more.
+  void LeaveTurn() { read_is_due_ = false; }
   // Adds the replies of an answered submission; Flush() sends them.
   void Answer(const ProducerSubmission& submission);
   void Flush();

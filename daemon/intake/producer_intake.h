@@ -1,15 +1,17 @@
 // daemon/intake/producer_intake.h — the way from the producers to the clerk and its budget
-// (limits.intake_bytes): what is under way, and which connections wait until there is room again. Belongs to
-// the listener's thread.
+// (limits.intake_bytes): what is under way, and which connections wait until there is room again, their users
+// in turn. Belongs to the listener's thread.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "config/config.h"
+#include "core/user_shares.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/intake/producer_submission.h"
 
@@ -41,19 +43,31 @@ class ProducerIntake {
   bool IsFull() const { return bytes_ >= limits_.intake_bytes; }
   bool IsEmpty() const { return unanswered_ == 0; }
 
-  void WaitForRoom(std::shared_ptr<ProducerConnection> connection) {
-    waiting_.push_back(std::move(connection));
+  // For one that has something to be read.
+  void WaitForRoom(User user, std::shared_ptr<ProducerConnection> connection) {
+    waiting_[user].push_back(std::move(connection));
   }
-  // All that wait, in the order in which they came.
-  std::vector<std::shared_ptr<ProducerConnection>> TakeWaiting() { return std::exchange(waiting_, {}); }
+  // The next to be read, of the user whose turn it is; null: none waits. So a user with one connection is
+  // read as often as one with a thousand.
+  std::shared_ptr<ProducerConnection> TakeNext() {
+    if (waiting_.empty()) return nullptr;
+    auto turn = waiting_.upper_bound(last_);
+    if (turn == waiting_.end()) turn = waiting_.begin();
+    last_ = turn->first;
+    std::shared_ptr<ProducerConnection> next = std::move(turn->second.front());
+    turn->second.pop_front();
+    if (turn->second.empty()) waiting_.erase(turn);
+    return next;
+  }
 
  private:
   SubmissionOrigin& origin_;
   const LimitsConfig& limits_;
   const Submit submit_;
   std::uint64_t bytes_ = 0;
-  std::size_t unanswered_ = 0;  // submissions
-  std::vector<std::shared_ptr<ProducerConnection>> waiting_;
+  std::size_t unanswered_ = 0;                                               // submissions
+  std::map<User, std::deque<std::shared_ptr<ProducerConnection>>> waiting_;  // no user without any
+  User last_;                                                                // whose turn was last
 };
 
 }  // namespace outboxd

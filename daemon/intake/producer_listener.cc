@@ -132,8 +132,10 @@ class ProducerListener::Impl {
     }
     for (const std::unique_ptr<Submission>& submission : submissions)
       static_cast<const ProducerSubmission&>(*submission).connection->Flush();
-    if (!intake_.IsFull()) {
-      for (const std::shared_ptr<ProducerConnection>& connection : intake_.TakeWaiting()) connection->Read();
+    while (!intake_.IsFull()) {
+      const std::shared_ptr<ProducerConnection> next = intake_.TakeNext();
+      if (!next) break;
+      next->TakeTurn();
     }
     FinishIfDrained();
   }
@@ -145,7 +147,7 @@ class ProducerListener::Impl {
     acceptor_.close(ignored);
     socket_.Close();
     retry_.cancel();
-    intake_.TakeWaiting().clear();
+    while (const std::shared_ptr<ProducerConnection> waiting = intake_.TakeNext()) waiting->LeaveTurn();
     drained_.expires_after(patience);
     drained_.async_wait([this](const std::error_code&) { io_.stop(); });
     for (const std::shared_ptr<ProducerConnection>& connection : producers_.All())

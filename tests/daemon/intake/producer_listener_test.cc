@@ -285,6 +285,35 @@ TEST_CASE("producer listener: however many connections a user has, another one g
   CHECK(crowd.front().Ask(kLine).starts_with(R"({"ok":true,)"));
 }
 
+TEST_CASE(
+    "producer listener: while the intake is full, users are read in turn, however many connections each "
+    "has") {
+  if (!CanBeOthers()) return;
+  LimitsConfig limits;
+  limits.intake_bytes = 1;  // one submission at a time
+  Fixture fixture(limits);
+  LineClient first = fixture.Connect();
+  REQUIRE(first.SendLine(kLine));
+  Submissions held = fixture.Handed();
+  std::vector<LineClient> crowd;
+  for (int i = 0; i < 40; ++i) {
+    crowd.push_back(fixture.Connect());
+    REQUIRE(crowd.back().SendLine(kLine));
+  }
+  LineClient other = fixture.ConnectAs(kOtherUser);
+  REQUIRE(other.SendLine(kLine));
+  int of_crowd = 0;
+  for (bool is_served = false; !is_served; ++of_crowd) {
+    fixture.Answer(std::move(held));
+    held = fixture.Handed();
+    REQUIRE(held.size() == 1);
+    is_served = held[0]->jobs.at(0)->uid == kOtherUser;
+  }
+  fixture.Answer(std::move(held));
+  CHECK(of_crowd < 10);
+  CHECK(other.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
+}
+
 TEST_CASE("producer listener: a user's own bound of connections is told, and counts those alone") {
   LimitsConfig limits;
   limits.per_uid.connections = 2;
