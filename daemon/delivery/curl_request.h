@@ -68,6 +68,7 @@ struct RequestEvents {
   }
 };
 
+// Size: one request from its options to its answer; a method for each group of options.
 class CurlRequest {
  public:
   explicit CurlRequest(SocketWatch* watch);
