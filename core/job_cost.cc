@@ -114,4 +114,11 @@ std::size_t SendCost(const Job& job) {
   return HeldCost(job) + kRequestBytes + (job.raw ? RawRequestCost(*job.raw, job) : PlainRequestCost(job));
 }
 
+std::size_t WindowCost(const Job& job) {
+  constexpr std::size_t kOrdinary = 8UL << 10;  // limits.window_jobs bounds it
+  const std::size_t expected = 4 * job.line.size() + kOrdinary;
+  const std::size_t cost = SendCost(job);
+  return std::max(job.line.size(), cost > expected ? cost - expected : 0);
+}
+
 }  // namespace outboxd

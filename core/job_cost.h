@@ -18,4 +18,11 @@ std::size_t HeldCost(const Job& job);
 // connection's buffers, the answer (limits::kAnswerBytes).
 std::size_t SendCost(const Job& job);
 
+// What it counts against limits.window_bytes: its line. A job that costs far more than its line and copies of
+// it (which accepted ones do not) counts what it costs beyond, so that few of them are in memory at once.
+std::size_t WindowCost(const Job& job);
+
+// A stored row with a higher SendCost() is not sent, even alone. No line of 512 KiB reaches it.
+inline constexpr std::size_t kSendCostMax = 64UL << 20;
+
 }  // namespace outboxd

@@ -16,6 +16,7 @@
 #include "core/acceptance.h"
 #include "core/gate.h"
 #include "core/job.h"
+#include "core/job_cost.h"
 #include "core/job_line.h"
 #include "core/job_types.h"
 #include "core/result.h"
@@ -51,6 +52,12 @@ enum Column {
   kLine
 };
 
+// Accepted by an earlier version: today such a line is refused.
+std::string TooCostly(std::size_t cost) {
+  return "sending it would take " + std::to_string(cost >> 20) + " MiB of memory, more than " +
+         std::to_string(kSendCostMax >> 20) + ": hand it over in several jobs";
+}
+
 // A row may be damaged: whatever stands in it, a StoredJob comes out.
 StoredJob Decode(const Statement& row) {
   StoredJob stored;
@@ -77,6 +84,8 @@ StoredJob Decode(const Statement& row) {
   if (job && id && job->connection == row.Text(kConnection)) {
     queued.job = std::move(*job);
     stored.unreadable = WhyNeverSent(queued.job);
+    const std::size_t cost = SendCost(queued.job);
+    if (cost > kSendCostMax && stored.unreadable.empty()) stored.unreadable = TooCostly(cost);
     return stored;
   }
   stored.unreadable =
@@ -119,7 +128,7 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
     page.through = SequenceAt(after_, kSeq);
     if (!after_.IsNull(kDue) || after_.IsInteger(kParked) || after_.Text(kConnection) != connection) continue;
     page.jobs.push_back(Decode(after_));
-    bytes += page.jobs.back().job->job.line.size();
+    bytes += WindowCost(page.jobs.back().job->job);
   }
   after_.Reset();
   return page;
@@ -154,7 +163,7 @@ Result<OutboxReader::Parked> OutboxReader::ReadParked(std::string_view connectio
       break;
     }
     parked.jobs.push_back(Decode(parked_));
-    bytes += parked.jobs.back().job->job.line.size();
+    bytes += WindowCost(parked.jobs.back().job->job);
   }
   parked_.Reset();
   return parked;

@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/job.h"
+#include "core/job_cost.h"
 #include "core/time.h"
 #include "core/ulid.h"
 
@@ -77,7 +78,7 @@ void Window::ForgetDue(Sequence sequence, Entry& entry) {
 void Window::Fill(Entry& entry, std::unique_ptr<QueuedJob> job) {
   CHECK(!entry.job && entry.state_ != State::kReady && entry.state_ != State::kInFlight);
   ForgetDue(job->sequence, entry);
-  Move(entry, State::kWaiting, static_cast<std::uint32_t>(job->job.line.size()));
+  Move(entry, State::kWaiting, static_cast<std::uint32_t>(WindowCost(job->job)));
   MarkSuspect(entry, job->suspicion != Suspicion::kNone);
   entry.job = std::move(job);
 }

@@ -88,6 +88,48 @@ TEST_CASE("queue bounds: deferred jobs that are due come back into half of windo
   CHECK(rig.Total().jobs == 0);
 }
 
+TEST_CASE("queue bounds: rows of an earlier version that cost far more than their line go one at a time") {
+  const auto bomb = [](int fields) {
+    std::string line = R"({"type":"raw","method":"POST","path":"/v1/x","form":{)";
+    for (int field = 0; field < fields; ++field)
+      line += (field > 0 ? ",\"" : "\"") + std::to_string(field) + R"(":"")";
+    return line + "}}";
+  };
+  DeliveryRig rig;
+  rig.Start();
+  const auto becomes = [&](const std::string& line, const std::string& rows) {
+    auto database = Database::Open(rig.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("UPDATE outbox SET type = 'raw', line = '" + line + "' WHERE " + rows));
+  };
+  SUBCASE("those of 500 kB") {
+    rig.Submit(std::vector<std::string>(14, TrackLine("1")));
+    rig.WorkClerk();
+    becomes(bomb(50'436), "1");
+    rig.Start();  // with the outbox full of them
+    int sent = 0;
+    for (; rig.Total().jobs > 0 && sent < 20; ++sent) {
+      CHECK(rig.out.size() == 1);
+      CHECK(rig.Queue().held().window().jobs() == 1);
+      rig.AnswerAll(200);
+    }
+    CHECK(sent == 14);
+    CHECK(rig.Total().dead == 0);
+  }
+  SUBCASE("what would even alone cost too much is a dead letter that says so") {
+    rig.Submit({TrackLine("1"), TrackLine("1", "after it")});
+    rig.WorkClerk();
+    becomes(bomb(300'000), "seq = 1");
+    rig.Start();
+    rig.Run();
+    CHECK(rig.Total().dead == 1);
+    CHECK(rig.OutNames() == std::vector<std::string>{"after it"});
+    CHECK(test::Ask(rig.file,
+                    "SELECT death = 'rejected' AND reason LIKE 'sending it would take % MiB of "
+                    "memory, more than 64:%' FROM dead_letters") == 1);
+  }
+}
+
 TEST_CASE("queue bounds: a parked lane comes back into memory as far as window_bytes allows") {
   constexpr std::size_t kBytes = 20'000;
   DeliveryRig rig;
