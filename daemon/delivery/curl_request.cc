@@ -147,6 +147,25 @@ void SetCallbacks(CURL* easy, RequestEvents* events) {
   set(CURLOPT_CLOSESOCKETDATA, events->watch);
 }
 
+// Of the host's TLS and of a proxy's alike. Beside the file libcurl would go on to look into the directory of
+// the system's authorities, and it would keep what it has read of the file for a day.
+void SetTrust(CURL* easy, const std::filesystem::path& ca_file) {
+  const auto set = [easy](CURLoption option, auto value) { curl_easy_setopt(easy, option, value); };
+  for (const CURLoption version : {CURLOPT_SSLVERSION, CURLOPT_PROXY_SSLVERSION})
+    set(version, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (ca_file.empty()) return;
+  for (const CURLoption file : {CURLOPT_CAINFO, CURLOPT_PROXY_CAINFO}) set(file, ca_file.c_str());
+  for (const CURLoption directory : {CURLOPT_CAPATH, CURLOPT_PROXY_CAPATH})
+    set(directory, static_cast<const char*>(nullptr));
+  set(CURLOPT_CA_CACHE_TIMEOUT, 0L);
+}
+
+Answer Unanswered(const CurlFailure& failure, const Secrets& secrets) {
+  const bool may_be_cut = failure.detail.size() + 1 >= CURL_ERROR_SIZE;
+  const TextEnd end = may_be_cut ? TextEnd::kCut : TextEnd::kWhole;
+  return NoAnswer(secrets.Redact(CurlErrorText(failure), end), FaultOf(failure));
+}
+
 }  // namespace
 
 Answer AbortedAnswer() {
@@ -208,24 +227,11 @@ void CurlRequest::AdoptEndpoint() {
   Set(CURLOPT_USERNAME, endpoint_->credentials.site_id.c_str());
   Set(CURLOPT_PASSWORD, endpoint_->credentials.api_key.c_str());
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(endpoint_->config.connect_timeout.count()));
-  SetTrust();
+  SetTrust(easy_, endpoint_->config.ca_file);
   Set(CURLOPT_ERRORBUFFER, events_.error.data());
   // Any that libcurl knows; what is asked for is said by the headers.
   Set(CURLOPT_ACCEPT_ENCODING, "");
   SetCallbacks(easy_, &events_);
-}
-
-// Of the host's TLS and of a proxy's alike. Beside the file libcurl would go on to look into the directory of
-// the system's authorities, and it would keep what it has read of the file for a day.
-void CurlRequest::SetTrust() {
-  for (const CURLoption version : {CURLOPT_SSLVERSION, CURLOPT_PROXY_SSLVERSION})
-    Set(version, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  const std::filesystem::path& ca_file = endpoint_->config.ca_file;
-  if (ca_file.empty()) return;
-  for (const CURLoption file : {CURLOPT_CAINFO, CURLOPT_PROXY_CAINFO}) Set(file, ca_file.c_str());
-  for (const CURLoption directory : {CURLOPT_CAPATH, CURLOPT_PROXY_CAPATH})
-    Set(directory, static_cast<const char*>(nullptr));
-  Set(CURLOPT_CA_CACHE_TIMEOUT, 0L);
 }
 
 void CurlRequest::Begin(Transfer transfer, const DebugLog& debug_log) {
@@ -327,7 +333,11 @@ Answer CurlRequest::TakeAnswer(CURLcode code) {
   const bool cut_by_us = code == CURLE_WRITE_ERROR && buffer.IsBodyTooLong();
   const bool is_garbled = code == CURLE_BAD_CONTENT_ENCODING && buffer.HasWholeHead() &&
                           HeaderOf(easy_, "Content-Encoding").has_value();
-  if (code != CURLE_OK && !cut_by_us && !is_garbled) return Unanswered(code);
+  if (code != CURLE_OK && !cut_by_us && !is_garbled) {
+    const CurlFailure failure = FailureBy(code);
+    events_.has_hung = HasHung(failure);
+    return Unanswered(failure, *secrets_);
+  }
   long status = 0;
   curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
   if (status < 200 || !buffer.HasWholeHead()) return NoAnswer("reset: answer cut short", Fault::kNetwork);
@@ -341,14 +351,6 @@ Answer CurlRequest::TakeAnswer(CURLcode code) {
     answer.retry_after = HeaderOf(easy_, "Retry-After");
   }
   return answer;
-}
-
-Answer CurlRequest::Unanswered(CURLcode code) {
-  const CurlFailure failure = FailureBy(code);
-  events_.has_hung = HasHung(failure);
-  const bool may_be_cut = failure.detail.size() + 1 >= events_.error.size();
-  const TextEnd end = may_be_cut ? TextEnd::kCut : TextEnd::kWhole;
-  return NoAnswer(secrets_->Redact(CurlErrorText(failure), end), FaultOf(failure));
 }
 
 CurlFailure CurlRequest::FailureBy(CURLcode code) const {

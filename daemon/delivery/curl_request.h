@@ -115,11 +115,9 @@ class CurlRequest {
     curl_easy_setopt(easy_, option, value);
   }
   void AdoptEndpoint();
-  void SetTrust();
   void SetRequest();
   void SetMethod();
   void SetHeaders();
-  Answer Unanswered(CURLcode code);
   Finished Finish(Ending ending, Answer answer);
   Answer TakeAnswer(CURLcode code);
   CurlFailure FailureBy(CURLcode code) const;
