@@ -149,7 +149,8 @@ void Simulation::Submit() {
     numbers.push_back(job.number);
   }
   Note("submit " + std::to_string(numbers.front()) + " to " + std::to_string(numbers.back()));
-  const Result<void> submitted = daemon_.Submit(lines, users_[random_.Below(users_.size())]);
+  const Result<void> submitted =
+      daemon_.Submit(lines, users_[random_.Below(static_cast<std::uint32_t>(users_.size()))]);
   Demand(submitted.has_value(), submitted ? "" : submitted.error().message);
   submitted_.push_back(std::move(numbers));
 }
