@@ -26,8 +26,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr unsigned kBeingClosed =
-    64;  // libmicrohttpd accepts ten in a row before it closes what was shut down
+// Connections that are shut down and not closed yet: libmicrohttpd accepts ten in a row before it closes any,
+// and beyond its own limit it closes the newcomer.
+constexpr unsigned kBeingClosed = 64;
 // What was received so shortly after an answer may belong to the request before.
 constexpr milliseconds kBlurred{100};
 
