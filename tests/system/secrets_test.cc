@@ -177,9 +177,10 @@ TEST_CASE("secrets: a gateway that echoes the request puts no credentials into l
   AwaitDead(daemon, dead);
   CHECK(Holds(AwaitDead(daemon, dead)["answer"].String(), "[redacted]"));
   std::vector<std::string> jobs = {dead};
+  // The last one pauses the connection: none may be tried again before it.
   for (std::int64_t customer = 2; customer < 5; ++customer) {
     jobs.push_back(daemon.Accept(R"({"type":"raw","method":"PUT","path":"/v1/customers/)" +
-                                 std::to_string(customer) + R"(","response_type":"json","debug":true})"));
+                                 std::to_string(customer) + R"(","retry":{"max_retries":0},"debug":true})"));
     AwaitAttempts(daemon, jobs.back(), 1);
   }
   for (std::vector<std::string> question : {std::vector<std::string>{"status"},
