@@ -159,6 +159,7 @@ void Clerk::AdmitOne(Submission& submission, std::size_t most, Shares& shares) {
   const User user = submission.jobs.empty() ? User() : submission.jobs.front()->uid;
   if (most > 0 && user_may(user, most, bytes)) {
     take(user, most, bytes);
+    if (!turned_away_.empty()) turned_away_.erase(user);
   } else if (most > 0) {
     admitted = 0;
     for (; !submission.all_or_none && admitted < most; ++admitted) {
@@ -166,21 +167,40 @@ void Clerk::AdmitOne(Submission& submission, std::size_t most, Shares& shares) {
       if (!user_may(user, 1, line)) break;
       take(user, 1, line);
     }
-    if (!submission.all_or_none) shares.refused.insert(user);
     submission.refused = WhyShareIsUsed(user, shares);
+    if (!submission.all_or_none) {
+      shares.refused.insert(user);
+      turned_away_[user] = {shares.bytes.HeldBy(user), *submission.refused};
+    }
   }
   submission.admitted = admitted;
   for (std::size_t i = 0; i < admitted; ++i) accepting_.push_back(submission.jobs[i].get());
 }
 
-Error Clerk::WhyShareIsUsed(User user, const Shares& shares) {
+// The kind is that of the limit which is shared out.
+Error Clerk::WhyShareIsUsed(User user, const Shares& shares) const {
   const std::string who = user ? "user " + std::to_string(*user) : "the users who come by TCP";
   const std::string holds = " of the outbox (" + std::to_string(shares.jobs.HeldBy(user)) +
                             " waiting jobs, " + std::to_string(shares.dead.HeldBy(user)) + " dead letters, " +
                             std::to_string(shares.bytes.HeldBy(user)) +
                             " bytes; limits.per_uid, outbox.max_jobs, outbox.max_bytes)";
-  return Error{
-      ErrorKind::kBusy, who + " hold" + (user ? "s" : "") + " all that one user may have" + holds, {}};
+  const bool has_jobs_left = shares.jobs.Allows(user, 1) && MayLeaveDead(user, shares.dead);
+  return Error{has_jobs_left ? ErrorKind::kFull : ErrorKind::kBusy,
+               who + " hold" + (user ? "s" : "") + " all that one user may have" + holds,
+               {}};
+}
+
+// Of those who have something in the outbox. Whoever comes anew still may.
+std::optional<Error> Clerk::WhyNobodyMay() const {
+  if (turned_away_.empty()) return std::nullopt;
+  const TurnedAway* last = nullptr;
+  for (const auto& [user, holds] : outbox_.HoldsByUser()) {
+    const auto found = turned_away_.find(user);
+    if (found == turned_away_.end() || holds.job_bytes + holds.dead_bytes < found->second.bytes)
+      return std::nullopt;
+    last = &found->second;
+  }
+  return last == nullptr ? std::nullopt : std::optional(last->why);
 }
 
 void Clerk::AddReport(WriteBatch& batch) const {
@@ -308,6 +328,7 @@ OutboxState Clerk::State() const {
   state.used_bytes = used_bytes_;
   state.disk_free_bytes = disk_space_.FreeBytes().value_or(0);
   state.not_healthy = not_healthy_;
+  if (const std::optional<Error> nobody = WhyNobodyMay()) state.not_accepting = nobody->message;
   if (const std::optional<Error> full = WhyFull(0)) state.not_accepting = full->message;
   if (!not_healthy_.empty()) state.not_accepting = not_healthy_;
   return state;

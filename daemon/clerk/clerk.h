@@ -97,7 +97,8 @@ class Clerk {
   void Admit(Done& done);
   bool MayLeaveDead(User user, const UserShares& dead) const;
   void AdmitOne(Submission& submission, std::size_t most, Shares& shares);
-  static Error WhyShareIsUsed(User user, const Shares& shares);
+  Error WhyShareIsUsed(User user, const Shares& shares) const;
+  std::optional<Error> WhyNobodyMay() const;
   void WriteApart(Timestamp now, Done& done);
   void Refuse(Done& done, const Error& error);
   void ConfirmJobs(Done& done);
@@ -112,7 +113,12 @@ class Clerk {
   DiskSpace disk_space_;
   std::vector<std::unique_ptr<Submission>> submissions_;
   std::vector<QueuedJob*> accepting_;  // jobs of submissions_ that are not refused
-  Report pending_;                     // not yet written
+  struct TurnedAway {
+    std::uint64_t bytes = 0;  // what he held then
+    Error why;
+  };
+  std::map<User, TurnedAway> turned_away_;  // because their share was used up, at their last submission
+  Report pending_;                          // not yet written
   std::deque<ClerkTask> tasks_;
   std::uint64_t used_bytes_ = 0;
   Timestamp room_checked_{};

@@ -154,6 +154,28 @@ TEST_CASE("clerk: one user has nearly all of max_jobs, and the last tenth is kep
   CHECK(fixture.clerk->State().not_accepting.find("max_jobs") != std::string::npos);
 }
 
+TEST_CASE("clerk: it accepts as long as one of its users may hand over more") {
+  Fixture fixture;
+  fixture.limits.outbox.max_jobs = 100;
+  fixture.Start();
+  fixture.SubmitOf(33, 91);
+  Clerk::Done done = fixture.Work();
+  REQUIRE(done.submissions[0]->refused);
+  CHECK(fixture.clerk->State().not_accepting == done.submissions[0]->refused->message);
+  SUBCASE("another comes") {
+    fixture.SubmitOf(1000, 1);
+    CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  }
+  SUBCASE("one of his jobs ends") {
+    Report report;
+    report.outcomes.push_back(
+        OutcomeOf(std::move(done.committed.accepted.front()), OutcomeKind::kDelivered, 200, fixture.now));
+    fixture.clerk->Add(std::move(report));
+    fixture.Work();
+  }
+  CHECK(fixture.clerk->State().not_accepting.empty());
+}
+
 TEST_CASE("clerk: the share of a user counts what an earlier process stored") {
   Fixture fixture;
   fixture.limits.outbox.max_jobs = 100;
@@ -185,7 +207,7 @@ TEST_CASE("clerk: limits.per_uid gives a user less") {
     fixture.SubmitOf(33, 8, 200);
     const Clerk::Done done = fixture.Work();
     CHECK(done.submissions[0]->ids.size() < 8);
-    CHECK(done.submissions[0]->refused->kind == ErrorKind::kBusy);
+    CHECK(done.submissions[0]->refused->kind == ErrorKind::kFull);
   }
   SUBCASE("and all or none gets none") {
     fixture.limits.per_uid.jobs = 5;
@@ -237,7 +259,7 @@ TEST_CASE("clerk: one user's lines do not use up max_bytes for the others") {
   fixture.SubmitOf(1000, 1, 90'000);
   const Clerk::Done done = fixture.Work();
   REQUIRE(done.submissions[0]->refused);
-  CHECK(done.submissions[0]->refused->kind == ErrorKind::kBusy);
+  CHECK(done.submissions[0]->refused->kind == ErrorKind::kFull);
   CHECK_FALSE(done.submissions[1]->refused);
 }
 
