@@ -1,6 +1,7 @@
 #include "config/acting_as.h"
 
 #include <grp.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 #include "config/folder.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/types.h>

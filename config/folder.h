@@ -7,13 +7,12 @@
 #pragma once
 
 #include <sys/stat.h>
-#include <sys/types.h>
 
-#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "config/owned_fd.h"
 #include "core/result.h"

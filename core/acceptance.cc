@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/ascii.h"
 #include "core/header_rules.h"
@@ -15,7 +16,6 @@
 #include "core/path_segments.h"
 #include "core/raw_request.h"
 #include "core/result.h"
-#include "core/track_body.h"
 
 namespace outboxd {
 namespace {

@@ -27,6 +27,7 @@
 #include "core/text.h"
 #include "core/time.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
 #include "ctl/exit_code.h"
 #include "ctl/file_stream.h"
 #include "ctl/format.h"

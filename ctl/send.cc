@@ -18,6 +18,7 @@
 #include "core/result.h"
 #include "core/text.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
 #include "ctl/exit_code.h"
 #include "ctl/job_flags.h"
 #include "ctl/job_text.h"

@@ -20,6 +20,7 @@
 #include "core/result.h"
 #include "core/text.h"
 #include "ctl/commands.h"
+#include "ctl/console.h"
 #include "ctl/exit_code.h"
 #include "ctl/options.h"
 

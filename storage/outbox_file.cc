@@ -9,6 +9,7 @@
 #include "storage/database.h"
 #include "storage/file_lock.h"
 #include "storage/open.h"
+#include "storage/user_counts.h"
 
 namespace outboxd {
 

@@ -20,6 +20,7 @@
 #include "core/job_line.h"
 #include "core/job_types.h"
 #include "core/result.h"
+#include "core/time.h"
 #include "core/ulid.h"
 #include "storage/column.h"
 #include "storage/database.h"

@@ -4,7 +4,6 @@
 // returned before the call.
 #pragma once
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

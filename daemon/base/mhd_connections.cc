@@ -1,11 +1,13 @@
 #include "daemon/base/mhd_connections.h"
 
 #include <microhttpd.h>
-#include <netinet/in.h>
+#include <netinet/in.h>  // IWYU pragma: keep: IPPROTO_TCP
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>

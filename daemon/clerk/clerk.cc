@@ -15,6 +15,7 @@
 #include "core/check.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "core/user_shares.h"
 #include "daemon/base/log.h"
 #include "daemon/clerk/disk_space.h"
 #include "daemon/clerk/report.h"

@@ -1,7 +1,6 @@
 #include "daemon/delivery/debug_output.h"
 
 #include <chrono>
-#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
