@@ -113,11 +113,14 @@ std::size_t SendCost(const Job& job) {
   return HeldCost(job) + kRequestBytes + (job.raw ? RawRequestCost(*job.raw, job) : PlainRequestCost(job));
 }
 
-std::size_t WindowCost(const Job& job) {
+std::size_t WindowCost(std::size_t line_bytes, std::size_t send_cost) {
   constexpr std::size_t kOrdinary = 8UL << 10;  // limits.window_jobs bounds it
-  const std::size_t expected = 4 * job.line.size() + kOrdinary;
-  const std::size_t cost = SendCost(job);
-  return std::max(job.line.size(), cost > expected ? cost - expected : 0);
+  const std::size_t expected = 4 * line_bytes + kOrdinary;
+  return std::max(line_bytes, send_cost > expected ? send_cost - expected : 0);
+}
+
+std::size_t WindowCost(const Job& job) {
+  return WindowCost(job.line.size(), SendCost(job));
 }
 
 }  // namespace outboxd

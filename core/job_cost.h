@@ -21,6 +21,11 @@ std::size_t SendCost(const Job& job);
 // What it counts against limits.window_bytes: its line. A job that costs far more than its line and copies of
 // it (which accepted ones do not) counts what it costs beyond, so that few of them are in memory at once.
 std::size_t WindowCost(const Job& job);
+// The same from what is known of it.
+std::size_t WindowCost(std::size_t line_bytes, std::size_t send_cost);
+
+// A job with a higher SendCost() is heavy: it is under way alone. No line that is accepted reaches it.
+inline constexpr std::size_t kHeavyCost = 8UL << 20;
 
 // A stored row with a higher SendCost() is not sent, even alone. No line of 512 KiB reaches it.
 inline constexpr std::size_t kSendCostMax = 64UL << 20;

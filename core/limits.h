@@ -27,6 +27,9 @@ inline constexpr std::size_t kBatchBytes = 500'000;
 inline constexpr std::size_t kTrackBodiesBytes = 4UL * 1024 * 1024;
 // Of a request that needs no credentials and has none.
 inline constexpr std::size_t kOpenBodyBytes = 16UL * 1024;
+// What requests under way cost, over all connections (SendCost()); more than that it is by one request for
+// each connection, and by a heavy one.
+inline constexpr std::size_t kSendingBytes = 96UL * 1024 * 1024;
 inline constexpr std::size_t kTrackBatchItems = 10'000;  // of a batch that a library sends
 inline constexpr int kListenBacklog = 1024;              // connections of a socket that wait to be accepted
 inline constexpr std::size_t kJsonDepth = 64;            // nesting of any JSON text we read

@@ -25,6 +25,7 @@
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/departures.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/delivery/sending_budget.h"
 #include "daemon/delivery/settlement.h"
 #include "daemon/delivery/transfer.h"
 #include "daemon/delivery/window.h"
@@ -86,14 +87,15 @@ double Random(std::mt19937_64& random) {
 }  // namespace
 
 ConnectionQueue::ConnectionQueue(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits,
-                                 std::uint64_t seed, Timestamp now)
+                                 std::shared_ptr<SendingBudget> budget, std::uint64_t seed, Timestamp now)
     : endpoint_(std::move(endpoint)),
       random_(seed),
       gate_(endpoint_->config.max_in_flight, endpoint_->config.retry, now),
       limiter_(endpoint_->config.rate_limit, now),
       held_(limits.lane_jobs),
       backlog_(held_, endpoint_, limits),
-      prober_(endpoint_->config.probe_interval) {}
+      prober_(endpoint_->config.probe_interval),
+      share_(std::move(budget)) {}
 
 Result<void> ConnectionQueue::Load(OutboxReader& reader, const ConnectionStart& start, Sequence tail,
                                    Timestamp now) {
@@ -141,6 +143,7 @@ void ConnectionQueue::ReportGate(Actions& actions) {
 bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
   // A resumed gate probes beside what is still out.
   if (requests_out_ >= endpoint_->config.max_in_flight || !questions_.empty()) return false;
+  if (!share_.HasRoom()) return false;
   limiter_.Advance(now);  // also while the gate is closed: a clock that was set back counts from then on
   return gate_.TryAdmit(now, static_cast<std::uint32_t>(requests_out_)) && limiter_.HasToken();
 }
@@ -156,12 +159,17 @@ void ConnectionQueue::Send(Timestamp now, Actions& actions) {
   Departures& departures = held_.departures();
   while (!departures.empty() && TryAdmitRequest(now)) {
     Departures::Expired expired;
-    Departure next = departures.Next(TermsNow(now), expired);
+    Departures::Terms terms = TermsNow(now);
+    terms.may_send_heavy = departures.HasHeavy() && share_.AskForHeavy();
+    Departure next = departures.Next(terms, expired);
     ReportExpired(std::move(expired), actions.report);
     if (next.empty()) return;
     Transfer& transfer =
         NewTransfer(next.job ? TransferKind::kJob : TransferKind::kBatch, endpoint_, actions);
     transfer.route = next.route;
+    transfer.cost = next.cost;
+    transfer.is_heavy = next.is_heavy;
+    next.is_heavy ? share_.TakeHeavy() : share_.Take(next.cost);
     transfer.deliveries = deliveries_;
     suspect_turns_.OnSent(next.job && next.job->suspicion != Suspicion::kNone);
     transfer.job = std::move(next.job);
@@ -284,6 +292,7 @@ Standing ConnectionQueue::StandingOf(const Finished& finished, const QueuedJob& 
 void ConnectionQueue::Conclude(Finished& finished, const BatchVerdict& verdict, Timestamp now,
                                Report& report) {
   --requests_out_;
+  finished.transfer.is_heavy ? share_.GiveHeavy() : share_.Give(finished.transfer.cost);
   std::vector<std::unique_ptr<QueuedJob>> jobs = TakeJobs(finished.transfer);
   const Request request{finished, jobs.size(), deliveries_};
   const bool is_suspects = jobs.front()->suspicion != Suspicion::kNone;
@@ -441,6 +450,7 @@ void ConnectionQueue::CheckInvariants() const {
   backlog_.CheckInvariants();
   gate_.CheckInvariants();
   const std::size_t jobs_out = held_.window().In(State::kInFlight);
+  CHECK(requests_out_ > 0 || share_.bytes() == 0);
   CHECK(requests_out_ <= jobs_out && (requests_out_ > 0 || jobs_out == 0));
 }
 

@@ -33,6 +33,7 @@
 #include "daemon/delivery/held_jobs.h"
 #include "daemon/delivery/refused_row.h"
 #include "daemon/delivery/region_prober.h"
+#include "daemon/delivery/sending_budget.h"
 #include "daemon/delivery/settlement.h"
 #include "daemon/delivery/suspect_turns.h"
 #include "daemon/delivery/transfer.h"
@@ -56,8 +57,9 @@ struct ConnectionStart {
 // Size: the dispatcher, operators and the clerk's news each have methods here; many only pass on.
 class ConnectionQueue {
  public:
-  ConnectionQueue(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits, std::uint64_t seed,
-                  Timestamp now);
+  // All queues of a dispatcher share `budget`.
+  ConnectionQueue(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits,
+                  std::shared_ptr<SendingBudget> budget, std::uint64_t seed, Timestamp now);
 
   // At start: deferred jobs, parked lanes and what `start` says. `tail` is the highest sequence in the
   // outbox.
@@ -128,6 +130,7 @@ class ConnectionQueue {
   Backlog backlog_;
   RegionProber prober_;
   SuspectTurns suspect_turns_;
+  SendingShare share_;
   RefusedRow refused_row_;
   std::vector<Finished> questions_;  // answers that wait for the probe's word; nothing leaves meanwhile
   bool is_asking_ = true;            // not once it stops

@@ -39,7 +39,9 @@ Route RouteOf(const QueuedJob& job) {
 void Departures::Add(Window::Entry& entry) {
   window_.MakeReady(entry);
   const QueuedJob& job = *entry.job;
-  if (job.suspicion != Suspicion::kNone) {
+  if (entry.is_heavy()) {
+    job.unanswered > 0 ? heavy_.push_front(job.sequence) : heavy_.push_back(job.sequence);
+  } else if (job.suspicion != Suspicion::kNone) {
     suspects_.Push(job.uid, job.sequence);
   } else {
     QueueOf(job).push_back(job.sequence);
@@ -55,7 +57,7 @@ std::deque<Sequence>& Departures::QueueOf(const QueuedJob& job) {
 
 bool Departures::empty() const {
   return fresh_.empty() && retries_.empty() && repeats_.empty() && parts_.empty() && suspects_.empty() &&
-         gathered_.jobs.empty();
+         heavy_.empty() && gathered_.jobs.empty();
 }
 
 std::optional<Timestamp> Departures::LingersSince() const {
@@ -63,10 +65,14 @@ std::optional<Timestamp> Departures::LingersSince() const {
 }
 
 Departure Departures::Next(const Terms& terms, Expired& expired) {
+  const bool is_heavys = std::exchange(heavy_turn_, true);
   while (!empty()) {
+    const bool has_heavy = !heavy_.empty() && terms.may_send_heavy;
     Departure departure;
     if (!repeats_.empty()) {
-      departure = SendOne([&] { return PopRepeat(); }, terms, expired);
+      departure = SendOne([&] { return PopFront(repeats_); }, terms, expired);
+    } else if (has_heavy && is_heavys) {
+      departure = SendHeavy(terms, expired);
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kFirst) {
       departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
     } else if (!parts_.empty() && part_turn_) {
@@ -86,6 +92,8 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
       Gather(*next, terms);
     } else if (!parts_.empty()) {
       departure = SendTogether(TakePart(terms), terms, expired);
+    } else if (has_heavy) {
+      departure = SendHeavy(terms, expired);
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kLast) {
       departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
     } else {
@@ -135,15 +143,23 @@ Departure Departures::SendAlone(Window::Entry& entry) {
   lanes_.Start(entry.job->sequence, entry.lanes);
   Departure departure;
   departure.route = RouteOf(*entry.job);
+  departure.cost = entry.send_cost();
+  departure.is_heavy = entry.is_heavy();
   departure.job = window_.Send(entry);
   return departure;
 }
 
-std::optional<Sequence> Departures::PopRepeat() {
-  if (repeats_.empty()) return std::nullopt;
-  const Sequence sequence = repeats_.front();
-  repeats_.pop_front();
+std::optional<Sequence> Departures::PopFront(std::deque<Sequence>& queue) {
+  if (queue.empty()) return std::nullopt;
+  const Sequence sequence = queue.front();
+  queue.pop_front();
   return sequence;
+}
+
+Departure Departures::SendHeavy(const Terms& terms, Expired& expired) {
+  Departure departure = SendOne([&] { return PopFront(heavy_); }, terms, expired);
+  heavy_turn_ = departure.empty();
+  return departure;
 }
 
 // The first of those that `pop` names that is ready, by itself.
@@ -228,6 +244,7 @@ std::vector<Sequence> Departures::TakePart(const Terms& terms) {
 Departure Departures::SendTogether(std::span<const Sequence> jobs, const Terms& terms, Expired& expired) {
   std::vector<std::unique_ptr<QueuedJob>> joined;
   std::set<LaneKey> lanes;  // of a batch with followers
+  Departure departure;
   joined.reserve(jobs.size());
   for (const Sequence sequence : jobs) {
     Window::Entry* entry = window_.Find(sequence);
@@ -245,9 +262,9 @@ Departure Departures::SendTogether(std::span<const Sequence> jobs, const Terms& 
     }
     if (terms.batch.same_lane && has_lane) lanes.insert(entry->lanes.front());
     if (has_turn) lanes_.Start(sequence, entry->lanes);
+    departure.cost += entry->send_cost();
     joined.push_back(window_.Send(*entry));
   }
-  Departure departure;
   if (joined.empty()) return departure;
   departure.route = RouteOf(*joined.front());
   if (joined.size() == 1) {
@@ -297,7 +314,7 @@ void Departures::Sweep(const Terms& terms, Expired& expired) {
 
 void Departures::CheckInvariants() const {
   std::set<Sequence> named(gathered_.jobs.begin(), gathered_.jobs.end());
-  for (const std::deque<Sequence>* queue : {&repeats_, &parts_, &fresh_, &retries_})
+  for (const std::deque<Sequence>* queue : {&repeats_, &parts_, &fresh_, &retries_, &heavy_})
     named.insert(queue->begin(), queue->end());
   suspects_.ForEach([&](Sequence sequence) { named.insert(sequence); });
   std::size_t ready = 0;

@@ -1,11 +1,12 @@
 // daemon/delivery/departures.h — what of one connection would leave next, in one request.
 //
-// Ready jobs stand in one of five queues. Repeats, whose connection broke before an answer, go first; then
+// Ready jobs stand in one of six queues. Repeats, whose connection broke before an answer, go first; then
 // the parts of a batch that was refused as a whole, in halves and apart from the others. Fresh jobs and
 // retries (which failed before) take turns, so that neither starves the other. Suspects go alone, when it is
 // their turn (suspect_turns.h). With batches on, those that fit one gather until it is full or the first has
 // lingered; a job that is left alone goes by itself. With `same_lane` the followers of a gathered job ride
-// with it, in their order.
+// with it, in their order. Heavy jobs (core/job_cost.h) go alone, when the daemon's turn is theirs
+// (sending_budget.h), in turns with all others.
 //
 // The queues name jobs by sequence: one that left, ended or lost its place otherwise is skipped when its turn
 // comes. No thread, no lock: belongs to the dispatcher. Time is an argument.
@@ -38,6 +39,8 @@ struct Departure {
   std::unique_ptr<QueuedJob> job;                 // either this one
   std::vector<std::unique_ptr<QueuedJob>> batch;  // or two and more
   Route route = Route::kPooled;
+  std::size_t cost = 0;  // in memory, of all its jobs (SendCost)
+  bool is_heavy = false;
   bool empty() const { return !job && batch.empty(); }
 };
 
@@ -55,6 +58,7 @@ class Departures {
     Timestamp now{};
     SuspectTurn suspects = SuspectTurn::kLast;
     bool is_recovering = false;  // as the gate has it
+    bool may_send_heavy = true;
   };
   using Expired = std::vector<std::unique_ptr<QueuedJob>>;
 
@@ -65,6 +69,7 @@ class Departures {
   void Add(Window::Entry& entry);
   // Whether one is named. It may be gone; then Next() finds out.
   bool empty() const;
+  bool HasHeavy() const { return !heavy_.empty(); }
   // What leaves now. Empty when nothing is ready, or what is ready lingers. Jobs found too old on the way are
   // settling, and join `expired`.
   Departure Next(const Terms& terms, Expired& expired);
@@ -85,7 +90,8 @@ class Departures {
   };
 
   std::deque<Sequence>& QueueOf(const QueuedJob& job);
-  std::optional<Sequence> PopRepeat();
+  static std::optional<Sequence> PopFront(std::deque<Sequence>& queue);
+  Departure SendHeavy(const Terms& terms, Expired& expired);
   std::optional<Sequence> PopNamed(const Terms& terms);
   Window::Entry* PopReady(const Terms& terms);
   bool Expire(Window::Entry& entry, const Terms& terms, Expired& expired);
@@ -103,12 +109,13 @@ class Departures {
 
   Window& window_;
   Lanes& lanes_;
-  std::array<std::deque<Sequence>*, 4> Queues() { return {&repeats_, &parts_, &fresh_, &retries_}; }
+  std::array<std::deque<Sequence>*, 5> Queues() { return {&repeats_, &parts_, &fresh_, &retries_, &heavy_}; }
 
-  std::deque<Sequence> repeats_, parts_, fresh_, retries_;
+  std::deque<Sequence> repeats_, parts_, fresh_, retries_, heavy_;
   UserTurns suspects_;
   Gathered gathered_;
   std::uint32_t turn_ = 0;
+  bool heavy_turn_ = true;
   bool part_turn_ = true;  // parts and all others take turns: one that always fails holds nobody up
 };
 

@@ -53,7 +53,7 @@ Result<void> Dispatcher::Start(const Endpoints& endpoints, const LimitsConfig& l
 
 Result<void> Dispatcher::Add(const std::string& name, std::shared_ptr<const Endpoint> endpoint,
                              Timestamp now) {
-  auto queue = std::make_unique<ConnectionQueue>(std::move(endpoint), limits_, random_(), now);
+  auto queue = std::make_unique<ConnectionQueue>(std::move(endpoint), limits_, budget_, random_(), now);
   ASSIGN_OR_RETURN(const auto gates, reader_.ReadGates());
   ConnectionStart start;
   if (const auto gate = gates.find(name); gate != gates.end()) start.gate = &gate->second;
@@ -162,6 +162,7 @@ Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
     }
     return {};
   }
+  budget_->BeginRound();
   Result<void> result;
   for (auto& [name, queue] : queues_) {
     if (IsHeld(name)) {

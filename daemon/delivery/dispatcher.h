@@ -28,6 +28,7 @@
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/delivery/sending_budget.h"
 #include "daemon/delivery/transfer.h"
 #include "storage/outbox.h"
 #include "storage/outbox_reader.h"
@@ -79,6 +80,7 @@ class Dispatcher {
   Metrics& metrics_;
   std::mt19937_64 random_;
   LimitsConfig limits_;
+  std::shared_ptr<SendingBudget> budget_ = std::make_shared<SendingBudget>();
   Sequence tail_{};
   // Of connections without a queue it stays right: nothing of theirs is delivered.
   std::map<std::string, std::uint64_t, std::less<>> delivered_at_start_;

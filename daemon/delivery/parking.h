@@ -30,6 +30,7 @@ class EstimatedRows {
   void Add() { ++rows_; }
   void Subtract() { rows_ -= rows_ > 0 ? 1 : 0; }  // an estimate too low stays at none
   void Doubt() { is_doubted_ = true; }
+  bool is_doubted() const { return is_doubted_; }
   // Whether it is doubted and the last recount is `interval` old.
   bool MustRecount(Timestamp now, Milliseconds interval) const;
   void Recount(std::uint64_t rows, Timestamp now);

@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kTooLateAtOnce = 256;
 constexpr Milliseconds kLateInterval{1000};
 constexpr Milliseconds kStowedInterval = std::chrono::seconds(10);
+constexpr Milliseconds kDoubtedInterval{1000};
 
 bool HasCome(std::optional<Timestamp> last, Milliseconds interval, Timestamp now) {
   return !last || now < *last || now >= *last + interval;
@@ -80,10 +81,11 @@ void StowedJobs::OnTakenAway() {
 }
 
 Result<bool> StowedJobs::HasEnded(OutboxReader& reader, std::string_view connection, Timestamp now) {
-  if (!any_ || !HasCome(looked_, kStowedInterval, now)) return false;
+  const Milliseconds interval = rows_.is_doubted() ? kDoubtedInterval : kStowedInterval;
+  if (!any_ || !HasCome(looked_, interval, now)) return false;
   looked_ = now;
   ASSIGN_OR_RETURN(const bool are_there, reader.HasStowed(connection));
-  if (are_there && rows_.MustRecount(now, kStowedInterval)) {
+  if (are_there && rows_.MustRecount(now, kDoubtedInterval)) {
     ASSIGN_OR_RETURN(const std::uint64_t rows, reader.CountStowed(connection));
     rows_.Recount(rows, now);
   }

@@ -2,6 +2,7 @@
 // between dispatcher and worker.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -26,6 +27,8 @@ enum class Route : std::uint8_t {
 struct Transfer {
   TransferKind kind = TransferKind::kJob;
   Route route = Route::kPooled;
+  bool is_heavy = false;
+  std::size_t cost = 0;          // in memory (SendCost)
   std::uint64_t deliveries = 0;  // of the connection, when it left
   std::string connection;
   std::shared_ptr<const Endpoint> endpoint;

@@ -78,7 +78,9 @@ void Window::ForgetDue(Sequence sequence, Entry& entry) {
 void Window::Fill(Entry& entry, std::unique_ptr<QueuedJob> job) {
   CHECK(!entry.job && entry.state_ != State::kReady && entry.state_ != State::kInFlight);
   ForgetDue(job->sequence, entry);
-  Move(entry, State::kWaiting, static_cast<std::uint32_t>(WindowCost(job->job)));
+  const std::size_t cost = SendCost(job->job);
+  entry.send_cost_ = static_cast<std::uint32_t>(cost);
+  Move(entry, State::kWaiting, static_cast<std::uint32_t>(WindowCost(job->job.line.size(), cost)));
   MarkSuspect(entry, job->suspicion != Suspicion::kNone);
   entry.job = std::move(job);
 }

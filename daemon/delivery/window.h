@@ -27,6 +27,7 @@
 #include <utility>
 
 #include "core/job.h"
+#include "core/job_cost.h"
 #include "core/time.h"
 #include "core/ulid.h"
 
@@ -41,6 +42,8 @@ class Window {
    public:
     State state() const { return state_; }
     bool is_suspect() const { return is_suspect_; }
+    std::size_t send_cost() const { return send_cost_; }  // while waiting or ready
+    bool is_heavy() const { return send_cost_ > kHeavyCost; }
     std::unique_ptr<QueuedJob> job;  // while waiting or ready
     LaneList lanes;
     bool parked = false;                     // its row is marked so
@@ -53,7 +56,8 @@ class Window {
    private:
     friend class Window;
     std::optional<Timestamp> due_;  // while deferred; nullopt: at once
-    std::uint32_t bytes_ = 0;       // of its line; none while deferred
+    std::uint32_t bytes_ = 0;       // WindowCost(); none while deferred
+    std::uint32_t send_cost_ = 0;
     State state_ = State::kWaiting;
     bool is_suspect_ = false;
     bool is_woken_ = false;  // was deferred, and is due
@@ -90,7 +94,7 @@ class Window {
   std::optional<Due> NextDue(Timestamp now, Milliseconds longest) const;
 
   std::size_t jobs() const { return entries_.size() - In(State::kDeferred); }  // not counting deferred ones
-  std::size_t bytes() const { return counts_.bytes; }                          // of their lines
+  std::size_t bytes() const { return counts_.bytes; }                          // WindowCost()
   // Of them those that were deferred and are due.
   std::size_t woken_jobs() const { return counts_.woken_jobs; }
   std::size_t woken_bytes() const { return counts_.woken_bytes; }
