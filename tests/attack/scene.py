@@ -185,6 +185,10 @@ def send(path, lines, timeout=60):
         return replies
 
 
+def is_ok(reply):
+    return json.loads(reply)["ok"]
+
+
 def _write_all(connection, lines):
     with contextlib.suppress(OSError):
         for line in lines:
@@ -212,22 +216,27 @@ def await_true(condition, seconds):
     return condition()
 
 
-def other_user():
-    """Options for a subprocess that runs as somebody else; only root can."""
+# The interpreter may lie where another user cannot read it: the program becomes the other user once it has its modules.
+BECOME = "import os, socket, sys, time\nos.setgroups([])\nos.setgid({group})\nos.setuid({user})\n"
+
+
+def becoming_another_user():
     if os.geteuid() != 0:
         raise Skipped("needs root, to be two users")
     nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    return BECOME.format(user=nobody.pw_uid, group=nobody.pw_gid)
 
 
 @contextlib.contextmanager
 def hostile(program, *arguments):
     """A Python program that runs as another user and prints a line when it has done its worst; it is ended with the context."""
-    process = subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **other_user())
+    program = becoming_another_user() + program
+    process = subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     try:
-        yield process.stdout.readline().strip()
+        line = process.stdout.readline().strip()
+        demand(line, "the hostile program has ended")
+        yield line
     finally:
         process.kill()
         process.wait()
-        process.stdin.close()
         process.stdout.close()
