@@ -13,16 +13,20 @@
 #include <string>
 #include <string_view>
 
+#include "tests/simulation/hostile_world.h"
 #include "tests/simulation/simulation.h"
 
 namespace {
 
+using outboxd::simulation::Floods;
 using outboxd::simulation::Simulation;
 using outboxd::simulation::Summary;
 
 constexpr auto kReportInterval = std::chrono::minutes(1);
 constexpr const char* kUsage =
-    "usage: outboxd_simulate [--seed N] [--runs M] [--step S] [--trace] [--twice]\n"
+    "usage: outboxd_simulate [--hostile | --floods] [--seed N] [--runs M] [--step S] [--trace] [--twice]\n"
+    "  --hostile  hostile producers beside good ones, instead of all kinds of trouble\n"
+    "  --floods   the same, and they may fill a connection's memory with lines that close its gate\n"
     "  --seed N   the first seed (1)\n"
     "  --runs M   how many seeds (1)\n"
     "  --step S   from one seed to the next (1): several processes can share the work\n"
@@ -32,7 +36,7 @@ constexpr const char* kUsage =
 
 struct Options {
   std::uint64_t seed = 1, runs = 1, step = 1;
-  bool trace = false, twice = false;
+  bool hostile = false, floods = false, trace = false, twice = false;
 };
 
 std::optional<std::uint64_t> ToNumber(const char* text) {
@@ -54,6 +58,10 @@ std::optional<Options> ReadOptions(int count, char** arguments) {
           index + 1 < count ? ToNumber(arguments[++index]) : std::nullopt;
       if (!value) return std::nullopt;
       *number = *value;
+    } else if (name == "--hostile") {
+      options.hostile = true;
+    } else if (name == "--floods") {
+      options.hostile = options.floods = true;
     } else if (name == "--trace") {
       options.trace = true;
     } else if (name == "--twice") {
@@ -91,10 +99,14 @@ void ShowEndOfLog() {
   if (length > 0) static_cast<void>(!write(own_stderr, text, static_cast<std::size_t>(length)));
 }
 
-int Fail(std::uint64_t seed, const std::string& why) {
+int Fail(const Options& options, std::uint64_t seed, const std::string& why) {
   std::cout << std::flush;
-  dprintf(own_stderr, "seed %llu: %s\nagain with: script/simulate --seed %llu --trace\n",
-          static_cast<unsigned long long>(seed), why.c_str(), static_cast<unsigned long long>(seed));
+  dprintf(own_stderr, "seed %llu: %s\nagain with: script/simulate%s --seed %llu --trace\n",
+          static_cast<unsigned long long>(seed), why.c_str(),
+          options.floods    ? " --floods"
+          : options.hostile ? " --hostile"
+                            : "",
+          static_cast<unsigned long long>(seed));
   return 1;
 }
 
@@ -109,8 +121,11 @@ void OnFatalSignal(int signal_number) {
   raise(signal_number);
 }
 
-Summary RunOnce(std::uint64_t seed, bool trace) {
-  return Simulation(seed, trace ? &std::cout : nullptr).Run();
+Summary RunOnce(const Options& options, std::uint64_t seed, bool trace) {
+  std::ostream* out = trace ? &std::cout : nullptr;
+  const Floods floods = options.floods ? Floods::kYes : Floods::kNo;
+  return options.hostile ? outboxd::simulation::PlayHostileScene(seed, floods, out)
+                         : Simulation(seed, out).Run();
 }
 
 void Add(Summary& total, const Summary& run) {
@@ -140,13 +155,13 @@ int main(int count, char** arguments) {
     ForgetLog();
     alarm(120);  // a run that hangs
     try {
-      const Summary summary = RunOnce(seed, options->trace);
+      const Summary summary = RunOnce(*options, seed, options->trace);
       Add(total, summary);
-      if (options->twice && RunOnce(seed, false).hash != summary.hash) {
-        return Fail(seed, "two runs of it differ");
+      if (options->twice && RunOnce(*options, seed, false).hash != summary.hash) {
+        return Fail(*options, seed, "two runs of it differ");
       }
     } catch (const std::exception& broken) {
-      return Fail(seed, broken.what());
+      return Fail(*options, seed, broken.what());
     }
     if (std::chrono::steady_clock::now() - reported < kReportInterval) continue;
     reported = std::chrono::steady_clock::now();

@@ -25,12 +25,6 @@ std::string Numbers(const std::vector<SeenJob>& jobs) {
 
 }  // namespace
 
-void Trace::Note(Timestamp now, const std::string& what) {
-  const std::string line = std::to_string(ToUnixMs(now)) + " " + what;
-  for (const char byte : line) hash_ = (hash_ ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
-  if (out_ != nullptr) *out_ << line << '\n';
-}
-
 Simulation::Simulation(std::uint64_t seed, std::ostream* trace) : random_(seed), trace_(trace), disk_(seed) {
   Configure();
 }

@@ -22,28 +22,12 @@
 #include "tests/simulation/link.h"
 #include "tests/simulation/producer.h"
 #include "tests/simulation/random.h"
+#include "tests/simulation/trace.h"
 #include "tests/simulation/track_api.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/temp_dir.h"
 
 namespace outboxd::simulation {
-
-// What happened, line by line, or only its hash: two runs of a seed have the same.
-class Trace {
- public:
-  explicit Trace(std::ostream* out) : out_(out) {}
-  void Note(Timestamp now, const std::string& what);
-  std::uint64_t Hash() const { return hash_; }
-
- private:
-  std::ostream* out_;
-  std::uint64_t hash_ = 0xcbf29ce484222325;  // FNV-1a
-};
-
-struct Summary {
-  std::uint64_t jobs = 0, delivered = 0, requests = 0, crashes = 0, disk_faults = 0, restarts = 0;
-  std::uint64_t hash = 0;
-};
 
 // Size: a whole world and the steps that can happen in it; each step may touch any part of the world.
 class Simulation {
