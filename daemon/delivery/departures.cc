@@ -66,10 +66,13 @@ std::optional<Timestamp> Departures::LingersSince() const {
 
 Departure Departures::Next(const Terms& terms, Expired& expired) {
   const bool is_heavys = std::exchange(heavy_turn_, true);
+  // First of all, but where the gate probes or recovers: there each may be what closes it.
+  const bool is_calm = terms.company == Company::kSought && !terms.is_recovering;
+  const bool is_repeats = std::exchange(repeat_turn_, is_calm || !repeat_turn_) || is_calm;
   while (!empty()) {
     const bool has_heavy = !heavy_.empty() && terms.may_send_heavy;
     Departure departure;
-    if (!repeats_.empty()) {
+    if (!repeats_.empty() && is_repeats) {
       departure = SendOne([&] { return PopFront(repeats_); }, terms, expired);
     } else if (has_heavy && is_heavys) {
       departure = SendHeavy(terms, expired);
@@ -96,6 +99,8 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
       departure = SendHeavy(terms, expired);
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kLast) {
       departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
+    } else if (!repeats_.empty()) {
+      departure = SendOne([&] { return PopFront(repeats_); }, terms, expired);
     } else {
       return departure;  // the rest lingers or is not to go now, if there is any
     }

@@ -1,12 +1,13 @@
 // daemon/delivery/departures.h — what of one connection would leave next, in one request.
 //
-// Ready jobs stand in one of six queues. Repeats, whose connection broke before an answer, go first; then
-// the parts of a batch that was refused as a whole, in halves and apart from the others. Fresh jobs and
-// retries (which failed before) take turns, so that neither starves the other. Suspects go alone, when it is
-// their turn (suspect_turns.h). With batches on, those that fit one gather until it is full or the first has
-// lingered; a job that is left alone goes by itself. With `same_lane` the followers of a gathered job ride
-// with it, in their order. Heavy jobs (core/job_cost.h) go alone, when the daemon's turn is theirs
-// (sending_budget.h), in turns with all others.
+// Ready jobs stand in one of six queues. Repeats, whose connection broke before an answer, go first (every
+// second time where the gate probes or recovers, for they may be what closes it); then the parts of a batch
+// that was refused as a whole, in halves and apart from the others. Fresh jobs and retries (which failed
+// before) take turns, so that neither starves the other. Suspects go alone, when it is their turn
+// (suspect_turns.h). With batches on, those that fit one gather until it is full or the first has lingered; a
+// job that is left alone goes by itself. With `same_lane` the followers of a gathered job ride with it, in
+// their order. Heavy jobs (core/job_cost.h) go alone, when the daemon's turn is theirs (sending_budget.h), in
+// turns with all others.
 //
 // The queues name jobs by sequence: one that left, ended or lost its place otherwise is skipped when its turn
 // comes. No thread, no lock: belongs to the dispatcher. Time is an argument.
@@ -116,6 +117,7 @@ class Departures {
   Gathered gathered_;
   std::uint32_t turn_ = 0;
   bool heavy_turn_ = true;
+  bool repeat_turn_ = true;
   bool part_turn_ = true;  // parts and all others take turns: one that always fails holds nobody up
 };
 

@@ -140,10 +140,9 @@ class Maker {
     constexpr std::uint64_t kRepeats = 4;
     if (attack.reaction == Reaction::kUnanswered) return kRepeats;
     if (attack.reaction != Reaction::kSilent) return 1;
-    const std::uint64_t slots = static_cast<std::uint64_t>(scene_.config.timeout.count()) / kLongestAnswerMs;
-    const std::uint64_t by_slots = scene_.config.max_in_flight * 1000ULL / kLongestAnswerMs;
-    const auto by_rate = static_cast<std::uint64_t>(scene_.config.rate_limit);
-    return by_rate == 0 ? slots : std::max<std::uint64_t>(1, slots * std::min(by_rate, by_slots) / by_slots);
+    // While the gate recovers there may be one request at a time: each waits for its end.
+    const auto timeout = static_cast<std::uint64_t>(scene_.config.timeout.count());
+    return std::max<std::uint64_t>(1, timeout * Capacity() / static_cast<std::uint64_t>(kLength.count()));
   }
 
   // Whether a line may be tried again without having been deferred, and so keeps its place in memory.

@@ -33,12 +33,20 @@ Answer OwnTimeout() {
   return answer;
 }
 
+Answer Unanswered() {
+  Answer answer;
+  answer.error = "recv: Connection reset by peer";
+  answer.fault = Fault::kUnanswered;
+  return answer;
+}
+
 std::vector<Kind> Kinds() {
   const std::string hook = R"("path":"/v1/hooks")";
   return {
       {"timeout_ms 1", hook + R"(,"timeout_ms":1)", OwnTimeout()},
       {"403", hook, AnswerOf(403, "<html>blocked</html>")},
       {"500", hook, AnswerOf(500, "")},
+      {"no answer on a connection in use", hook, Unanswered()},
       {"301 for its path", R"("path":"/v1/customers/a%2F%2F#/events")", AnswerOf(301, "")},
       {"404 with a page", hook + R"(,"response_type":"json")", AnswerOf(404, "<html>nothing here</html>")}};
 }
@@ -53,7 +61,10 @@ std::string BadLine(const Kind& kind, int number) {
 // Each request is answered after kAnswerTime, one with its own shorter patience then.
 class Crowd : public DeliveryRig {
  public:
-  explicit Crowd(const Kind& kind) : kind_(kind) { Start(); }
+  explicit Crowd(const Kind& kind, std::uint32_t in_flight = 0) : kind_(kind) {
+    if (in_flight > 0) connection.max_in_flight = in_flight;
+    Start();
+  }
 
   // How many others were delivered until `length` has passed.
   int Run(Milliseconds length) {
@@ -122,6 +133,18 @@ TEST_CASE("poison: where the twenty were accepted first, the others wait for bac
     MESSAGE(kind.name << ": " << soon << " of " << kOthers << " after 20 s");
     CHECK(soon == kOthers);
   }
+}
+
+// Each of them is to be repeated, first of all and then as the probe: as long as they were, each failure
+// doubled the gate's wait.
+TEST_CASE("poison: jobs without an answer, more than fit at once, take every second probe alone") {
+  const Kind kind = {"no answer on a connection in use", R"("path":"/v1/hooks")", Unanswered()};
+  Crowd crowd(kind, 8);
+  std::vector<std::string> lines;
+  for (int number = 0; number < 2 * kBad; ++number) lines.push_back(BadLine(kind, number));
+  for (int number = 0; number < kOthers; ++number) lines.push_back(TrackLine(std::to_string(number)));
+  crowd.Accept(lines);
+  CHECK(crowd.Run(std::chrono::seconds(60)) == kOthers);
 }
 
 }  // namespace outboxd
