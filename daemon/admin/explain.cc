@@ -155,9 +155,10 @@ std::string ConnectionClause(const WaitingJob& job, Timestamp now) {
 std::string ReadyClause(const WaitingJob& job, Timestamp now) {
   std::string why = ConnectionClause(job, now);
   if (why.empty()) why = WaitsForTurn(*job.connection);
-  if (job.ahead) {
-    return "It waits on disk until there is room for it in memory (" + AttemptsSoFar(job.row) +
-           "), behind job " + *job.ahead + " of the same customer: " + why;
+  if (job.is_on_disk || job.ahead) {
+    const std::string ahead = job.ahead ? ", behind job " + *job.ahead + " of the same customer" : "";
+    return "It waits on disk until there is room for it in memory (" + AttemptsSoFar(job.row) + ")" + ahead +
+           ": " + why;
   }
   return "It is ready (" + AttemptsSoFar(job.row) + ") and waits for its turn: " + why;
 }

@@ -17,6 +17,7 @@ struct WaitingJob {
   std::optional<ConnectionStatus> connection;  // absent: no longer in the config
   std::optional<JobRow> blocker;               // the job it waits for, as a rule an earlier one
   std::optional<JobState> blocker_state;
+  bool is_on_disk = false;  // alone: it is ready, and not in memory
   // For a job that is on disk alone: the oldest waiting job of its customer, if that is an earlier one.
   std::optional<std::string> ahead;
 };

@@ -214,8 +214,11 @@ Result<WaitingJob> LookAt(Control& control, Inspection& inspection, const Daemon
       ASSIGN_OR_RETURN(job.blocker_state, StateNow(control, *blocker));
     }
     job.blocker = std::move(blocker);
-  } else if (job.state == JobState::kReady && !place && !row.customer.empty()) {
-    ASSIGN_OR_RETURN(job.ahead, FindAhead(inspection, row));
+  } else if (job.state == JobState::kReady && !place) {
+    job.is_on_disk = job.connection.has_value();
+    if (!row.customer.empty()) {
+      ASSIGN_OR_RETURN(job.ahead, FindAhead(inspection, row));
+    }
   }
   job.row = std::move(row);
   return job;

@@ -74,12 +74,25 @@ bool Backlog::HasRetryRoom() const {
          window.bytes() < limits_.window_bytes + limits_.window_bytes / 4 + limits_.line_bytes;
 }
 
-// However many are due, half of the window is for the others; one at least.
-bool Backlog::HasWakeRoom() const {
-  const Window& window = held_.window();
-  const bool is_half = window.woken_jobs() < (limits_.window_jobs + 1) / 2 &&
-                       window.woken_bytes() < (limits_.window_bytes + 1) / 2;
-  return HasRetryRoom() && (window.woken_jobs() == 0 || is_half);
+// However many are due, half of the window is for the others; suspects, who leave seldom, have an eighth of
+// their own and no more. One at least.
+bool Backlog::HasWakeRoom(bool for_suspect) const {
+  const Window::Woken& woken = held_.window().woken(for_suspect);
+  const std::uint64_t part = for_suspect ? 8 : 2;
+  const bool is_within = woken.jobs < (limits_.window_jobs + part - 1) / part &&
+                         woken.bytes < (limits_.window_bytes + part - 1) / part;
+  return HasRetryRoom() && (woken.jobs == 0 || is_within);
+}
+
+// Of those that there is room for.
+std::optional<Window::Due> Backlog::NextDue(Timestamp now) const {
+  std::optional<Window::Due> next;
+  for (const bool is_suspect : {false, true}) {
+    if (!HasWakeRoom(is_suspect)) continue;
+    const std::optional<Window::Due> due = held_.window().NextDue(is_suspect, now, LongestWait());
+    if (due && (!next || due->at < next->at)) next = due;
+  }
+  return next;
 }
 
 // Rows that are looked at again wait for the marks under way, or they would be parked twice.
@@ -209,7 +222,7 @@ Result<void> Backlog::LookAtStowed(OutboxReader& reader, Timestamp now) {
 }
 
 Result<void> Backlog::WakeDeferred(OutboxReader& reader, Timestamp now, Report& report) {
-  for (std::size_t count = 0; count < kRetriesLoaded && HasWakeRoom(); ++count) {
+  for (std::size_t count = 0; count < kRetriesLoaded; ++count) {
     ASSIGN_OR_RETURN(const bool is_woken, WakeNext(reader, now, report));
     if (!is_woken) break;
   }
@@ -218,17 +231,39 @@ Result<void> Backlog::WakeDeferred(OutboxReader& reader, Timestamp now, Report& 
 
 // The one that is due first, wherever it waits.
 Result<bool> Backlog::WakeNext(OutboxReader& reader, Timestamp now, Report& report) {
-  const std::optional<Window::Due> next = held_.window().NextDue(now, LongestWait());
-  ASSIGN_OR_RETURN(const std::optional<StowedJobs::Stowed> stowed,
-                   held_.stowed().Next(reader, endpoint_->config.name));
-  if (stowed && stowed->due <= now && (!next || stowed->due < next->at)) {
-    RETURN_IF_ERROR(WakeStowed(reader, stowed->sequence, now, report));
-    held_.stowed().Pass(*stowed);
-    return true;
+  const std::optional<Window::Due> next = NextDue(now);
+  is_stowed_stuck_ = false;
+  if (HasWakeRoom(false) || HasWakeRoom(true)) {
+    ASSIGN_OR_RETURN(const std::optional<StowedJobs::Stowed> stowed,
+                     held_.stowed().Next(reader, endpoint_->config.name));
+    if (stowed && stowed->due <= now && (!next || stowed->due < next->at)) {
+      ASSIGN_OR_RETURN(const bool is_passed, WakeNextStowed(reader, *stowed, now, report));
+      is_stowed_stuck_ = !is_passed;
+      if (is_passed) return true;
+    }
   }
   if (!next || next->at > now) return false;
   ASSIGN_OR_RETURN(std::optional<StoredJob> stored, reader.ReadOne(next->sequence));
   held_.Wake(next->sequence, std::move(stored), now, LongestWait(), report);
+  return true;
+}
+
+// Where there is no room for its kind, it comes into memory as a deferred job, so that those behind it are
+// seen. False when there are many of these already.
+Result<bool> Backlog::WakeNextStowed(OutboxReader& reader, const StowedJobs::Stowed& next, Timestamp now,
+                                     Report& report) {
+  if (!HasWakeRoom(false) || !HasWakeRoom(true)) {
+    ASSIGN_OR_RETURN(const std::optional<StoredJob> stored, reader.ReadOne(next.sequence));
+    const bool is_there = stored && stored->job->stowed && !held_.window().Find(next.sequence);
+    if (is_there && !HasWakeRoom(stored->job->suspicion != Suspicion::kNone)) {
+      if (held_.window().In(State::kDeferred) >= 2UL * limits_.deferred_jobs) return false;
+      RETURN_IF_ERROR(Bring(reader, *stored, report));
+      held_.stowed().Pass(next);
+      return true;
+    }
+  }
+  RETURN_IF_ERROR(WakeStowed(reader, next.sequence, now, report));
+  held_.stowed().Pass(next);
   return true;
 }
 
@@ -245,7 +280,7 @@ Result<void> Backlog::WakeLate(OutboxReader& reader, Timestamp now, Report& repo
   ASSIGN_OR_RETURN(const std::vector<Sequence> late,
                    held_.stowed().TooLate(reader, endpoint_->config.name, now, now + LongestWait()));
   for (const Sequence sequence : late) {
-    if (!HasWakeRoom()) return {};
+    if (!HasWakeRoom(false) || !HasWakeRoom(true)) return {};
     RETURN_IF_ERROR(WakeStowed(reader, sequence, now, report));
   }
   return {};
@@ -297,9 +332,9 @@ std::optional<Timestamp> Backlog::NextRead(Timestamp now) const {
   if (MayReadBack()) return now;
   if (!HasRetryRoom()) return std::nullopt;
   if (held_.parking().NextRefill()) return now;
-  if (!HasWakeRoom()) return std::nullopt;
-  const std::optional<Window::Due> next = held_.window().NextDue(now, LongestWait());
-  const std::optional<Timestamp> stowed = held_.stowed().NextDue(now);
+  if (!HasWakeRoom(false) && !HasWakeRoom(true)) return std::nullopt;
+  const std::optional<Window::Due> next = NextDue(now);
+  const std::optional<Timestamp> stowed = is_stowed_stuck_ ? std::nullopt : held_.stowed().NextDue(now);
   if (!next) return stowed;
   const Timestamp at = std::max(now, next->at);
   return stowed ? std::min(at, *stowed) : at;

@@ -2,8 +2,9 @@
 // as there is room.
 //
 // Jobs just accepted go straight in; the others are read back by sequence. Deferred jobs are read when they
-// are due, as far as they leave half of the room to the others; parked ones when their lane opens. Both go in
-// a little beyond the limits, for memory may be full of jobs that wait for them.
+// are due, as far as they leave half of the room to the others, suspects among them have an eighth of their
+// own; parked ones when their lane opens. Both go in a little beyond the limits, for memory may be full of
+// jobs that wait for them.
 //
 // Deferred jobs beyond limits.deferred_jobs are stowed (stowed_jobs.h). While there are any, each job is read
 // back from disk and its lanes are looked for there: a job of a stowed one's lane is parked. A job that
@@ -62,7 +63,7 @@ class Backlog {
  private:
   bool HasRoom() const;
   bool HasRetryRoom() const;
-  bool HasWakeRoom() const;
+  bool HasWakeRoom(bool for_suspect) const;
   bool MayReadBack() const;
   Milliseconds LongestWait() const;
   LaneList LanesFor(const Job& job) const;
@@ -75,6 +76,9 @@ class Backlog {
   Result<void> LookAtStowed(OutboxReader& reader, Timestamp now);
   void MoveCursor(Sequence through);
   Result<bool> WakeNext(OutboxReader& reader, Timestamp now, Report& report);
+  std::optional<Window::Due> NextDue(Timestamp now) const;
+  Result<bool> WakeNextStowed(OutboxReader& reader, const StowedJobs::Stowed& next, Timestamp now,
+                              Report& report);
   Result<void> WakeStowed(OutboxReader& reader, Sequence sequence, Timestamp now, Report& report);
   Result<void> WakeLate(OutboxReader& reader, Timestamp now, Report& report);
   Result<void> WakeDeferred(OutboxReader& reader, Timestamp now, Report& report);
@@ -85,8 +89,9 @@ class Backlog {
   HeldJobs& held_;
   std::shared_ptr<const Endpoint> endpoint_;
   LimitsConfig limits_;
-  Sequence cursor_{};  // every own row up to here is in memory, deferred or parked
-  Sequence tail_{};    // highest sequence known to be committed
+  bool is_stowed_stuck_ = false;  // the next stowed one is a suspect, of whom memory has enough
+  Sequence cursor_{};             // every own row up to here is in memory, deferred or parked
+  Sequence tail_{};               // highest sequence known to be committed
 };
 
 }  // namespace outboxd

@@ -62,7 +62,7 @@ void HeldJobs::AdmitDeferred(const StoredJob& stored, LaneList lanes) {
   entry.lanes = std::move(lanes);
   entry.parked = stored.parked;
   window_.Defer(sequence, entry, stored.job->due);
-  window_.MarkSuspect(entry, stored.job->suspicion != Suspicion::kNone);
+  window_.MarkSuspect(sequence, entry, stored.job->suspicion != Suspicion::kNone);
   std::vector<Sequence> evicted;
   lanes_.Hold(sequence, entry.lanes, evicted);
   CHECK(evicted.empty());  // no deferred one is given up, and there are no others yet
@@ -76,7 +76,7 @@ void HeldJobs::AdmitStowed(const StoredJob& stored, LaneList lanes, Report& repo
   entry.lanes = std::move(lanes);
   entry.batch_max = stored.job->batch_max;
   window_.Defer(sequence, entry, stored.job->due);
-  window_.MarkSuspect(entry, stored.job->suspicion != Suspicion::kNone);
+  window_.MarkSuspect(sequence, entry, stored.job->suspicion != Suspicion::kNone);
   std::vector<Sequence> evicted;
   lanes_.Hold(sequence, entry.lanes, evicted);
   for (const Sequence follower : evicted) Evict(follower, report);
@@ -138,7 +138,7 @@ void HeldJobs::Acquit(Sequence sequence) {
   Window::Entry* entry = window_.Find(sequence);
   if (entry == nullptr || entry->job) return;
   entry->acquitted = true;
-  window_.MarkSuspect(*entry, false);
+  window_.MarkSuspect(sequence, *entry, false);
 }
 
 void HeldJobs::Accuse(Sequence sequence, Suspicion suspicion) {
@@ -146,7 +146,7 @@ void HeldJobs::Accuse(Sequence sequence, Suspicion suspicion) {
   if (entry == nullptr || !entry->job) return;
   entry->acquitted = false;
   entry->job->suspicion = suspicion;
-  window_.MarkSuspect(*entry, true);
+  window_.MarkSuspect(sequence, *entry, true);
 }
 
 // One that has kept its place in its lanes.
@@ -226,7 +226,7 @@ void HeldJobs::OnDeferred(const Outcome& outcome, Window::Entry& entry) {
     return stowed_.OnLeft({*job.due, job.sequence});
   }
   entry.batch_max = job.batch_max;
-  window_.MarkSuspect(entry, !entry.acquitted && job.suspicion != Suspicion::kNone);
+  window_.MarkSuspect(job.sequence, entry, !entry.acquitted && job.suspicion != Suspicion::kNone);
   window_.Defer(job.sequence, entry, removed ? std::nullopt : job.due);
 }
 

@@ -59,20 +59,24 @@ void Window::Include(Counts& counts, const Entry& entry) {
   ++counts.jobs[static_cast<std::size_t>(entry.state_)];
   counts.bytes += entry.bytes_;
   counts.suspects += entry.is_suspect_ ? 1 : 0;
-  counts.woken_jobs += entry.is_woken_ ? 1 : 0;
-  counts.woken_bytes += entry.is_woken_ ? entry.bytes_ : 0;
+  if (!entry.is_woken_) return;
+  Woken& woken = counts.woken[entry.is_suspect_ ? 1 : 0];
+  ++woken.jobs;
+  woken.bytes += entry.bytes_;
 }
 
 void Window::Exclude(Counts& counts, const Entry& entry) {
   --counts.jobs[static_cast<std::size_t>(entry.state_)];
   counts.bytes -= entry.bytes_;
   counts.suspects -= entry.is_suspect_ ? 1 : 0;
-  counts.woken_jobs -= entry.is_woken_ ? 1 : 0;
-  counts.woken_bytes -= entry.is_woken_ ? entry.bytes_ : 0;
+  if (!entry.is_woken_) return;
+  Woken& woken = counts.woken[entry.is_suspect_ ? 1 : 0];
+  --woken.jobs;
+  woken.bytes -= entry.bytes_;
 }
 
 void Window::ForgetDue(Sequence sequence, Entry& entry) {
-  if (entry.state_ == State::kDeferred) CHECK(due_.erase({entry.due_, sequence}) == 1);
+  if (entry.state_ == State::kDeferred) CHECK(DueOf(entry).erase({entry.due_, sequence}) == 1);
 }
 
 void Window::Fill(Entry& entry, std::unique_ptr<QueuedJob> job) {
@@ -81,14 +85,17 @@ void Window::Fill(Entry& entry, std::unique_ptr<QueuedJob> job) {
   const std::size_t cost = SendCost(job->job);
   entry.send_cost_ = static_cast<std::uint32_t>(cost);
   Move(entry, State::kWaiting, static_cast<std::uint32_t>(WindowCost(job->job.line.size(), cost)));
-  MarkSuspect(entry, job->suspicion != Suspicion::kNone);
+  MarkSuspect(job->sequence, entry, job->suspicion != Suspicion::kNone);
   entry.job = std::move(job);
 }
 
-void Window::MarkSuspect(Entry& entry, bool is_suspect) {
+void Window::MarkSuspect(Sequence sequence, Entry& entry, bool is_suspect) {
+  if (entry.is_suspect_ == is_suspect) return;
+  ForgetDue(sequence, entry);
   Exclude(counts_, entry);
   entry.is_suspect_ = is_suspect;
   Include(counts_, entry);
+  if (entry.state_ == State::kDeferred) DueOf(entry).emplace(entry.due_, sequence);
 }
 
 void Window::MakeReady(Entry& entry) {
@@ -119,15 +126,22 @@ void Window::Defer(Sequence sequence, Entry& entry, std::optional<Timestamp> due
   ForgetDue(sequence, entry);
   Move(entry, State::kDeferred, 0);
   entry.due_ = due;
-  due_.emplace(due, sequence);
+  DueOf(entry).emplace(due, sequence);
+}
+
+std::optional<Window::Due> Window::NextDue(bool of_suspects, Timestamp now, Milliseconds longest) const {
+  const DueSet& waiting = due_[of_suspects ? 1 : 0];
+  if (waiting.empty()) return std::nullopt;
+  const auto is_over = [&](std::optional<Timestamp> due) { return !due || *due > now + longest; };
+  if (const auto& [due, sequence] = *waiting.rbegin(); is_over(due)) return Due{sequence, now};
+  const auto& [due, sequence] = *waiting.begin();
+  return Due{sequence, due.value_or(now)};
 }
 
 std::optional<Window::Due> Window::NextDue(Timestamp now, Milliseconds longest) const {
-  if (due_.empty()) return std::nullopt;
-  const auto is_over = [&](std::optional<Timestamp> due) { return !due || *due > now + longest; };
-  if (const auto& [due, sequence] = *due_.rbegin(); is_over(due)) return Due{sequence, now};
-  const auto& [due, sequence] = *due_.begin();
-  return Due{sequence, due.value_or(now)};
+  const std::optional<Due> suspect = NextDue(true, now, longest);
+  const std::optional<Due> other = NextDue(false, now, longest);
+  return suspect && (!other || suspect->at < other->at) ? suspect : other;
 }
 
 std::size_t Window::CountParked() const {
@@ -143,11 +157,12 @@ void Window::CheckInvariants() const {
     CHECK(!entry.job || ToNumber(entry.job->sequence) == sequence);
     CHECK(!entry.job || entry.is_suspect_ == (entry.job->suspicion != Suspicion::kNone));
     CHECK(!entry.removed || entry.state_ == State::kInFlight || entry.state_ == State::kSettling);
-    CHECK((entry.state_ == State::kDeferred) == due_.contains({entry.due_, Sequence{sequence}}));
+    CHECK((entry.state_ == State::kDeferred) ==
+          due_[entry.is_suspect_ ? 1 : 0].contains({entry.due_, Sequence{sequence}}));
     CHECK(entry.state_ != State::kDeferred || entry.bytes_ == 0);
   }
   CHECK(counts == counts_);
-  CHECK(due_.size() == In(State::kDeferred));
+  CHECK(due_[0].size() + due_[1].size() == In(State::kDeferred));
 }
 
 }  // namespace outboxd

@@ -83,7 +83,7 @@ class Window {
   void Defer(Sequence sequence, Entry& entry, std::optional<Timestamp> due);
 
   // Whether its job is suspected of what looks like the connection's trouble; Fill() goes by the job.
-  void MarkSuspect(Entry& entry, bool is_suspect);
+  void MarkSuspect(Sequence sequence, Entry& entry, bool is_suspect);
 
   struct Due {
     Sequence sequence{};
@@ -92,12 +92,17 @@ class Window {
   // The deferred job that is due first; nullopt when none is deferred. A time later than `longest` from now
   // is over: the clock was set back, or the caps were lowered.
   std::optional<Due> NextDue(Timestamp now, Milliseconds longest) const;
+  // Of suspects, or of all others.
+  std::optional<Due> NextDue(bool of_suspects, Timestamp now, Milliseconds longest) const;
 
   std::size_t jobs() const { return entries_.size() - In(State::kDeferred); }  // not counting deferred ones
   std::size_t bytes() const { return counts_.bytes; }                          // WindowCost()
-  // Of them those that were deferred and are due.
-  std::size_t woken_jobs() const { return counts_.woken_jobs; }
-  std::size_t woken_bytes() const { return counts_.woken_bytes; }
+  // Of them those that were deferred and are due: suspects, and all others.
+  struct Woken {
+    std::size_t jobs = 0, bytes = 0;
+    bool operator==(const Woken&) const = default;
+  };
+  const Woken& woken(bool are_suspects) const { return counts_.woken[are_suspects ? 1 : 0]; }
   std::size_t In(State state) const { return counts_.jobs[static_cast<std::size_t>(state)]; }
   std::size_t suspects() const { return counts_.suspects; }
   std::size_t CountParked() const;  // those whose row is marked so. Slow
@@ -111,7 +116,7 @@ class Window {
     std::array<std::size_t, 5> jobs{};  // by state
     std::size_t bytes = 0;
     std::size_t suspects = 0;
-    std::size_t woken_jobs = 0, woken_bytes = 0;
+    std::array<Woken, 2> woken;  // suspects are the second
     bool operator==(const Counts&) const = default;
   };
 
@@ -122,7 +127,9 @@ class Window {
 
   Entries entries_;
   Counts counts_;
-  std::set<std::pair<std::optional<Timestamp>, Sequence>> due_;  // of deferred ones
+  using DueSet = std::set<std::pair<std::optional<Timestamp>, Sequence>>;
+  DueSet& DueOf(const Entry& entry) { return due_[entry.is_suspect_ ? 1 : 0]; }
+  std::array<DueSet, 2> due_;  // of deferred ones; suspects are the second
 };
 
 }  // namespace outboxd

@@ -355,8 +355,9 @@ void Simulation::Start() {
                 test::FaultSpan::kFromThenOn);
     setup_.seed = random_.Next();
     setup_.limits.window_jobs = 1 + random_.Below(random_.Chance(50) ? 20 : 400);
+    if (random_.Chance(30)) setup_.limits.window_bytes = 1 + random_.Below(20'000);
     setup_.limits.lane_jobs = 1 + random_.Below(10);
-    setup_.limits.deferred_jobs = 1 + random_.Below(30);
+    setup_.limits.deferred_jobs = random_.Below(random_.Chance(50) ? 4 : 30);
     if (has_memory_) setup_.limits = {};
     const Result<void> started = daemon_.Start(setup_, Now());
     const bool failed = (cut || fault) && disk_.HasFired();

@@ -13,6 +13,7 @@ using namespace outboxd::test;
 TEST_CASE("explain: a ready job on an open connection waits for its turn, with the numbers that decide it") {
   Api api;
   api.rows.Add(Line(1));
+  api.control.places[Sequence{1}] = {JobState::kReady, std::nullopt};
   const JsonValue answer = api.Get("/v1/jobs/" + OutboxRows::JobId(1) + "/explain");
   CHECK(answer["state"].String() == "ready");
   CHECK(answer["gate"]["name"].String() == "default");
@@ -30,6 +31,10 @@ TEST_CASE("explain: a job on disk alone is not called ready while an earlier job
   api.rows.Add(stranger);
   api.rows.Add(Line(2));
   api.rows.Add(Line(3));
+  CHECK(
+      api.Explanation(2).starts_with("It waits on disk until there is room for it in memory (not tried yet): "
+                                     "connection default is"));
+  api.control.places[Sequence{2}] = {JobState::kReady, std::nullopt};
   CHECK(api.Explanation(2).starts_with("It is ready"));
   CHECK(
       api.Explanation(3).starts_with("It waits on disk until there is room for it in memory (not tried yet), "
@@ -45,6 +50,7 @@ TEST_CASE("explain: a closed or paused connection is named with its reason, its 
   line.attempts = 1;
   line.reason = "503 Service Unavailable";
   api.rows.Add(line);
+  api.control.places[Sequence{1}] = {JobState::kReady, std::nullopt};
   api.Gate() = {GateState::kThrottled, PauseReason::kNone,  "503 Service Unavailable",
                 FromUnixMs(90'000),    FromUnixMs(130'000), 3};
   CHECK(api.Explanation(1) ==

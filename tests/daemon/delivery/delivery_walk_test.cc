@@ -63,7 +63,7 @@ class Walk {
       Dispatch(~std::size_t{0});
       WorkClerk();
     }
-    rig_.Pass(std::chrono::seconds(1));  // what an operator took away is counted anew once a second
+    rig_.Pass(std::chrono::seconds(10));  // the count of stowed jobs is an estimate until then
     CheckEnd();
   }
 

@@ -117,7 +117,7 @@ TEST_CASE("stowed jobs: many that are due leave half of the window to the others
   }
   rig.now += std::chrono::hours(1);
   rig.Run();
-  CHECK(rig.Queue().held().window().woken_jobs() == 25);
+  CHECK(rig.Queue().held().window().woken(false).jobs == 25);
   std::vector<std::string> lines;
   for (int number = 0; number < 40; ++number)
     lines.push_back(TrackLine("f" + std::to_string(number), "fresh"));
@@ -129,6 +129,55 @@ TEST_CASE("stowed jobs: many that are due leave half of the window to the others
     rig.AnswerAll(is_fresh ? 200 : 404);
   }
   CHECK(fresh >= 38);
+}
+
+TEST_CASE(
+    "stowed jobs: suspects, however many are due, leave room to retries that are due later, and to fresh "
+    "jobs") {
+  DeliveryRig rig;
+  rig.limits.window_jobs = 16;
+  rig.connection.max_in_flight = 1;
+  rig.Start();
+  rig.Tell([&](Dispatcher& dispatcher) {
+    dispatcher.Find("default")->Pause(PauseReason::kOperator, "lunch", rig.now);
+  });
+  std::vector<std::string> lines;
+  for (int number = 0; number < 210; ++number)
+    lines.push_back(TrackLine(std::to_string(number), number < 200 ? "suspect" : "retry"));
+  rig.Accept(lines);
+  rig.Stop();
+  {
+    auto database = Database::Open(rig.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    const std::string due = std::to_string(ToUnixMs(rig.now) - 1000);
+    REQUIRE(database->Execute(
+        "UPDATE outbox SET failures = 1, attempts = 1, suspicion = 'trouble', due_ms = " + due +
+        " + seq WHERE line LIKE '%suspect%'"));
+    REQUIRE(database->Execute("UPDATE outbox SET failures = 1, attempts = 1, due_ms = " + due +
+                              " + 500 WHERE line LIKE '%retry%'"));
+  }
+  SUBCASE("in memory") {}
+  SUBCASE("on disk alone") {
+    auto database = Database::Open(rig.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("UPDATE outbox SET stowed = 0 WHERE line LIKE '%suspect%'"));
+    rig.limits.deferred_jobs = 110;
+  }
+  rig.Start();
+  rig.Tell([&](Dispatcher& dispatcher) { dispatcher.Find("default")->Resume(rig.now); });
+  rig.Submit({TrackLine("f", "fresh")});
+  rig.Run();
+  CHECK(rig.Queue().held().window().woken(true).jobs <= 2);
+  Sent sent;
+  for (int request = 0; request < 30 && !rig.out.empty(); ++request) {
+    const std::string name = rig.OutNames().front();
+    sent.push_back(name);
+    rig.AnswerAll(name == "suspect" ? 500 : 200);
+  }
+  CHECK(std::count(sent.begin(), sent.end(), "fresh") == 1);
+  CHECK(std::count(sent.begin(), sent.end(), "retry") == 10);
+  rig.DeliverRest();
+  CHECK(rig.Total().jobs == 0);
 }
 
 TEST_CASE("stowed jobs: a job of its customer waits on disk behind it, also after a restart") {
