@@ -26,6 +26,7 @@ class Bug(NamedTuple):
     file: str
     text: str
     mutation: str
+    world: str = ""  # "--hostile": found among hostile producers; else in all kinds of trouble
 
 
 BUGS = [
@@ -59,7 +60,7 @@ BUGS = [
     Bug("stowed-jobs-overtaken", "daemon/delivery/backlog.cc",
         "if (!found) break;\n      after = *found;", "break;\n      after = *found;"),
     Bug("share-not-enforced", "daemon/clerk/clerk.cc",
-        "!shares.refused.contains(user) && shares.jobs.Allows(user, jobs) &&", "jobs > 0 &&"),
+        "!shares.refused.contains(user) && shares.jobs.Allows(user, jobs) &&", "jobs > 0 &&", "--hostile"),
     Bug("parked-jobs-overtaken", "core/lanes.cc",
         "lane.jobs.front() == sequence &&\n         (!lane.parked_from || sequence < *lane.parked_from);", "lane.jobs.front() == sequence;"),
     Bug("merge-keeps-one-lane", "core/job.cc",
@@ -125,6 +126,13 @@ BUGS = [
         "return job.unanswered > kFirstRepeatOnOwn ? Route::kOwn : Route::kPooled;"),
     Bug("suspect-closes-the-gate", "daemon/delivery/connection_queue.cc",
         "is_suspects || !(verdict.closes_gate || is_repeated_enough)", "!(verdict.closes_gate || is_repeated_enough)"),
+    Bug("own-timeout-closes-the-gate", "core/verdict.cc",
+        "verdict.fate == Fate::kDeferred && answer.fault != Fault::kOwnTimeout;", "verdict.fate == Fate::kDeferred;", "--hostile"),
+    Bug("deferred-jobs-take-the-room", "daemon/delivery/backlog.cc",
+        "return window.jobs() < limits_.window_jobs && window.bytes()",
+        "return window.entries().size() < limits_.window_jobs && window.bytes()", "--hostile"),
+    Bug("repeats-keep-the-probe", "daemon/delivery/departures.cc",
+        "std::exchange(repeat_turn_, is_calm || !repeat_turn_) || is_calm;", "std::exchange(repeat_turn_, true) || is_calm;", "--hostile"),
     Bug("suspect-forgotten-at-restart", "storage/outbox_reader.cc",
         "queued.suspicion = kNames<Suspicion>.Find(row.Text(kSuspicion)).value_or(Suspicion::kNone);", ""),
 ]
@@ -168,10 +176,10 @@ def build():
         sys.exit("planted-bugs: the copy does not build:\n" + done.stdout[-3000:])
 
 
-def simulate(runs):
+def simulate(runs, world=""):
     """The first broken promise, or None."""
     program = COPY / "build" / "tests" / "simulation" / "outboxd_simulate"
-    done = subprocess.run([str(program), "--seed", "1", "--runs", str(runs)], capture_output=True, text=True)
+    done = subprocess.run([str(program), *world.split(), "--seed", "1", "--runs", str(runs)], capture_output=True, text=True)
     broken = re.search(r"^seed .*", done.stderr, re.MULTILINE)
     return broken.group(0) if broken else None if done.returncode == 0 else f"exit {done.returncode}"
 
@@ -183,7 +191,7 @@ def is_caught(bug, runs):
     file.write_text(pattern_of(bug.text).sub(lambda _: bug.mutation, sound))
     try:
         build()
-        found = simulate(runs)
+        found = simulate(runs, bug.world)
     finally:
         file.write_text(sound)
     print(f"{bug.name:32} {found or 'NOT CAUGHT'}  ({time.monotonic() - started:.0f} s)", flush=True)
@@ -211,7 +219,7 @@ def main():
         os.environ["TMPDIR"] = "/dev/shm"
     copy_tree()
     build()
-    sound = simulate(200)
+    sound = simulate(200) or simulate(200, "--hostile")
     if sound is not None:
         print(f"planted-bugs: without any bug the simulation fails: {sound}", file=sys.stderr)
         return 1
