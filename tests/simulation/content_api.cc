@@ -1,9 +1,11 @@
 #include "tests/simulation/content_api.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 
+#include "core/job.h"
+#include "core/time.h"
+#include "tests/simulation/meaning.h"
 #include "tests/simulation/weather.h"
 
 namespace outboxd::simulation {

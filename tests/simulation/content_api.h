@@ -2,6 +2,10 @@
 // follows from the request's own content: no order and no chance.
 #pragma once
 
+#include <cstddef>
+
+#include "core/answer.h"
+#include "core/time.h"
 #include "daemon/delivery/transfer.h"
 #include "tests/simulation/hostile_lines.h"
 

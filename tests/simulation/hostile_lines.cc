@@ -1,6 +1,9 @@
 #include "tests/simulation/hostile_lines.h"
 
+#include <cstddef>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 
 namespace outboxd::simulation {
 namespace {

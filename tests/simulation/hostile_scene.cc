@@ -1,11 +1,16 @@
 #include "tests/simulation/hostile_scene.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "config/config.h"
 #include "core/job_cost.h"
 #include "core/job_line.h"
+#include "core/names.h"
 
 namespace outboxd::simulation {
 namespace {

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "core/time.h"
+#include "core/user_shares.h"
 #include "daemon/clerk/clerk.h"
 #include "tests/simulation/hostile_lines.h"
 #include "tests/simulation/random.h"

@@ -1,11 +1,21 @@
 #include "tests/simulation/hostile_world.h"
 
 #include <algorithm>
+#include <memory>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "core/acceptance.h"
+#include "config/config.h"
+#include "core/gate.h"
 #include "core/job_cost.h"
 #include "core/job_line.h"
+#include "core/names.h"
+#include "daemon/base/status.h"
+#include "daemon/clerk/clerk.h"
+#include "daemon/clerk/submission.h"
+#include "daemon/delivery/window.h"
 #include "tests/simulation/violation.h"
 
 namespace outboxd::simulation {

@@ -14,13 +14,20 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <ostream>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/job.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "daemon/delivery/transfer.h"
 #include "storage/database.h"
 #include "tests/daemon/threadless_daemon.h"
 #include "tests/simulation/content_api.h"
+#include "tests/simulation/hostile_lines.h"
 #include "tests/simulation/hostile_scene.h"
 #include "tests/simulation/trace.h"
 #include "tests/support/temp_dir.h"
