@@ -33,16 +33,13 @@ std::string Raw(const Attack& attack, Line& line) {
     path = "/v1/customers/head/hook";
   }
   std::string text = Head("raw", line, attack.reaction) + R"(,"method":"POST","path":)" + Quoted(path);
-  switch (attack.shape) {
-    case Shape::kLong:
-      text += R"(,"body":)" + Quoted(std::string(attack.bytes, 'x'));
-      break;
-    case Shape::kMembers:
-      text += R"(,"form":)" + Members(kFields) + R"(,"query":)" + Members(kQuery) + R"(,"headers":)" +
-              Members(kHeaders);
-      break;
-    default:
-      text += R"(,"body":{"x":1})";
+  if (attack.shape == Shape::kLong) {
+    text += R"(,"body":)" + Quoted(std::string(attack.bytes, 'x'));
+  } else if (attack.shape == Shape::kMembers) {
+    text += R"(,"form":)" + Members(kFields) + R"(,"query":)" + Members(kQuery) + R"(,"headers":)" +
+            Members(kHeaders);
+  } else {
+    text += R"(,"body":{"x":1})";
   }
   if (attack.reaction == Reaction::kPage) text += R"(,"response_type":"json")";
   if (attack.reaction == Reaction::kLate) text += R"(,"timeout_ms":1)";

@@ -34,6 +34,7 @@
 
 namespace outboxd::simulation {
 
+// Size: a whole world; what happens in it is judged where it happens.
 class HostileWorld {
  public:
   enum class Company : std::uint8_t { kGood, kHostile };
