@@ -12,9 +12,9 @@
 namespace outboxd {
 namespace {
 
-// First bytes of overlong UTF-8: U+0000 to U+007F in two or three bytes.
+// First bytes of overlong UTF-8: U+0000 to U+007F in two, three or four bytes.
 constexpr bool StartsOverlong(char byte) {
-  return Byte(byte) == 0xc0 || Byte(byte) == 0xc1 || Byte(byte) == 0xe0;
+  return Byte(byte) == 0xc0 || Byte(byte) == 0xc1 || Byte(byte) == 0xe0 || Byte(byte) == 0xf0;
 }
 
 bool MayDecode(std::string_view text) {
@@ -46,8 +46,10 @@ std::optional<Decoded> OverlongAtEnd(std::string_view text) {
   const unsigned low = Byte(text[size - 1]) & 0x3fU;
   const unsigned before = Byte(text[size - 2]);
   if (before == 0xc0 || before == 0xc1) return Decoded{2, static_cast<char>((before & 1U) << 6 | low)};
-  if (size >= 3 && Byte(text[size - 3]) == 0xe0 && (before == 0x80 || before == 0x81))
-    return Decoded{3, static_cast<char>((before & 1U) << 6 | low)};
+  if (before != 0x80 && before != 0x81) return std::nullopt;
+  const char byte = static_cast<char>((before & 1U) << 6 | low);
+  if (size >= 3 && Byte(text[size - 3]) == 0xe0) return Decoded{3, byte};
+  if (size >= 4 && Byte(text[size - 3]) == 0x80 && Byte(text[size - 4]) == 0xf0) return Decoded{4, byte};
   return std::nullopt;
 }
 

@@ -45,6 +45,9 @@ class MhdClient {
     if (turn() == Turn::kIdle) Enter(Turn::kHead);
   }
   void Enter(Turn turn);
+  // The answer to the present request closes the connection.
+  void EndWithThis() { ends_with_this_ = true; }
+  bool ends_with_this() const { return ends_with_this_; }
   // Its client has valid credentials.
   void Trust() { is_trusted_.store(true, std::memory_order_relaxed); }
 
@@ -59,6 +62,7 @@ class MhdClient {
   std::atomic<Turn> turn_{Turn::kNew};
   std::atomic<std::int64_t> since_ms_;
   std::atomic<bool> is_trusted_{false};
+  bool ends_with_this_ = false;  // its thread's
   // Guarded by MhdConnections' lock.
   std::size_t place_ = 0;
   bool is_closing_ = false;

@@ -96,7 +96,8 @@ MHD_Result MhdDaemon::Send(MHD_Connection* connection, const HttpResponse& answe
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type);
   for (const auto& [name, value] : answer.headers)
     MHD_add_response_header(response, name.c_str(), value.c_str());
-  if (is_retired_) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+  if (is_retired_ || MhdClient::Of(connection).ends_with_this())
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
   MhdClient::Of(connection).Enter(MhdClient::Turn::kAnswer);
   const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
   MHD_destroy_response(response);

@@ -46,6 +46,15 @@ class BothServers {
       CHECK(answer.find("HTTP/1.1 200") == std::string::npos);
     }
   }
+  // And nothing that comes on its connection afterwards.
+  void CheckTakenAsTheLast(std::string_view request) const {
+    CAPTURE(request);
+    for (const std::uint16_t port : {plain_port_, deferred_port_}) {
+      const std::string answers = Ask(port, std::string(request) + "GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+      CHECK(StartsWith(answers, "HTTP/1.1 200 "));
+      CHECK(answers.find("HTTP/1.1", 1) == std::string::npos);
+    }
+  }
   void CheckTaken(const std::string& request, std::size_t piece_bytes = 1 << 20) const {
     CAPTURE(request);
     for (const std::uint16_t port : {plain_port_, deferred_port_}) {
@@ -99,6 +108,14 @@ TEST_CASE("request head: lines without CR, folded headers and names with spaces 
     servers.CheckRefused(head);
   using namespace std::string_literals;
   servers.CheckRefused("GET /x HTTP/1.1\r\nHost: a\r\nX: b\0c\r\n\r\n"s);
+  servers.CheckRefused("GET /x HTTP/1.1\r\nHost: a\r\nX: b\rY: c\r\n\r\n");
+}
+
+TEST_CASE("request head: a request in chunks is the last of its connection, however its lines end") {
+  const BothServers servers;
+  const std::string head = "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const char* body : {"3\r\nabc\r\n0\r\n\r\n", "3\nabc\n0\n\n", "3;x\nabc\r\n0\r\n\r\n"})
+    servers.CheckTakenAsTheLast(head + body);
 }
 
 TEST_CASE("request head: no Host in HTTP/1.1, and two of them, are refused") {
