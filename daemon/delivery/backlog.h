@@ -27,6 +27,7 @@
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/held_jobs.h"
+#include "daemon/delivery/stowed_jobs.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {
