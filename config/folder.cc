@@ -23,6 +23,7 @@
 
 #include "config/owned_fd.h"
 #include "config/system_user.h"
+#include "core/check.h"
 #include "core/result.h"
 
 namespace outboxd {
@@ -112,6 +113,7 @@ std::string TemporaryName(const std::string& name) {
 
 Result<OwnedFd> OpenDirectory(const std::filesystem::path& directory) {
   ASSIGN_OR_RETURN(OwnedFd place, Walk(directory).ToItsEnd());
+  CHECK(place.get() >= 0);
   // One that may be searched and not read serves as well, but for the sync.
   OwnedFd readable(::openat(place.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (readable.get() >= 0) return readable;

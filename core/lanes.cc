@@ -251,10 +251,11 @@ void Lanes::CheckInvariants() const {
     }
     CHECK(!lane.active);
     if (lane.jobs.empty() || !IsFirst(lane, lane.jobs.front())) continue;
-    const auto pinned = pinned_.find(ToNumber(lane.jobs.front()));
+    const Sequence head = lane.jobs.front();
+    const auto pinned = pinned_.find(ToNumber(head));
     CHECK(pinned != pinned_.end());  // or it would have the turn
     CHECK(std::any_of(pinned->second.begin(), pinned->second.end(),
-                      [&](LaneKey other) { return !IsFirst(lanes_.at(other), lane.jobs.front()); }));
+                      [&](LaneKey other) { return !IsFirst(lanes_.at(other), head); }));
   }
   for (const auto& [sequence, keys] : pinned_) {
     for (const LaneKey key : keys) {

@@ -174,7 +174,7 @@ Result<void> ReadResponseType(const Member& member, Job& job) {
   const std::optional<ResponseType> type =
       member.kind == ValueKind::kString ? kNames<ResponseType>.Find(member.text) : std::nullopt;
   if (!type) return Bad("must be " + ListNames<ResponseType>("\""));
-  Raw(job).response_type = *type;
+  Raw(job).response_type = type;
   return {};
 }
 

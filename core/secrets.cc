@@ -22,9 +22,8 @@ constexpr ByteTable kInWords = LettersDigitsAnd("-_");
 
 bool IsNumberOf(std::string_view digits, int base, char byte) {
   unsigned value = 0;
-  const char* const last = digits.data() + digits.size();
-  const auto [end, error] = std::from_chars(digits.data(), last, value, base);
-  return error == std::errc{} && end == last && value == Byte(byte);
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value, base);
+  return error == std::errc{} && end == digits.end() && value == Byte(byte);
 }
 
 // "%2B", "\/", "\u002B", "&#43;", "&#x2B;", "&plus;".
