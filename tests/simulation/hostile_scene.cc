@@ -31,8 +31,8 @@ class Maker {
     for (std::uint32_t left = 1 + random_.Below(4); left > 0; --left) Add(NextAttack());
     if (scene_.is_filled) Fill();
     const auto by_time = [](const Arrival& one, const Arrival& other) { return one.at < other.at; };
-    std::stable_sort(scene_.good.begin(), scene_.good.end(), by_time);
-    std::stable_sort(scene_.hostile.begin(), scene_.hostile.end(), by_time);
+    std::sort(scene_.good.begin(), scene_.good.end(), by_time);
+    std::sort(scene_.hostile.begin(), scene_.hostile.end(), by_time);
     if (random_.Chance(20)) scene_.crashes.push_back(Some(kLength));
     return std::move(scene_);
   }

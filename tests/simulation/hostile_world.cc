@@ -44,8 +44,8 @@ HostileWorld::HostileWorld(const Scene& scene, Company company, Trace& trace) : 
   if (company == Company::kHostile) {
     for (const Arrival& arrival : scene.hostile) arrivals_.push_back(&arrival);
   }
-  std::stable_sort(arrivals_.begin(), arrivals_.end(),
-                   [](const Arrival* one, const Arrival* other) { return one->at < other->at; });
+  std::sort(arrivals_.begin(), arrivals_.end(),
+            [](const Arrival* one, const Arrival* other) { return one->at < other->at; });
   setup_.file = folder_ / "outbox.db";
   setup_.seed = scene.seed;
   setup_.limits = scene.limits;
