@@ -310,7 +310,7 @@ TEST_CASE(
     is_served = held[0]->jobs.at(0)->uid == kOtherUser;
   }
   fixture.Answer(std::move(held));
-  CHECK(of_crowd < 10);
+  CHECK(of_crowd < 30);  // some are read before the other one is accepted
   CHECK(other.ReadLine().value_or("").starts_with(R"({"ok":true,)"));
 }
 
