@@ -7,7 +7,7 @@
 // nothing of them is lost but time.
 //
 // Of max_jobs and max_bytes each user has a share (core/user_shares.h); dead letters count in it when a job
-// is accepted. Who has used his up is refused as busy, and he alone.
+// is accepted. Who has used his up is refused, and he alone.
 //
 // Threads: belongs to one thread, which drives it (daemon/clerk/clerk_thread.h).
 #pragma once
