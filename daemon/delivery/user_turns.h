@@ -3,19 +3,17 @@
 // Belongs to the dispatcher.
 #pragma once
 
-#include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
 
 #include "core/ulid.h"
+#include "core/user_shares.h"
 
 namespace outboxd {
 
 class UserTurns {
  public:
-  using User = std::optional<std::uint32_t>;
-
   bool empty() const { return jobs_.empty(); }
   void Push(User user, Sequence sequence) { jobs_[user].push_back(sequence); }
   // The first job of the user whose turn it is; nullopt when there is none.
