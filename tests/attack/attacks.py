@@ -263,7 +263,7 @@ IDLE_PRODUCERS = """
 held = []
 for number in range(int(sys.argv[2])):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(5)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))
     try:
         s.connect(sys.argv[1])
         held.append(s)

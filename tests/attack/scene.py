@@ -9,6 +9,7 @@ import pathlib
 import pwd
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -131,10 +132,8 @@ class Daemon:
 
     def ask(self, method, path, body=None, timeout=30):
         connection = http.client.HTTPConnection("outboxd", timeout=timeout)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(timeout)
+        connection.sock = connected(self.admin, timeout)
         with contextlib.closing(connection):
-            connection.sock.connect(str(self.admin))
             connection.request(method, path, body=json.dumps(body) if body is not None else None)
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace")
@@ -167,11 +166,18 @@ class Daemon:
         self.process.wait()
 
 
+def connected(path, timeout):
+    """A connection to the socket at the path. Waits while the daemon has many to accept, which a socket with Python's timeout does not."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout, 0))
+    connection.connect(str(path))
+    connection.settimeout(timeout)
+    return connection
+
+
 def send(path, lines, timeout=60):
     """Sends the lines and returns the replies, as text."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(timeout)
-        connection.connect(str(path))
+    with connected(path, timeout) as connection:
         sender = threading.Thread(target=_write_all, args=(connection, lines), daemon=True)
         sender.start()
         replies = []
@@ -217,7 +223,7 @@ def await_true(condition, seconds):
 
 
 # The interpreter may lie where another user cannot read it: the program becomes the other user once it has its modules.
-BECOME = "import os, socket, sys, time\nos.setgroups([])\nos.setgid({group})\nos.setuid({user})\n"
+BECOME = "import os, socket, struct, sys, time\nos.setgroups([])\nos.setgid({group})\nos.setuid({user})\n"
 
 
 def becoming_another_user():
