@@ -188,8 +188,11 @@ void Gate::Pause(PauseReason reason, std::string detail, Timestamp now, std::opt
 
 void Gate::Resume(Timestamp now) {
   if (snapshot_.state != GateState::kPaused) return;
-  // Auth and region stand until an answer says otherwise.
-  if (!EndsByProbe(snapshot_.pause)) snapshot_.detail.clear();
+  if (EndsByProbe(snapshot_.pause)) {
+    deliveries_ = 0;  // what paused it was no delivery, and may go on: who goes now decides
+  } else {
+    snapshot_.detail.clear();  // auth and region stand until an answer says otherwise
+  }
   snapshot_.pause = PauseReason::kNone;
   era_ = now + kTick;
   if (not_before_ && *not_before_ > now) {

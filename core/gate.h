@@ -118,8 +118,8 @@ class Gate {
   void Resume(Timestamp now);
 
   const GateSnapshot& Snapshot() const { return snapshot_; }
-  // It was closed, and fewer than half of the last twenty answers were deliveries: who goes now decides
-  // whether it stays open.
+  // It was closed, and fewer than half of the last twenty answers were deliveries (a pause that ends by a
+  // probe forgets them): who goes now decides whether it stays open.
   bool IsRecovering() const { return era_ && !AreOthersDelivered(); }
   // Between 1 and max_in_flight.
   std::uint32_t Limit() const { return limit_; }

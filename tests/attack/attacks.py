@@ -170,6 +170,42 @@ def not_the_track_api(build):
     return others_beside(build, [raw(f"/v1/evil/{number}", response_type="json") for number in range(20)], lambda *_: (404, {"Content-Type": "text/html"}, b"<html>nothing</html>"))
 
 
+HAND_OVER = """
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+line = b'{"type":"raw","method":"POST","path":"/v1/evil/%d"}\\n'
+count = int(sys.argv[2])
+s.sendall(b"".join(line % number for number in range(count)))
+answers = b""
+while answers.count(b"\\n") < count:
+    part = s.recv(65536)
+    if not part: break
+    answers += part
+print(answers.count(b'"ok":true'), flush=True)
+time.sleep(600)
+"""
+
+
+@attack(is_quick=False)
+def a_crowd_of_another_users(build):
+    """Hundreds of one user's jobs that a firewall refuses had paused the connection before another user comes."""
+    served = set()
+
+    def answer(_, path, *__):
+        if "good-" not in path:
+            return 403, {"Content-Type": "text/html"}, b"<html>blocked</html>"
+        served.add(path)
+        return 200, {}, b"{}"
+
+    with scene(build, answer) as (daemon, _), hostile(HAND_OVER, daemon.producer, 500) as taken:
+        await_true(lambda: daemon.status()["connections"][0]["state"] == "paused", 20)
+        start = time.monotonic()
+        send(daemon.producer, good_lines(193))
+        await_true(lambda: len(served) == 193, 60)
+        demand(len(served) == 193, f"{len(served)} of 193 others in 60 s beside {taken} of another user")
+        return f"193 of 193 others in {time.monotonic() - start:.1f} s beside {taken} of another user"
+
+
 @attack(is_quick=False)
 def deferred_beyond_memory(build):
     """More deferred jobs than memory holds."""

@@ -37,6 +37,21 @@ TEST_CASE("gate: ten deliveries keep it open before there were twenty answers, n
   }
 }
 
+TEST_CASE("gate: after a pause that an answer began it recovers, whatever was delivered before") {
+  for (const PauseReason reason : {PauseReason::kAuth, PauseReason::kRegion, PauseReason::kNotTrackApi,
+                                   PauseReason::kProxy, PauseReason::kOperator}) {
+    CAPTURE(PauseReasonName(reason));
+    GateBench bench;
+    for (int i = 0; i < 20; ++i) bench.DeliverOne();
+    bench.gate.Pause(reason, "", bench.now);
+    bench.now += seconds(1);
+    bench.gate.Resume(bench.now);
+    CHECK(bench.gate.IsRecovering() == EndsByProbe(reason));
+    for (int i = 0; i < 10; ++i) bench.DeliverOne();
+    CHECK_FALSE(bench.gate.IsRecovering());
+  }
+}
+
 TEST_CASE("gate: a job in two that fails for ever closes nothing, two in three do") {
   GateBench half;
   for (int i = 0; i < 20; ++i) half.DeliverOne();

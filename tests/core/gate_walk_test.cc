@@ -65,9 +65,11 @@ class Walk {
   };
 
   void Resume() {
-    const bool was_paused = gate_.Snapshot().state == GateState::kPaused;
+    const GateSnapshot before = gate_.Snapshot();
     gate_.Resume(now_);
-    if (was_paused) ForgetAttempts();
+    if (before.state != GateState::kPaused) return;
+    ForgetAttempts();
+    if (EndsByProbe(before.pause)) deliveries_.clear();
   }
 
   void Restart() {
