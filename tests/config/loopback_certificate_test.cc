@@ -208,6 +208,58 @@ TEST_CASE("loopback certificate: the authority signs for servers alone") {
   CHECK(der.find("\x2b\x06\x01\x05\x05\x07\x03\x02") == std::string::npos);  // of clients
 }
 
+// The same authority as 0.1.0 made it: its certificate names no purpose.
+void ForgetPurpose(const LoopbackFiles& files) {
+  const std::string pem = ReadFile(files.authority), key_pem = ReadFile(files.authority_key);
+  const auto datum = [](const std::string& text) {
+    return gnutls_datum_t{reinterpret_cast<unsigned char*>(const_cast<char*>(text.data())),
+                          static_cast<unsigned>(text.size())};
+  };
+  const gnutls_datum_t old_text = datum(pem), key_text = datum(key_pem);
+  gnutls_x509_crt_t old = nullptr, made = nullptr;
+  gnutls_x509_privkey_t key = nullptr;
+  gnutls_x509_dn_t name = nullptr;
+  REQUIRE(gnutls_x509_crt_init(&old) == 0);
+  REQUIRE(gnutls_x509_crt_init(&made) == 0);
+  REQUIRE(gnutls_x509_privkey_init(&key) == 0);
+  REQUIRE(gnutls_x509_crt_import(old, &old_text, GNUTLS_X509_FMT_PEM) == 0);
+  REQUIRE(gnutls_x509_privkey_import2(key, &key_text, GNUTLS_X509_FMT_PEM, nullptr, 0) == 0);
+  std::array<unsigned char, 64> id{};
+  std::size_t id_bytes = id.size();
+  REQUIRE(gnutls_x509_crt_get_subject_key_id(old, id.data(), &id_bytes, nullptr) == 0);
+  REQUIRE(gnutls_x509_crt_get_subject(old, &name) == 0);
+  gnutls_datum_t name_text{};
+  REQUIRE(gnutls_x509_dn_get_str(name, &name_text) == 0);
+  REQUIRE(gnutls_x509_crt_set_version(made, 3) == 0);
+  REQUIRE(gnutls_x509_crt_set_serial(made, "\x01", 1) == 0);
+  REQUIRE(gnutls_x509_crt_set_dn(made, reinterpret_cast<const char*>(name_text.data), nullptr) == 0);
+  REQUIRE(gnutls_x509_crt_set_activation_time(made, gnutls_x509_crt_get_activation_time(old)) == 0);
+  REQUIRE(gnutls_x509_crt_set_expiration_time(made, gnutls_x509_crt_get_expiration_time(old)) == 0);
+  REQUIRE(gnutls_x509_crt_set_basic_constraints(made, 1, 0) == 0);
+  REQUIRE(gnutls_x509_crt_set_key_usage(made, GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN) == 0);
+  REQUIRE(gnutls_x509_crt_set_subject_key_id(made, id.data(), id_bytes) == 0);
+  REQUIRE(gnutls_x509_crt_set_key(made, key) == 0);
+  REQUIRE(gnutls_x509_crt_sign2(made, made, key, GNUTLS_DIG_SHA256, 0) == 0);
+  gnutls_datum_t text{};
+  REQUIRE(gnutls_x509_crt_export2(made, GNUTLS_X509_FMT_PEM, &text) == 0);
+  WriteFile(files.authority, std::string(reinterpret_cast<const char*>(text.data), text.size));
+  gnutls_free(text.data);
+  gnutls_free(name_text.data);
+  gnutls_x509_privkey_deinit(key);
+  gnutls_x509_crt_deinit(made);
+  gnutls_x509_crt_deinit(old);
+}
+
+TEST_CASE("track listeners: an authority without a purpose, as earlier versions made it, goes on") {
+  const Made made(WallClockNow() - days(340));
+  ForgetPurpose(made.files);
+  CHECK(DerOf(ReadFile(made.files.authority)).find("\x55\x1d\x25") == std::string::npos);
+  const std::string old = ReadFile(made.files.certificate), authority = ReadFile(made.files.authority);
+  const TlsListener listener(made.directory);
+  CHECK(listener.Shown(made.files.authority) != old);
+  CHECK(ReadFile(made.files.authority) == authority);
+}
+
 TEST_CASE("track listeners: the running server shows the renewed certificate from then on") {
   const Made made;
   TlsListener listener(made.directory);
