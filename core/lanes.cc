@@ -75,6 +75,12 @@ Admission Lanes::Admit(Sequence sequence, std::span<const LaneKey> lanes) {
   return GiveTurn(sequence, lanes) ? Admission::kReady : Admission::kWaits;
 }
 
+bool Lanes::WouldPark(Sequence sequence, std::span<const LaneKey> lanes) const {
+  if (lanes.size() != 1) return false;
+  const auto lane = lanes_.find(lanes[0]);
+  return lane != lanes_.end() && Parks(lane->second, sequence);
+}
+
 bool Lanes::IsReady(Sequence sequence, std::span<const LaneKey> lanes) const {
   return std::all_of(lanes.begin(), lanes.end(), [&](LaneKey key) {
     const auto lane = lanes_.find(key);

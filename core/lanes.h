@@ -43,6 +43,8 @@ class Lanes {
 
   // `lanes` sorted and unique (LanesOf); a job without lanes is always ready and never held.
   Admission Admit(Sequence sequence, std::span<const LaneKey> lanes);
+  // Whether Admit() would say kPark.
+  bool WouldPark(Sequence sequence, std::span<const LaneKey> lanes) const;
   // It has the turn and no attempt is under way.
   bool IsReady(Sequence sequence, std::span<const LaneKey> lanes) const;
 

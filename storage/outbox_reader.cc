@@ -22,6 +22,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "core/user_shares.h"
 #include "storage/column.h"
 #include "storage/database.h"
 #include "storage/filter.h"
@@ -133,6 +134,20 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
   }
   after_.Reset();
   return page;
+}
+
+constexpr std::string_view kUsers = "SELECT uid FROM users WHERE jobs > 0";
+
+Result<std::vector<User>> OutboxReader::ReadUsers() {
+  std::vector<User> users;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, users_.Step());
+    if (!row) break;
+    const std::int64_t uid = users_.Int(0);
+    users.push_back(uid < 0 ? User() : User(static_cast<std::uint32_t>(uid)));
+  }
+  users_.Reset();
+  return users;
 }
 
 constexpr std::string_view kOne = "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WHERE seq = ?";
@@ -358,6 +373,7 @@ Result<std::uint64_t> OutboxReader::CountDead(const DeadFilter& filter) {
 
 Result<void> OutboxReader::Prepare() {
   ASSIGN_OR_RETURN(after_, database_.Prepare(kAfter));
+  ASSIGN_OR_RETURN(users_, database_.Prepare(kUsers));
   ASSIGN_OR_RETURN(one_, database_.Prepare(kOne));
   ASSIGN_OR_RETURN(parked_, database_.Prepare(kParkedRows));
   ASSIGN_OR_RETURN(deferred_, database_.Prepare(kDeferred));

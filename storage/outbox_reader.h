@@ -21,6 +21,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "core/user_shares.h"
 #include "storage/database.h"
 #include "storage/filter.h"
 
@@ -48,6 +49,8 @@ class OutboxReader {
   // jobs or `bytes_max` line bytes are collected or `examined_max` rows were looked at.
   Result<Page> ReadAfter(std::string_view connection, Sequence after, std::size_t count_max,
                          std::size_t bytes_max, std::size_t examined_max);
+  // Users who have jobs in the outbox, of whatever connection.
+  Result<std::vector<User>> ReadUsers();
   // nullopt when the job is no longer there.
   Result<std::optional<StoredJob>> ReadOne(Sequence sequence);
   struct Parked {
@@ -99,7 +102,7 @@ class OutboxReader {
   Result<void> Prepare();
 
   Database database_;
-  Statement after_, one_, parked_, deferred_, next_parked_lane_, oldest_, next_stowed_, stowed_in_,
+  Statement after_, users_, one_, parked_, deferred_, next_parked_lane_, oldest_, next_stowed_, stowed_in_,
       stowed_lanes_, first_parked_;
 };
 

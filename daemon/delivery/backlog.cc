@@ -20,6 +20,7 @@
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/held_jobs.h"
+#include "daemon/delivery/look_ahead.h"
 #include "daemon/delivery/parking.h"
 #include "daemon/delivery/stowed_jobs.h"
 #include "daemon/delivery/window.h"
@@ -40,7 +41,7 @@ constexpr Milliseconds kRecountInterval{1000};
 }  // namespace
 
 Backlog::Backlog(HeldJobs& held, std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits)
-    : held_(held), endpoint_(std::move(endpoint)), limits_(limits) {}
+    : held_(held), endpoint_(std::move(endpoint)), limits_(limits), look_ahead_(held) {}
 
 Result<void> Backlog::Load(OutboxReader& reader, Sequence tail, Timestamp now) {
   tail_ = tail;
@@ -56,6 +57,7 @@ Result<void> Backlog::Load(OutboxReader& reader, Sequence tail, Timestamp now) {
 void Backlog::Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits) {
   limits_ = limits;
   endpoint_ = std::move(endpoint);
+  look_ahead_.End();
 }
 
 LaneList Backlog::LanesFor(const Job& job) const {
@@ -63,21 +65,27 @@ LaneList Backlog::LanesFor(const Job& job) const {
   return LanesOf(job);
 }
 
-bool Backlog::HasRoom() const {
+// Without those that were read ahead.
+Window::Part Backlog::InTurn() const {
   const Window& window = held_.window();
-  return window.jobs() < limits_.window_jobs && window.bytes() < limits_.window_bytes;
+  return {window.jobs() - window.ahead().jobs, window.bytes() - window.ahead().bytes};
+}
+
+bool Backlog::HasRoom() const {
+  const Window::Part in_turn = InTurn();
+  return in_turn.jobs < limits_.window_jobs && in_turn.bytes < limits_.window_bytes;
 }
 
 bool Backlog::HasRetryRoom() const {
-  const Window& window = held_.window();
-  return window.jobs() < limits_.window_jobs + kRetriesLoaded &&
-         window.bytes() < limits_.window_bytes + limits_.window_bytes / 4 + limits_.line_bytes;
+  const Window::Part in_turn = InTurn();
+  return in_turn.jobs < limits_.window_jobs + kRetriesLoaded &&
+         in_turn.bytes < limits_.window_bytes + limits_.window_bytes / 4 + limits_.line_bytes;
 }
 
 // However many are due, half of the window is for the others; suspects, who leave seldom, have an eighth of
 // their own and no more. One at least.
 bool Backlog::HasWakeRoom(bool for_suspect) const {
-  const Window::Woken& woken = held_.window().woken(for_suspect);
+  const Window::Part& woken = held_.window().woken(for_suspect);
   const std::uint64_t part = for_suspect ? 8 : 2;
   const bool is_within = woken.jobs < (limits_.window_jobs + part - 1) / part &&
                          woken.bytes < (limits_.window_bytes + part - 1) / part;
@@ -202,7 +210,8 @@ Result<void> Backlog::Read(OutboxReader& reader, Timestamp now, Report& report) 
   // Marks under way are counted but not on disk.
   if (!held_.parking().IsMarking() && out_of_memory.MustRecount(now, kRecountInterval))
     RETURN_IF_ERROR(CountParked(reader, now));
-  return ReadBack(reader, report);
+  RETURN_IF_ERROR(ReadBack(reader, report));
+  return IsShutOut() ? look_ahead_.Read(reader, AheadTerms(now), report) : Result<void>();
 }
 
 // Marks under way are of rows that may be behind a stowed one, and are not found on disk.
@@ -295,7 +304,7 @@ Result<void> Backlog::Refill(OutboxReader& reader, Report& report) {
     if (!from) continue;
     // One at least: the lane's last job has just made room for it.
     const std::size_t count = HasRoom() ? limits_.lane_jobs : 1;
-    const std::size_t bytes_max = HasRoom() ? limits_.window_bytes - held_.window().bytes() : 0;
+    const std::size_t bytes_max = HasRoom() ? limits_.window_bytes - InTurn().bytes : 0;
     ASSIGN_OR_RETURN(OutboxReader::Parked parked,
                      reader.ReadParked(endpoint_->config.name, *lane, *from, count, bytes_max));
     held_.AdmitParked(*lane, std::move(parked), report);
@@ -312,11 +321,11 @@ Result<void> Backlog::CountParked(OutboxReader& reader, Timestamp now) {
 
 Result<void> Backlog::ReadBack(OutboxReader& reader, Report& report) {
   if (!MayReadBack()) return {};
-  const Window& window = held_.window();
-  const std::size_t count = std::min<std::size_t>(kReadRows, limits_.window_jobs - window.jobs());
+  const Window::Part in_turn = InTurn();
+  const std::size_t count = std::min<std::size_t>(kReadRows, limits_.window_jobs - in_turn.jobs);
   ASSIGN_OR_RETURN(OutboxReader::Page page,
                    reader.ReadAfter(endpoint_->config.name, cursor_, count,
-                                    limits_.window_bytes - window.bytes(), kExaminedRows));
+                                    limits_.window_bytes - in_turn.bytes, kExaminedRows));
   for (StoredJob& stored : page.jobs) {
     const Sequence before{ToNumber(stored.job->sequence) - 1};
     Result<void> admitted = AdmitRead(reader, std::move(stored), report);
@@ -329,6 +338,12 @@ Result<void> Backlog::ReadBack(OutboxReader& reader, Report& report) {
 }
 
 std::optional<Timestamp> Backlog::NextRead(Timestamp now) const {
+  const std::optional<Timestamp> waiting = NextWaiting(now);
+  const std::optional<Timestamp> ahead = IsShutOut() ? look_ahead_.NextRead(AheadTerms(now)) : std::nullopt;
+  return waiting && ahead ? std::min(waiting, ahead) : std::max(waiting, ahead);
+}
+
+std::optional<Timestamp> Backlog::NextWaiting(Timestamp now) const {
   if (MayReadBack()) return now;
   if (!HasRetryRoom()) return std::nullopt;
   if (held_.parking().NextRefill()) return now;

@@ -6,6 +6,8 @@
 // own; parked ones when their lane opens. Both go in a little beyond the limits, for memory may be full of
 // jobs that wait for them.
 //
+// While there is no room, jobs of users who have few in memory are read ahead (look_ahead.h).
+//
 // Deferred jobs beyond limits.deferred_jobs are stowed (stowed_jobs.h). While there are any, each job is read
 // back from disk and its lanes are looked for there: a job of a stowed one's lane is parked. A job that
 // cannot be parked, since it keeps several lanes or goes before the stowed one, brings that one back into
@@ -27,7 +29,9 @@
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/held_jobs.h"
+#include "daemon/delivery/look_ahead.h"
 #include "daemon/delivery/stowed_jobs.h"
+#include "daemon/delivery/window.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {
@@ -47,7 +51,10 @@ class Backlog {
   // Jobs up to `last` were committed and are to be read back.
   void OnTail(Sequence last) { tail_ = std::max(tail_, last); }
   // Redriven jobs: rows from `from` on are looked at again.
-  void Rewind(Sequence from) { cursor_ = std::min(cursor_, Sequence{ToNumber(from) - 1}); }
+  void Rewind(Sequence from) {
+    cursor_ = std::min(cursor_, Sequence{ToNumber(from) - 1});
+    look_ahead_.End();
+  }
 
   // Reads what there is room for. `reader` sees everything committed.
   Result<void> Read(OutboxReader& reader, Timestamp now, Report& report);
@@ -62,10 +69,12 @@ class Backlog {
   void CheckInvariants() const;
 
  private:
+  Window::Part InTurn() const;
   bool HasRoom() const;
   bool HasRetryRoom() const;
   bool HasWakeRoom(bool for_suspect) const;
   bool MayReadBack() const;
+  std::optional<Timestamp> NextWaiting(Timestamp now) const;
   Milliseconds LongestWait() const;
   LaneList LanesFor(const Job& job) const;
   void Admit(StoredJob stored, Report& report);
@@ -86,10 +95,15 @@ class Backlog {
   Result<void> Refill(OutboxReader& reader, Report& report);
   Result<void> CountParked(OutboxReader& reader, Timestamp now);
   Result<void> ReadBack(OutboxReader& reader, Report& report);
+  bool IsShutOut() const { return IsBehind() && !HasRoom(); }
+  LookAhead::Terms AheadTerms(Timestamp now) const {
+    return {endpoint_->config, limits_, cursor_, tail_, now};
+  }
 
   HeldJobs& held_;
   std::shared_ptr<const Endpoint> endpoint_;
   LimitsConfig limits_;
+  LookAhead look_ahead_;
   bool is_stowed_stuck_ = false;  // the next stowed one is a suspect, of whom memory has enough
   Sequence cursor_{};             // every own row up to here is in memory, deferred or parked
   Sequence tail_{};               // highest sequence known to be committed

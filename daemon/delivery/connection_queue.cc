@@ -20,6 +20,7 @@
 #include "core/ruling.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "core/user_shares.h"
 #include "core/verdict.h"
 #include "daemon/base/status.h"
 #include "daemon/clerk/report.h"
@@ -28,6 +29,7 @@
 #include "daemon/delivery/sending_budget.h"
 #include "daemon/delivery/settlement.h"
 #include "daemon/delivery/transfer.h"
+#include "daemon/delivery/troubled_users.h"
 #include "daemon/delivery/window.h"
 #include "storage/outbox_reader.h"
 #include "storage/outcome.h"
@@ -151,8 +153,12 @@ bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
 Departures::Terms ConnectionQueue::TermsNow(Timestamp now) const {
   const bool probing = gate_.Snapshot().state == GateState::kProbing;
   const auto company = probing ? Departures::Company::kRefused : Departures::Company::kSought;
-  return {endpoint_->config.batch,     endpoint_->config.retry, company, now,
-          suspect_turns_.Now(probing), gate_.IsRecovering()};
+  Departures::Terms terms{endpoint_->config.batch, endpoint_->config.retry, company, now};
+  terms.suspects = suspect_turns_.Now(probing);
+  terms.is_recovering = gate_.IsRecovering();
+  terms.limit = gate_.Limit();
+  terms.timeout = endpoint_->config.timeout;
+  return terms;
 }
 
 void ConnectionQueue::Send(Timestamp now, Actions& actions) {
@@ -169,6 +175,8 @@ void ConnectionQueue::Send(Timestamp now, Actions& actions) {
     transfer.route = next.route;
     transfer.cost = next.cost;
     transfer.is_heavy = next.is_heavy;
+    transfer.is_patient = next.is_patient;
+    transfer.is_of_troubled = next.is_of_troubled;
     next.is_heavy ? share_.TakeHeavy() : share_.Take(next.cost);
     transfer.deliveries = deliveries_;
     suspect_turns_.OnSent(next.job && next.job->suspicion != Suspicion::kNone);
@@ -293,6 +301,7 @@ void ConnectionQueue::Conclude(Finished& finished, const BatchVerdict& verdict, 
                                Report& report) {
   --requests_out_;
   finished.transfer.is_heavy ? share_.GiveHeavy() : share_.Give(finished.transfer.cost);
+  held_.departures().OnReturned(finished.transfer);
   std::vector<std::unique_ptr<QueuedJob>> jobs = TakeJobs(finished.transfer);
   const Request request{finished, jobs.size(), deliveries_};
   const bool is_suspects = jobs.front()->suspicion != Suspicion::kNone;
@@ -314,7 +323,11 @@ void ConnectionQueue::Conclude(Finished& finished, const BatchVerdict& verdict, 
   }
   const Ruling first = RuleOn(verdict.rest, finished, *jobs.front(), jobs.size(), standing, now);
   TellGate(finished, verdict.rest, first, is_suspects, now);
-  if (is_suspects) TellTurns(first.course);
+  if (is_suspects) {
+    TellTurns(first.course);
+  } else {
+    TellUsers(jobs.front()->uid, verdict.rest);
+  }
   for (std::unique_ptr<QueuedJob>& job : jobs) {
     const JobVerdict told = reading.Next();
     const Ruling ruling = RuleOn(told.verdict, finished, *job, jobs.size(), standing, now);
@@ -370,6 +383,26 @@ void ConnectionQueue::EndRefusedRow() {
   if (refused_row_.IsLong())
     refused_row_.ForEach([&](Sequence sequence) { held_.Accuse(sequence, refused_row_.suspicion()); });
   refused_row_.Clear();
+}
+
+void ConnectionQueue::TellUsers(User user, const Verdict& verdict) {
+  TroubledUsers& users = held_.departures().troubled_users();
+  switch (verdict.fate) {
+    case Fate::kDelivered:
+    case Fate::kRejected:
+      return users.OnWell(user);
+    case Fate::kSplit:
+      return;
+    case Fate::kDeferred:
+    case Fate::kUnanswered:
+      if (verdict.always_closes_gate) return;  // says nothing about the job
+      return users.OnFailed(user);
+    case Fate::kPausedAuth:
+    case Fate::kPausedProxy:
+    case Fate::kPausedRegion:
+    case Fate::kNotTrackApi:
+      return users.OnFailed(user);
+  }
 }
 
 void ConnectionQueue::TellTurns(Course course) {

@@ -24,6 +24,7 @@
 #include "core/ruling.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "core/user_shares.h"
 #include "core/verdict.h"
 #include "daemon/base/status.h"
 #include "daemon/clerk/report.h"
@@ -118,6 +119,7 @@ class ConnectionQueue {
                            const Standing& standing);
   void EndRefusedRow();
   void PauseFor(const Finished& finished, const Verdict& verdict, Timestamp now);
+  void TellUsers(User user, const Verdict& verdict);
   void TellTurns(Course course);
   void TellGate(const Finished& finished, const Verdict& verdict, const Ruling& ruling, bool is_suspects,
                 Timestamp now);

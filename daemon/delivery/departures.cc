@@ -34,6 +34,10 @@ Route RouteOf(const QueuedJob& job) {
   return job.unanswered >= kFirstRepeatOnOwn ? Route::kOwn : Route::kPooled;
 }
 
+bool IsPatient(const Job& job, Milliseconds timeout) {
+  return job.raw != nullptr && job.raw->timeout.value_or(timeout) > timeout;
+}
+
 }  // namespace
 
 void Departures::Add(Window::Entry& entry) {
@@ -42,22 +46,23 @@ void Departures::Add(Window::Entry& entry) {
   if (entry.is_heavy()) {
     job.unanswered > 0 ? heavy_.push_front(job.sequence) : heavy_.push_back(job.sequence);
   } else if (job.suspicion != Suspicion::kNone) {
-    suspects_.Push(job.uid, job.sequence);
+    suspects_.PushBack(job.uid, job.sequence);
   } else {
-    QueueOf(job).push_back(job.sequence);
+    Queue(job);
   }
 }
 
-std::deque<Sequence>& Departures::QueueOf(const QueuedJob& job) {
-  if (job.unanswered >= kFirstRepeatOnOwn) return repeats_;
-  if (job.batch_max) return parts_;
-  if (job.unanswered > 0) return repeats_;
-  return job.failures > 0 || job.attempts > 0 ? retries_ : fresh_;
+void Departures::Queue(const QueuedJob& job) {
+  if (job.unanswered >= kFirstRepeatOnOwn) return repeats_.push_back(job.sequence);
+  if (job.batch_max) return parts_.push_back(job.sequence);
+  if (job.unanswered > 0) return repeats_.push_back(job.sequence);
+  UserTurns& queue = job.failures > 0 || job.attempts > 0 ? retries_ : fresh_;
+  queue.PushBack(job.uid, job.sequence);
 }
 
 bool Departures::empty() const {
   return fresh_.empty() && retries_.empty() && repeats_.empty() && parts_.empty() && suspects_.empty() &&
-         heavy_.empty() && gathered_.jobs.empty();
+         heavy_.empty() && patients_.empty() && gathered_.jobs.empty();
 }
 
 std::optional<Timestamp> Departures::LingersSince() const {
@@ -66,6 +71,7 @@ std::optional<Timestamp> Departures::LingersSince() const {
 
 Departure Departures::Next(const Terms& terms, Expired& expired) {
   const bool is_heavys = std::exchange(heavy_turn_, true);
+  const bool is_patients = std::exchange(patient_turn_, true);
   // First of all, but where the gate probes or recovers: there each may be what closes it.
   const bool is_calm = terms.company == Company::kSought && !terms.is_recovering;
   const bool is_repeats = std::exchange(repeat_turn_, is_calm || !repeat_turn_) || is_calm;
@@ -76,6 +82,9 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
       departure = SendOne([&] { return PopFront(repeats_); }, terms, expired);
     } else if (has_heavy && is_heavys) {
       departure = SendHeavy(terms, expired);
+    } else if (!patients_.empty() && is_patients && MaySendPatient(terms)) {
+      departure = SendOne([&] { return patients_.Pop(); }, terms, expired);
+      patient_turn_ = departure.empty();
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kFirst) {
       departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
     } else if (!parts_.empty() && part_turn_) {
@@ -90,13 +99,15 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
       if (Expire(*next, terms, expired)) continue;
       if (!terms.batch.enabled || !FitsBatch(next->job->job)) {
         part_turn_ = true;
-        return SendAlone(*next);
+        return SendAlone(*next, terms);
       }
       Gather(*next, terms);
     } else if (!parts_.empty()) {
       departure = SendTogether(TakePart(terms), terms, expired);
     } else if (has_heavy) {
       departure = SendHeavy(terms, expired);
+    } else if (!patients_.empty() && patients_out_ == 0) {
+      departure = SendOne([&] { return patients_.Pop(); }, terms, expired);
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kLast) {
       departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
     } else if (!repeats_.empty()) {
@@ -109,20 +120,31 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
   return {};
 }
 
-// Fresh jobs and those that were sent before take turns, each in its order. But where the gate probes or
-// recovers, whoever stands in front may be what closed it, and a crowd like him behind: then the newest go
-// first, and every second (probing) or fourth goes by its place.
+// Fresh jobs and those that were sent before take turns, and users within both, each in its order. But where
+// the gate probes or recovers, whoever of a user stands in front may be what closed it, and a crowd like him
+// behind: then the newest go first, and every second (probing) or fourth goes by its place.
 std::optional<Sequence> Departures::PopNamed(const Terms& terms) {
   const std::uint32_t turn = turn_++;
   const std::uint32_t by_place_of = terms.company == Company::kRefused ? 2 : terms.is_recovering ? 4 : 1;
   const bool is_by_place = turn % by_place_of == by_place_of - 1;
-  const bool is_retrys = is_by_place && turn / by_place_of % 2 == 1 && !retries_.empty();
-  std::deque<Sequence>& queue = is_retrys || fresh_.empty() ? retries_ : fresh_;
-  if (queue.empty()) return std::nullopt;
-  const bool is_newest = !is_by_place && &queue == &fresh_;
-  const Sequence sequence = is_newest ? queue.back() : queue.front();
-  is_newest ? queue.pop_back() : queue.pop_front();
-  return sequence;
+  const bool is_retrys = is_by_place && turn / by_place_of % 2 == 1;
+  const UserTurns::End fresh_end = is_by_place ? UserTurns::End::kOldest : UserTurns::End::kNewest;
+  if (!troubled_users_.empty()) {
+    const bool is_troubled_turn = troubled_users_.IsTheirTurn(terms.limit);
+    const auto is_next = [&](User user) { return troubled_users_.Has(user) == is_troubled_turn; };
+    if (const auto sequence = PopOfUsers(is_retrys, fresh_end, is_next)) return sequence;
+  }
+  return PopOfUsers(is_retrys, fresh_end, [](User) { return true; });
+}
+
+template <typename Predicate>
+std::optional<Sequence> Departures::PopOfUsers(bool is_retrys, UserTurns::End fresh_end, Predicate may_go) {
+  constexpr UserTurns::End kRetriesEnd = UserTurns::End::kOldest;
+  if (is_retrys) {
+    if (const auto sequence = retries_.Pop(kRetriesEnd, may_go)) return sequence;
+  }
+  if (const auto sequence = fresh_.Pop(fresh_end, may_go)) return sequence;
+  return retries_.Pop(kRetriesEnd, may_go);
 }
 
 // The one named is taken from its queue.
@@ -132,10 +154,20 @@ Window::Entry* Departures::PopReady(const Terms& terms) {
     // A gathered one that rides behind another may still be named here: it has no turn of its own.
     if (entry == nullptr || entry->state() != State::kReady || !lanes_.IsReady(*sequence, entry->lanes))
       continue;
-    if (entry->job->suspicion == Suspicion::kNone) return entry;
-    suspects_.Push(entry->job->uid, *sequence);  // suspected since it was named
+    const QueuedJob& job = *entry->job;
+    if (job.suspicion != Suspicion::kNone) {
+      suspects_.PushBack(job.uid, *sequence);  // suspected since it was named
+    } else if (IsPatient(job.job, terms.timeout) && !MaySendPatient(terms)) {
+      patients_.PushBack(job.uid, *sequence);
+    } else {
+      return entry;
+    }
   }
   return nullptr;
+}
+
+bool Departures::MaySendPatient(const Terms& terms) const {
+  return terms.company != Company::kRefused && patients_out_ < std::max(terms.limit / 2, 1U);
 }
 
 bool Departures::Expire(Window::Entry& entry, const Terms& terms, Expired& expired) {
@@ -144,9 +176,13 @@ bool Departures::Expire(Window::Entry& entry, const Terms& terms, Expired& expir
   return true;
 }
 
-Departure Departures::SendAlone(Window::Entry& entry) {
+Departure Departures::SendAlone(Window::Entry& entry, const Terms& terms) {
   lanes_.Start(entry.job->sequence, entry.lanes);
   Departure departure;
+  if (entry.job->suspicion == Suspicion::kNone)
+    departure.is_of_troubled = troubled_users_.OnSent(entry.job->uid);
+  departure.is_patient = IsPatient(entry.job->job, terms.timeout);
+  patients_out_ += departure.is_patient ? 1 : 0;
   departure.route = RouteOf(*entry.job);
   departure.cost = entry.send_cost();
   departure.is_heavy = entry.is_heavy();
@@ -175,7 +211,7 @@ Departure Departures::SendOne(Pop pop, const Terms& terms, Expired& expired) {
     if (entry == nullptr || entry->state() != State::kReady || !lanes_.IsReady(*sequence, entry->lanes) ||
         Expire(*entry, terms, expired))
       continue;
-    return SendAlone(*entry);
+    return SendAlone(*entry, terms);
   }
   return {};
 }
@@ -195,7 +231,7 @@ void Departures::Gather(Window::Entry& entry, const Terms& terms) {
     gathered_.since = terms.now;
   } else if (!FitsGathered(job, terms.batch)) {
     gathered_.full = true;
-    fresh_.push_front(sequence);
+    fresh_.PushFront(entry.job->uid, sequence);
     return;
   }
   gathered_.jobs.push_back(sequence);
@@ -271,6 +307,7 @@ Departure Departures::SendTogether(std::span<const Sequence> jobs, const Terms& 
     joined.push_back(window_.Send(*entry));
   }
   if (joined.empty()) return departure;
+  departure.is_of_troubled = troubled_users_.OnSent(joined.front()->uid);
   departure.route = RouteOf(*joined.front());
   if (joined.size() == 1) {
     departure.job = std::move(joined.front());
@@ -297,7 +334,7 @@ void Departures::Disband(std::span<const Sequence> jobs) {
     Window::Entry* entry = window_.Find(*job);
     if (entry == nullptr || entry->state() != State::kReady) continue;
     if (lanes_.IsReady(*job, entry->lanes)) {
-      fresh_.push_front(*job);
+      fresh_.PushFront(entry->job->uid, *job);
     } else {
       window_.MakeWait(*entry);
     }
@@ -306,22 +343,28 @@ void Departures::Disband(std::span<const Sequence> jobs) {
 
 // --- upkeep
 
+void Departures::OnReturned(const Transfer& transfer) {
+  patients_out_ -= transfer.is_patient ? 1 : 0;
+  if (transfer.is_of_troubled) troubled_users_.OnReturned();
+}
+
 void Departures::Sweep(const Terms& terms, Expired& expired) {
   const auto is_over = [&](Sequence sequence) {
     Window::Entry* entry = window_.Find(sequence);
     return entry == nullptr || entry->state() != State::kReady || Expire(*entry, terms, expired);
   };
-  for (std::deque<Sequence>* queue : Queues()) std::erase_if(*queue, is_over);
-  suspects_.EraseIf(is_over);
+  for (std::deque<Sequence>* queue : {&repeats_, &parts_, &heavy_}) std::erase_if(*queue, is_over);
+  for (UserTurns* queue : {&fresh_, &retries_, &suspects_, &patients_}) queue->EraseIf(is_over);
   // Gathered ones stay named: the bytes count with them, and their followers need to know.
   for (const Sequence sequence : gathered_.jobs) static_cast<void>(is_over(sequence));
 }
 
 void Departures::CheckInvariants() const {
   std::set<Sequence> named(gathered_.jobs.begin(), gathered_.jobs.end());
-  for (const std::deque<Sequence>* queue : {&repeats_, &parts_, &fresh_, &retries_, &heavy_})
+  for (const std::deque<Sequence>* queue : {&repeats_, &parts_, &heavy_})
     named.insert(queue->begin(), queue->end());
-  suspects_.ForEach([&](Sequence sequence) { named.insert(sequence); });
+  for (const UserTurns* queue : {&fresh_, &retries_, &suspects_, &patients_})
+    queue->ForEach([&](Sequence sequence) { named.insert(sequence); });
   std::size_t ready = 0;
   for (const Sequence sequence : named) {
     const Window::Entry* entry = window_.Find(sequence);

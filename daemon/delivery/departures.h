@@ -1,19 +1,20 @@
 // daemon/delivery/departures.h — what of one connection would leave next, in one request.
 //
-// Ready jobs stand in one of six queues. Repeats, whose connection broke before an answer, go first (every
+// Ready jobs stand in one of seven queues. Repeats, whose connection broke before an answer, go first (every
 // second time where the gate probes or recovers, for they may be what closes it); then the parts of a batch
 // that was refused as a whole, in halves and apart from the others. Fresh jobs and retries (which failed
 // before) take turns, so that neither starves the other. Suspects go alone, when it is their turn
 // (suspect_turns.h). With batches on, those that fit one gather until it is full or the first has lingered; a
 // job that is left alone goes by itself. With `same_lane` the followers of a gathered job ride with it, in
 // their order. Heavy jobs (core/job_cost.h) go alone, when the daemon's turn is theirs (sending_budget.h), in
-// turns with all others.
+// turns with all others. Patient jobs, whose own timeout is longer than the connection's, have half of the
+// requests at most, so that they cannot all be out for minutes, and are the probe only where nothing else is
+// ready.
 //
 // The queues name jobs by sequence: one that left, ended or lost its place otherwise is skipped when its turn
 // comes. No thread, no lock: belongs to the dispatcher. Time is an argument.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -30,6 +31,7 @@
 #include "core/ulid.h"
 #include "daemon/delivery/suspect_turns.h"
 #include "daemon/delivery/transfer.h"
+#include "daemon/delivery/troubled_users.h"
 #include "daemon/delivery/user_turns.h"
 #include "daemon/delivery/window.h"
 
@@ -42,6 +44,8 @@ struct Departure {
   Route route = Route::kPooled;
   std::size_t cost = 0;  // in memory, of all its jobs (SendCost)
   bool is_heavy = false;
+  bool is_patient = false;
+  bool is_of_troubled = false;
   bool empty() const { return !job && batch.empty(); }
 };
 
@@ -60,6 +64,8 @@ class Departures {
     SuspectTurn suspects = SuspectTurn::kLast;
     bool is_recovering = false;  // as the gate has it
     bool may_send_heavy = true;
+    std::uint32_t limit = 1;  // the gate's
+    Milliseconds timeout{0};  // the connection's
   };
   using Expired = std::vector<std::unique_ptr<QueuedJob>>;
 
@@ -71,6 +77,9 @@ class Departures {
   // Whether one is named. It may be gone; then Next() finds out.
   bool empty() const;
   bool HasHeavy() const { return !heavy_.empty(); }
+  TroubledUsers& troubled_users() { return troubled_users_; }
+  // What left came back.
+  void OnReturned(const Transfer& transfer);
   // What leaves now. Empty when nothing is ready, or what is ready lingers. Jobs found too old on the way are
   // settling, and join `expired`.
   Departure Next(const Terms& terms, Expired& expired);
@@ -90,11 +99,14 @@ class Departures {
     bool full = false;  // the next one did not fit
   };
 
-  std::deque<Sequence>& QueueOf(const QueuedJob& job);
+  void Queue(const QueuedJob& job);
   static std::optional<Sequence> PopFront(std::deque<Sequence>& queue);
   Departure SendHeavy(const Terms& terms, Expired& expired);
   std::optional<Sequence> PopNamed(const Terms& terms);
+  template <typename Predicate>
+  std::optional<Sequence> PopOfUsers(bool is_retrys, UserTurns::End fresh_end, Predicate may_go);
   Window::Entry* PopReady(const Terms& terms);
+  bool MaySendPatient(const Terms& terms) const;
   bool Expire(Window::Entry& entry, const Terms& terms, Expired& expired);
   void Gather(Window::Entry& entry, const Terms& terms);
   void GatherFollowers(Sequence sequence, LaneKey lane, const BatchConfig& batch);
@@ -103,20 +115,23 @@ class Departures {
   std::vector<Sequence> TakePart(const Terms& terms);
   template <typename Pop>
   Departure SendOne(Pop pop, const Terms& terms, Expired& expired);
-  Departure SendAlone(Window::Entry& entry);
+  Departure SendAlone(Window::Entry& entry, const Terms& terms);
   Departure SendTogether(std::span<const Sequence> jobs, const Terms& terms, Expired& expired);
   Departure SendOneOfGathered(const Terms& terms, Expired& expired);
   void Disband(std::span<const Sequence> jobs);
 
   Window& window_;
   Lanes& lanes_;
-  std::array<std::deque<Sequence>*, 5> Queues() { return {&repeats_, &parts_, &fresh_, &retries_, &heavy_}; }
 
-  std::deque<Sequence> repeats_, parts_, fresh_, retries_, heavy_;
-  UserTurns suspects_;
+  std::deque<Sequence> repeats_, parts_, heavy_;
+  UserTurns fresh_, retries_, suspects_;
+  UserTurns patients_;  // for whom there was no room
+  TroubledUsers troubled_users_;
   Gathered gathered_;
   std::uint32_t turn_ = 0;
+  std::uint32_t patients_out_ = 0;
   bool heavy_turn_ = true;
+  bool patient_turn_ = true;
   bool repeat_turn_ = true;
   bool part_turn_ = true;  // parts and all others take turns: one that always fails holds nobody up
 };

@@ -36,6 +36,8 @@ class HeldJobs {
   // A job just accepted, or read back by sequence. It may be parked instead of held; `report` takes what is
   // to be written. One that is held already is left as it is.
   void Admit(StoredJob stored, LaneList lanes, Report& report);
+  // It was just admitted, ahead of its turn.
+  void MarkAhead(Sequence sequence) { window_.MarkAhead(window_.At(sequence)); }
   // At start, before all others.
   void AdmitDeferred(const StoredJob& stored, LaneList lanes);
   // Rows of `lane` that were parked, read from where it is to be refilled.

@@ -28,6 +28,8 @@ struct Transfer {
   TransferKind kind = TransferKind::kJob;
   Route route = Route::kPooled;
   bool is_heavy = false;
+  bool is_patient = false;       // it may be out for longer than the connection's timeout
+  bool is_of_troubled = false;   // its user was in trouble when it left (troubled_users.h)
   std::size_t cost = 0;          // in memory (SendCost)
   std::uint64_t deliveries = 0;  // of the connection, when it left
   std::string connection;

@@ -3,6 +3,8 @@
 // Belongs to the dispatcher.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
@@ -14,22 +16,37 @@ namespace outboxd {
 
 class UserTurns {
  public:
-  bool empty() const { return jobs_.empty(); }
-  void Push(User user, Sequence sequence) { jobs_[user].push_back(sequence); }
-  // The first job of the user whose turn it is; nullopt when there is none.
-  std::optional<Sequence> Pop() {
-    if (jobs_.empty()) return std::nullopt;
-    auto next = last_ ? jobs_.upper_bound(*last_) : jobs_.begin();
-    if (next == jobs_.end()) next = jobs_.begin();
-    last_ = next->first;
-    const Sequence sequence = next->second.front();
-    next->second.pop_front();
-    if (next->second.empty()) jobs_.erase(next);
-    return sequence;
+  enum class End : std::uint8_t { kOldest, kNewest };  // of a user's jobs
+
+  bool empty() const { return size_ == 0; }
+  void PushBack(User user, Sequence sequence) {
+    jobs_[user].push_back(sequence);
+    ++size_;
   }
+  void PushFront(User user, Sequence sequence) {
+    jobs_[user].push_front(sequence);
+    ++size_;
+  }
+  // A job of the user whose turn it is among those of whom `may_go` is true; nullopt when there is none.
+  template <typename Predicate>
+  std::optional<Sequence> Pop(End end, Predicate may_go) {
+    if (empty()) return std::nullopt;
+    auto next = last_ ? jobs_.upper_bound(*last_) : jobs_.begin();
+    for (std::size_t passed = 0; passed < jobs_.size(); ++passed, ++next) {
+      if (next == jobs_.end()) next = jobs_.begin();
+      if (next->second.empty() || !may_go(next->first)) continue;
+      last_ = next->first;
+      return Take(next->second, end);
+    }
+    return std::nullopt;
+  }
+  std::optional<Sequence> Pop() {
+    return Pop(End::kOldest, [](User) { return true; });
+  }
+  // Users without jobs are forgotten as well.
   template <typename Predicate>
   void EraseIf(Predicate predicate) {
-    for (auto& [user, jobs] : jobs_) std::erase_if(jobs, predicate);
+    for (auto& [user, jobs] : jobs_) size_ -= std::erase_if(jobs, predicate);
     std::erase_if(jobs_, [](const auto& user) { return user.second.empty(); });
   }
   template <typename Visit>
@@ -40,7 +57,17 @@ class UserTurns {
   }
 
  private:
-  std::map<User, std::deque<Sequence>> jobs_;  // of no user there is an empty queue
+  using Jobs = std::deque<Sequence>;
+
+  Sequence Take(Jobs& jobs, End end) {
+    const Sequence sequence = end == End::kOldest ? jobs.front() : jobs.back();
+    end == End::kOldest ? jobs.pop_front() : jobs.pop_back();
+    --size_;
+    return sequence;
+  }
+
+  std::map<User, Jobs> jobs_;
+  std::size_t size_ = 0;
   std::optional<User> last_;
 };
 

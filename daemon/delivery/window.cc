@@ -50,29 +50,32 @@ void Window::Move(Entry& entry, State to, std::uint32_t bytes) {
   Exclude(counts_, entry);
   const bool is_due = entry.state_ == State::kDeferred || entry.is_woken_;
   entry.is_woken_ = is_due && to != State::kDeferred;
+  entry.is_ahead_ = entry.is_ahead_ && to != State::kDeferred;
   entry.state_ = to;
   entry.bytes_ = bytes;
   Include(counts_, entry);
 }
 
+// `change` adds an amount to a count, or takes it away.
+template <typename Change>
+void Window::Recount(Counts& counts, const Entry& entry, Change change) {
+  change(counts.jobs[static_cast<std::size_t>(entry.state_)], 1);
+  change(counts.bytes, entry.bytes_);
+  if (entry.is_suspect_) change(counts.suspects, 1);
+  const auto change_part = [&](Part& part) {
+    change(part.jobs, 1);
+    change(part.bytes, entry.bytes_);
+  };
+  if (entry.is_woken_) change_part(counts.woken[entry.is_suspect_ ? 1 : 0]);
+  if (entry.is_ahead_) change_part(counts.ahead);
+}
+
 void Window::Include(Counts& counts, const Entry& entry) {
-  ++counts.jobs[static_cast<std::size_t>(entry.state_)];
-  counts.bytes += entry.bytes_;
-  counts.suspects += entry.is_suspect_ ? 1 : 0;
-  if (!entry.is_woken_) return;
-  Woken& woken = counts.woken[entry.is_suspect_ ? 1 : 0];
-  ++woken.jobs;
-  woken.bytes += entry.bytes_;
+  Recount(counts, entry, [](std::size_t& count, std::size_t amount) { count += amount; });
 }
 
 void Window::Exclude(Counts& counts, const Entry& entry) {
-  --counts.jobs[static_cast<std::size_t>(entry.state_)];
-  counts.bytes -= entry.bytes_;
-  counts.suspects -= entry.is_suspect_ ? 1 : 0;
-  if (!entry.is_woken_) return;
-  Woken& woken = counts.woken[entry.is_suspect_ ? 1 : 0];
-  --woken.jobs;
-  woken.bytes -= entry.bytes_;
+  Recount(counts, entry, [](std::size_t& count, std::size_t amount) { count -= amount; });
 }
 
 void Window::ForgetDue(Sequence sequence, Entry& entry) {
@@ -96,6 +99,12 @@ void Window::MarkSuspect(Sequence sequence, Entry& entry, bool is_suspect) {
   entry.is_suspect_ = is_suspect;
   Include(counts_, entry);
   if (entry.state_ == State::kDeferred) DueOf(entry).emplace(entry.due_, sequence);
+}
+
+void Window::MarkAhead(Entry& entry) {
+  Exclude(counts_, entry);
+  entry.is_ahead_ = true;
+  Include(counts_, entry);
 }
 
 void Window::MakeReady(Entry& entry) {

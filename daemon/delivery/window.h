@@ -61,6 +61,7 @@ class Window {
     State state_ = State::kWaiting;
     bool is_suspect_ = false;
     bool is_woken_ = false;  // was deferred, and is due
+    bool is_ahead_ = false;
   };
   using Entries = std::unordered_map<std::uint64_t, Entry>;
 
@@ -82,6 +83,8 @@ class Window {
   // new, settling or deferred → deferred, due at once without `due`.
   void Defer(Sequence sequence, Entry& entry, std::optional<Timestamp> due);
 
+  void MarkAhead(Entry& entry);
+
   // Whether its job is suspected of what looks like the connection's trouble; Fill() goes by the job.
   void MarkSuspect(Sequence sequence, Entry& entry, bool is_suspect);
 
@@ -98,11 +101,13 @@ class Window {
   std::size_t jobs() const { return entries_.size() - In(State::kDeferred); }  // not counting deferred ones
   std::size_t bytes() const { return counts_.bytes; }                          // WindowCost()
   // Of them those that were deferred and are due: suspects, and all others.
-  struct Woken {
+  struct Part {
     std::size_t jobs = 0, bytes = 0;
-    bool operator==(const Woken&) const = default;
+    bool operator==(const Part&) const = default;
   };
-  const Woken& woken(bool are_suspects) const { return counts_.woken[are_suspects ? 1 : 0]; }
+  const Part& woken(bool are_suspects) const { return counts_.woken[are_suspects ? 1 : 0]; }
+  // Of them those that were read ahead of their turn (look_ahead.h), and were not deferred since.
+  const Part& ahead() const { return counts_.ahead; }
   std::size_t In(State state) const { return counts_.jobs[static_cast<std::size_t>(state)]; }
   std::size_t suspects() const { return counts_.suspects; }
   std::size_t CountParked() const;  // those whose row is marked so. Slow
@@ -116,12 +121,15 @@ class Window {
     std::array<std::size_t, 5> jobs{};  // by state
     std::size_t bytes = 0;
     std::size_t suspects = 0;
-    std::array<Woken, 2> woken;  // suspects are the second
+    std::array<Part, 2> woken;  // suspects are the second
+    Part ahead;
     bool operator==(const Counts&) const = default;
   };
 
   void Move(Entry& entry, State to, std::uint32_t bytes);
   void ForgetDue(Sequence sequence, Entry& entry);
+  template <typename Change>
+  static void Recount(Counts& counts, const Entry& entry, Change change);
   static void Include(Counts& counts, const Entry& entry);
   static void Exclude(Counts& counts, const Entry& entry);
 

@@ -66,8 +66,8 @@ class DeliveryRig {
   }
 
   // Hands the lines to the clerk as one submission; nothing is stored before WorkClerk().
-  void Submit(const std::vector<std::string>& lines) {
-    const Result<void> submitted = daemon_.Submit(lines);
+  void Submit(const std::vector<std::string>& lines, User user = std::nullopt) {
+    const Result<void> submitted = daemon_.Submit(lines, user);
     REQUIRE_MESSAGE(submitted, (submitted ? "" : submitted.error().message));
   }
 
@@ -98,8 +98,8 @@ class DeliveryRig {
     }
   }
 
-  void Accept(const std::vector<std::string>& lines) {
-    Submit(lines);
+  void Accept(const std::vector<std::string>& lines, User user = std::nullopt) {
+    Submit(lines, user);
     Run();
   }
 

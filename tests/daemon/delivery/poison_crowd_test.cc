@@ -61,8 +61,9 @@ std::string BadLine(const Kind& kind, int number) {
 // Each request is answered after kAnswerTime, one with its own shorter patience then.
 class Crowd : public DeliveryRig {
  public:
-  explicit Crowd(const Kind& kind, std::uint32_t in_flight = 0) : kind_(kind) {
+  explicit Crowd(const Kind& kind, std::uint32_t in_flight = 0, std::uint32_t window_jobs = 0) : kind_(kind) {
     if (in_flight > 0) connection.max_in_flight = in_flight;
+    if (window_jobs > 0) limits.window_jobs = window_jobs;
     Start();
   }
 
@@ -145,6 +146,24 @@ TEST_CASE("poison: jobs without an answer, more than fit at once, take every sec
   for (int number = 0; number < kOthers; ++number) lines.push_back(TrackLine(std::to_string(number)));
   crowd.Accept(lines);
   CHECK(crowd.Run(std::chrono::seconds(60)) == kOthers);
+}
+
+// As long as they kept all of the memory, the others were not even read; and as long as they had every second
+// turn, each of theirs closed the gate again.
+TEST_CASE("poison: more of them than memory holds do not keep another user's jobs out") {
+  for (const Kind& kind : Kinds()) {
+    CAPTURE(kind.name);
+    Crowd crowd(kind, 0, 40);
+    std::vector<std::string> lines;
+    for (int number = 0; number < 200; ++number) lines.push_back(BadLine(kind, number));
+    crowd.Submit(lines, 1000);
+    lines.clear();
+    for (int number = 0; number < kOthers; ++number) lines.push_back(TrackLine(std::to_string(number)));
+    crowd.Accept(lines, 33);
+    const int soon = crowd.Run(std::chrono::seconds(20));
+    MESSAGE(kind.name << ": " << soon << " of " << kOthers << " after 20 s");
+    CHECK(soon == kOthers);
+  }
 }
 
 }  // namespace outboxd

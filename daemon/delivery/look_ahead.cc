@@ -1,0 +1,144 @@
+#include "daemon/delivery/look_ahead.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "core/job.h"
+#include "core/job_cost.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "core/ulid.h"
+#include "core/user_shares.h"
+#include "daemon/clerk/report.h"
+#include "daemon/delivery/held_jobs.h"
+#include "daemon/delivery/window.h"
+#include "storage/outbox_reader.h"
+
+namespace outboxd {
+namespace {
+
+constexpr std::size_t kAheadJobs = 256;      // of all users
+constexpr std::size_t kUserJobs = 64;        // who has so many in memory, however they came, has enough
+constexpr std::size_t kExaminedRows = 1000;  // in one Read()
+constexpr int kPassedBits = 23;              // a megabyte
+constexpr Milliseconds kPassInterval{1000};
+constexpr std::uint64_t kRowsPerMillisecond = 10;  // between the beginnings of two passes
+
+std::size_t UserJobs(const LimitsConfig& limits) {
+  return std::min<std::size_t>(kUserJobs, limits.window_jobs / 4);
+}
+
+}  // namespace
+
+bool LookAhead::HasRoom(const LimitsConfig& limits, std::size_t bytes) const {
+  const Window::Part& ahead = held_.window().ahead();
+  return ahead.jobs < std::min<std::size_t>(kAheadJobs, limits.window_jobs / 4) &&
+         ahead.bytes + bytes <= limits.window_bytes / 8;
+}
+
+std::optional<Timestamp> LookAhead::NextRead(const Terms& terms) const {
+  if (!HasRoom(terms.limits, 1)) return std::nullopt;
+  if (is_under_way_ && std::max(position_, terms.cursor) < terms.tail) return terms.now;
+  if (!begun_ || terms.now < *begun_) return terms.now;
+  return std::max(terms.now, *begun_ + std::max(kPassInterval, Milliseconds(rows_ / kRowsPerMillisecond)));
+}
+
+Result<void> LookAhead::Read(OutboxReader& reader, const Terms& terms, Report& report) {
+  const std::optional<Timestamp> next = NextRead(terms);
+  if (!next || *next > terms.now) return {};
+  if (!is_under_way_ || std::max(position_, terms.cursor) >= terms.tail) {
+    Begin(terms);
+    ASSIGN_OR_RETURN(is_under_way_, MayAnybodyGain(reader, terms.limits));
+    if (!is_under_way_) return {};
+  }
+  position_ = std::max(position_, terms.cursor);
+  ASSIGN_OR_RETURN(OutboxReader::Page page, reader.ReadAfter(terms.connection.name, position_, kExaminedRows,
+                                                             terms.limits.window_bytes / 8, kExaminedRows));
+  rows_ += kExaminedRows;
+  std::map<User, std::size_t> held = CountHeld();
+  for (StoredJob& stored : page.jobs) {
+    const QueuedJob& job = *stored.job;
+    const Sequence sequence = job.sequence;
+    if (sequence > terms.tail || !HasRoom(terms.limits, 1)) return {};
+    position_ = sequence;
+    if (!stored.unreadable.empty() || held_.window().Find(sequence) != nullptr) continue;
+    LaneList lanes = terms.connection.order == LaneOrder::kNone ? LaneList() : LanesOf(job.job);
+    std::size_t& users = held[job.uid];
+    const bool may_gain =
+        users < UserJobs(terms.limits) && !IsPassed(lanes) && HasRoom(terms.limits, WindowCost(job.job));
+    ASSIGN_OR_RETURN(const bool may_take,
+                     may_gain ? MayTake(reader, terms, sequence, lanes) : Result<bool>(false));
+    if (!may_take) {
+      Pass(lanes);
+      continue;
+    }
+    ++users;
+    held_.Admit(std::move(stored), std::move(lanes), report);
+    held_.MarkAhead(sequence);
+  }
+  position_ = page.at_end ? terms.tail : std::min(page.through, terms.tail);
+  return {};
+}
+
+void LookAhead::Begin(const Terms& terms) {
+  position_ = terms.cursor;
+  rows_ = 0;
+  begun_ = terms.now;
+  ++salt_;
+  passed_.assign(std::size_t{1} << kPassedBits, false);
+}
+
+std::map<User, std::size_t> LookAhead::CountHeld() const {
+  std::map<User, std::size_t> held;
+  for (const auto& [sequence, entry] : held_.window().entries()) {
+    if (entry.job) ++held[entry.job->uid];
+  }
+  return held;
+}
+
+Result<bool> LookAhead::MayAnybodyGain(OutboxReader& reader, const LimitsConfig& limits) const {
+  ASSIGN_OR_RETURN(const std::vector<User> users, reader.ReadUsers());
+  const std::map<User, std::size_t> held = CountHeld();
+  return std::any_of(users.begin(), users.end(), [&](User user) {
+    const auto found = held.find(user);
+    return found == held.end() || found->second < UserJobs(limits);
+  });
+}
+
+// Nothing before it in its lanes is on disk alone, and it would not be sent there itself.
+Result<bool> LookAhead::MayTake(OutboxReader& reader, const Terms& terms, Sequence sequence,
+                                const LaneList& lanes) {
+  if (held_.lanes().WouldPark(sequence, lanes)) return false;
+  if (!held_.stowed().any()) return true;
+  for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
+    ASSIGN_OR_RETURN(const std::optional<Sequence> stowed,
+                     reader.FindStowed(terms.connection.name, lane, Sequence{}));
+    if (stowed || held_.parking().FirstBeingMarked(lane)) return false;
+    if (held_.lanes().Has(lane)) continue;
+    ASSIGN_OR_RETURN(const std::optional<Sequence> parked, reader.FirstParked(terms.connection.name, lane));
+    if (parked) return false;
+  }
+  return true;
+}
+
+std::size_t LookAhead::BitOf(LaneKey lane) const {
+  return static_cast<std::size_t>((static_cast<std::uint64_t>(lane) * (2 * salt_ + 1)) >> (64 - kPassedBits));
+}
+
+bool LookAhead::IsPassed(const LaneList& lanes) const {
+  const std::span<const LaneKey> keys(lanes);
+  return std::any_of(keys.begin(), keys.end(), [&](LaneKey lane) { return passed_[BitOf(lane)]; });
+}
+
+void LookAhead::Pass(const LaneList& lanes) {
+  for (const LaneKey lane : std::span<const LaneKey>(lanes)) passed_[BitOf(lane)] = true;
+}
+
+}  // namespace outboxd
