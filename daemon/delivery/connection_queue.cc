@@ -326,7 +326,7 @@ void ConnectionQueue::Conclude(Finished& finished, const BatchVerdict& verdict, 
   if (is_suspects) {
     TellTurns(first.course);
   } else {
-    TellUsers(jobs.front()->uid, verdict.rest);
+    TellUsers(jobs.front()->uid, finished, verdict.rest);
   }
   for (std::unique_ptr<QueuedJob>& job : jobs) {
     const JobVerdict told = reading.Next();
@@ -385,7 +385,7 @@ void ConnectionQueue::EndRefusedRow() {
   refused_row_.Clear();
 }
 
-void ConnectionQueue::TellUsers(User user, const Verdict& verdict) {
+void ConnectionQueue::TellUsers(User user, const Finished& finished, const Verdict& verdict) {
   TroubledUsers& users = held_.departures().troubled_users();
   switch (verdict.fate) {
     case Fate::kDelivered:
@@ -393,8 +393,10 @@ void ConnectionQueue::TellUsers(User user, const Verdict& verdict) {
       return users.OnWell(user);
     case Fate::kSplit:
       return;
-    case Fate::kDeferred:
     case Fate::kUnanswered:
+      if (finished.transfer.route == Route::kPooled) return;  // perhaps the connection's age
+      return users.OnFailed(user);
+    case Fate::kDeferred:
       if (verdict.always_closes_gate) return;  // says nothing about the job
       return users.OnFailed(user);
     case Fate::kPausedAuth:

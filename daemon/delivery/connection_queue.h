@@ -119,7 +119,7 @@ class ConnectionQueue {
                            const Standing& standing);
   void EndRefusedRow();
   void PauseFor(const Finished& finished, const Verdict& verdict, Timestamp now);
-  void TellUsers(User user, const Verdict& verdict);
+  void TellUsers(User user, const Finished& finished, const Verdict& verdict);
   void TellTurns(Course course);
   void TellGate(const Finished& finished, const Verdict& verdict, const Ruling& ruling, bool is_suspects,
                 Timestamp now);

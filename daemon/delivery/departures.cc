@@ -53,9 +53,9 @@ void Departures::Add(Window::Entry& entry) {
 }
 
 void Departures::Queue(const QueuedJob& job) {
-  if (job.unanswered >= kFirstRepeatOnOwn) return repeats_.push_back(job.sequence);
+  if (job.unanswered >= kFirstRepeatOnOwn) return repeats_.PushBack(job.uid, job.sequence);
   if (job.batch_max) return parts_.push_back(job.sequence);
-  if (job.unanswered > 0) return repeats_.push_back(job.sequence);
+  if (job.unanswered > 0) return repeats_.PushBack(job.uid, job.sequence);
   UserTurns& queue = job.failures > 0 || job.attempts > 0 ? retries_ : fresh_;
   queue.PushBack(job.uid, job.sequence);
 }
@@ -79,8 +79,10 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
     const bool has_heavy = !heavy_.empty() && terms.may_send_heavy;
     Departure departure;
     if (!repeats_.empty() && is_repeats) {
-      departure = SendOne([&] { return PopFront(repeats_); }, terms, expired);
-    } else if (has_heavy && is_heavys) {
+      departure = SendOne([&] { return PopRepeat(terms); }, terms, expired);
+      if (!departure.empty()) return departure;
+    }
+    if (has_heavy && is_heavys) {
       departure = SendHeavy(terms, expired);
     } else if (!patients_.empty() && is_patients && MaySendPatient(terms)) {
       departure = SendOne([&] { return patients_.Pop(); }, terms, expired);
@@ -111,7 +113,7 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
     } else if (!suspects_.empty() && terms.suspects == SuspectTurn::kLast) {
       departure = SendOne([&] { return suspects_.Pop(); }, terms, expired);
     } else if (!repeats_.empty()) {
-      departure = SendOne([&] { return PopFront(repeats_); }, terms, expired);
+      departure = SendOne([&] { return repeats_.Pop(); }, terms, expired);
     } else {
       return departure;  // the rest lingers or is not to go now, if there is any
     }
@@ -130,11 +132,21 @@ std::optional<Sequence> Departures::PopNamed(const Terms& terms) {
   const bool is_retrys = is_by_place && turn / by_place_of % 2 == 1;
   const UserTurns::End fresh_end = is_by_place ? UserTurns::End::kOldest : UserTurns::End::kNewest;
   if (!troubled_users_.empty()) {
-    const bool is_troubled_turn = troubled_users_.IsTheirTurn(terms.limit);
-    const auto is_next = [&](User user) { return troubled_users_.Has(user) == is_troubled_turn; };
-    if (const auto sequence = PopOfUsers(is_retrys, fresh_end, is_next)) return sequence;
+    const auto may_go = [&](User user) { return !IsHeldBack(user, terms); };
+    if (const auto sequence = PopOfUsers(is_retrys, fresh_end, may_go)) return sequence;
   }
   return PopOfUsers(is_retrys, fresh_end, [](User) { return true; });
+}
+
+// While others have jobs that are ready. When it is the turn of those in trouble, it is not the others'.
+bool Departures::IsHeldBack(User user, const Terms& terms) const {
+  return troubled_users_.Has(user) != troubled_users_.IsTheirTurn(terms.limit);
+}
+
+std::optional<Sequence> Departures::PopRepeat(const Terms& terms) {
+  return repeats_.Pop(UserTurns::End::kOldest, [&](User user) {
+    return !troubled_users_.Has(user) || troubled_users_.IsTheirTurn(terms.limit);
+  });
 }
 
 template <typename Predicate>
@@ -353,17 +365,16 @@ void Departures::Sweep(const Terms& terms, Expired& expired) {
     Window::Entry* entry = window_.Find(sequence);
     return entry == nullptr || entry->state() != State::kReady || Expire(*entry, terms, expired);
   };
-  for (std::deque<Sequence>* queue : {&repeats_, &parts_, &heavy_}) std::erase_if(*queue, is_over);
-  for (UserTurns* queue : {&fresh_, &retries_, &suspects_, &patients_}) queue->EraseIf(is_over);
+  for (std::deque<Sequence>* queue : {&parts_, &heavy_}) std::erase_if(*queue, is_over);
+  for (UserTurns* queue : {&repeats_, &fresh_, &retries_, &suspects_, &patients_}) queue->EraseIf(is_over);
   // Gathered ones stay named: the bytes count with them, and their followers need to know.
   for (const Sequence sequence : gathered_.jobs) static_cast<void>(is_over(sequence));
 }
 
 void Departures::CheckInvariants() const {
   std::set<Sequence> named(gathered_.jobs.begin(), gathered_.jobs.end());
-  for (const std::deque<Sequence>* queue : {&repeats_, &parts_, &heavy_})
-    named.insert(queue->begin(), queue->end());
-  for (const UserTurns* queue : {&fresh_, &retries_, &suspects_, &patients_})
+  for (const std::deque<Sequence>* queue : {&parts_, &heavy_}) named.insert(queue->begin(), queue->end());
+  for (const UserTurns* queue : {&repeats_, &fresh_, &retries_, &suspects_, &patients_})
     queue->ForEach([&](Sequence sequence) { named.insert(sequence); });
   std::size_t ready = 0;
   for (const Sequence sequence : named) {

@@ -103,6 +103,8 @@ class Departures {
   static std::optional<Sequence> PopFront(std::deque<Sequence>& queue);
   Departure SendHeavy(const Terms& terms, Expired& expired);
   std::optional<Sequence> PopNamed(const Terms& terms);
+  bool IsHeldBack(User user, const Terms& terms) const;
+  std::optional<Sequence> PopRepeat(const Terms& terms);
   template <typename Predicate>
   std::optional<Sequence> PopOfUsers(bool is_retrys, UserTurns::End fresh_end, Predicate may_go);
   Window::Entry* PopReady(const Terms& terms);
@@ -123,8 +125,8 @@ class Departures {
   Window& window_;
   Lanes& lanes_;
 
-  std::deque<Sequence> repeats_, parts_, heavy_;
-  UserTurns fresh_, retries_, suspects_;
+  std::deque<Sequence> parts_, heavy_;
+  UserTurns repeats_, fresh_, retries_, suspects_;
   UserTurns patients_;  // for whom there was no room
   TroubledUsers troubled_users_;
   Gathered gathered_;
