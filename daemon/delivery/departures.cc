@@ -238,10 +238,12 @@ bool Departures::FitsGathered(const Job& job, const BatchConfig& batch) const {
 void Departures::Gather(Window::Entry& entry, const Terms& terms) {
   const Sequence sequence = entry.job->sequence;
   const Job& job = entry.job->job;
+  const bool is_troubled = troubled_users_.Has(entry.job->uid);
   if (gathered_.jobs.empty()) {
     gathered_.bytes = kBatchFrameBytes;
     gathered_.since = terms.now;
-  } else if (!FitsGathered(job, terms.batch)) {
+    gathered_.is_of_troubled = is_troubled;
+  } else if (!FitsGathered(job, terms.batch) || is_troubled != gathered_.is_of_troubled) {
     gathered_.full = true;
     fresh_.PushFront(entry.job->uid, sequence);
     return;

@@ -96,7 +96,8 @@ class Departures {
     std::vector<Sequence> jobs;
     std::size_t bytes = 0;
     Timestamp since{};
-    bool full = false;  // the next one did not fit
+    bool is_of_troubled = false;  // of users in trouble alone, or of others alone
+    bool full = false;            // the next one did not fit
   };
 
   void Queue(const QueuedJob& job);
