@@ -78,6 +78,7 @@ class Departures {
   bool empty() const;
   bool HasHeavy() const { return !heavy_.empty(); }
   TroubledUsers& troubled_users() { return troubled_users_; }
+  const TroubledUsers& troubled_users() const { return troubled_users_; }
   // What left came back.
   void OnReturned(const Transfer& transfer);
   // What leaves now. Empty when nothing is ready, or what is ready lingers. Jobs found too old on the way are

@@ -24,35 +24,42 @@
 namespace outboxd {
 namespace {
 
-constexpr std::size_t kAheadJobs = 256;      // of all users
-constexpr std::size_t kUserJobs = 64;        // who has so many in memory, however they came, has enough
-constexpr std::size_t kExaminedRows = 1000;  // in one Read()
-constexpr int kPassedBits = 23;              // a megabyte
-constexpr Milliseconds kPassInterval{1000};
+constexpr std::size_t kAheadJobs = 256;            // of all users
+constexpr std::size_t kUserJobs = 64;              // who has so many in memory, however they came, has enough
+constexpr std::size_t kExaminedRows = 1000;        // in one Read()
+constexpr int kPassedBits = 23;                    // a megabyte
+constexpr Milliseconds kInterval{1000};            // of passes at least, and after a halt at most
 constexpr std::uint64_t kRowsPerMillisecond = 10;  // between the beginnings of two passes
 
-std::size_t UserJobs(const LimitsConfig& limits) {
-  return std::min<std::size_t>(kUserJobs, limits.window_jobs / 4);
+// A window smaller than usual has smaller parts.
+std::size_t PartOf(const LimitsConfig& limits, std::size_t usual, std::uint32_t part) {
+  return std::min<std::size_t>(usual, limits.window_jobs / part);
 }
 
 }  // namespace
 
 bool LookAhead::HasRoom(const LimitsConfig& limits, std::size_t bytes) const {
   const Window::Part& ahead = held_.window().ahead();
-  return ahead.jobs < std::min<std::size_t>(kAheadJobs, limits.window_jobs / 4) &&
-         ahead.bytes + bytes <= limits.window_bytes / 8;
+  return ahead.jobs < PartOf(limits, kAheadJobs, 4) && ahead.bytes + bytes <= limits.window_bytes / 8;
+}
+
+std::size_t LookAhead::Share(User user, const LimitsConfig& limits) const {
+  if (held_.departures().troubled_users().Has(user)) return 1;
+  return std::max<std::size_t>(PartOf(limits, kUserJobs, 16), 1);
 }
 
 std::optional<Timestamp> LookAhead::NextRead(const Terms& terms) const {
+  if (IsHalted(terms.now)) return *halted_ + kInterval;
   if (!HasRoom(terms.limits, 1)) return std::nullopt;
   if (is_under_way_ && std::max(position_, terms.cursor) < terms.tail) return terms.now;
   if (!begun_ || terms.now < *begun_) return terms.now;
-  return std::max(terms.now, *begun_ + std::max(kPassInterval, Milliseconds(rows_ / kRowsPerMillisecond)));
+  return std::max(terms.now, *begun_ + std::max(kInterval, Milliseconds(rows_ / kRowsPerMillisecond)));
 }
 
 Result<void> LookAhead::Read(OutboxReader& reader, const Terms& terms, Report& report) {
   const std::optional<Timestamp> next = NextRead(terms);
   if (!next || *next > terms.now) return {};
+  halted_.reset();
   if (!is_under_way_ || std::max(position_, terms.cursor) >= terms.tail) {
     Begin(terms);
     ASSIGN_OR_RETURN(is_under_way_, MayAnybodyGain(reader, terms.limits));
@@ -62,29 +69,48 @@ Result<void> LookAhead::Read(OutboxReader& reader, const Terms& terms, Report& r
   ASSIGN_OR_RETURN(OutboxReader::Page page, reader.ReadAfter(terms.connection.name, position_, kExaminedRows,
                                                              terms.limits.window_bytes / 8, kExaminedRows));
   rows_ += kExaminedRows;
-  std::map<User, std::size_t> held = CountHeld();
+  HeldByUser held = CountHeld();
   for (StoredJob& stored : page.jobs) {
     const QueuedJob& job = *stored.job;
     const Sequence sequence = job.sequence;
-    if (sequence > terms.tail || !HasRoom(terms.limits, 1)) return {};
+    Held& users = held[job.uid];
+    if (sequence > terms.tail) return {};
+    const bool may_gain = users.jobs < Share(job.uid, terms.limits);
+    if (!HasRoom(terms.limits, 1) || (!may_gain && MustWaitFor(job.uid, users))) {
+      Halt(terms.now);
+      return {};
+    }
     position_ = sequence;
     if (!stored.unreadable.empty() || held_.window().Find(sequence) != nullptr) continue;
     LaneList lanes = terms.connection.order == LaneOrder::kNone ? LaneList() : LanesOf(job.job);
-    std::size_t& users = held[job.uid];
-    const bool may_gain =
-        users < UserJobs(terms.limits) && !IsPassed(lanes) && HasRoom(terms.limits, WindowCost(job.job));
+    const bool fits = may_gain && !IsPassed(lanes) && HasRoom(terms.limits, WindowCost(job.job));
     ASSIGN_OR_RETURN(const bool may_take,
-                     may_gain ? MayTake(reader, terms, sequence, lanes) : Result<bool>(false));
+                     fits ? MayTake(reader, terms, sequence, lanes) : Result<bool>(false));
     if (!may_take) {
       Pass(lanes);
       continue;
     }
-    ++users;
+    users = {users.jobs + 1, true};
     held_.Admit(std::move(stored), std::move(lanes), report);
     held_.MarkAhead(sequence);
   }
   position_ = page.at_end ? terms.tail : std::min(page.through, terms.tail);
   return {};
+}
+
+// Reading a page for each job that leaves would cost too much.
+void LookAhead::Halt(Timestamp now) {
+  halted_ = now;
+  go_on_at_ = held_.window().ahead().jobs / 2;
+}
+
+bool LookAhead::IsHalted(Timestamp now) const {
+  return halted_ && now >= *halted_ && now < *halted_ + kInterval && held_.window().ahead().jobs > go_on_at_;
+}
+
+// What is passed over comes only with the next pass.
+bool LookAhead::MustWaitFor(User user, const Held& held) const {
+  return held.is_ahead && !held_.departures().troubled_users().Has(user);
 }
 
 void LookAhead::Begin(const Terms& terms) {
@@ -95,20 +121,23 @@ void LookAhead::Begin(const Terms& terms) {
   passed_.assign(std::size_t{1} << kPassedBits, false);
 }
 
-std::map<User, std::size_t> LookAhead::CountHeld() const {
-  std::map<User, std::size_t> held;
+LookAhead::HeldByUser LookAhead::CountHeld() const {
+  HeldByUser held;
   for (const auto& [sequence, entry] : held_.window().entries()) {
-    if (entry.job) ++held[entry.job->uid];
+    if (!entry.job) continue;
+    Held& users = held[entry.job->uid];
+    ++users.jobs;
+    users.is_ahead = users.is_ahead || entry.is_ahead();
   }
   return held;
 }
 
 Result<bool> LookAhead::MayAnybodyGain(OutboxReader& reader, const LimitsConfig& limits) const {
   ASSIGN_OR_RETURN(const std::vector<User> users, reader.ReadUsers());
-  const std::map<User, std::size_t> held = CountHeld();
+  const HeldByUser held = CountHeld();
   return std::any_of(users.begin(), users.end(), [&](User user) {
     const auto found = held.find(user);
-    return found == held.end() || found->second < UserJobs(limits);
+    return found == held.end() || found->second.jobs < Share(user, limits);
   });
 }
 

@@ -2,7 +2,8 @@
 // disk behind them: these are read ahead of their turn, into a room of their own.
 //
 // The rows behind the Backlog's cursor are passed in their order. One is taken when its user has few jobs in
-// memory and no row passed over may be of one of its lanes; so the order of a lane holds, whoever it is of.
+// memory (in trouble, none) and no row passed over may be of one of its lanes; so the order of a lane holds,
+// whoever it is of. It halts where there is no more room, and where a user has enough who gets on well.
 // Lanes passed over are kept as a set of bits: two may share one, and then a job waits for its turn without
 // need. What was passed over is looked at again by the next pass; a pass costs a few microseconds for each
 // row, so the time between two grows with them.
@@ -50,10 +51,20 @@ class LookAhead {
   void End() { is_under_way_ = false; }
 
  private:
+  struct Held {
+    std::size_t jobs = 0;
+    bool is_ahead = false;  // some of them are
+  };
+  using HeldByUser = std::map<User, Held>;
+
   bool HasRoom(const LimitsConfig& limits, std::size_t bytes) const;
-  std::map<User, std::size_t> CountHeld() const;
+  std::size_t Share(User user, const LimitsConfig& limits) const;
+  HeldByUser CountHeld() const;
   Result<bool> MayAnybodyGain(OutboxReader& reader, const LimitsConfig& limits) const;
   void Begin(const Terms& terms);
+  void Halt(Timestamp now);
+  bool IsHalted(Timestamp now) const;
+  bool MustWaitFor(User user, const Held& held) const;
   Result<bool> MayTake(OutboxReader& reader, const Terms& terms, Sequence sequence, const LaneList& lanes);
   std::size_t BitOf(LaneKey lane) const;
   bool IsPassed(const LaneList& lanes) const;
@@ -63,7 +74,8 @@ class LookAhead {
   bool is_under_way_ = false;
   Sequence position_{};     // rows up to here are passed
   std::uint64_t rows_ = 0;  // that this pass looked at, at most
-  std::optional<Timestamp> begun_;
+  std::optional<Timestamp> begun_, halted_;
+  std::size_t go_on_at_ = 0;  // jobs read ahead: half of what they were when it halted
   std::uint64_t salt_ = 0;    // lanes that shared a bit do not in the next pass
   std::vector<bool> passed_;  // lanes passed over
 };

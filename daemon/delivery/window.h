@@ -42,6 +42,7 @@ class Window {
    public:
     State state() const { return state_; }
     bool is_suspect() const { return is_suspect_; }
+    bool is_ahead() const { return is_ahead_; }
     std::size_t send_cost() const { return send_cost_; }  // while waiting or ready
     bool is_heavy() const { return send_cost_ > kHeavyCost; }
     std::unique_ptr<QueuedJob> job;  // while waiting or ready
