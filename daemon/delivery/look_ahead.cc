@@ -40,12 +40,12 @@ std::size_t PartOf(const LimitsConfig& limits, std::size_t usual, std::uint32_t 
 
 bool LookAhead::HasRoom(const LimitsConfig& limits, std::size_t bytes) const {
   const Window::Part& ahead = held_.window().ahead();
-  return ahead.jobs < PartOf(limits, kAheadJobs, 4) && ahead.bytes + bytes <= limits.window_bytes / 8;
+  return ahead.jobs < PartOf(limits, kAheadJobs, 2) && ahead.bytes + bytes <= limits.window_bytes / 8;
 }
 
 std::size_t LookAhead::Share(User user, const LimitsConfig& limits) const {
   if (held_.departures().troubled_users().Has(user)) return 1;
-  return std::max<std::size_t>(PartOf(limits, kUserJobs, 16), 1);
+  return std::max<std::size_t>(PartOf(limits, kUserJobs, 8), 1);
 }
 
 std::optional<Timestamp> LookAhead::NextRead(const Terms& terms) const {

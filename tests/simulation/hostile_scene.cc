@@ -8,8 +8,6 @@
 #include <vector>
 
 #include "config/config.h"
-#include "core/job_cost.h"
-#include "core/job_line.h"
 #include "core/names.h"
 
 namespace outboxd::simulation {
@@ -22,7 +20,7 @@ constexpr std::uint32_t kLongestAnswerMs = 40;
 
 class Maker {
  public:
-  Maker(std::uint64_t seed, Floods floods) : floods_(floods), random_(seed) { scene_.seed = seed; }
+  explicit Maker(std::uint64_t seed) : random_(seed) { scene_.seed = seed; }
 
   Scene Make() {
     Configure();
@@ -69,8 +67,6 @@ class Maker {
     limits.window_jobs = 20 + random_.Below(100);
     limits.lane_jobs = 1 + random_.Below(10);
     limits.deferred_jobs = 1 + random_.Below(40);
-    places_ = limits.window_jobs / 2;
-    places_bytes_ = limits.window_bytes / 2;
     if (!scene_.is_filled) return;
     scene_.clerk_limits.outbox.max_jobs = 200 + random_.Below(200);
     if (random_.Chance(30)) scene_.clerk_limits.outbox.max_bytes = 3UL << 20;
@@ -106,7 +102,7 @@ class Maker {
   }
 
   Attack NextAttack() {
-    if (floods_ == Floods::kYes && random_.Chance(15)) return Merges();
+    if (random_.Chance(15)) return Merges();
     using R = Reaction;
     Attack attack;
     attack.connection = scene_.connections.back();
@@ -150,12 +146,6 @@ class Maker {
     return std::max<std::uint64_t>(1, timeout * Capacity() / static_cast<std::uint64_t>(kLength.count()));
   }
 
-  // Whether a line may be tried again without having been deferred, and so keeps its place in memory.
-  static bool MayStay(const Attack& attack) {
-    return attack.reaction != Reaction::kWell && attack.reaction != Reaction::kRefused &&
-           attack.reaction != Reaction::kMissing && attack.reaction != Reaction::kLate;
-  }
-
   static std::uint32_t AtMost(std::uint32_t count, std::uint64_t most) {
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(count, most));
   }
@@ -164,12 +154,6 @@ class Maker {
     const std::uint64_t cost = CostOf(attack);
     attack.count = AtMost(attack.count, room_ / cost);
     if (attack.shape == Shape::kLong) attack.count = AtMost(attack.count, 40);
-    if (floods_ == Floods::kNo && MayStay(attack)) {
-      const std::size_t bytes = WindowCost(*ParseJobLine(HostileLine(attack, kFirstHostile, true).text));
-      attack.count = AtMost(AtMost(attack.count, places_), places_bytes_ / bytes);
-      places_ -= attack.count;
-      places_bytes_ -= bytes * attack.count;
-    }
     room_ -= cost * attack.count;
     const Milliseconds first = Some(kLength / 2);
     const Milliseconds every = random_.Chance(50) ? Milliseconds(0) : Some(Milliseconds(2'000));
@@ -210,19 +194,17 @@ class Maker {
     HandOver(attack, first + Some(kLength / 3), Milliseconds(0));
   }
 
-  Floods floods_;
   Random random_;
   Scene scene_;
-  std::uint64_t room_ = 0;                       // for first attempts of hostile lines
-  std::uint64_t places_ = 0, places_bytes_ = 0;  // in memory, for hostile lines that may stay there
+  std::uint64_t room_ = 0;  // for first attempts of hostile lines
   int hostile_ = 0;
   bool is_hostile_by_tcp_ = false;
 };
 
 }  // namespace
 
-Scene MakeScene(std::uint64_t seed, Floods floods) {
-  return Maker(seed, floods).Make();
+Scene MakeScene(std::uint64_t seed) {
+  return Maker(seed).Make();
 }
 
 }  // namespace outboxd::simulation

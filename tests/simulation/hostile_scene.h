@@ -38,10 +38,6 @@ struct Scene {
   std::vector<std::string> attacks;  // in words
 };
 
-// Whether hostile lines may fill the memory of a connection with jobs that do not leave it: they are tried
-// again while its gate is closed, or wait in several lanes.
-enum class Floods : std::uint8_t { kNo, kYes };
-
-Scene MakeScene(std::uint64_t seed, Floods floods);
+Scene MakeScene(std::uint64_t seed);
 
 }  // namespace outboxd::simulation

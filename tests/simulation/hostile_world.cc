@@ -303,8 +303,8 @@ Timestamp HostileWorld::NextEvent() {
   return over.count() == 0 ? next : next + kGrain - over;
 }
 
-Summary PlayHostileScene(std::uint64_t seed, Floods floods, std::ostream* out) {
-  const Scene scene = MakeScene(seed, floods);
+Summary PlayHostileScene(std::uint64_t seed, std::ostream* out) {
+  const Scene scene = MakeScene(seed);
   Trace trace(out);
   for (const std::string& attack : scene.attacks) trace.Note(FromUnixMs(0), "attack: " + attack);
   trace.Note(FromUnixMs(0), "without them");

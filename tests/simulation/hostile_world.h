@@ -101,6 +101,6 @@ class HostileWorld {
 };
 
 // Plays the scene of `seed` without its hostile users and with them. `out` may be null.
-Summary PlayHostileScene(std::uint64_t seed, Floods floods, std::ostream* out);
+Summary PlayHostileScene(std::uint64_t seed, std::ostream* out);
 
 }  // namespace outboxd::simulation

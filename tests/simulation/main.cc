@@ -18,15 +18,13 @@
 
 namespace {
 
-using outboxd::simulation::Floods;
 using outboxd::simulation::Simulation;
 using outboxd::simulation::Summary;
 
 constexpr auto kReportInterval = std::chrono::minutes(1);
 constexpr const char* kUsage =
-    "usage: outboxd_simulate [--hostile | --floods] [--seed N] [--runs M] [--step S] [--trace] [--twice]\n"
+    "usage: outboxd_simulate [--hostile] [--seed N] [--runs M] [--step S] [--trace] [--twice]\n"
     "  --hostile  hostile producers beside good ones, instead of all kinds of trouble\n"
-    "  --floods   the same, and they may fill a connection's memory with lines that close its gate\n"
     "  --seed N   the first seed (1)\n"
     "  --runs M   how many seeds (1)\n"
     "  --step S   from one seed to the next (1): several processes can share the work\n"
@@ -36,7 +34,7 @@ constexpr const char* kUsage =
 
 struct Options {
   std::uint64_t seed = 1, runs = 1, step = 1;
-  bool hostile = false, floods = false, trace = false, twice = false;
+  bool hostile = false, trace = false, twice = false;
 };
 
 std::optional<std::uint64_t> ToNumber(const char* text) {
@@ -60,8 +58,6 @@ std::optional<Options> ReadOptions(int count, char** arguments) {
       *number = *value;
     } else if (name == "--hostile") {
       options.hostile = true;
-    } else if (name == "--floods") {
-      options.hostile = options.floods = true;
     } else if (name == "--trace") {
       options.trace = true;
     } else if (name == "--twice") {
@@ -102,10 +98,7 @@ void ShowEndOfLog() {
 int Fail(const Options& options, std::uint64_t seed, const std::string& why) {
   std::cout << std::flush;
   dprintf(own_stderr, "seed %llu: %s\nagain with: script/simulate%s --seed %llu --trace\n",
-          static_cast<unsigned long long>(seed), why.c_str(),
-          options.floods    ? " --floods"
-          : options.hostile ? " --hostile"
-                            : "",
+          static_cast<unsigned long long>(seed), why.c_str(), options.hostile ? " --hostile" : "",
           static_cast<unsigned long long>(seed));
   return 1;
 }
@@ -123,9 +116,7 @@ void OnFatalSignal(int signal_number) {
 
 Summary RunOnce(const Options& options, std::uint64_t seed, bool trace) {
   std::ostream* out = trace ? &std::cout : nullptr;
-  const Floods floods = options.floods ? Floods::kYes : Floods::kNo;
-  return options.hostile ? outboxd::simulation::PlayHostileScene(seed, floods, out)
-                         : Simulation(seed, out).Run();
+  return options.hostile ? outboxd::simulation::PlayHostileScene(seed, out) : Simulation(seed, out).Run();
 }
 
 void Add(Summary& total, const Summary& run) {
