@@ -69,7 +69,7 @@ class Maker {
     limits.deferred_jobs = 1 + random_.Below(40);
     if (!scene_.is_filled) return;
     scene_.clerk_limits.outbox.max_jobs = 200 + random_.Below(200);
-    if (random_.Chance(30)) scene_.clerk_limits.outbox.max_bytes = 3UL << 20;
+    if (random_.Chance(30)) scene_.clerk_limits.outbox.max_bytes = 6UL << 20;
   }
 
   // Requests that leave in the scene, at least, while nothing is wrong.
@@ -184,10 +184,10 @@ class Maker {
     attack.shape = random_.Chance(60) ? Shape::kOwnRetry : Shape::kRaw;
     attack.delay_ms = kDayMs;
     attack.max_age_s = 0;
-    if (scene_.clerk_limits.outbox.max_bytes <= 3UL << 20) {
+    if (scene_.clerk_limits.outbox.max_bytes <= 6UL << 20) {
       attack.shape = Shape::kLong;
       attack.count = std::min<std::uint32_t>(
-          attack.count, static_cast<std::uint32_t>((4UL << 20) / scene_.limits.line_bytes));
+          attack.count, static_cast<std::uint32_t>((8UL << 20) / scene_.limits.line_bytes));
     }
     const Milliseconds first = Some(kLength / 3);
     HandOver(attack, first, Milliseconds(0));

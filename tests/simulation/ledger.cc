@@ -132,13 +132,13 @@ void Ledger::CheckOrder(const std::string& connection, const SeenJob& seen, cons
 }
 
 // The first repeat takes any connection, the others one that served nobody before. When all have failed, the
-// job has: the count begins anew.
+// job has: the count begins anew. One that was parked was perhaps given up meanwhile, and with it the count.
 void Ledger::CheckRepeat(Record& record, Route route, const Look& look) {
   const std::uint32_t repeat = record.unanswered % (kRepeatsMax + 1);
   const std::string name = Name(record.job.number);
-  Demand(repeat < kFirstOnOwn || route == Route::kOwn,
-         name + " was repeated again on a connection that is kept");
   const std::optional<Row> row = look(*record.sequence);
+  Demand(repeat < kFirstOnOwn || route == Route::kOwn || (row && row->is_parked),
+         name + " was repeated again on a connection that is kept");
   if (repeat > 0 || record.redriven || !row) return;
   Demand(record.unanswered == 0 || row->failures > record.failures, name + " was repeated too often");
   record.failures = row->failures;

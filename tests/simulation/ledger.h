@@ -61,6 +61,7 @@ class Ledger {
   struct Row {
     std::uint32_t failures = 0;
     std::string suspicion;
+    bool is_parked = false;
   };
   using Look = std::function<std::optional<Row>(Sequence)>;
   // A request left.

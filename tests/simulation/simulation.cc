@@ -228,7 +228,8 @@ std::optional<Ledger::Row> Simulation::Look(Sequence job) {
   const Result<bool> row = look_->Step();
   Demand(row.has_value(), "the outbox cannot be read");
   std::optional<Ledger::Row> found;
-  if (*row) found = {static_cast<std::uint32_t>(look_->Int(0)), std::string(look_->Text(1))};
+  if (*row)
+    found = {static_cast<std::uint32_t>(look_->Int(0)), std::string(look_->Text(1)), look_->Int(2) != 0};
   look_->Reset();
   return found;
 }
@@ -377,8 +378,8 @@ void Simulation::Start() {
   auto tables = Database::Open(setup_.file, OpenMode::kReadOnly);
   Demand(tables.has_value(), "the outbox cannot be opened for reading");
   tables_.emplace(std::move(*tables));
-  auto look =
-      tables_->Prepare("SELECT failures, suspicion FROM outbox WHERE seq = ? AND redriven_ms IS NULL");
+  auto look = tables_->Prepare(
+      "SELECT failures, suspicion, parked IS NOT NULL FROM outbox WHERE seq = ? AND redriven_ms IS NULL");
   Demand(look.has_value(), "the outbox cannot be read");
   look_.emplace(std::move(*look));
   ledger_->OnStarted();
