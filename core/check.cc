@@ -1,5 +1,7 @@
 #include "core/check.h"
 
+#include <poll.h>
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -10,7 +12,10 @@
 namespace outboxd {
 
 void CheckFailed(const char* file, int line, const char* condition) noexcept {
-  std::fprintf(stderr, "%s:%d: CHECK failed: %s\n", file, line, condition);
+  // The end must not wait for somebody who does not read.
+  pollfd error_output{fileno(stderr), POLLOUT, 0};
+  if (::poll(&error_output, 1, 0) > 0)
+    std::fprintf(stderr, "%s:%d: CHECK failed: %s\n", file, line, condition);
   std::abort();
 }
 

@@ -8,7 +8,7 @@
 
 namespace outboxd {
 
-// Writes "FILE:LINE: CHECK failed: CONDITION" to stderr and aborts.
+// Writes "FILE:LINE: CHECK failed: CONDITION" to stderr, unless nobody reads it, and aborts.
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition) noexcept;
 
 }  // namespace outboxd

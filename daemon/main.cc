@@ -16,6 +16,7 @@
 #include "config/named_files.h"
 #include "config/warnings.h"
 #include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/log.h"
 #include "daemon/base/systemd_notify.h"
 #include "daemon/base/wall_clock.h"
@@ -44,7 +45,7 @@ void KeepMemoryPrivate() {
 }
 
 int Complain(const Error& error, int exit_code = 1) {
-  std::cerr << "outboxd: " << error.message << '\n';
+  WriteToLog("outboxd: " + error.message + '\n');
   return exit_code;
 }
 
@@ -68,23 +69,53 @@ void Serve(Service& service, const sigset_t& signals) {
   }
 }
 
-int Run(Config config) {
+// Of what the daemon says before it ends, to whoever still reads it.
+constexpr Milliseconds kLogPatience{1000};
+
+// What the whole life of a daemon relies on, before anything else.
+void PrepareProcess() {
   KeepMemoryPrivate();
-  SetLogLevel(config.log_level);
   const sigset_t signals = OwnSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  StartLogThread();
+}
+
+int Run(Config config) {
+  SetLogLevel(config.log_level);
   Result<Service> service = Service::Start(std::move(config));
   if (!service) return Complain(service.error());
   Log(LogLevel::kInfo, "started", {{"version", OUTBOXD_VERSION}});
   NotifyReady(service->Summary());
-  Serve(*service, signals);
+  Serve(*service, OwnSignals());
   NotifyStopping("finishing what is in flight");
   const std::optional<std::string> fatal = service->FatalReason();
   Log(LogLevel::kInfo, "stopping", {});
   service->Stop();
   if (fatal) return Complain({ErrorKind::kCorrupt, *fatal, {}});
   Log(LogLevel::kInfo, "stopped", {});
+  return 0;
+}
+
+// As the daemon and --check read it.
+Result<Config> Load(const std::string& path) {
+  ASSIGN_OR_RETURN(Config config, LoadConfig(path));
+  if (auto problems = CheckFiles(config); !problems.empty())
+    return Failure(std::move(problems.front().error));
+  return config;
+}
+
+int LoadAndRun(const std::string& path) {
+  Result<Config> config = Load(path);
+  return config ? Run(std::move(*config)) : Complain(config.error(), kExitConfig);
+}
+
+int Check(const std::string& path) {
+  const Result<Config> config = Load(path);
+  if (!config) return Complain(config.error(), kExitConfig);
+  for (const std::string& warning : ConfigWarnings(*config))
+    std::cerr << "outboxd: warning: " << warning << '\n';
+  std::cout << config->file.string() << ": ok\n";
   return 0;
 }
 
@@ -108,13 +139,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : outboxd::kExitUsage;
   }
-  outboxd::Result<outboxd::Config> config = outboxd::LoadConfig(config_path);
-  if (!config) return outboxd::Complain(config.error(), outboxd::kExitConfig);
-  if (const auto problems = outboxd::CheckFiles(*config); !problems.empty())
-    return outboxd::Complain(problems.front().error, outboxd::kExitConfig);
-  if (!check) return outboxd::Run(std::move(*config));
-  for (const std::string& warning : outboxd::ConfigWarnings(*config))
-    std::cerr << "outboxd: warning: " << warning << '\n';
-  std::cout << config->file.string() << ": ok\n";
-  return 0;
+  if (check) return outboxd::Check(config_path);
+  outboxd::PrepareProcess();
+  const int exit_code = outboxd::LoadAndRun(config_path);
+  outboxd::FlushLog(outboxd::kLogPatience);
+  return exit_code;
 }

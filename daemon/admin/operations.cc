@@ -135,6 +135,7 @@ Result<DaemonStatus> Operations::Status() {
   status.rates = parts_.metrics.ReadRates();
   ASSIGN_OR_RETURN(status.connections, AskConnections());
   FillCounts(status, parts_.clerk.State());
+  status.log_lines_dropped = LogLinesDropped();
   status.listeners = parts_.listeners.All();
   status.health = CheckHealth();
   return status;

@@ -2,13 +2,14 @@
 
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
 #include <string>
@@ -20,14 +21,15 @@
 #include "core/names.h"
 #include "core/text.h"
 #include "core/time.h"
-#include "daemon/base/mutex.h"
+#include "daemon/base/log_sink.h"
 #include "daemon/base/wall_clock.h"
 
 namespace outboxd {
 namespace {
 
 std::atomic<LogLevel> level_now = LogLevel::kInfo;
-Mutex stderr_mutex;
+
+constexpr std::size_t kWaitingBytes = 1 << 20;  // of lines that stderr does not take
 
 std::string_view PriorityOf(LogLevel level) {  // sd-daemon(3)
   switch (level) {
@@ -58,17 +60,6 @@ std::string Prefix(LogLevel level) {
   return prefix;
 }
 
-// A pipe may take a long line in parts; the lock keeps them together.
-void WriteToStderr(std::string_view line) {
-  MutexLock lock(stderr_mutex);
-  while (!line.empty()) {
-    const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;
-    line.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
 void AppendNumber(auto number, std::string& line) {
   std::array<char, 32> digits{};
   const std::to_chars_result end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
@@ -94,6 +85,24 @@ std::string ThreadName() {
   std::array<char, 16> name{};  // the kernel's length, with its NUL
   ::prctl(PR_GET_NAME, name.data());
   return name.data();
+}
+
+std::string WholeLine(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  std::string line = Prefix(level) + FormatLogLine(event, fields);
+  line += " thread=";
+  AppendText(ThreadName(), line);
+  line += '\n';
+  return line;
+}
+
+std::string NoticeOf(std::uint64_t dropped) {
+  return WholeLine(LogLevel::kWarn, "stderr was not read, log lines were dropped", {{"lines", dropped}});
+}
+
+// Never destroyed: its thread may outlive main().
+LogSink& Sink() {
+  static auto* const sink = new LogSink({STDERR_FILENO, kWaitingBytes, NoticeOf});
+  return *sink;
 }
 
 }  // namespace
@@ -137,11 +146,23 @@ bool LogEnabled(LogLevel level) {
 
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;
-  std::string line = Prefix(level) + FormatLogLine(event, fields);
-  line += " thread=";
-  AppendText(ThreadName(), line);
-  line += '\n';
-  WriteToStderr(line);
+  Sink().Write(WholeLine(level, event, fields));
+}
+
+void WriteToLog(std::string_view text) {
+  Sink().Write(text);
+}
+
+void StartLogThread() {
+  Sink().Start();
+}
+
+bool FlushLog(std::chrono::milliseconds patience) {
+  return Sink().Flush(patience);
+}
+
+std::uint64_t LogLinesDropped() {
+  return Sink().Dropped();
 }
 
 }  // namespace outboxd

@@ -6,10 +6,12 @@
 // and level. Values are escaped and quoted where needed: what comes from outside cannot forge a line or reach
 // a terminal.
 //
-// Threads: every function may be called on any thread; lines are written whole.
+// Threads: every function may be called on any thread; lines are written whole. After StartLogThread() nobody
+// waits for whoever reads stderr (daemon/base/log_sink.h).
 // Errors: a line that cannot be written is lost; logging never fails its caller.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -52,6 +54,16 @@ bool LogEnabled(LogLevel level);
 
 // `event` is a few fixed words; what varies goes into `fields`. The thread's name is added.
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
+
+// A line for people as it is, with its end: what the daemon complains of before it exits.
+void WriteToLog(std::string_view text);
+
+// Until this is called, lines wait for stderr. The thread has the caller's signal mask. Once.
+void StartLogThread();
+// Waits until all lines are out, at most `patience`; for the end of the process. False: some are not.
+bool FlushLog(std::chrono::milliseconds patience);
+// Because stderr did not take them, so far.
+std::uint64_t LogLinesDropped();
 
 // The line without what stands before `event`: `event key=value key="a value"`.
 std::string FormatLogLine(std::string_view event, std::initializer_list<LogField> fields);

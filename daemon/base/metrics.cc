@@ -170,6 +170,10 @@ constexpr ReadRow kRead[] = {
      [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessCpuSeconds()); }},
     {"process_resident_memory_bytes", "Resident memory", kGauge,
      [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessResidentBytes()); }},
+    {"outboxd_log_lines_dropped_total", "Log lines that stderr did not take", prometheus::MetricType::Counter,
+     [](const DaemonStatus& status, Samples& samples) {
+       samples.Add(static_cast<double>(status.log_lines_dropped));
+     }},
     {"process_open_fds", "Open file descriptors", kGauge,
      [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessOpenDescriptors()); }},
     {"process_start_time_seconds", "Start of the process, Unix time", kGauge,

@@ -67,6 +67,9 @@ struct DaemonStatus {
   Health health;
   std::filesystem::path outbox_path;
   std::uint64_t max_jobs = 0, bytes = 0, max_bytes = 0, disk_free_bytes = 0, attempts_rows = 0;
+  std::uint64_t wal_held_bytes = 0;  // of `bytes`: what a reader keeps from being checkpointed
+  std::optional<Timestamp> wal_held_since;
+  std::uint64_t log_lines_dropped = 0;  // because stderr did not take them
   Totals totals;
   Rates rates;
   std::vector<ConnectionStatus> connections;
