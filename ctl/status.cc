@@ -23,6 +23,7 @@
 #include "ctl/interrupt.h"
 #include "ctl/listing.h"
 #include "ctl/table.h"
+#include "ctl/wal_readers.h"
 
 namespace outboxd {
 namespace {
@@ -66,6 +67,22 @@ std::string OldestAge(const JsonValue& status) {
   return oldest == 0 ? std::string() : ShowSpan(Milliseconds(status["now_ms"].Int() - oldest));
 }
 
+// "" while no reader keeps the WAL from being checkpointed.
+std::string HeldWalText(const JsonValue& status) {
+  const JsonValue outbox = status["outbox"];
+  if (outbox["wal_held_bytes"].Int() <= 0) return {};
+  std::string text = FormatBytes(Bytes(outbox["wal_held_bytes"])) + " of it WAL that a reader holds for " +
+                     AgeAt(status, outbox["wal_held_since_ms"]);
+  const char* before = ": ";
+  for (const WalReader& reader : FindWalReaders(outbox["path"].String())) {
+    const bool is_daemon = reader.pid == status["pid"].Int();
+    text += before + (is_daemon ? "outboxd itself, for a backup or a list" : reader.command) + " (pid " +
+            std::to_string(reader.pid) + ")";
+    before = ", ";
+  }
+  return text;
+}
+
 void PrintQueue(const Context& context, const JsonValue& status) {
   const JsonValue outbox = status["outbox"];
   const JsonValue states = status["states"];
@@ -94,7 +111,8 @@ void PrintQueue(const Context& context, const JsonValue& status) {
        {"outbox", outbox["path"].String()},
        {"disk", FormatBytes(Bytes(outbox["bytes"])) + " of at most " +
                     FormatBytes(Bytes(outbox["max_bytes"])) + "; " +
-                    FormatBytes(Bytes(outbox["disk_free_bytes"])) + " free on the disk"}});
+                    FormatBytes(Bytes(outbox["disk_free_bytes"])) + " free on the disk"},
+       {"  held", Cell(HeldWalText(status), Colour::kYellow)}});
   context.console.out << '\n';
 }
 

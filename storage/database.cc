@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -183,10 +184,12 @@ Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode
   return database;
 }
 
-Database::Database(Database&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+Database::Database(Database&& other) noexcept
+    : handle_(std::exchange(other.handle_, nullptr)), wal_(std::move(other.wal_)) {}
 
 Database& Database::operator=(Database&& other) noexcept {
   std::swap(handle_, other.handle_);
+  std::swap(wal_, other.wal_);
   return *this;
 }
 
@@ -214,9 +217,36 @@ Result<std::int64_t> Database::Scalar(std::string_view sql) {
   return row ? statement.Int(0) : 0;
 }
 
+// A read-only connection has no WAL of its own to check: frames are -1 then, as when it could not be done.
+int Database::CheckpointNow(sqlite3* handle, int mode, Wal& wal) {
+  int frames = -1;
+  int moved = -1;
+  const int code = sqlite3_wal_checkpoint_v2(handle, nullptr, mode, &frames, &moved);
+  if (frames >= 0 && moved >= 0) wal.held = static_cast<std::uint64_t>(std::max(frames - moved, 0));
+  return code;
+}
+
+// The commit has succeeded, whatever becomes of the checkpoint: the next one tries again.
+int Database::OnCommit(void* state, sqlite3* handle, const char*, int frames) {
+  auto& wal = *static_cast<Wal*>(state);
+  if (frames >= wal.checkpoint_from) CheckpointNow(handle, SQLITE_CHECKPOINT_PASSIVE, wal);
+  return SQLITE_OK;
+}
+
+void Database::CheckpointFrom(int frames) {
+  wal_->checkpoint_from = frames;
+  sqlite3_wal_hook(handle_, &OnCommit, wal_.get());
+}
+
+Result<void> Database::Checkpoint() {
+  if (CheckpointNow(handle_, SQLITE_CHECKPOINT_PASSIVE, *wal_) != SQLITE_OK)
+    return FailFrom(handle_, "outbox");
+  return {};
+}
+
 Result<bool> Database::TruncateWal() {
   sqlite3_busy_timeout(handle_, 0);
-  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  const int code = CheckpointNow(handle_, SQLITE_CHECKPOINT_TRUNCATE, *wal_);
   sqlite3_busy_timeout(handle_, kBusyMs);
   if ((code & 0xff) == SQLITE_BUSY) return false;
   if (code != SQLITE_OK) return FailFrom(handle_, "outbox");

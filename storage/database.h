@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -94,8 +95,15 @@ class Database {
 
   Result<Statement> Prepare(std::string_view sql);
   Result<void> Execute(std::string_view sql);  // any number of statements, rows ignored
+  // Checkpoints after each commit that leaves at least `frames` in the WAL, in place of SQLite's own
+  // automatism.
+  void CheckpointFrom(int frames);
+  // Checkpoints what no reader needs, without waiting.
+  Result<void> Checkpoint();
   // Checkpoints the WAL and truncates it, without waiting: false while somebody reads it.
   Result<bool> TruncateWal();
+  // Frames that the last checkpoint had to leave, because somebody reads a state from before them.
+  std::uint64_t HeldFrames() const { return wal_->held; }
   Result<std::int64_t> Scalar(std::string_view sql);  // first column of the first row; 0 when there is none
   std::int64_t Changes() const;                       // rows changed by the last statement
   // Online, a state of one moment; the file must not exist, and have no name such as SQLite gives; fsynced;
@@ -105,10 +113,18 @@ class Database {
   Failure Damaged(std::string_view detail) const;  // kCorrupt, for what SQLite itself did not notice
 
  private:
-  explicit Database(sqlite3* handle) : handle_(handle) {}
+  // In a place of its own, which SQLite knows.
+  struct Wal {
+    int checkpoint_from = 0;
+    std::uint64_t held = 0;
+  };
+  explicit Database(sqlite3* handle) : handle_(handle), wal_(std::make_unique<Wal>()) {}
+  static int OnCommit(void* wal, sqlite3* handle, const char* database, int frames);
+  static int CheckpointNow(sqlite3* handle, int mode, Wal& wal);
   Result<void> CopyPages(Database& target, const std::filesystem::path& file,
                          const std::function<bool()>& gives_up);
   sqlite3* handle_ = nullptr;
+  std::unique_ptr<Wal> wal_;
 };
 
 }  // namespace outboxd

@@ -58,11 +58,19 @@ Result<std::uint64_t> Maintenance::UsedBytes() {
                    file_->database().Scalar(
                        "SELECT (c.page_count - f.freelist_count) * s.page_size FROM pragma_page_count c, "
                        "pragma_freelist_count f, pragma_page_size s"));
-  return static_cast<std::uint64_t>(bytes);
+  return static_cast<std::uint64_t>(bytes) + HeldWalBytes();
+}
+
+std::uint64_t Maintenance::HeldWalBytes() {
+  constexpr std::uint64_t kFrameHeader = 24;
+  const std::uint64_t frames = file_->database().HeldFrames();
+  if (frames == 0) return 0;
+  const Result<std::int64_t> page = file_->database().Scalar("PRAGMA page_size");
+  return page ? frames * (static_cast<std::uint64_t>(*page) + kFrameHeader) : 0;
 }
 
 Result<void> Maintenance::Checkpoint() {
-  return file_->database().Execute("PRAGMA wal_checkpoint(PASSIVE)");
+  return file_->database().Checkpoint();
 }
 
 }  // namespace outboxd

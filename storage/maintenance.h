@@ -25,7 +25,10 @@ class Maintenance {
   // Gives free pages beyond `pages_kept` back to the file system, at most `pages_max` a call. True while
   // there is more to give.
   Result<bool> Shrink(std::size_t pages_max, std::size_t pages_kept);
-  Result<std::uint64_t> UsedBytes();  // of the main file, without its free pages
+  // Of the main file, without its free pages, and of what is held of the WAL.
+  Result<std::uint64_t> UsedBytes();
+  // What the last checkpoint could not move from the WAL, because somebody reads an older state.
+  std::uint64_t HeldWalBytes();
 
   // Checkpoints what no reader needs of the WAL, without waiting: what Shrink() gave back is free only then.
   Result<void> Checkpoint();

@@ -34,7 +34,8 @@ Result<void> Configure(Database& database) {
     PRAGMA foreign_keys = OFF;)sql");
   if (!configured) return configured;
   ASSIGN_OR_RETURN(const std::int64_t page_bytes, database.Scalar("PRAGMA page_size"));
-  return database.Execute("PRAGMA wal_autocheckpoint = " + std::to_string(kWalBytes / page_bytes));
+  database.CheckpointFrom(static_cast<int>(kWalBytes / page_bytes));
+  return {};
 }
 
 Result<void> CheckIdentity(Database& database, const std::filesystem::path& file, std::int64_t version) {

@@ -69,6 +69,8 @@ ConnectionStatus NotInConfig(const std::string& name) {
 void FillCounts(DaemonStatus& status, const OutboxState& outbox) {
   status.bytes = outbox.used_bytes;
   status.disk_free_bytes = outbox.disk_free_bytes;
+  status.wal_held_bytes = outbox.wal_held_bytes;
+  status.wal_held_since = outbox.wal_held_since;
   Result<OutboxReader> reader = OutboxReader::Open(status.outbox_path);
   for (const auto& [name, counts] : outbox.counts) {
     status.attempts_rows += counts.attempts;
@@ -133,9 +135,9 @@ Result<DaemonStatus> Operations::Status() {
   status.max_bytes = config->outbox.max_bytes;
   status.totals = parts_.metrics.ReadTotals();
   status.rates = parts_.metrics.ReadRates();
+  status.log_lines_dropped = LogLinesDropped();
   ASSIGN_OR_RETURN(status.connections, AskConnections());
   FillCounts(status, parts_.clerk.State());
-  status.log_lines_dropped = LogLinesDropped();
   status.listeners = parts_.listeners.All();
   status.health = CheckHealth();
   return status;

@@ -83,6 +83,8 @@ void WriteOutbox(JsonWriter& writer, const DaemonStatus& status, const StateSums
   WriteCount(writer, "max_jobs", status.max_jobs);
   WriteCount(writer, "bytes", status.bytes);
   WriteCount(writer, "max_bytes", status.max_bytes);
+  WriteCount(writer, "wal_held_bytes", status.wal_held_bytes);
+  if (status.wal_held_since) writer.Key("wal_held_since_ms").Int(ToUnixMs(*status.wal_held_since));
   WriteCount(writer, "disk_free_bytes", status.disk_free_bytes);
   WriteCount(writer, "attempts", status.attempts_rows);
   WriteCount(writer, "dead", sums.dead);

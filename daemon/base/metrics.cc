@@ -160,20 +160,24 @@ constexpr ReadRow kRead[] = {
      "Age of the oldest waiting job since its acceptance; 0 when none waits", kGauge, &ReadAges},
     {"outboxd_spool_bytes", "Size of the outbox on disk", kGauge,
      [](const DaemonStatus& status, Samples& samples) { samples.Add(static_cast<double>(status.bytes)); }},
+    {"outboxd_wal_held_bytes", "Of the outbox, WAL that a reader keeps from being checkpointed", kGauge,
+     [](const DaemonStatus& status, Samples& samples) {
+       samples.Add(static_cast<double>(status.wal_held_bytes));
+     }},
     {"outboxd_connection_state", "1 for the state the connection is in, 0 for the others", kGauge,
      &ReadStates},
     {"outboxd_connection_limit", "Requests that may be in flight at once at present, at most max_in_flight",
      kGauge, &ReadLimits},
     {"outboxd_listening", "1 for a TCP address of the config that is listened on, 0 while it cannot be",
      kGauge, &ReadListeners},
-    {"process_cpu_seconds_total", "User and system CPU time", prometheus::MetricType::Counter,
-     [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessCpuSeconds()); }},
-    {"process_resident_memory_bytes", "Resident memory", kGauge,
-     [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessResidentBytes()); }},
     {"outboxd_log_lines_dropped_total", "Log lines that stderr did not take", prometheus::MetricType::Counter,
      [](const DaemonStatus& status, Samples& samples) {
        samples.Add(static_cast<double>(status.log_lines_dropped));
      }},
+    {"process_cpu_seconds_total", "User and system CPU time", prometheus::MetricType::Counter,
+     [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessCpuSeconds()); }},
+    {"process_resident_memory_bytes", "Resident memory", kGauge,
+     [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessResidentBytes()); }},
     {"process_open_fds", "Open file descriptors", kGauge,
      [](const DaemonStatus&, Samples& samples) { samples.Add(ProcessOpenDescriptors()); }},
     {"process_start_time_seconds", "Start of the process, Unix time", kGauge,

@@ -18,6 +18,7 @@
 #include "core/user_shares.h"
 #include "daemon/base/log.h"
 #include "daemon/clerk/disk_space.h"
+#include "daemon/clerk/held_wal.h"
 #include "daemon/clerk/report.h"
 #include "daemon/clerk/submission.h"
 #include "storage/counters.h"
@@ -38,7 +39,7 @@ constexpr std::size_t kFreePagesKept = 256;
 
 Clerk::Clerk(Outbox outbox, Limits limits, DiskSpace::Ask disk_free)
     : outbox_(std::move(outbox)), limits_(std::move(limits)), disk_space_(std::move(disk_free)) {
-  ReadRoom();
+  ReadRoom({});
   LogRecounts();
 }
 
@@ -62,11 +63,12 @@ void Clerk::CheckRoom(Timestamp now) {
   if (now >= room_checked_ && now < room_checked_ + kRoomInterval && stored_bytes_ < kRoomBytes) return;
   room_checked_ = now;
   stored_bytes_ = 0;
-  ReadRoom();
+  ReadRoom(now);
 }
 
-void Clerk::ReadRoom() {
+void Clerk::ReadRoom(Timestamp now) {
   disk_space_.Read();
+  held_wal_.Note(outbox_.maintenance().HeldWalBytes(), now);
   if (const Result<std::uint64_t> used = outbox_.maintenance().UsedBytes()) used_bytes_ = *used;
 }
 
@@ -79,10 +81,14 @@ std::optional<Error> Clerk::WhyFull(std::size_t jobs) const {
         {}};
   }
   if (used_bytes_ >= config.max_bytes) {
-    return Error{
-        ErrorKind::kFull,
-        "the outbox has its limit of " + std::to_string(config.max_bytes) + " bytes (outbox.max_bytes)",
-        {}};
+    return Error{ErrorKind::kFull,
+                 "the outbox has its limit of " + std::to_string(config.max_bytes) +
+                     " bytes (outbox.max_bytes)" +
+                     (held_wal_.bytes() == 0
+                          ? ""
+                          : "; of these, " + std::to_string(held_wal_.bytes()) +
+                                " are WAL that a reader holds since " + FormatRfc3339(*held_wal_.since())),
+                 {}};
   }
   const std::optional<std::uint64_t> free_bytes = disk_space_.FreeBytes();
   if (!free_bytes) {
@@ -307,8 +313,8 @@ void Clerk::Housekeep(Timestamp now) {
   more_housekeeping_ = (pruned && *pruned) || (shrunk && *shrunk);
   if (outbox_.maintenance().MustTruncateWal()) static_cast<void>(outbox_.maintenance().TruncateWal());
   // After the last job left nothing else is written that would cause a checkpoint, and the room it gave back
-  // would never be seen.
-  if (!more_housekeeping_ && WhyFull(0)) static_cast<void>(outbox_.maintenance().Checkpoint());
+  // would never be seen; nor that a reader has gone.
+  if (!more_housekeeping_ && (WhyFull(0) || held_wal_.bytes() > 0)) static_cast<void>(outbox_.maintenance().Checkpoint());
 }
 
 void Clerk::LogRecounts() {
@@ -327,6 +333,8 @@ OutboxState Clerk::State() const {
   OutboxState state;
   state.counts = outbox_.CountsByConnection();
   state.used_bytes = used_bytes_;
+  state.wal_held_bytes = held_wal_.bytes();
+  state.wal_held_since = held_wal_.since();
   state.disk_free_bytes = disk_space_.FreeBytes().value_or(0);
   state.not_healthy = not_healthy_;
   if (const std::optional<Error> nobody = WhyNobodyMay()) state.not_accepting = nobody->message;

@@ -30,6 +30,7 @@
 #include "core/time.h"
 #include "core/user_shares.h"
 #include "daemon/clerk/disk_space.h"
+#include "daemon/clerk/held_wal.h"
 #include "daemon/clerk/report.h"
 #include "daemon/clerk/submission.h"
 #include "storage/counters.h"
@@ -44,7 +45,9 @@ using ClerkTask = std::function<bool(OperatorWork&, Timestamp now)>;
 // What the clerk knows of the outbox as a whole.
 struct OutboxState {
   std::map<std::string, Counts, std::less<>> counts;
-  std::uint64_t used_bytes = 0;
+  std::uint64_t used_bytes = 0;      // with the WAL's that are held
+  std::uint64_t wal_held_bytes = 0;  // by a reader of an older state
+  std::optional<Timestamp> wal_held_since;
   std::uint64_t disk_free_bytes = 0;  // 0 while it is not known
   std::string not_accepting;          // empty: accepting
   std::string not_healthy;            // empty: the last write succeeded
@@ -92,7 +95,7 @@ class Clerk {
   };
   Shares SharesNow() const;
   void CheckRoom(Timestamp now);
-  void ReadRoom();
+  void ReadRoom(Timestamp now);
   std::optional<Error> WhyFull(std::size_t jobs) const;
   void Admit(Done& done);
   bool MayLeaveDead(User user, const UserShares& dead) const;
@@ -121,6 +124,7 @@ class Clerk {
   Report pending_;                          // not yet written
   std::deque<ClerkTask> tasks_;
   std::uint64_t used_bytes_ = 0;
+  HeldWal held_wal_;
   Timestamp room_checked_{};
   std::uint64_t stored_bytes_ = 0;  // of lines, since then
   Timestamp housekept_{};

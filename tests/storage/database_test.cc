@@ -165,4 +165,24 @@ TEST_CASE("database: a backup that is given up leaves no file behind, and can be
   CHECK(reader->BackupTo(folder / "copy.db", test::NeverGivesUp));
 }
 
+TEST_CASE("database: what a reader keeps in the WAL is counted until it has gone") {
+  TempDir folder;
+  Database database = OpenNew(folder / "x.db");
+  REQUIRE(database.Execute("PRAGMA journal_mode = WAL"));
+  database.CheckpointFrom(1);
+  REQUIRE(database.Execute("INSERT INTO t VALUES (1, 1)"));
+  CHECK(database.HeldFrames() == 0);
+  auto reader = Database::Open(folder / "x.db", OpenMode::kReadOnly);
+  REQUIRE(reader);
+  REQUIRE(reader->Execute("BEGIN; SELECT * FROM t"));
+  REQUIRE(database.Execute("INSERT INTO t VALUES (2, 2)"));
+  REQUIRE(database.Execute("INSERT INTO t VALUES (3, 3)"));
+  CHECK(database.HeldFrames() == 2);
+  CHECK_FALSE(*database.TruncateWal());
+  CHECK(database.HeldFrames() == 2);
+  REQUIRE(reader->Execute("ROLLBACK"));
+  CHECK(database.Checkpoint());
+  CHECK(database.HeldFrames() == 0);
+}
+
 }  // namespace outboxd

@@ -502,4 +502,34 @@ TEST_CASE("clerk: a damaged file is fatal, and says what to do") {
   CHECK(done.submissions[0]->refused);
 }
 
+TEST_CASE("clerk: the WAL that a reader holds counts towards max_bytes, until the reader has gone") {
+  Fixture fixture;
+  fixture.limits.outbox.max_bytes = 16 << 20;
+  fixture.Start();
+  fixture.AcceptOne();
+  auto reader = Database::Open(fixture.file, OpenMode::kReadOnly);
+  REQUIRE(reader);
+  REQUIRE(reader->Execute("BEGIN; SELECT * FROM outbox"));
+  const Timestamp since = fixture.now;
+  // Each job goes at once: but for the WAL the file stays small.
+  for (int i = 0; i < 200 && fixture.clerk->State().not_accepting.empty(); ++i) {
+    fixture.SubmitOf(std::nullopt, 4, 90'000);
+    Clerk::Done done = fixture.Work();
+    for (auto& job : done.committed.accepted) fixture.ReportDelivered(std::move(job), 1);
+  }
+  const OutboxState held = fixture.clerk->State();
+  CHECK(held.not_accepting.find("WAL that a reader holds since") != std::string::npos);
+  CHECK(held.wal_held_bytes > 8 << 20);
+  CHECK(held.used_bytes >= held.wal_held_bytes);
+  REQUIRE(held.wal_held_since);
+  CHECK(*held.wal_held_since >= since);
+  REQUIRE(reader->Execute("ROLLBACK"));
+  fixture.Work();
+  fixture.Work();
+  const OutboxState after = fixture.clerk->State();
+  CHECK(after.not_accepting.empty());
+  CHECK(after.wal_held_bytes == 0);
+  CHECK_FALSE(after.wal_held_since);
+}
+
 }  // namespace outboxd
