@@ -111,7 +111,7 @@ int ReportUsage(const Console& console, const std::string& message) {
 std::vector<Verb> Verbs() {
   std::vector<Verb> verbs;
   for (const auto& table : {SendVerbs(), ImportVerbs(), StatusVerbs(), JobVerbs(), DeadVerbs(),
-                            ConnectionVerbs(), MaintenanceVerbs(), TlsInitVerbs()}) {
+                            ConnectionVerbs(), MaintenanceVerbs(), RestoreVerbs(), TlsInitVerbs()}) {
     verbs.insert(verbs.end(), table.begin(), table.end());
   }
   return verbs;

@@ -41,6 +41,7 @@ std::span<const Verb> JobVerbs();          // list, show, explain, cancel, histo
 std::span<const Verb> DeadVerbs();         // dead list|groups|show|redrive|drop|export
 std::span<const Verb> ConnectionVerbs();   // pause, resume, probe
 std::span<const Verb> MaintenanceVerbs();  // check, backup, forget, reload, metrics
+std::span<const Verb> RestoreVerbs();
 std::span<const Verb> TlsInitVerbs();
 
 // All of them, in the order of `outboxctl --help`.

@@ -166,16 +166,44 @@ bool Statement::IsInteger(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_INTEGER;
 }
 
+namespace {
+
+int FlagsOf(OpenMode mode) {
+  constexpr int kAlways = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  switch (mode) {
+    case OpenMode::kReadWrite:
+      return kAlways | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    case OpenMode::kReadOnly:
+      return kAlways | SQLITE_OPEN_READONLY;
+    case OpenMode::kImmutable:
+      return kAlways | SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+  }
+  return kAlways;
+}
+
+std::string NameFor(const std::filesystem::path& file, OpenMode mode) {
+  if (mode != OpenMode::kImmutable) return file.string();
+  std::string uri = "file:";
+  for (const char c : file.string()) {
+    if (c == '%' || c == '?' || c == '#') {
+      constexpr std::string_view kDigits = "0123456789abcdef";
+      uri += {'%', kDigits[static_cast<unsigned char>(c) >> 4], kDigits[static_cast<unsigned char>(c) & 15]};
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
+}
+
+}  // namespace
+
 Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode) {
   // SQLite would count its memory under a lock of the whole process. Refused when it runs already: then it
   // counts.
   static const int counts_memory = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   static_cast<void>(counts_memory);
-  const int flags =
-      (mode == OpenMode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
-      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
+  const int code = sqlite3_open_v2(NameFor(file, mode).c_str(), &handle, FlagsOf(mode), nullptr);
   Database database(handle);
   if (code != SQLITE_OK) return FailFrom(handle, file.string());
   sqlite3_busy_timeout(handle, kBusyMs);
@@ -304,6 +332,7 @@ Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file,
     const Result<void> begun = Execute("BEGIN; SELECT count(*) FROM sqlite_schema");
     Result<void> done = begun ? CopyPages(target, file, gives_up) : begun;
     static_cast<void>(Execute("ROLLBACK"));
+    if (done) static_cast<void>(target.Execute("DELETE FROM start"));  // storage/start_stamp.h
     return done;
   }();
   if (copied) copied = SyncFile(file);

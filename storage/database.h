@@ -84,7 +84,9 @@ class Statement {
   sqlite3* database_ = nullptr;
 };
 
-enum class OpenMode { kReadWrite, kReadOnly };
+// kImmutable: what stands in the main file alone, without its WAL and without a lock; for a file that nobody
+// writes.
+enum class OpenMode { kReadWrite, kReadOnly, kImmutable };
 
 class Database {
  public:

@@ -10,19 +10,34 @@
 #include <cerrno>
 #include <cstddef>
 #include <filesystem>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/result.h"
 
 namespace outboxd {
 namespace {
 
-std::string OwnerOf(int descriptor) {
-  std::array<char, 32> text{};
+// The file's content: the owner's pid, then stamps, filled up with blanks to this length, so that it is never
+// cut and fits one sector.
+constexpr std::size_t kRecordBytes = 96;
+constexpr std::size_t kStampsMax = 3;
+
+std::vector<std::string> WordsOf(int descriptor) {
+  std::array<char, kRecordBytes> text{};
   const ssize_t length = pread(descriptor, text.data(), text.size(), 0);
-  return length > 0 ? std::string(text.data(), static_cast<std::size_t>(length)) : "unknown";
+  if (length <= 0) return {};
+  std::istringstream stream(std::string(text.data(), static_cast<std::size_t>(length)));
+  return {std::istream_iterator<std::string>(stream), {}};
+}
+
+std::string OwnerOf(int descriptor) {
+  const std::vector<std::string> words = WordsOf(descriptor);
+  return words.empty() ? "unknown" : words.front();
 }
 
 }  // namespace
@@ -49,14 +64,34 @@ Result<FileLock> FileLock::Take(const std::filesystem::path& file) {
                                           OwnerOf(descriptor) +
                                           "); stop it first, or give this one its own outbox.path");
   }
-  const std::string pid = std::to_string(getpid());
-  if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, pid.data(), pid.size(), 0) < 0) {
-    // The pid only serves the message above; on a full disk the lock itself still holds.
-  }
+  std::vector<std::string> words = WordsOf(descriptor);
+  if (!words.empty()) lock.stamps_.assign(words.begin() + 1, words.end());
+  // The pid only serves the message above; on a full disk the lock itself still holds.
+  static_cast<void>(lock.Write());
   return lock;
 }
 
-FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+Result<void> FileLock::Write() const {
+  std::string record = std::to_string(getpid());
+  for (const std::string& stamp : stamps_) record += ' ' + stamp;
+  record.resize(kRecordBytes - 1, ' ');
+  record += '\n';
+  if (pwrite(descriptor_, record.data(), record.size(), 0) == static_cast<ssize_t>(record.size())) return {};
+  return Fail(errno == ENOSPC ? ErrorKind::kFull : ErrorKind::kIo,
+              "the lock file: " + std::generic_category().message(errno));
+}
+
+Result<void> FileLock::NoteStamps(std::vector<std::string> stamps) {
+  if (stamps.size() > kStampsMax)
+    stamps.erase(stamps.begin(), stamps.end() - static_cast<std::ptrdiff_t>(kStampsMax));
+  stamps_ = std::move(stamps);
+  RETURN_IF_ERROR(Write());
+  if (fdatasync(descriptor_) == 0) return {};
+  return Fail(ErrorKind::kIo, "the lock file: " + std::generic_category().message(errno));
+}
+
+FileLock::FileLock(FileLock&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), stamps_(std::move(other.stamps_)) {}
 
 FileLock::~FileLock() {
   if (descriptor_ >= 0) close(descriptor_);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,8 +38,20 @@ Result<Outbox> Outbox::Assemble(std::unique_ptr<OutboxFile> file, std::uint64_t 
   return outbox;
 }
 
+namespace {
+
+// Sixteen digits, and nothing that the random part of a job id would tell of it.
+std::string StampFrom(std::uint64_t seed) {
+  std::mt19937_64 random(~seed);
+  std::string stamp;
+  for (int digit = 0; digit < 16; ++digit) stamp += "0123456789abcdef"[random() >> 60];
+  return stamp;
+}
+
+}  // namespace
+
 Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t seed) {
-  ASSIGN_OR_RETURN(std::unique_ptr<OutboxFile> opened, OutboxFile::Open(file));
+  ASSIGN_OR_RETURN(std::unique_ptr<OutboxFile> opened, OutboxFile::Open(file, StampFrom(seed)));
   Result<Outbox> outbox = Assemble(std::move(opened), seed);
   if (!outbox) return Failure(AsDamage(file, std::move(outbox).error()));
   return outbox;

@@ -58,7 +58,7 @@ struct OutboxStart {
 class Outbox {
  public:
   // Creates the file, or migrates its schema; takes the lock that keeps other processes out. `seed` feeds the
-  // random part of job ids.
+  // random part of job ids and the stamp of this start.
   static Result<Outbox> Open(const std::filesystem::path& file, std::uint64_t seed);
 
   // All of `batch` in one transaction, or nothing. An outcome of a job that was cancelled meanwhile only adds

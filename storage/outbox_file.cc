@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "core/result.h"
@@ -9,14 +10,18 @@
 #include "storage/database.h"
 #include "storage/file_lock.h"
 #include "storage/open.h"
+#include "storage/start_stamp.h"
 #include "storage/user_counts.h"
 
 namespace outboxd {
 
-Result<std::unique_ptr<OutboxFile>> OutboxFile::Open(const std::filesystem::path& file) {
+Result<std::unique_ptr<OutboxFile>> OutboxFile::Open(const std::filesystem::path& file,
+                                                     const std::string& stamp) {
   RETURN_IF_ERROR(CheckIsFile(file));
   ASSIGN_OR_RETURN(FileLock lock, FileLock::Take(file));
+  RETURN_IF_ERROR(CheckWalBelongs(file, lock));
   ASSIGN_OR_RETURN(Database database, OpenForWriting(file));
+  WriteStartStamp(database, lock, stamp);
   std::unique_ptr<OutboxFile> opened(new OutboxFile(std::move(lock), std::move(database)));
   if (Result<void> ready = opened->Prepare(); !ready)
     return Failure(AsDamage(file, std::move(ready).error()));

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "core/result.h"
@@ -19,7 +20,9 @@ namespace outboxd {
 class OutboxFile {
  public:
   // Creates the file, or migrates its schema; takes the lock that keeps other processes out.
-  static Result<std::unique_ptr<OutboxFile>> Open(const std::filesystem::path& file);
+  // Leaves `stamp` in it (storage/start_stamp.h).
+  static Result<std::unique_ptr<OutboxFile>> Open(const std::filesystem::path& file,
+                                                  const std::string& stamp);
   OutboxFile(const OutboxFile&) = delete;
   OutboxFile& operator=(const OutboxFile&) = delete;
 

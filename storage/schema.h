@@ -130,6 +130,10 @@ CREATE TABLE users (             -- what each holds; kept in the same transactio
   dead        INTEGER NOT NULL,      -- rows in dead_letters
   dead_bytes  INTEGER NOT NULL
 );
+
+CREATE TABLE start (             -- the last one
+  stamp       TEXT NOT NULL          -- random; also in the lock file
+);
 )sql",
 };
 

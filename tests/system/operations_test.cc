@@ -75,7 +75,8 @@ class Host {
  public:
   explicit Host(const ConfigValues& overrides = {}) : daemon(sim, overrides) {
     fs::create_directory(programs_);
-    WriteProgram(programs_ / "outboxctl", std::string("exec '") + OUTBOXCTL_BINARY + "' --socket '" +
+    WriteProgram(programs_ / "outboxctl", std::string("exec '") + OUTBOXCTL_BINARY + "' --config '" +
+                                              daemon.ConfigFile().string() + "' --socket '" +
                                               daemon.AdminSocket().string() + "' --producer '" +
                                               daemon.ProducerSocket().string() + "' \"$@\"\n");
     // Starting is the test's; a stopped process stays until the test looks after it.
@@ -283,6 +284,47 @@ TEST_CASE("operations: a damaged file is recovered, and outboxd delivers what co
 TEST_CASE("operations: a backup is taken and restored") {
   RunSection("Backup and restore");
 }
+TEST_CASE("operations: restore refuses while outboxd runs, and the restored outbox is delivered") {
+  SimUnderTest sim;
+  sim.Script(R"([{"match":{},"action":{"status":503}}])");
+  DaemonUnderTest daemon(sim);
+  AcceptAll(daemon, ManyEvents(3, 3));
+  const std::string backup = daemon.Dir() / "backup.db";
+  REQUIRE(daemon.Ctl({"backup", backup}).status.code == 0);
+  AcceptAll(daemon, ManyEvents(3, 3, "later"));
+  const auto restore = [&] {
+    ProcessOptions run;
+    run.command = {OUTBOXCTL_BINARY, "--config", daemon.ConfigFile(), "restore", backup};
+    return Run(std::move(run));
+  };
+  const Finished refused = restore();
+  CHECK(refused.status.code == 1);
+  CHECK_MESSAGE(refused.err.find("in use by another outboxd") != std::string::npos, refused.err);
+  daemon.Kill9();
+  const Finished restored = restore();
+  CHECK_MESSAGE(restored.out.find(": 3 waiting jobs, 0 dead letters\n") != std::string::npos,
+                restored.out << restored.err);
+  sim.ClearScript();
+  daemon.Start();
+  daemon.AwaitDrained();
+  CHECK(daemon.Status()["totals"]["delivered"].Int() == 3);
+}
+
+TEST_CASE("operations: a backup that was copied over the remains of a killed outboxd is not opened") {
+  SimUnderTest sim;
+  sim.Script(R"([{"match":{},"action":{"status":503}}])");
+  DaemonUnderTest daemon(sim);
+  AcceptAll(daemon, ManyEvents(3, 3));
+  const std::string backup = daemon.Dir() / "backup.db";
+  REQUIRE(daemon.Ctl({"backup", backup}).status.code == 0);
+  AcceptAll(daemon, ManyEvents(3, 3, "later"));
+  daemon.Kill9();
+  std::filesystem::copy_file(backup, daemon.OutboxFile(), std::filesystem::copy_options::overwrite_existing);
+  const Finished refused = daemon.RunToEnd();
+  CHECK(refused.status.code == 1);
+  CHECK(refused.err.find("use outboxctl restore") != std::string::npos);
+}
+
 TEST_CASE("operations: a customer is forgotten and deleted") {
   RunSection("A customer to be forgotten");
 }

@@ -67,6 +67,7 @@ std::string RoomOf(const std::string& path) {
 
 bool MayInclude(const std::string& path, const std::string& header) {
   if (FolderOf(path) == "tests") return true;
+  if (path == "ctl/restore.cc" && header == "storage/restore.h") return true;  // of a stopped daemon's outbox
   const std::string room = RoomOf(path);
   const std::string target = RoomOf(header);
   if (target == room) return true;
