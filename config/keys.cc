@@ -344,7 +344,7 @@ SectionKeys<HistoryConfig> HistoryKeys() {
 
 SectionKeys<MetricsConfig> MetricsKeys() {
   return {{Key("tcp", &MetricsConfig::tcp, value_type::Loopback(), kRestart,
-               "/metrics on this loopback address too, for Prometheus"),
+               "/metrics, /healthz and /readyz on this loopback address too"),
            Key("allowed_hosts", &MetricsConfig::allowed_hosts, value_type::HostName(), kRestart,
                "names that a Host header may have besides addresses and localhost")}};
 }

@@ -306,9 +306,13 @@ HttpResponse AdminApi::Handle(const HttpRequestView& request) {
 }
 
 HttpResponse AdminApi::HandleMetrics(const HttpRequestView& request) {
-  if (request.path != "/metrics") return TextAnswer("only /metrics is here", 404);
+  const auto answer = request.path == "/metrics"   ? &AnswerMetrics
+                      : request.path == "/healthz" ? &AnswerHealthz
+                      : request.path == "/readyz"  ? &AnswerReadyz
+                                                   : nullptr;
+  if (answer == nullptr) return TextAnswer("only /metrics, /healthz and /readyz are here", 404);
   if (!IsAllowed(request.method, "GET")) return MethodNotAllowed("GET");
-  return AnswerMetrics(Call{request, control_, metrics_, pool_, clock_(), {}});
+  return answer(Call{request, control_, metrics_, pool_, clock_(), {}});
 }
 
 }  // namespace outboxd

@@ -24,7 +24,7 @@ class AdminApi {
   AdminApi(std::filesystem::path outbox, Control& control, const Metrics& metrics, Clock clock);
 
   HttpResponse Handle(const HttpRequestView& request);
-  // What the TCP listener of `metrics.tcp` answers: GET /metrics and nothing else.
+  // What the TCP listener of `metrics.tcp` answers: GET of /metrics, /healthz and /readyz, and nothing else.
   HttpResponse HandleMetrics(const HttpRequestView& request);
 
  private:

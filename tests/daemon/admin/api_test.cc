@@ -126,7 +126,10 @@ TEST_CASE("admin api: metrics on the admin socket, and alone on the TCP listener
     return api.api.HandleMetrics(request).status;
   };
   CHECK(over_tcp("GET", "/metrics") == 200);
+  CHECK(over_tcp("GET", "/healthz") == 200);
+  CHECK(over_tcp("GET", "/readyz") == 200);
   CHECK(over_tcp("POST", "/metrics") == 405);
+  CHECK(over_tcp("POST", "/readyz") == 405);
   CHECK(over_tcp("GET", "/v1/status") == 404);
   CHECK(over_tcp("POST", "/v1/reload") == 404);
   CHECK(api.control.calls.empty());
