@@ -10,6 +10,7 @@
 #include "core/ascii.h"
 #include "core/header_rules.h"
 #include "core/job.h"
+#include "core/job_types.h"
 #include "core/limits.h"
 #include "core/member_values.h"
 #include "core/object_scan.h"
@@ -24,6 +25,7 @@ using members::Bad;
 
 constexpr std::string_view kDotSegments = "must not hold . or .. segments";
 constexpr std::string_view kCioId = "cio_";
+constexpr std::string_view kBlanks = " \t\r\n\f\v";
 constexpr std::size_t kSendableTargetBytes =
     900'000;  // libcurl's limit of 1 MiB holds headers and a small body too
 
@@ -122,6 +124,19 @@ Result<void> CheckNames(const Job& job) {
   return CheckDevice(job);
 }
 
+// The Track API judges the name of a page or a screen as that of any event.
+Result<void> CheckEventName(const Job& job) {
+  const auto field = [&job] {
+    if (job.call) return "body.name";
+    return job.type == JobType::kPageview ? "url" : "name";
+  };
+  if (job.name.find_first_not_of(kBlanks) == std::string::npos) return Bad("must not be blank", field());
+  if (job.name.size() <= limits::kEventNameBytes) return {};
+  return Bad("is " + std::to_string(job.name.size()) + " bytes; at most " +
+                 std::to_string(limits::kEventNameBytes) + " are allowed",
+             field());
+}
+
 Result<void> CheckMethod(std::string_view method) {
   // TRACK is what some servers call their TRACE.
   constexpr std::array<std::string_view, 4> kRefused = {"CONNECT", "TRACE", "PRI", "TRACK"};
@@ -190,6 +205,9 @@ Result<void> CheckNew(const Job& job) {
   }
   if (job.raw) {
     RETURN_IF_ERROR(CheckRaw(*job.raw));
+  }
+  if (IsEvent(job.type)) {
+    RETURN_IF_ERROR(CheckEventName(job));
   }
   return CheckNames(job);
 }

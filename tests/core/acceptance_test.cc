@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/job_line.h"
 #include "core/limits.h"
@@ -105,6 +106,45 @@ TEST_CASE("acceptance: no person and no device is called . or .., or blank, in a
   CheckAccepted({R"({"type":"destroy","id":"a..b"})", R"({"type":"destroy","id":"first.last@example.com"})",
                  R"({"type":"destroy","id":"..."})", R"({"type":"destroy","id":"a/b"})",
                  R"({"type":"delete_device","id":"1","device_id":"token/1:a.b"})"});
+}
+
+TEST_CASE("acceptance: the name of an event, also of a page, is not blank and at most 100 bytes long") {
+  const auto named = [](std::string_view name) {
+    const std::string text(name);
+    return std::vector<testing::Refused>{
+        {R"({"type":"track","id":"1","name":")" + text + "\"}", "name", {}},
+        {R"({"type":"pageview","id":"1","url":")" + text + "\"}", "url", {}},
+        {R"({"type":"pageview","anonymous_id":"1","url":")" + text + "\"}", "url", {}},
+        {R"({"type":"pageview","request":{"method":"POST","target":"/api/v1/customers/1/events","body":)"
+         R"({"type":"page","name":")" +
+             text + "\"}}}",
+         "request.body.name",
+         {}},
+        {R"({"type":"pageview","request":{"method":"POST","target":"/api/v2/entity","body":)"
+         R"({"type":"person","action":"page","identifiers":{"id":"1"},"name":")" +
+             text + "\"}}}",
+         "request.body.name",
+         {}}};
+  };
+  const std::string longest = "https://example.com/" + Repeat("x", 80);
+  for (const testing::Refused& row : named(longest)) CheckAccepted({row.line});
+  for (const std::string& name : {longest + "x", Repeat("ü", 51)}) {
+    for (testing::Refused row : named(name)) {
+      row.message_part = "at most 100 are allowed";
+      CheckRefused({row});
+    }
+  }
+  for (const char* blank : {" ", " \\t\\n"}) {
+    for (testing::Refused row : named(blank)) {
+      row.message_part = "must not be blank";
+      CheckRefused({row});
+    }
+  }
+}
+
+TEST_CASE("acceptance: a page with a long url that was stored before is read as ever") {
+  CHECK(ParseStoredLine(R"({"type":"pageview","id":"1","url":")" + Repeat("x", 4096) + "\"}").has_value());
+  CHECK(ParseStoredLine(R"({"type":"track","id":"1","name":" "})").has_value());
 }
 
 TEST_CASE("acceptance: methods that are not for the API are refused, in any case") {

@@ -200,7 +200,7 @@ TEST_CASE("job members: limits hold to the byte") {
       {"anonymous_id", 150,
        [](std::size_t bytes) { return Line("track", "\"name\":\"n\",\"anonymous_id\":" + Quoted(bytes)); }},
       {"name", 100, [](std::size_t bytes) { return Line("track", "\"id\":1,\"name\":" + Quoted(bytes)); }},
-      {"url", limits::kUrlBytes,
+      {"url", limits::kEventNameBytes,
        [](std::size_t bytes) { return Line("pageview", "\"id\":1,\"url\":" + Quoted(bytes)); }},
       {"connection", 64,
        [](std::size_t bytes) { return Line("destroy", "\"id\":1,\"connection\":" + Quoted(bytes)); }},

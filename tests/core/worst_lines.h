@@ -38,7 +38,7 @@ inline std::vector<std::string> WorstLines() {
       Filled(R"({"type":"identify","id":")" + quoted + R"(","attributes":{"a":[)", "0,", "]}}"),
       Filled(R"({"type":"identify","id":"1","attributes":{"a":")", "\\u0001", "\"}}", 1000),
       Filled(R"({"type":"track","id":")" + quoted + R"(","name":"n","data":{"a":[)", "[],", "]}}", 99'000),
-      Filled(R"({"type":"pageview","anonymous_id":")" + quoted + R"(","url":")", "\\u0001", "\"}", 20'000),
+      Filled(R"({"type":"pageview","anonymous_id":")" + quoted + R"(","url":")", "\\u0001", "\"}", 600),
       Filled(R"({"type":"destroy","id":"1","ref":"r")", " ", "}"),
       Filled(R"({"type":"suppress","id":")" + quoted + "\"", " ", "}"),
       Filled(R"({"type":"unsuppress","id":")" + quoted + "\"", " ", "}"),

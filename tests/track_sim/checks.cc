@@ -142,11 +142,13 @@ Check CheckOneIdentifier(const Node& object, std::initializer_list<std::string_v
   return Invalid(std::string(field), std::string(field) + " has an unknown identifier");
 }
 
-Check CheckEvent(const Node& event, std::string_view type) {
+Check CheckEvent(const Node& event) {
   if (Check problem = CheckText(event, "name")) return problem;
   if (CountMembers(event, "name") > 1) return Invalid("name", "name is there twice");
-  if (type == "event" && Find(event, "name")->Text().size() > kEventNameBytes)
-    return TooLarge("name", "name is longer than 100 bytes");
+  const std::string_view name = Find(event, "name")->Text();
+  if (name.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos)
+    return Invalid("name", "event name must not be blank");
+  if (name.size() > kEventNameBytes) return TooLarge("name", "name is longer than 100 bytes");
   if (Check problem = CheckUlidIfPresent(event, "id")) return problem;
   return CheckNumberIfPresent(event, "timestamp");
 }

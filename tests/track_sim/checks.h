@@ -33,7 +33,7 @@ Check CheckAttributes(const Node& attributes);
 Check CheckOneIdentifier(const Node& object, std::initializer_list<std::string_view> names,
                          std::string_view field, std::string& value);
 // Name, id and timestamp of an event, which v1 and v2 share.
-Check CheckEvent(const Node& event, std::string_view type);
+Check CheckEvent(const Node& event);
 
 std::uint64_t HashOf(std::string_view bytes);
 std::string_view EventType(std::string_view api_type);  // "event" → "track", "page" → "pageview"

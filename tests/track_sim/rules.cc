@@ -93,7 +93,7 @@ Check JudgeEvent(Visit& visit) {
     if (Check problem = CheckOneOf(visit.Root(), "type", {"event", "page", "screen"})) return problem;
     type = given->Text();
   }
-  if (Check problem = CheckEvent(visit.Root(), type)) return problem;
+  if (Check problem = CheckEvent(visit.Root())) return problem;
   if (Check problem = CheckObjectIfPresent(visit.Root(), "data")) return problem;
   const Node* data = Find(visit.Root(), "data");
   if (data != nullptr && data->Source().size() > kEventDataBytes)

@@ -67,7 +67,7 @@ Check CheckMerge(const Node& item, Effect& effect) {
 }
 
 Check JudgePersonEvent(const Node& item, std::string_view action, Effect& effect) {
-  if (Check problem = CheckEvent(item, action)) return problem;
+  if (Check problem = CheckEvent(item)) return problem;
   if (Check problem = CheckObjectIfPresent(item, "attributes")) return problem;
   effect.type = EventType(action);
   effect.name = Find(item, "name")->Text();
