@@ -105,7 +105,7 @@ struct TrackCall {
   Stamps stamps = Stamps::kNone;
   std::string_view time_member;  // "timestamp" or "_timestamp"
   bool has_id = false, has_time = false;
-  Slice empty_id, empty_time;  // given, but as null or "": a stamp takes their place
+  Slice empty_id, empty_time;  // given, but empty or in another form: a stamp takes their place
 };
 
 struct Job {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/ascii.h"
 #include "core/job.h"
 #include "core/job_members.h"
 #include "core/job_types.h"
@@ -18,6 +20,7 @@
 #include "core/people_members.h"
 #include "core/result.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "core/track_body.h"
 
 namespace outboxd::track {
@@ -80,21 +83,64 @@ Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
   return members::LaneName(found->key, std::move(value), field);
 }
 
+bool AreDigits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit) &&
+         (text.size() == 1 || text.front() != '0');
+}
+
+bool IsNothing(const Member& member) {
+  return member.kind == ValueKind::kNull || (member.kind == ValueKind::kString && member.text.empty());
+}
+
+constexpr std::size_t kSecondsDigits = 12;  // the year 9999's
+constexpr std::size_t kMillisecondsDigits = 13;
+
+// What of `json`, a number or the text of one, is its Unix seconds; empty: it is not a time.
+std::string_view SecondsIn(std::string_view json) {
+  const std::string_view whole = json.substr(0, json.find('.'));
+  const std::string_view fraction = json.substr(std::min(whole.size() + 1, json.size()));
+  const bool is_plain = AreDigits(whole) && std::all_of(fraction.begin(), fraction.end(), IsDigit);
+  if (!is_plain || whole.size() > kMillisecondsDigits) return {};
+  return whole.size() > kSecondsDigits ? whole.substr(0, whole.size() - 3) : whole;
+}
+
+// Customer.io puts the time of receipt in the place of a time that it cannot read, which is late. So a time
+// in another form is sent as Unix seconds, and one that is not a time is replaced by the time of acceptance.
+void ReadTime(const TrackBody& body, const Member& member, Job& job) {
+  TrackCall& call = *job.call;
+  const std::string_view raw = body.Raw(member);
+  const Slice whole = {job.body.offset + member.raw.offset, member.raw.length};
+  const bool is_text = member.kind == ValueKind::kString && member.text.size() + 2 == raw.size();
+  const std::string_view given = is_text ? raw.substr(1, member.text.size()) : raw;
+  const bool is_exponent =
+      member.kind == ValueKind::kNumber && given.find_first_of("eE-") != std::string::npos;
+  const std::string_view seconds =
+      is_text || member.kind == ValueKind::kNumber ? SecondsIn(given) : std::string_view();
+  if (is_exponent || (!seconds.empty() && seconds.size() == given.size())) {
+    call.has_time = true;
+    return;
+  }
+  call.empty_time = whole;
+  if (!seconds.empty()) {
+    const std::size_t quote = is_text ? 1 : 0;
+    job.timestamp = {static_cast<std::uint32_t>(whole.offset + quote),
+                     static_cast<std::uint32_t>(seconds.size())};
+  } else if (is_text && ParseRfc3339(given)) {
+    job.timestamp = whole;
+  }
+}
+
 // The stamps that are not needed, and the stretches of the line that a stamp replaces.
 void ReadStamps(const TrackBody& body, TrackCall::Stamps stamps, std::string_view time_member, Job& job) {
   TrackCall& call = *job.call;
   call.stamps = stamps;
   call.time_member = time_member;
-  const auto read = [&](std::string_view key, bool& has, Slice& empty) {
-    const Member* member = body.Find(key);
-    if (member == nullptr) return;
-    const bool is_empty =
-        member->kind == ValueKind::kNull || (member->kind == ValueKind::kString && member->text.empty());
-    has = !is_empty;
-    if (is_empty) empty = {job.body.offset + member->raw.offset, member->raw.length};
-  };
-  read(time_member, call.has_time, call.empty_time);
-  if (stamps == TrackCall::Stamps::kIdAndTime) read("id", call.has_id, call.empty_id);
+  const Member* time = body.Find(time_member);
+  if (time != nullptr) ReadTime(body, *time, job);
+  const Member* id = stamps == TrackCall::Stamps::kIdAndTime ? body.Find("id") : nullptr;
+  if (id == nullptr) return;
+  call.has_id = !IsNothing(*id);
+  if (!call.has_id) call.empty_id = {job.body.offset + id->raw.offset, id->raw.length};
 }
 
 Result<void> ReadEventName(const TrackBody& body, Job& job) {

@@ -103,6 +103,53 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "track call: a time that is not Unix seconds leaves as such, and only what is not a time is replaced") {
+  struct Case {
+    std::string_view given, leaves;
+  };
+  constexpr std::string_view kAccepted = "1732000000";
+  for (const Case& one : {Case{"1700000000", "1700000000"},
+                          {R"("1700000000")", R"("1700000000")"},
+                          {"0", "0"},
+                          {"253402300799", "253402300799"},
+                          {"1700000000123", "1700000000"},
+                          {R"("1700000000123")", "1700000000"},
+                          {"1700000000.75", "1700000000"},
+                          {R"("1700000000.75")", "1700000000"},
+                          {"1700000000123.5", "1700000000"},
+                          {R"("2023-11-14T22:13:20Z")", "1700000000"},
+                          {R"("2023-11-14T23:13:20.9+01:00")", "1700000000"},
+                          {"-5", "-5"},
+                          {"1.7e9", "1.7e9"},
+                          {R"("yesterday")", kAccepted},
+                          {R"("1700000000s")", kAccepted},
+                          {R"("0123456789012")", kAccepted},
+                          {"17000000001234", kAccepted},
+                          {"true", kAccepted},
+                          {"[1700000000]", kAccepted},
+                          {"{}", kAccepted},
+                          {"null", kAccepted},
+                          {R"("")", kAccepted}}) {
+    CAPTURE(one.given);
+    for (const std::string head :
+         {R"({"name":"n","id":"x","timestamp":)", R"({"type":"page","id":"x","name":"n","timestamp" : )"}) {
+      const auto job = Take("POST", "/api/v1/customers/1/events", head + std::string(one.given) + "}");
+      REQUIRE(job.has_value());
+      CHECK(BuildRequest(*job, kStamp).body == head + std::string(one.leaves) + "}");
+    }
+    const std::string identify = R"({"a":1,"_timestamp":)";
+    const auto person = Take("PUT", "/api/v1/customers/1", identify + std::string(one.given) + "}");
+    REQUIRE(person.has_value());
+    CHECK(BuildRequest(*person, kStamp).body == identify + std::string(one.leaves) + "}");
+    const std::string entity =
+        R"({"type":"person","action":"event","identifiers":{"id":"1"},"id":"x","name":"n","timestamp":)";
+    const auto event = Take("POST", "/api/v2/entity", entity + std::string(one.given) + "}");
+    REQUIRE(event.has_value());
+    CHECK(BuildRequest(*event, kStamp).body == entity + std::string(one.leaves) + "}");
+  }
+}
+
 TEST_CASE("track call: a request whose path needs no credentials may leave without them, no other one") {
   const auto line = [](std::string_view type, std::string_view target, std::string_view credentials) {
     return R"({"type":")" + std::string(type) + R"(","request":{"method":"POST","target":")" +
