@@ -30,7 +30,8 @@ tl::unexpected<LineError> Refuse(std::string field, std::string message,
   return tl::unexpected(LineError{code, std::move(field), std::move(message), {}, false});
 }
 
-// The line's members by name: each known, at most once.
+// The line's members by name: each known, at most once. One that is null is absent; a raw body's null is a
+// body.
 struct Table {
   std::array<const Member*, members::kCount> at{};  // filled in where `given` has the name
   members::Set given;
@@ -43,6 +44,7 @@ tl::expected<Table, LineError> Sort(const std::vector<Member>& found) {
     const std::optional<Name> name = members::FromText(member.key);
     if (!name) return Refuse(member.key.substr(0, limits::kShortTextBytes), "unknown member");
     if (table.given.Has(*name)) return Refuse(member.key, "given twice");
+    if (member.kind == ValueKind::kNull && *name != Name::kType && *name != Name::kBody) continue;
     table.given.Add(*name);
     table.at[static_cast<std::size_t>(*name)] = &member;
   }

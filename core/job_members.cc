@@ -47,7 +47,15 @@ bool IsOtherInV2(std::string_view key) {
   return key == "_timestamp" || key == "cio_relationships" || key == "anonymous_id";
 }
 
+// As PHP writes an object without members.
+bool IsEmptyArray(const Member& member, const Job& job) {
+  if (member.kind != ValueKind::kArray) return false;
+  const std::string_view json = job.Text(member.raw);
+  return json.find_first_not_of(kJsonWhiteSpace, 1) == json.size() - 1;
+}
+
 Result<void> ReadAttributes(const Member& member, Job& job) {
+  if (IsEmptyArray(member, job)) return {};
   RETURN_IF_ERROR(NeedObject(member));
   job.body = member.raw;
   const std::string object(job.Text(member.raw));
@@ -67,6 +75,7 @@ Result<void> ReadUrl(const Member& member, Job& job) {
 }
 
 Result<void> ReadData(const Member& member, Job& job) {
+  if (IsEmptyArray(member, job)) return {};
   RETURN_IF_ERROR(NeedObject(member));
   if (member.raw.length > limits::kEventDataBytes) {
     return Bad("is " + std::to_string(member.raw.length) + " bytes; at most " +

@@ -167,7 +167,7 @@ TEST_CASE("job members: identifiers are text or integers of any size") {
   CHECK(customer(std::string(150, '7')) == std::string(150, '7'));
   CHECK(customer(R"("a b/\u00fc+@%~")") == "a b/\xc3\xbc+@%~");
   CHECK(customer("\" a\"") == " a");
-  for (const char* id : {"1.0", "1.5", "1e3", "true", "false", "null", "[]", "{}", "[1]"}) {
+  for (const char* id : {"1.0", "1.5", "1e3", "true", "false", "[]", "{}", "[1]"}) {
     CheckRefused({{Line("destroy", "\"id\":" + std::string(id)), "id", "must be a string or an integer"}});
   }
 }
@@ -181,9 +181,23 @@ TEST_CASE("job members: an anonymous customer stands in place of a known one") {
       {Line("track", R"("id":"1","anonymous_id":"2","name":"n")"), "anonymous_id", "not both"},
       {Line("track", R"("anonymous_id":"2","id":"1","name":"n")"), "anonymous_id", "not both"},
       {Line("track", R"("anonymous_id":"","name":"n")"), "anonymous_id", "must not be empty"},
-      {Line("pageview", R"("anonymous_id":null,"url":"/")"), "anonymous_id",
-       "must be a string or an integer"},
+      {Line("pageview", R"("anonymous_id":null,"url":"/")"), "id",
+       "pageview needs \"id\" or \"anonymous_id\""},
   });
+}
+
+TEST_CASE("job members: null is the same as absent, and an empty array an object without members") {
+  const Job event = Read(Line(
+      "track",
+      R"("id":null,"anonymous_id":"a","name":"n","data":null,"timestamp":null,"event_id":null,"ref":null)"));
+  CHECK(event.customer == "a");
+  CHECK(event.body.empty());
+  CHECK_FALSE(event.has_ref);
+  CHECK(Read(Line("track", R"("id":"1","name":"n","data":[ ])")).body.empty());
+  CHECK(Read(Line("identify", R"("id":"1","attributes":[],"timestamp":null)")).body.empty());
+  CHECK_FALSE(Read(Line("raw", R"("method":"POST","path":"/v1/x","body":null)")).body.empty());
+  CheckRefused({{Line("destroy", R"("id":null)"), "id", "destroy needs \"id\""},
+                {Line("track", R"("id":"1","name":"n","data":[1])"), "data", "must be an object"}});
 }
 
 // Lines that hold `bytes` bytes where at most `most` are allowed.
@@ -287,21 +301,20 @@ TEST_CASE("job members: max_age, region, event_id and ref take what they say") {
                  Line("destroy", R"("id":1,"region":"us")"), Line("destroy", R"("id":1,"ref":"")")});
   CHECK(Read(Line("track", R"("id":1,"name":"n","event_id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH")")).event_id ==
         "01JDB3T0C5W7X8Y9Z0ABCDEFGH");
-  for (const char* age :
-       {"0", "-1", "1.0", "1e3", "315360001", "99999999999999999999", "\"60\"", "null", "true"}) {
+  for (const char* age : {"0", "-1", "1.0", "1e3", "315360001", "99999999999999999999", "\"60\"", "true"}) {
     CheckRefused({{Line("destroy", "\"id\":1,\"max_age\":" + std::string(age)), "max_age",
                    "must be whole seconds, 1 to 315360000"}});
   }
-  for (const char* region : {"\"US\"", "\"\"", "\"asia\"", "1", "null"}) {
+  for (const char* region : {"\"US\"", "\"\"", "\"asia\"", "1"}) {
     CheckRefused({{Line("destroy", "\"id\":1,\"region\":" + std::string(region)), "region",
                    "must be \"us\" or \"eu\""}});
   }
-  for (const char* id : {"\"\"", "1", "null", "\"order-9\"", "\"01JDB3T0C5W7X8Y9Z0ABCDEFGI\"",
-                         "\"81JDB3T0C5W7X8Y9Z0ABCDEFGH\""}) {
+  for (const char* id :
+       {"\"\"", "1", "\"order-9\"", "\"01JDB3T0C5W7X8Y9Z0ABCDEFGI\"", "\"81JDB3T0C5W7X8Y9Z0ABCDEFGH\""}) {
     CheckRefused({{Line("track", "\"id\":1,\"name\":\"n\",\"event_id\":" + std::string(id)), "event_id",
                    "must be a ULID"}});
   }
-  CheckRefused({{Line("destroy", R"("id":1,"ref":null)"), "ref", "must be a string"}});
+  CheckRefused({{Line("destroy", R"("id":1,"ref":1)"), "ref", "must be a string"}});
 }
 
 TEST_CASE("job members: a timestamp is Unix seconds, cut to whole ones, or RFC 3339") {
@@ -336,7 +349,6 @@ TEST_CASE("job members: what is not a time is refused as timestamp") {
                                 "253402300800",
                                 "99999999999999999999",
                                 "1700000000000",
-                                "null",
                                 "true",
                                 "[]",
                                 "{}",
@@ -367,15 +379,15 @@ TEST_CASE("job members: attributes are an object of bounded names, values and co
   CheckAccepted({attributes("{}"), attributes(many(300)), attributes("{\"" + std::string(150, 'k') + "\":1}"),
                  attributes(R"({"s":"x","n":1e400,"b":true,"z":null,"l":[1,"2"],"o":{"deep":[{}]}})")});
   CheckRefused({
-      {attributes("[]"), "attributes", "must be an object"},
-      {attributes("null"), "attributes", "must be an object"},
+      {attributes("[1]"), "attributes", "must be an object"},
+      {attributes("1"), "attributes", "must be an object"},
       {attributes("\"x\""), "attributes", "must be an object"},
       {attributes(many(301)), "attributes", "has 301 attributes; at most 300 are allowed"},
       {attributes("{\"" + std::string(151, 'k') + "\":1}"), "attributes." + std::string(151, 'k'),
        "longer than 150 bytes"},
   });
-  CheckRefused({{Line("track", R"("id":1,"name":"n","data":[])"), "data", "must be an object"},
-                {Line("pageview", R"("id":1,"url":"/","data":null)"), "data", "must be an object"}});
+  CheckRefused({{Line("track", R"("id":1,"name":"n","data":[1])"), "data", "must be an object"},
+                {Line("pageview", R"("id":1,"url":"/","data":1)"), "data", "must be an object"}});
 }
 
 TEST_CASE("job members: a device has an id and a platform, and its own attributes inside") {
@@ -455,8 +467,7 @@ TEST_CASE("job members: a segment change is in the lane of each of its people") 
       {Line("add_to_segment", R"("segment_id":1,"ids":[1],"id_type":"phone")"), "id_type", "must be \"id\""},
       {Line("add_to_segment", R"("segment_id":1,"ids":[1],"id_type":1)"), "id_type", "must be \"id\""},
   });
-  for (const char* segment :
-       {"\"x\"", "\"\"", "-1", "1.0", "1e3", "null", "true", "[1]", "1234567890123456789"}) {
+  for (const char* segment : {"\"x\"", "\"\"", "-1", "1.0", "1e3", "true", "[1]", "1234567890123456789"}) {
     CheckRefused({{Line("add_to_segment", "\"ids\":[1],\"segment_id\":" + std::string(segment)), "segment_id",
                    "must be a segment's number"}});
   }
@@ -477,7 +488,7 @@ TEST_CASE("job members: a metric is one that the Track API knows") {
   CHECK(job.Text(job.timestamp) == "1");
   CHECK(LanesOf(job).empty());
   CheckRefused({{Line("metric", R"("delivery_id":"d","metric":"sent")"), "metric", "must be one of bounced"},
-                {Line("metric", R"("delivery_id":"d","metric":null)"), "metric", "must be one of bounced"}});
+                {Line("metric", R"("delivery_id":"d","metric":1)"), "metric", "must be one of bounced"}});
 }
 
 }  // namespace
