@@ -53,6 +53,7 @@ struct OutboxConfig {
   std::uint64_t max_jobs = 10'000'000;
   std::uint64_t max_bytes = 20ULL << 30;
   std::uint64_t min_free_bytes = 64ULL << 20;  // kept free on the disk so that outcomes can still be written
+  bool allow_network_fs = false;               // whether a new one may be made on a network file system
 };
 
 struct BatchConfig {
@@ -124,6 +125,7 @@ struct HistoryConfig {
 
 struct MetricsConfig {
   std::optional<std::string> tcp;          // "127.0.0.1:9480"; nullopt: only on the admin socket
+  bool allow_remote = false;               // whether `tcp` may be another address than the loopback's
   std::vector<std::string> allowed_hosts;  // in the Host of requests, besides addresses and localhost
 };
 

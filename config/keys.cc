@@ -57,6 +57,8 @@ SectionKeys<OutboxConfig> OutboxKeys() {
           "of the file; beyond, producers are told spool_full"),
       Key("min_free_bytes", &OutboxConfig::min_free_bytes, Size(kHeadroomBytes, 100 * kTerabyte), kReload,
           "kept free on the disk, so that outcomes can still be recorded"),
+      Key("allow_network_fs", &OutboxConfig::allow_network_fs, Flag(), kRestart,
+          "whether a new outbox may be made on NFS, SMB or Ceph"),
   }};
 }
 
@@ -342,11 +344,20 @@ SectionKeys<HistoryConfig> HistoryKeys() {
   }};
 }
 
+void CheckMetrics(const ConfigSection& section, MetricsConfig& metrics) {
+  if (!metrics.tcp || metrics.allow_remote) return;
+  if (const Result<void> loopback = config_values::CheckLoopback(*metrics.tcp); !loopback)
+    section.Problem("tcp", loopback.error().message + "; metrics.allow_remote: true allows another one");
+}
+
 SectionKeys<MetricsConfig> MetricsKeys() {
-  return {{Key("tcp", &MetricsConfig::tcp, value_type::Loopback(), kRestart,
+  return {{Key("tcp", &MetricsConfig::tcp, value_type::Address(), kRestart,
                "/metrics, /healthz and /readyz on this loopback address too"),
+           Key("allow_remote", &MetricsConfig::allow_remote, Flag(), kRestart,
+               "whether tcp may be any address: whoever reaches it may read the metrics"),
            Key("allowed_hosts", &MetricsConfig::allowed_hosts, value_type::HostName(), kRestart,
-               "names that a Host header may have besides addresses and localhost")}};
+               "names that a Host header may have besides addresses and localhost")},
+          CheckMetrics};
 }
 
 SectionKeys<Config> LogKeys() {

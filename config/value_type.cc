@@ -113,6 +113,11 @@ ValueType<std::uint32_t> User() {
   return {UserId, [](std::uint32_t user) { return std::to_string(user); }, {}};
 }
 
+ValueType<std::string> Address() {
+  return Text(
+      [](const std::string& text) { return config_values::CheckAddress(text).map([&] { return text; }); });
+}
+
 ValueType<std::string> Loopback() {
   return Text(
       [](const std::string& text) { return config_values::CheckLoopback(text).map([&] { return text; }); });

@@ -80,6 +80,7 @@ ValueType<std::string> Text(std::function<Result<std::string>(const std::string&
 ValueType<std::uint32_t> Mode();    // of a file, octal
 ValueType<std::string> Group();     // by name or number
 ValueType<std::uint32_t> User();    // by name or number
+ValueType<std::string> Address();   // an address of this machine, and a port
 ValueType<std::string> Loopback();  // an address of this machine only, and a port
 ValueType<std::string> HostName();  // without a port
 

@@ -1,5 +1,9 @@
 #include "config/values.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -188,6 +192,20 @@ Result<void> CheckLoopback(std::string_view text) {
   if (colon == std::string_view::npos || (host != "[::1]" && !IsLoopbackIpv4(host))) {
     return Fail(ErrorKind::kInvalid,
                 "must be a loopback address and a port, like 127.0.0.1:9480 or [::1]:9480");
+  }
+  return CheckPort(text.substr(colon + 1));
+}
+
+Result<void> CheckAddress(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  std::string host(text.substr(0, colon));
+  const bool is_bracketed = host.starts_with('[') && host.ends_with(']');
+  if (is_bracketed) host = host.substr(1, host.size() - 2);
+  in6_addr parsed{};
+  if (colon == std::string_view::npos ||
+      inet_pton(is_bracketed ? AF_INET6 : AF_INET, host.c_str(), &parsed) != 1) {
+    return Fail(ErrorKind::kInvalid,
+                "must be an address and a port, like 127.0.0.1:9480, 0.0.0.0:9480 or [::]:9480");
   }
   return CheckPort(text.substr(colon + 1));
 }

@@ -38,6 +38,7 @@ bool IsLoopbackHost(std::string_view host);
 
 // "127.0.0.1:9480" or "[::1]:9480": an address of this machine only, and a port.
 Result<void> CheckLoopback(std::string_view text);
+Result<void> CheckAddress(std::string_view text);  // any numeric address of this machine, and a port
 
 // The name of a host without a port, as a Host header may have it.
 Result<void> CheckHostName(std::string_view text);

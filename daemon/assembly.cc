@@ -20,6 +20,7 @@
 #include "daemon/base/crash_record.h"
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
+#include "daemon/base/outbox_place.h"
 #include "daemon/base/status.h"
 #include "daemon/base/wall_clock.h"
 #include "daemon/clerk/clerk.h"
@@ -82,6 +83,11 @@ Dispatcher Obeying(Dispatcher dispatcher, const DeliveryHold& hold) {
   return dispatcher;
 }
 
+OutboxPlace PlaceOf(const OutboxConfig& config) {
+  return {config.path, FileSystemOf(config.path),
+          config.allow_network_fs ? OutboxPlace::Networks::kAllowed : OutboxPlace::Networks::kRefused};
+}
+
 void LogRawDebug(std::string_view line) {
   Log(LogLevel::kInfo, "raw debug", {{"text", line}});
 }
@@ -106,6 +112,7 @@ struct Assembly::Loaded {
 
 Result<Assembly::Loaded> Assembly::Load(const Config& config) {
   ASSIGN_OR_RETURN(Endpoints endpoints, MakeEndpoints(config));
+  RETURN_IF_ERROR(PlaceOf(config.outbox).Check());
   ASSIGN_OR_RETURN(Outbox outbox, Outbox::Open(config.outbox.path, RandomSeed()));
   std::optional<CrashRecord> crashes = OpenCrashRecord(config.outbox.path);  // the outbox is ours now
   if (crashes) crashes->Watch();
@@ -122,6 +129,7 @@ Assembly::Assembly(Config with, Loaded loaded)
     : config(std::move(with)),
       metrics(std::move(loaded.metrics)),
       hold(MakeHold(loaded.crashes, *config.Get())),
+      place(PlaceOf(config.Get()->outbox)),
       crashes(std::move(loaded.crashes)),
       debug_output({LogRawDebug, LogRawDebugLeftOut}),
       clerk(MakeClerk(std::move(loaded.outbox), *config.Get()), kSubmissionsWaiting, PortsOfClerk()),

@@ -28,6 +28,7 @@
 #include "daemon/base/current_config.h"
 #include "daemon/base/late_listener.h"
 #include "daemon/base/metrics.h"
+#include "daemon/base/outbox_place.h"
 #include "daemon/clerk/clerk_thread.h"
 #include "daemon/delivery/debug_output.h"
 #include "daemon/delivery/delivery_hold.h"
@@ -58,6 +59,7 @@ struct Assembly {
   FatalError fatal;
   ProbeWaiters probe_waiters;
   DeliveryHold hold;
+  OutboxPlace place;
   ListenerStates listeners;
   std::optional<CrashRecord> crashes;  // absent where its file cannot be written
 

@@ -66,6 +66,7 @@ void Service::Tick(Timestamp now) {
   const auto steady_now = std::chrono::steady_clock::now();
   assembly_->admin->Tick(steady_now);
   assembly_->debug_output.Tick(steady_now);
+  assembly_->place.Tick(steady_now);
 }
 
 std::string Service::Summary() const {

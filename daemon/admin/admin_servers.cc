@@ -58,7 +58,8 @@ Result<std::unique_ptr<AdminServers>> AdminServers::Open(const Config& config, A
   std::unique_ptr<AdminServers> servers(new AdminServers(std::move(socket), std::move(admin), api));
   if (config.metrics.tcp) {
     servers->metrics_config_ = config.metrics;
-    servers->late_metrics_.emplace("metrics.tcp", *config.metrics.tcp, states);
+    servers->late_metrics_.emplace("metrics.tcp", *config.metrics.tcp, states,
+                                   config.metrics.allow_remote ? Reach::kAnybody : Reach::kThisMachine);
     RETURN_IF_ERROR(servers->OpenMetrics(std::chrono::steady_clock::now()));
   }
   return servers;

@@ -40,7 +40,7 @@ std::vector<ListenerStatus> ListenerStates::All() const {
 
 Result<std::optional<TcpListener>> LateListener::Try(Time now) {
   if (next_ && now < *next_) return std::nullopt;
-  Result<TcpListener> opened = TcpListener::Open(address_);
+  Result<TcpListener> opened = TcpListener::Open(address_, reach_);
   if (opened) {
     states_->Set(key_, address_, {});
     if (!problem_.empty()) Log(LogLevel::kInfo, "listening at last", {{"key", key_}, {"address", address_}});

@@ -33,8 +33,9 @@ class LateListener {
   using Time = std::chrono::steady_clock::time_point;
 
   // `key` of the config, for people. `states` outlives this object.
-  LateListener(std::string key, std::string address, ListenerStates& states)
-      : key_(std::move(key)), address_(std::move(address)), states_(&states) {}
+  LateListener(std::string key, std::string address, ListenerStates& states,
+               Reach reach = Reach::kThisMachine)
+      : key_(std::move(key)), address_(std::move(address)), reach_(reach), states_(&states) {}
 
   // The socket, once; nullopt: not yet. Tries at the first call, then after one second, and waits twice as
   // long each time, up to a minute. kInvalid: an address that cannot be listened on at all.
@@ -45,6 +46,7 @@ class LateListener {
  private:
   std::string key_;
   std::string address_;
+  Reach reach_;
   ListenerStates* states_;
   std::string problem_;  // as it was told last
   std::optional<Time> next_;

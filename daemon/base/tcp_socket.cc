@@ -29,7 +29,7 @@ bool IsLoopback(const addrinfo& address) {
 
 }  // namespace
 
-Result<int> ListenOnLoopback(const std::string& address) {
+Result<int> ListenOn(const std::string& address, Reach reach) {
   const std::size_t colon = address.rfind(':');
   if (colon == std::string::npos) return Fail(ErrorKind::kInvalid, address + ": must be ADDRESS:PORT");
   std::string host = address.substr(0, colon);
@@ -41,7 +41,7 @@ Result<int> ListenOnLoopback(const std::string& address) {
   const int error = getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &wanted, &list);
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> found(list, freeaddrinfo);
   if (error != 0) return Fail(ErrorKind::kInvalid, address + ": " + gai_strerror(error));
-  if (!IsLoopback(*found))
+  if (reach == Reach::kThisMachine && !IsLoopback(*found))
     return Fail(ErrorKind::kInvalid, address + ": only loopback addresses may be listened on");
   const int descriptor = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const int yes = 1;
@@ -69,8 +69,8 @@ std::string PeerAddress(int descriptor) {
   return (address.ss_family == AF_INET6 ? "[" + shown + "]" : shown) + ":" + port.data();
 }
 
-Result<TcpListener> TcpListener::Open(const std::string& address) {
-  ASSIGN_OR_RETURN(const int descriptor, ListenOnLoopback(address));
+Result<TcpListener> TcpListener::Open(const std::string& address, Reach reach) {
+  ASSIGN_OR_RETURN(const int descriptor, ListenOn(address, reach));
   return TcpListener(descriptor);
 }
 

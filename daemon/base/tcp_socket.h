@@ -1,4 +1,4 @@
-// daemon/base/tcp_socket.h — listening TCP sockets on loopback addresses.
+// daemon/base/tcp_socket.h — listening TCP sockets, on loopback addresses unless more is asked for.
 #pragma once
 
 #include <string>
@@ -8,9 +8,11 @@
 
 namespace outboxd {
 
-// "127.0.0.1:9480" or "[::1]:9480". The caller owns the descriptor. kInvalid for any address that is not
-// loopback.
-Result<int> ListenOnLoopback(const std::string& address);
+enum class Reach { kThisMachine, kAnybody };  // kThisMachine: loopback addresses alone
+
+// "127.0.0.1:9480" or "[::1]:9480". The caller owns the descriptor. kInvalid for an address that `reach` does
+// not allow.
+Result<int> ListenOn(const std::string& address, Reach reach);
 
 // "127.0.0.1:41234", "[::1]:41234": the other end of a connection. Empty when it is not one by TCP.
 std::string PeerAddress(int descriptor);
@@ -18,7 +20,7 @@ std::string PeerAddress(int descriptor);
 // A listening socket as an object that closes it.
 class TcpListener {
  public:
-  static Result<TcpListener> Open(const std::string& address);
+  static Result<TcpListener> Open(const std::string& address, Reach reach = Reach::kThisMachine);
   TcpListener(TcpListener&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
   TcpListener& operator=(TcpListener&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);

@@ -61,8 +61,8 @@ auto All(const RetryPolicy& value) {
   return std::tuple(base, cap, max_attempts, max_age, retry_after_cap);
 }
 auto All(const OutboxConfig& value) {
-  const auto& [path, max_jobs, max_bytes, min_free_bytes] = value;
-  return std::tuple(path, max_jobs, max_bytes, min_free_bytes);
+  const auto& [path, max_jobs, max_bytes, min_free_bytes, allow_network_fs] = value;
+  return std::tuple(path, max_jobs, max_bytes, min_free_bytes, allow_network_fs);
 }
 auto All(const SocketConfig& value) {
   const auto& [path, mode, group, users] = value;
@@ -92,7 +92,8 @@ auto All(const Config& value) {
   const auto& [file, outbox, producer, admin, track, connections, retry, limits, history, metrics, workers,
                drain, level] = value;
   return std::tuple(All(outbox), All(producer), All(admin), All(retry), All(limits), history.keep,
-                    history.max_rows, metrics.tcp, metrics.allowed_hosts, workers, drain, level);
+                    history.max_rows, metrics.tcp, metrics.allow_remote, metrics.allowed_hosts, workers,
+                    drain, level);
 }
 
 // `text` with one good connection behind it.
@@ -181,7 +182,7 @@ TEST_CASE("config: one connection with its credentials is enough") {
 
 TEST_CASE("config: every kind of value is read") {
   const Config config = Good(R"(
-outbox: {path: /a/b.db, max_jobs: 5, max_bytes: 300000, min_free_bytes: 65MiB}
+outbox: {path: /a/b.db, max_jobs: 5, max_bytes: 300000, min_free_bytes: 65MiB, allow_network_fs: true}
 listen:
   producer: {path: /r/p.sock, mode: 0600, group: wheel, users: [root, 1002]}
   admin: {path: /r/a.sock, mode: "666", users: 7}
@@ -204,12 +205,12 @@ connections:
 retry: {base: 3s, cap: 4min, max_age: 1d}
 limits: {line_bytes: 1KiB}
 history: {keep: 0s, max_rows: 0}
-metrics: {tcp: "[::1]:9480"}
+metrics: {tcp: "[::]:9480", allow_remote: true}
 workers: 4
 drain_timeout: 0s
 log: {level: debug}
 )");
-  CHECK(All(config.outbox) == std::tuple("/a/b.db", 5U, 300000U, 65U << 20));
+  CHECK(All(config.outbox) == std::tuple("/a/b.db", 5U, 300000U, 65U << 20, true));
   CHECK(All(config.producer) == std::tuple("/r/p.sock", 0600U, "wheel", std::vector{0U, 1002U}));
   CHECK(config.admin.mode == 0666);
   CHECK(config.admin.users == std::vector{7U});
@@ -228,7 +229,7 @@ log: {level: debug}
   CHECK(connection.ca_file == "/ca.pem");
   CHECK(All(connection.batch) == std::tuple(true, 2U, 65536U, 0ms, true));
   CHECK(config.history.keep == 0s);
-  CHECK(config.metrics.tcp == "[::1]:9480");
+  CHECK(config.metrics.tcp == "[::]:9480");
   CHECK(config.workers == 4);
   CHECK(config.drain_timeout == 0ms);
   CHECK(config.log_level == LogLevel::kDebug);
@@ -469,9 +470,13 @@ TEST_CASE("config: paths, modes, groups and addresses that cannot be meant are r
       {WithConnection("listen:\n  track: {tcp: 127.0.0.1:8480}"),
        "test.yaml:2: listen.track: must be a list of mappings"},
       {WithConnection("metrics: {tcp: 0.0.0.0:9480}"), "metrics.tcp: must be a loopback address and a port"},
-      {WithConnection("metrics: {tcp: 127.0.0.1}"), "metrics.tcp: must be a loopback address and a port"},
-      {WithConnection("metrics: {tcp: 127.0.0.1.5:80}"),
+      {WithConnection("metrics: {tcp: 127.0.0.1}"), "metrics.tcp: must be an address and a port"},
+      {WithConnection("metrics: {tcp: 0.0.0.0:9480, allow_remote: false}"),
        "metrics.tcp: must be a loopback address and a port"},
+      {WithConnection("metrics: {tcp: \"example.com:9480\", allow_remote: true}"),
+       "metrics.tcp: must be an address and a port"},
+      {WithConnection("metrics: {tcp: 127.0.0.1.5:80}"),
+       "metrics.tcp: must be an address and a port"},
       {WithConnection("metrics: {tcp: 127.0.0.1:0}"), "metrics.tcp: the port must be 1 to 65535"},
       {WithConnection("metrics: {tcp: 127.0.0.1:65536}"), "metrics.tcp: the port must be 1 to 65535"},
   });

@@ -53,6 +53,21 @@ class AdminDoors {
   std::uint16_t port_;
 };
 
+TEST_CASE(
+    "admin servers: the metrics' port is open to other machines where the config says so, and only there") {
+  const TempDir folder;
+  test::Api api;
+  ListenerStates states;
+  Config config;
+  config.admin.path = folder / "admin.sock";
+  config.metrics.tcp = "0.0.0.0:0";
+  const auto refused = AdminServers::Open(config, api.api, states);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == ErrorKind::kInvalid);
+  config.metrics.allow_remote = true;
+  CHECK(AdminServers::Open(config, api.api, states));
+}
+
 TEST_CASE("admin servers: the metrics' port answers no web page, and this host's own names alone") {
   const AdminDoors doors;
   CHECK(StartsWith(doors.AskMetrics("Host: 127.0.0.1:9480\r\n"), "HTTP/1.1 200 "));
