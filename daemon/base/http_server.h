@@ -2,10 +2,11 @@
 // may wait. For answers that come later there is daemon/base/deferred_http_server.h.
 //
 // Limits: a body over the limit is answered with `too_large` and the connection closed; a request head over
-// its limit with 431 or 414. A connection is closed when it is idle for `idle_timeout`, when a request's head
-// takes longer than `head_patience` (of a new connection from its beginning), or its body, or the client to
-// take the answer, longer than `body_patience`. Beyond the limit of connections, the one that has waited for
-// its client longest is closed for the newcomer (daemon/base/mhd_connections.h).
+// its limit with 431 or 414. A connection is closed when it is idle for longer than `idle_timeout`, which its
+// answers tell (Keep-Alive), when a request's head takes longer than `head_patience` (of a new connection
+// from its beginning), or its body, or the client to take the answer, longer than `body_patience`. Beyond the
+// limit of connections, one that waits for its client is closed for the newcomer
+// (daemon/base/mhd_connections.h).
 #pragma once
 
 #include <chrono>

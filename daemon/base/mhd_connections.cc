@@ -3,6 +3,7 @@
 #include <microhttpd.h>
 #include <netinet/in.h>  // IWYU pragma: keep: IPPROTO_TCP
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,12 @@ bool HasSentWithin(int socket, milliseconds time) {
   socklen_t length = sizeof info;
   return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
          milliseconds(info.tcpi_last_data_recv) + kBlurred < time;
+}
+
+// Something came that was not read yet.
+bool HasUnread(int socket) {
+  int bytes = 0;
+  return ioctl(socket, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 }  // namespace
@@ -131,14 +138,19 @@ void MhdConnections::Gone(MhdClient& client) {
 MhdClient* MhdConnections::LongestWaiting(User newcomer) {
   const auto rank = [&](const MhdClient& client) {
     return std::tuple(client.user() != newcomer, client.is_trusted_.load(std::memory_order_relaxed),
+                      client.turn() != MhdClient::Turn::kIdle,
                       client.since_ms_.load(std::memory_order_relaxed));
+  };
+  // A request of its own is on its way to us.
+  const auto is_asking = [](const MhdClient& client) {
+    return client.turn() == MhdClient::Turn::kIdle && HasUnread(client.socket_);
   };
   MhdClient* longest = nullptr;
   const std::size_t others = clients_.size() - 1;  // the newcomer is the last
   for (std::size_t i = 0; i < others; ++i) {
     MhdClient* client = clients_[i];
     if (client->is_closing_ || client->turn() == MhdClient::Turn::kOurs) continue;
-    if (longest == nullptr || rank(*client) < rank(*longest)) longest = client;
+    if ((longest == nullptr || rank(*client) < rank(*longest)) && !is_asking(*client)) longest = client;
   }
   return longest;
 }
@@ -152,7 +164,8 @@ bool MhdConnections::IsOverdue(MhdClient& client) {
     case MhdClient::Turn::kIdle: {
       if (!HasSentWithin(client.socket_, waiting)) {
         client.drips_since_.reset();
-        return waiting > idle_ + head_;
+        // Later than Keep-Alive says, so that a client that heeds it closes first.
+        return waiting > idle_ + head_ && !HasUnread(client.socket_);
       }
       const auto now = std::chrono::steady_clock::now();
       if (!client.drips_since_) client.drips_since_ = now;
@@ -170,16 +183,22 @@ bool MhdConnections::IsOverdue(MhdClient& client) {
 // libmicrohttpd sees the end and closes the socket, after it has told so.
 void MhdConnections::Close(MhdClient& client) {
   client.is_closing_ = true;
+  client.closing_since_ = std::chrono::steady_clock::now();
   shares_.Give(client.user(), 1);
-  shutdown(client.socket_, SHUT_RDWR);
+  const bool is_idle = client.turn() == MhdClient::Turn::kIdle && !client.drips_since_;
+  shutdown(client.socket_, is_idle ? SHUT_RD : SHUT_RDWR);
 }
 
 void MhdConnections::CloseOverdue() {
   std::optional<std::uint64_t> closed;
   {
     MutexLock lock(mutex_);
+    const auto now = std::chrono::steady_clock::now();
     for (MhdClient* client : clients_) {
       if (!client->is_closing_ && IsOverdue(*client)) Close(*client);
+      // Some read on for as long as something comes.
+      const bool lingers = client->closing_since_ && now - *client->closing_since_ > head_;
+      if (lingers && client->turn() == MhdClient::Turn::kIdle) shutdown(client->socket_, SHUT_RDWR);
     }
     closed = crowded_.Due(std::chrono::steady_clock::now());
   }

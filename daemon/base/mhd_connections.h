@@ -1,9 +1,13 @@
 // daemon/base/mhd_connections.h — who is connected to one HTTP server, and who makes room for others.
 //
 // Most of the time a connection waits for its client: for a request, the rest of it, or that the answer is
-// taken. At the limit, the one that has waited longest is closed for a newcomer, those first whose client has
-// shown no credentials; so neither idle connections nor heads that drip in keep anyone out. Users share the
-// limit (core/user_shares.h); everybody who comes by TCP is one user, and makes room for its own.
+// taken. At the limit one is closed for a newcomer: those first whose client has shown no credentials, then
+// those that are idle, then the one that has waited longest; so neither idle connections nor heads that drip
+// in keep anyone out. Users share the limit (core/user_shares.h); everybody who comes by TCP is one user, and
+// makes room for its own.
+//
+// An idle connection is closed for reading only: a request that comes just then is still read where it is
+// there whole, and answered.
 #pragma once
 
 #include <microhttpd.h>  // IWYU pragma: export
@@ -47,7 +51,7 @@ class MhdClient {
   void Enter(Turn turn);
   // The answer to the present request closes the connection.
   void EndWithThis() { ends_with_this_ = true; }
-  bool ends_with_this() const { return ends_with_this_; }
+  bool ends_with_this() const { return ends_with_this_ || is_closing_.load(std::memory_order_relaxed); }
   // Its client has valid credentials.
   void Trust() { is_trusted_.store(true, std::memory_order_relaxed); }
 
@@ -62,11 +66,11 @@ class MhdClient {
   std::atomic<Turn> turn_{Turn::kNew};
   std::atomic<std::int64_t> since_ms_;
   std::atomic<bool> is_trusted_{false};
-  bool ends_with_this_ = false;  // its thread's
+  std::atomic<bool> is_closing_{false};  // written under MhdConnections' lock
+  bool ends_with_this_ = false;          // its thread's
   // Guarded by MhdConnections' lock.
   std::size_t place_ = 0;
-  bool is_closing_ = false;
-  std::optional<std::chrono::steady_clock::time_point> drips_since_;
+  std::optional<std::chrono::steady_clock::time_point> drips_since_, closing_since_;
 };
 
 class MhdConnections {

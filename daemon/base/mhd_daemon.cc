@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/ascii.h"
 #include "core/result.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
@@ -23,6 +24,11 @@ constexpr const char* kTlsVersions = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2
 
 std::size_t LeaveEncoded(void*, MHD_Connection*, char* text) {
   return std::strlen(text);
+}
+
+bool AsksForTheEnd(MHD_Connection* connection) {
+  const char* wish = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONNECTION);
+  return wish != nullptr && EqualsIgnoringCase(wish, "close");
 }
 
 bool IsListening(int descriptor) {
@@ -48,6 +54,7 @@ Result<void> MhdDaemon::Start(int listening, const HttpServerOptions& options, T
                          ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL
                          : MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME);
   connections_.SetLimits(options);
+  keep_alive_ = "timeout=" + std::to_string(options.idle_timeout.count());
   std::vector<MHD_OptionItem> more;
   if (options.tls) {
     flags |= MHD_USE_TLS;
@@ -64,8 +71,9 @@ Result<void> MhdDaemon::Start(int listening, const HttpServerOptions& options, T
       MHD_OPTION_NOTIFY_CONNECTION, &MhdConnections::Notify, &connections_, MHD_OPTION_CONNECTION_LIMIT,
       MhdConnections::LimitOfDaemon(options), MHD_OPTION_CONNECTION_MEMORY_LIMIT, options.head_bytes_max,
       // An absent Host, and a space within a target, are refused.
-      MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_TIMEOUT,
-      static_cast<unsigned>(options.idle_timeout.count()), MHD_OPTION_ARRAY, more.data(), MHD_OPTION_END);
+      // No timeout of its own: it would also close a connection whose request is half read.
+      MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_ARRAY, more.data(),
+      MHD_OPTION_END);
   if (daemon_ != nullptr) return {};
   const int why = errno;
   close(listening);
@@ -94,10 +102,17 @@ MHD_Result MhdDaemon::Send(MHD_Connection* connection, const HttpResponse& answe
   MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), bytes, MHD_RESPMEM_MUST_COPY);
   if (response == nullptr) return MHD_NO;
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type);
-  for (const auto& [name, value] : answer.headers)
+  bool closes = false;
+  for (const auto& [name, value] : answer.headers) {
     MHD_add_response_header(response, name.c_str(), value.c_str());
-  if (is_retired_ || MhdClient::Of(connection).ends_with_this())
+    closes = closes || name == MHD_HTTP_HEADER_CONNECTION;
+  }
+  if (!closes && (is_retired_ || MhdClient::Of(connection).ends_with_this())) {
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    closes = true;
+  }
+  if (!closes && !AsksForTheEnd(connection))
+    MHD_add_response_header(response, MHD_HTTP_HEADER_KEEP_ALIVE, keep_alive_.c_str());
   MhdClient::Of(connection).Enter(MhdClient::Turn::kAnswer);
   const MHD_Result queued = MHD_queue_response(connection, answer.status, response);
   MHD_destroy_response(response);

@@ -59,6 +59,7 @@ class MhdDaemon {
   static MHD_Result OnAccept(void* self, const sockaddr* address, socklen_t length);
 
   const std::string thread_name_;
+  std::string keep_alive_;  // what Keep-Alive says; constant after Start()
   MhdConnections connections_;
   std::atomic<bool> is_retired_{false};
   MHD_socket listening_ = MHD_INVALID_SOCKET;  // of a retired one

@@ -33,6 +33,9 @@ namespace outboxd {
 namespace {
 
 constexpr std::size_t kHeadBytes = 16UL * 1024;
+// A library with a pool of connections gets an error where one is closed as its next request leaves. Most
+// give a connection up after a minute or two by themselves.
+constexpr std::chrono::minutes kIdle{5};
 
 TrackDoor DoorOf(const TrackListenerConfig& config) {
   using enum TrackDoor::Kind;
@@ -82,6 +85,8 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   DeferredHttpServerOptions options;
   options.thread_name = "outboxd-track";
   options.head_bytes_max = kHeadBytes;
+  options.idle_timeout = kIdle;
+
   options.body_bytes_max = limits_.line_bytes;
   options.bodies_bytes_max = std::max<std::size_t>(limits::kTrackBodiesBytes, 2 * limits_.line_bytes);
   options.connections_max = limits_.clients;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -123,6 +124,76 @@ TEST_CASE(
   CHECK(StartsWith(kept.back()->ListenToHead(), "HTTP/1.1 200 "));
   REQUIRE(trusted.Say(kGet));
   CHECK(StartsWith(trusted.ListenToHead(), "HTTP/1.1 200 "));
+}
+
+TEST_CASE("connections: room is made by idle ones before one whose request is half read") {
+  Served served(Served::Kind::kDeferred, Few());
+  const std::string trusted = "POST /trusted HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+  Client sending(served.port);
+  REQUIRE(sending.Say(trusted + "123456789"));
+  REQUIRE(StartsWith(sending.ListenToHead(), "HTTP/1.1 200 "));
+  REQUIRE(sending.Say(trusted + "1234"));
+  std::vector<std::unique_ptr<Client>> idle;
+  for (unsigned i = 0; i < kConnections * 2; ++i) {
+    idle.push_back(std::make_unique<Client>(served.port));
+    REQUIRE(idle.back()->Say(trusted + "123456789"));
+    REQUIRE(StartsWith(idle.back()->ListenToHead(), "HTTP/1.1 200 "));
+  }
+  CHECK(idle.front()->Listen().empty());  // closed
+  REQUIRE(sending.Say("56789"));
+  CHECK(StartsWith(sending.ListenToHead(), "HTTP/1.1 200 "));
+}
+
+TEST_CASE("connections: an answer says how long its connection is kept, and it is kept a little longer") {
+  HttpServerOptions options = Few();
+  options.idle_timeout = std::chrono::seconds(1);
+  options.head_patience = milliseconds(200);
+  for (const Served::Kind kind : kKinds) {
+    Served served(kind, options);
+    Client client(served.port);
+    REQUIRE(client.Say(kGet));
+    CHECK(client.ListenToHead().find("\r\nKeep-Alive: timeout=1\r\n") != std::string::npos);
+    const auto answered = std::chrono::steady_clock::now();
+    CHECK(served.ClosesWhenOverdue(client));
+    CHECK(std::chrono::steady_clock::now() - answered > options.idle_timeout + milliseconds(100));
+    const std::string last =
+        Ask(served.port, "GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n");
+    CHECK(last.find("Connection: close") != std::string::npos);
+    CHECK(last.find("Keep-Alive") == std::string::npos);
+  }
+}
+
+TEST_CASE("connections: a request that comes as its idle connection is about to be closed is answered") {
+  HttpServerOptions options;
+  options.idle_timeout = std::chrono::seconds(0);
+  options.head_patience = milliseconds(200);
+  std::promise<void> begun;
+  std::promise<void> over;
+  DeferredHttpServerOptions deferred;
+  static_cast<HttpServerOptions&>(deferred) = options;
+  const Listening listening = ListenOnLoopback();
+  const auto server = DeferredHttpServer::Start(listening.descriptor, deferred,
+                                                [&](const HttpRequestView& request, HttpExchange&) {
+                                                  if (request.path == "/hold") {
+                                                    begun.set_value();
+                                                    over.get_future().wait();
+                                                  }
+                                                  return std::optional(HttpResponse{});
+                                                });
+  REQUIRE(server);
+  Client late(listening.port);
+  REQUIRE(late.Say(kGet));
+  REQUIRE(StartsWith(late.ListenToHead(), "HTTP/1.1 200 "));
+  Client holding(listening.port);
+  REQUIRE(holding.Say("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"));
+  begun.get_future().wait();
+  const auto start = std::chrono::steady_clock::now();
+  CHECK(Await([&] { return std::chrono::steady_clock::now() - start > milliseconds(300); }));
+  // The server's one thread is busy: it sees neither the end nor the request.
+  (*server)->CloseOverdue();
+  REQUIRE(late.Say(kGet));
+  over.set_value();
+  CHECK(StartsWith(late.ListenToHead(), "HTTP/1.1 200 "));
 }
 
 TEST_CASE("connections: a head that drips in has its time, on a new connection and on one that is kept") {

@@ -57,17 +57,17 @@ class Door {
                std::to_string(body.size()) + "\r\n" + headers + "\r\n" + std::string(body));
     return client.Listen();
   }
+  testing::Client Connect() const {
+    return listeners_ && std::filesystem::exists(folder_ / "track.sock")
+               ? testing::Client(folder_ / "track.sock")
+               : testing::Client(port_);
+  }
   std::string MetricsText() const { return metrics_.Render(DaemonStatus()); }
   void Tick(LogLimit::Time now) { endpoint_.Tick(now); }
   // The lines of the jobs that were stored.
   std::vector<std::string> lines;
 
  private:
-  testing::Client Connect() const {
-    return listeners_ && std::filesystem::exists(folder_ / "track.sock")
-               ? testing::Client(folder_ / "track.sock")
-               : testing::Client(port_);
-  }
   void Store(std::unique_ptr<Submission> submission) {
     for (const auto& job : submission->jobs) lines.push_back(job->job.line);
     submission->ids.resize(submission->jobs.size());
@@ -179,6 +179,18 @@ TEST_CASE(
   CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + "Origin: null\r\n", kMetric)) == 403);
   CHECK(StatusOf(door.Ask("POST /api/v1/metrics", "Host: evil.example\r\n", kMetric)) == 421);
   CHECK(door.lines.size() == 2);
+}
+
+TEST_CASE("track endpoint: a connection is kept for five minutes, and each answer says so") {
+  const Door door;
+  testing::Client client = door.Connect();
+  const std::string ask = "GET /api/v1/accounts/region HTTP/1.1\r\n" + kHost + kOurs;
+  REQUIRE(client.Say(ask + "\r\n" + ask + "Connection: close\r\n\r\n"));
+  const std::string answers = client.Listen();
+  const std::size_t last = answers.rfind("HTTP/1.1 200 ");
+  CHECK(last > 0);
+  CHECK(answers.find("\r\nKeep-Alive: timeout=300\r\n") < last);
+  CHECK(answers.find("Keep-Alive", last) == std::string::npos);
 }
 
 TEST_CASE("track endpoint: guessed credentials are told once, then by their number, and all are counted") {
