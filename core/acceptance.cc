@@ -57,6 +57,15 @@ Result<void> CheckName(std::string_view identifier, std::string_view field) {
              std::string(field));
 }
 
+// A cio_id's lane has a prefix, with which it is as long as a v1 path takes it.
+Result<void> CheckCustomer(std::string_view customer, std::string_view field) {
+  if (customer.size() > limits::kCustomerIdBytes) {
+    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes) + " bytes, with cio_ before it",
+               std::string(field));
+  }
+  return CheckName(customer, field);
+}
+
 // Where the job's own customer stands.
 std::string_view CustomerField(const Job& job) {
   if (job.call) return job.call->target.starts_with("/api/v1/customers/") ? "target" : "body";
@@ -90,7 +99,9 @@ std::string FurtherField(const Job& job, std::size_t index) {
 
 Result<void> CheckFurther(const Job& job) {
   for (std::size_t i = 0; i < job.more_customers.size(); ++i) {
-    if (NamesNobody(job.more_customers[i])) return CheckName(job.more_customers[i], FurtherField(job, i));
+    const std::string& customer = job.more_customers[i];
+    if (customer.size() > limits::kCustomerIdBytes || NamesNobody(customer))
+      return CheckCustomer(customer, FurtherField(job, i));
   }
   return {};
 }
@@ -116,7 +127,7 @@ Result<void> CheckDevice(const Job& job) {
 }
 
 Result<void> CheckNames(const Job& job) {
-  RETURN_IF_ERROR(CheckName(job.customer, CustomerField(job)));
+  RETURN_IF_ERROR(CheckCustomer(job.customer, CustomerField(job)));
   RETURN_IF_ERROR(CheckFurther(job));
   if (job.other) {
     RETURN_IF_ERROR(CheckName(job.other->form_id, "form_id"));

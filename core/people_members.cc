@@ -29,20 +29,14 @@ Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::strin
   Result<void> read = ReadIdentifier(
       parts[0], std::string_view(object).substr(parts[0].raw.offset, parts[0].raw.length), value);
   if (!read) return Bad(std::move(read.error().message), parts[0].key);
-  ASSIGN_OR_RETURN(std::string name, LaneName(parts[0].key, std::move(value), parts[0].key));
-  lane = std::move(name);
+  lane = LaneName(parts[0].key, std::move(value));
   return {};
 }
 
 }  // namespace
 
-Result<std::string> LaneName(std::string_view kind, std::string value, std::string field) {
-  if (kind != "cio_id") return value;
-  if (value.size() + kCioIdPrefix.size() > limits::kCustomerIdBytes) {
-    return Bad("is longer than " + std::to_string(limits::kCustomerIdBytes - kCioIdPrefix.size()) + " bytes",
-               std::move(field));
-  }
-  return std::string(kCioIdPrefix) + value;
+std::string LaneName(std::string_view kind, std::string value) {
+  return kind == "cio_id" ? std::string(kCioIdPrefix) + value : value;
 }
 
 namespace people {
@@ -112,12 +106,7 @@ Result<void> CheckForm(Job& job) {
 }
 
 Result<void> CheckSegment(Job& job) {
-  for (std::size_t i = 0; i < job.more_customers.size(); ++i) {
-    std::string& id = job.more_customers[i];
-    ASSIGN_OR_RETURN(std::string name,
-                     LaneName(job.other->id_type, std::move(id), "ids." + std::to_string(i)));
-    id = std::move(name);
-  }
+  for (std::string& id : job.more_customers) id = LaneName(job.other->id_type, std::move(id));
   return {};
 }
 

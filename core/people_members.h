@@ -14,8 +14,8 @@
 namespace outboxd::members {
 
 // As it would stand in a v1 path, so that a person named in either way has one lane. `kind`: "id", "email",
-// "cio_id", … kInvalid, naming `field`: too long.
-Result<std::string> LaneName(std::string_view kind, std::string value, std::string field);
+// "cio_id", … May be longer than an identifier: core/acceptance.h.
+std::string LaneName(std::string_view kind, std::string value);
 
 namespace people {
 

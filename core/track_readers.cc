@@ -80,7 +80,7 @@ Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
   if (found == nullptr) return Bad("must hold one of id, email, phone, cio_id", std::string(key));
   const std::string field = std::string(key) + "." + found->key;
   ASSIGN_OR_RETURN(std::string value, ReadIdentifier(person, *found, field));
-  return members::LaneName(found->key, std::move(value), field);
+  return members::LaneName(found->key, std::move(value));
 }
 
 bool AreDigits(std::string_view text) {
@@ -252,8 +252,7 @@ Result<void> ReadSegment(const TrackBody& body, Job& job) {
                          ? element.text
                          : array.substr(element.raw.offset, element.raw.length);
     RETURN_IF_ERROR(CheckCustomer(id, "ids"));
-    ASSIGN_OR_RETURN(std::string lane, members::LaneName(kind, std::move(id), "ids"));
-    job.more_customers.push_back(std::move(lane));
+    job.more_customers.push_back(members::LaneName(kind, std::move(id)));
   }
   return {};
 }
