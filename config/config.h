@@ -110,6 +110,8 @@ struct LimitsConfig {
   std::uint64_t intake_bytes = 1ULL << 20;  // of memory for jobs waiting for the commit, over all producers
   // Of unfinished lines, lines that wait for their turn and unread replies, over all producers.
   std::uint64_t producer_bytes = 64ULL << 20;
+  // Of requests under way, per Track listener: fifty batches as large as the API takes them, and some more.
+  std::uint64_t endpoint_bytes = 32ULL << 20;
   std::uint64_t window_bytes = 8ULL << 20;  // job bytes in memory per connection
   std::uint32_t window_jobs = 4096;         // jobs in memory per connection
   std::uint32_t lane_jobs = 64;             // jobs of one lane in memory

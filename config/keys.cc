@@ -292,6 +292,10 @@ void CheckLimits(const ConfigSection& section, LimitsConfig& limits) {
     section.Problem(section.Has("producer_bytes") ? "producer_bytes" : "line_bytes",
                     "producer_bytes must not be less than line_bytes");
   }
+  if (limits.endpoint_bytes < limits.line_bytes) {
+    section.Problem(section.Has("endpoint_bytes") ? "endpoint_bytes" : "line_bytes",
+                    "endpoint_bytes must not be less than line_bytes");
+  }
 }
 
 SectionKeys<PerUserLimits> PerUserKeys() {
@@ -321,6 +325,9 @@ SectionKeys<LimitsConfig> LimitsKeys() {
           Key("producer_bytes", &LimitsConfig::producer_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
               "unfinished lines, lines that wait for their turn and unread replies, over all producers; "
               "beyond, who holds most is dropped"),
+          Key("endpoint_bytes", &LimitsConfig::endpoint_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
+              "bodies of requests under way, at each listener of listen.track; beyond, they are answered "
+              "503"),
           Key("window_bytes", &LimitsConfig::window_bytes, Size(kKilobyte, 64 * kGibibyte), kReload,
               "job bytes in memory for each connection"),
           Key("window_jobs", &LimitsConfig::window_jobs, Count<std::uint32_t>(1, 10'000'000), kReload,

@@ -23,8 +23,6 @@ inline constexpr std::size_t kBatchItemBytes = 32'000;
 inline constexpr std::size_t kBatchBytes = 500'000;
 
 // Ours.
-// Of all requests under way at a Track-compatible listener.
-inline constexpr std::size_t kTrackBodiesBytes = 4UL * 1024 * 1024;
 // Of a request that needs no credentials and has none.
 inline constexpr std::size_t kOpenBodyBytes = 16UL * 1024;
 // What requests under way cost, over all connections (SendCost()); more than that it is by one request for

@@ -193,7 +193,7 @@ class DeferredHttpServer::Impl {
     if (const HttpResponse* answer = exchange.Begin(connection, options_))
       return daemon_.Send(connection, *answer);
     const std::uint64_t announced = AnnouncedBytes(connection);
-    if (announced <= options_.body_bytes_max && options_.check_head) {
+    if (options_.check_head) {
       if (announced > small_body_bytes_ || IsChunked(connection) ||
           unchecked_bytes_ + announced > options_.bodies_bytes_max / kUncheckedPart) {
         CheckHead(connection, line, exchange);
@@ -203,7 +203,7 @@ class DeferredHttpServer::Impl {
       }
     }
     exchange.CheckAnnounced(connection, options_);
-    return MHD_YES;
+    return exchange.IsRefusedAtOnce(connection, options_) ? SendRefusal(connection, line, exchange) : MHD_YES;
   }
 
   void CheckHead(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) const {
@@ -235,9 +235,17 @@ class DeferredHttpServer::Impl {
     return nullptr;
   }
 
+  MHD_Result SendRefusal(MHD_Connection* connection, const FirstLine& line, const Exchange& exchange) const {
+    if (exchange.refusal() != &options_.too_large || !options_.refuse_too_large)
+      return daemon_.Send(connection, *exchange.refusal());
+    HttpResponse answer = options_.refuse_too_large(exchange.View(connection, line.method));
+    CloseAfter(answer);
+    return daemon_.Send(connection, answer);
+  }
+
   MHD_Result Answer(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) {
     unchecked_bytes_ -= std::exchange(exchange.unchecked_bytes, 0);
-    if (exchange.refusal() != nullptr) return daemon_.Send(connection, *exchange.refusal());
+    if (exchange.refusal() != nullptr) return SendRefusal(connection, line, exchange);
     const HttpRequestView view = exchange.View(connection, line.method);
     if (!MhdRequest::IsUnambiguous(view, line.version)) return daemon_.Send(connection, options_.malformed);
     exchange.client().Enter(MhdClient::Turn::kOurs);

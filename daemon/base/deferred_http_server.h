@@ -43,6 +43,8 @@ struct DeferredHttpServerOptions : HttpServerOptions {
   // Of all bodies from their first byte to their answer; above it `overloaded` is answered.
   std::size_t bodies_bytes_max = std::numeric_limits<std::size_t>::max();
   HttpResponse overloaded{503, kTextType, "Too much is under way.\n", {}};
+  // What is answered to a request whose body is too large, instead of `too_large`.
+  std::function<HttpResponse(const HttpRequestView&)> refuse_too_large;
   // Asked before a body that may be large, or one of very many, is taken, with a request that has none yet.
   std::function<HeadVerdict(const HttpRequestView&)> check_head;
 };

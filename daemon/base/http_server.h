@@ -1,12 +1,13 @@
 // daemon/base/http_server.h — HTTP/1.1 on a listening socket with a thread per connection, so that a handler
 // may wait. For answers that come later there is daemon/base/deferred_http_server.h.
 //
-// Limits: a body over the limit is answered with `too_large` and the connection closed; a request head over
-// its limit with 431 or 414. A connection is closed when it is idle for longer than `idle_timeout`, which its
-// answers tell (Keep-Alive), when a request's head takes longer than `head_patience` (of a new connection
-// from its beginning), or its body, or the client to take the answer, longer than `body_patience`. Beyond the
-// limit of connections, one that waits for its client is closed for the newcomer
-// (daemon/base/mhd_connections.h).
+// Limits: a body over the limit is read to its end and dropped, since a client that still sends would get a
+// reset instead of the answer; then `too_large` is answered and the connection closed. Who waits for
+// 100 (Continue) is answered at once. A request head over its limit is answered with 431 or 414. A connection
+// is closed when it is idle for longer than `idle_timeout`, which its answers tell (Keep-Alive), when a
+// request's head takes longer than `head_patience` (of a new connection from its beginning), or its body, or
+// the client to take the answer, longer than `body_patience`. Beyond the limit of connections, one that waits
+// for its client is closed for the newcomer (daemon/base/mhd_connections.h).
 #pragma once
 
 #include <chrono>
@@ -28,6 +29,8 @@ struct HttpServerOptions {
   std::string thread_name = "outboxd-http";  // at most 15 bytes
   std::size_t body_bytes_max = 1024UL * 1024;
   std::size_t head_bytes_max = 16UL * 1024;
+  // Of a refused body that are read; then its connection is cut.
+  std::size_t discarded_bytes_max = 1024UL * 1024 * 1024;
   unsigned connections_max = 64;      // which users share
   unsigned connections_per_user = 0;  // 0: no bound of its own
   std::chrono::seconds idle_timeout{30};

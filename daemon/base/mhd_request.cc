@@ -59,11 +59,6 @@ bool HasUnknownEncoding(MHD_Connection* connection) {
   return encoding != nullptr && !EqualsIgnoringCase(encoding, "chunked");
 }
 
-// Of a body and of what is discarded, each.
-std::size_t ReadBytesMax(const HttpServerOptions& options) {
-  return options.body_bytes_max * 2;
-}
-
 }  // namespace
 
 bool IsChunked(MHD_Connection* connection) {
@@ -90,7 +85,7 @@ const HttpResponse* MhdRequest::Begin(MHD_Connection* connection, const HttpServ
     // of the body elsewhere: what follows is not read as a request.
     client_.EndWithThis();
   }
-  return AnnouncedBytes(connection) > ReadBytesMax(options) ? &options.too_large : nullptr;
+  return nullptr;
 }
 
 void MhdRequest::Limit(std::size_t body_bytes_max) {
@@ -101,6 +96,12 @@ void MhdRequest::CheckAnnounced(MHD_Connection* connection, const HttpServerOpti
   const std::uint64_t announced = AnnouncedBytes(connection);
   if (refusal_ == nullptr && announced > body_bytes_max_) refusal_ = &options.too_large;
   if (refusal_ == nullptr) body_.reserve(std::min<std::size_t>(announced, kBodyReserve));
+}
+
+bool MhdRequest::IsRefusedAtOnce(MHD_Connection* connection, const HttpServerOptions& options) const {
+  if (refusal_ == nullptr) return false;
+  return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != nullptr ||
+         AnnouncedBytes(connection) > options.discarded_bytes_max;
 }
 
 bool MhdRequest::Collect(std::string_view bytes, const HttpServerOptions& options) {
@@ -120,7 +121,7 @@ bool MhdRequest::IsInTime(const HttpServerOptions& options) const {
 bool MhdRequest::Discard(std::string_view bytes, const HttpServerOptions& options) {
   body_ = {};
   discarded_bytes_ += bytes.size();
-  return discarded_bytes_ <= ReadBytesMax(options);
+  return discarded_bytes_ <= options.discarded_bytes_max;
 }
 
 HttpRequestView MhdRequest::View(MHD_Connection* connection, const char* method) const {

@@ -25,7 +25,7 @@ class MhdRequest {
 
   MhdClient& client() const { return client_; }
 
-  // The head is there. Returns the answer when one is due at once, without a look at the body.
+  // The head is there. Returns the answer when nothing else about the request matters.
   const HttpResponse* Begin(MHD_Connection* connection, const HttpServerOptions& options);
   bool HasBegun() const { return has_begun_; }
 
@@ -36,6 +36,10 @@ class MhdRequest {
   const HttpResponse* refusal() const { return refusal_; }
   // Refuses a body that is announced as too long.
   void CheckAnnounced(MHD_Connection* connection, const HttpServerOptions& options);
+
+  // Whether the refusal is to be sent now: the body does not come before its sender has heard from us, or it
+  // is too long even to be dropped.
+  bool IsRefusedAtOnce(MHD_Connection* connection, const HttpServerOptions& options) const;
 
   // Takes a piece of the body. False: the connection is to be cut.
   bool Collect(std::string_view bytes, const HttpServerOptions& options);

@@ -82,10 +82,6 @@ HttpResponse Stored(HttpResponse answer, std::span<const Ulid> jobs) {
   return answer;
 }
 
-HttpResponse TooLarge() {
-  return MetaError(413, "the request is larger than this outbox takes (limits.line_bytes)");
-}
-
 HttpResponse Malformed() {
   return MetaError(400, "the request's head is not as HTTP wants it");
 }

@@ -35,7 +35,6 @@ HttpResponse Unavailable(Refusal refusal, std::string_view message);
 HttpResponse Stored(HttpResponse answer, std::span<const Ulid> jobs);
 
 // What the HTTP server answers by itself.
-HttpResponse TooLarge();
 HttpResponse Malformed();
 HttpResponse Overloaded();
 HttpResponse Forbidden();

@@ -214,6 +214,12 @@ HeadVerdict TrackEndpoint::CheckHead(const HttpRequestView& request, const Track
   return verdict;
 }
 
+HttpResponse TrackEndpoint::TooLarge(const HttpRequestView& request) const {
+  const TrackRoute route = FindTrackRoute(request.method, request.path).value_or(TrackRoute());
+  return Refuse(413, Refusal::kTooLarge, route,
+                {ErrorKind::kFull, "is larger than this outbox takes (limits.line_bytes)", {}});
+}
+
 std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request, HttpExchange& exchange,
                                                   const TrackDoor& door) {
   Admission admission;

@@ -49,6 +49,8 @@ class TrackEndpoint final : public SubmissionOrigin {
   void StopAccepting() { is_stopping_ = true; }
   // Refuses what Handle() would refuse whatever the body; without credentials the body has to be a short one.
   HeadVerdict CheckHead(const HttpRequestView& request, const TrackDoor& door);
+  // The answer to a body that is larger than a line may be.
+  HttpResponse TooLarge(const HttpRequestView& request) const;
   // As a DeferredHttpServer::Handler.
   std::optional<HttpResponse> Handle(const HttpRequestView& request, HttpExchange& exchange,
                                      const TrackDoor& door);

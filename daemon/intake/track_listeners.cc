@@ -17,7 +17,6 @@
 #include "config/loopback_certificate.h"
 #include "config/named_files.h"
 #include "config/tls_identity.h"
-#include "core/limits.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/deferred_http_server.h"
@@ -88,10 +87,12 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   options.idle_timeout = kIdle;
 
   options.body_bytes_max = limits_.line_bytes;
-  options.bodies_bytes_max = std::max<std::size_t>(limits::kTrackBodiesBytes, 2 * limits_.line_bytes);
+  options.bodies_bytes_max = limits_.endpoint_bytes;
   options.connections_max = limits_.clients;
   options.connections_per_user = limits_.per_uid.connections;
-  options.too_large = track_answers::TooLarge();
+  options.refuse_too_large = [endpoint = endpoint_](const HttpRequestView& request) {
+    return endpoint->TooLarge(request);
+  };
   options.malformed = track_answers::Malformed();
   options.overloaded = track_answers::Overloaded();
   options.forbidden = track_answers::Forbidden();
@@ -130,6 +131,7 @@ Result<void> TrackListeners::ServeAnew(Listener& listener) const {
   if (!listener.socket) return {};
   ASSIGN_OR_RETURN(std::optional<TlsIdentity> identity, ReadIdentity(listener.config, tls_directory_));
   const bool is_served = identity == listener.identity && limits_.line_bytes == listener.limits.line_bytes &&
+                         limits_.endpoint_bytes == listener.limits.endpoint_bytes &&
                          limits_.clients == listener.limits.clients &&
                          limits_.per_uid.connections == listener.limits.per_uid.connections;
   return is_served ? Result<void>() : Serve(listener, std::move(identity));

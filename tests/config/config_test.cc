@@ -77,10 +77,10 @@ auto All(const PerUserLimits& value) {
   return std::tuple(connections, jobs, bytes);
 }
 auto All(const LimitsConfig& value) {
-  const auto& [line, clients, unread, unread_timeout, intake, producers, window_bytes, window_jobs, lane,
-               deferred, per_uid] = value;
-  return std::tuple(line, clients, unread, unread_timeout, intake, producers, window_bytes, window_jobs, lane,
-                    deferred, All(per_uid));
+  const auto& [line, clients, unread, unread_timeout, intake, producers, endpoint, window_bytes, window_jobs,
+               lane, deferred, per_uid] = value;
+  return std::tuple(line, clients, unread, unread_timeout, intake, producers, endpoint, window_bytes,
+                    window_jobs, lane, deferred, All(per_uid));
 }
 auto All(const ConnectionConfig& value) {
   const auto& [name, region, base_url, order, site_id, api_key, rate, in_flight, connect, timeout, probe,
@@ -412,6 +412,8 @@ TEST_CASE("config: durations and sizes are refused without a unit or out of rang
        "limits.intake_bytes: intake_bytes must not be less than line_bytes"},
       {WithConnection("limits: {line_bytes: 1MiB, producer_bytes: 64kB}"),
        "limits.producer_bytes: producer_bytes must not be less than line_bytes"},
+      {WithConnection("limits: {line_bytes: 1MiB, endpoint_bytes: 64kB}"),
+       "limits.endpoint_bytes: endpoint_bytes must not be less than line_bytes"},
       {WithConnection("drain_timeout: 2h"), "drain_timeout: must be from 0s to 1h"},
   });
 }
@@ -475,8 +477,7 @@ TEST_CASE("config: paths, modes, groups and addresses that cannot be meant are r
        "metrics.tcp: must be a loopback address and a port"},
       {WithConnection("metrics: {tcp: \"example.com:9480\", allow_remote: true}"),
        "metrics.tcp: must be an address and a port"},
-      {WithConnection("metrics: {tcp: 127.0.0.1.5:80}"),
-       "metrics.tcp: must be an address and a port"},
+      {WithConnection("metrics: {tcp: 127.0.0.1.5:80}"), "metrics.tcp: must be an address and a port"},
       {WithConnection("metrics: {tcp: 127.0.0.1:0}"), "metrics.tcp: the port must be 1 to 65535"},
       {WithConnection("metrics: {tcp: 127.0.0.1:65536}"), "metrics.tcp: the port must be 1 to 65535"},
   });

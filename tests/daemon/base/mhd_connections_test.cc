@@ -157,7 +157,8 @@ TEST_CASE("connections: an answer says how long its connection is kept, and it i
     CHECK(served.ClosesWhenOverdue(client));
     CHECK(std::chrono::steady_clock::now() - answered > options.idle_timeout + milliseconds(100));
     const std::string last =
-        Ask(served.port, "GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n");
+        Ask(served.port,
+            "GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n");
     CHECK(last.find("Connection: close") != std::string::npos);
     CHECK(last.find("Keep-Alive") == std::string::npos);
   }

@@ -55,6 +55,18 @@ class BothServers {
       CHECK(answers.find("HTTP/1.1", 1) == std::string::npos);
     }
   }
+  // However it is sent.
+  void CheckTooLarge(std::string_view head, const std::string& body) const {
+    CAPTURE(head);
+    for (const std::uint16_t port : {plain_port_, deferred_port_}) {
+      Client client(port);
+      REQUIRE(client.Say(head));
+      CHECK(client.Say(body));
+      const std::string answer = client.Listen();
+      CHECK(StartsWith(answer, "HTTP/1.1 413 "));
+      CHECK(answer.find("\r\nConnection: close\r\n") != std::string::npos);
+    }
+  }
   void CheckTaken(const std::string& request, std::size_t piece_bytes = 1 << 20) const {
     CAPTURE(request);
     for (const std::uint16_t port : {plain_port_, deferred_port_}) {
@@ -71,6 +83,21 @@ class BothServers {
   std::unique_ptr<HttpServer> plain_;
   std::unique_ptr<DeferredHttpServer> deferred_;
 };
+
+TEST_CASE("request: a body far over the limit is read to its end, so that its sender sees the answer") {
+  const BothServers servers;
+  constexpr std::size_t kBytes = 20'000'000;
+  const std::string body(kBytes, 'x');
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\n";
+  servers.CheckTooLarge(head + "Content-Length: " + std::to_string(kBytes) + "\r\n\r\n", body);
+  servers.CheckTooLarge(head + "Transfer-Encoding: chunked\r\n\r\n", "1312d00\r\n" + body + "\r\n0\r\n\r\n");
+}
+
+TEST_CASE("request: who asks before sending a body over the limit is answered at once") {
+  const BothServers servers;
+  servers.CheckTooLarge(
+      "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n", "");
+}
 
 TEST_CASE("request head: two lengths, and a length beside chunks, are refused and end the connection") {
   const BothServers servers;

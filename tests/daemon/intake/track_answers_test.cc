@@ -27,7 +27,6 @@ TEST_CASE("track answers: what may be tried again says when") {
   CHECK(track_answers::Unavailable(Refusal::kBusy, "no").headers == Headers{{"Retry-After", "1"}});
   CHECK(track_answers::Unavailable(Refusal::kSpoolFull, "no").headers == Headers{{"Retry-After", "5"}});
   CHECK(track_answers::Overloaded().headers == Headers{{"Retry-After", "1"}});
-  CHECK(track_answers::TooLarge().headers.empty());
 }
 
 TEST_CASE("track answers: the ids of stored jobs are shown, as many as every client takes") {

@@ -62,6 +62,7 @@ class Door {
                ? testing::Client(folder_ / "track.sock")
                : testing::Client(port_);
   }
+  std::uint16_t port() const { return port_; }
   std::string MetricsText() const { return metrics_.Render(DaemonStatus()); }
   void Tick(LogLimit::Time now) { endpoint_.Tick(now); }
   // The lines of the jobs that were stored.
@@ -179,6 +180,42 @@ TEST_CASE(
   CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + "Origin: null\r\n", kMetric)) == 403);
   CHECK(StatusOf(door.Ask("POST /api/v1/metrics", "Host: evil.example\r\n", kMetric)) == 421);
   CHECK(door.lines.size() == 2);
+}
+
+TEST_CASE("track endpoint: a body over the limit is refused in the shape of its version, and counted") {
+  Door door;
+  const std::string body(600'000, ' ');
+  const std::string why = "the request is larger than this outbox takes (limits.line_bytes)";
+  const std::string v1 = door.Ask("PUT /api/v1/customers/1", kHost + kOurs, body);
+  CHECK(StatusOf(v1) == 413);
+  CHECK(testing::BodyOf(v1) == R"({"meta":{"error":")" + why + R"("}})");
+  for (const char* path : {"POST /api/v2/batch", "POST /api/v2/entity"}) {
+    const std::string v2 = door.Ask(path, kHost + kOurs, body);
+    CHECK(StatusOf(v2) == 413);
+    CHECK(testing::BodyOf(v2) ==
+          R"({"errors":[{"reason":"invalid","field":"","message":")" + why + R"("}]})");
+  }
+  CHECK(StatusOf(door.Ask("PUT /api/v1/customers/1", kHost + kWrong, body)) == 401);
+  CHECK(StatusOf(door.Ask("PUT /api/v1/nothing", kHost + kOurs, body)) == 404);
+  CHECK(door.MetricsText().find(R"(outboxd_jobs_refused_total{code="too_large"} 3)") != std::string::npos);
+}
+
+TEST_CASE("track endpoint: fifty batches as large as the API takes them come in at once") {
+  Door door;
+  const std::string item = R"({"type":"person","action":"delete","identifiers":{"id":"1"}})";
+  const std::string body = "{\"batch\":[" + item + std::string(499'900 - item.size(), ' ') + "]}";
+  const std::string head = "POST /api/v2/batch HTTP/1.1\r\n" + kHost + kOurs +
+                           "Connection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+  std::vector<std::unique_ptr<testing::Client>> clients;
+  for (int i = 0; i < 50; ++i) {
+    clients.push_back(std::make_unique<testing::Client>(door.port()));
+    REQUIRE(clients.back()->Say(head + body.substr(0, body.size() - 1)));
+  }
+  for (const auto& client : clients) {
+    REQUIRE(client->Say("}"));
+    CHECK(StatusOf(client->Listen()) == 200);
+  }
+  CHECK(door.lines.size() == 50);
 }
 
 TEST_CASE("track endpoint: a connection is kept for five minutes, and each answer says so") {
