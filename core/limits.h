@@ -18,8 +18,10 @@ inline constexpr std::size_t kAttributesPerIdentify = 300;
 inline constexpr std::size_t kEventNameBytes = 100;
 inline constexpr std::size_t kEventDataBytes = 100'000;
 inline constexpr std::size_t kSegmentIds = 1000;
-// Of /api/v2/batch ("32 kB": taken as the smaller reading).
+// Of what we make ourselves for /api/v2/batch ("32 kB": taken as the smaller reading), and of what a library
+// made (the larger one).
 inline constexpr std::size_t kBatchItemBytes = 32'000;
+inline constexpr std::size_t kEntityBytes = 32'768;
 inline constexpr std::size_t kBatchBytes = 500'000;
 
 // Ours.

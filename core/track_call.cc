@@ -27,7 +27,10 @@ namespace {
 
 using members::Bad;
 
-constexpr std::size_t kStampBytes = 96;  // no less than an id and a time take
+// No less than they take: together, and each.
+constexpr std::size_t kStampBytes = 96;
+constexpr std::size_t kIdStampBytes = 40;
+constexpr std::size_t kTimeStampBytes = 32;
 
 Result<JobType> TypeOf(const TrackRoute& route, const TrackBody& body) {
   if (route.kind == TrackKind::kEntity) return track::TypeOfEntity(body);
@@ -151,23 +154,33 @@ void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {
     return;
   }
   if (body.empty() || TrackBody::IsNull(body)) body = "{}";  // of an identify: events need a name
+  // An entity at its limit goes without the stamps that it has no room for: it would be refused.
+  std::size_t room = call.is_entity
+                         ? limits::kEntityBytes - std::min<std::size_t>(body.size(), limits::kEntityBytes)
+                         : 2 * kStampBytes;
+  const auto has_room = [&room](std::size_t bytes) {
+    if (room < bytes) return false;
+    room -= bytes;
+    return true;
+  };
   const std::size_t open = body.find('{') + 1;
   const bool is_empty = body[body.find_first_not_of(kJsonWhiteSpace, open)] == '}';
   out += body.substr(0, open);
   std::string_view separator = is_empty ? "" : ",";
-  if (call.stamps == TrackCall::Stamps::kIdAndTime && !call.has_id && call.empty_id.empty()) {
+  if (call.stamps == TrackCall::Stamps::kIdAndTime && !call.has_id && call.empty_id.empty() &&
+      has_room(kIdStampBytes)) {
     out += "\"id\":";
     AppendEventId(out, job, stamp);
     out += separator;
   }
-  if (!call.has_time && call.empty_time.empty()) {
+  if (!call.has_time && call.empty_time.empty() && has_room(kTimeStampBytes)) {
     out.append("\"").append(call.time_member).append("\":");
     AppendTimestamp(out, job, stamp);
     out += separator;
   }
   std::size_t copied = open;
   const auto replace = [&](Slice empty, auto append) {
-    if (empty.empty()) return;
+    if (empty.empty() || !has_room(kIdStampBytes)) return;
     const std::size_t begin = empty.offset - job.body.offset;
     out += body.substr(copied, begin - copied);
     append(out, job, stamp);

@@ -173,6 +173,18 @@ Result<void> ReadObjectIdentifiers(const TrackBody& body, Job& job) {
   return {};
 }
 
+Result<void> ReadPersonIdentifiers(const TrackBody& body, Job& job) {
+  ASSIGN_OR_RETURN(job.customer, ReadPerson(body, "identifiers"));
+  return {};
+}
+
+bool IsKnownAction(std::string_view type, std::string_view action) {
+  if (type == "object")
+    return std::find(kObjectActions.begin(), kObjectActions.end(), action) != kObjectActions.end();
+  return std::any_of(kPersonActions.begin(), kPersonActions.end(),
+                     [action](const EntityAction& row) { return row.name == action; });
+}
+
 }  // namespace
 
 Result<void> CheckCustomer(const std::string& customer, std::string field) {
@@ -274,26 +286,27 @@ Result<JobType> TypeOfEntity(const TrackBody& body) {
     const auto known = std::find_if(kPersonActions.begin(), kPersonActions.end(),
                                     [action](const EntityAction& row) { return row.name == action; });
     if (known != kPersonActions.end()) return known->type;
-  } else if (type == "object") {
-    if (std::find(kObjectActions.begin(), kObjectActions.end(), action) != kObjectActions.end())
-      return JobType::kRaw;
   } else if (type == "delivery") {
     if (action == "event") return JobType::kMetric;
-  } else {
+  } else if (type != "object") {
     return Bad("must be person, object or delivery", "type");
   }
-  return Bad("is not an action of a " + std::string(type), "action");
+  return JobType::kRaw;
 }
 
 Result<void> ReadEntity(const TrackBody& body, Job& job) {
-  if (job.body.length > limits::kBatchItemBytes)
-    return Bad("is longer than " + std::to_string(limits::kBatchItemBytes) + " bytes");
+  if (job.body.length > limits::kEntityBytes)
+    return Bad("is longer than " + std::to_string(limits::kEntityBytes) + " bytes");
   const std::string_view type = body.Text("type");
   if (type == "delivery") return {};
+  if (!IsKnownAction(type, body.Text("action"))) {
+    // The lane where one can be told; the rest is Customer.io's to judge.
+    static_cast<void>(type == "object" ? ReadObjectIdentifiers(body, job) : ReadPersonIdentifiers(body, job));
+    return {};
+  }
   if (type == "object") return ReadObjectIdentifiers(body, job);
   if (job.type == JobType::kMerge) return ReadMerge(body, job);
-  ASSIGN_OR_RETURN(const std::string person, ReadPerson(body, "identifiers"));
-  job.customer = person;
+  RETURN_IF_ERROR(ReadPersonIdentifiers(body, job));
   if (job.type == JobType::kIdentify) ReadStamps(body, TrackCall::Stamps::kTime, "timestamp", job);
   if (!IsEvent(job.type)) return {};
   RETURN_IF_ERROR(ReadEventName(body, job));

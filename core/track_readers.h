@@ -26,7 +26,8 @@ Result<void> ReadSegment(const TrackBody& body, Job& job);
 Result<void> ReadMetric(const TrackBody& body, Job& job);
 Result<void> ReadPushMetric(const TrackBody& body, Job& job);
 
-// Of an entity, which says in its body what it is. An action that has no job type of its own is raw.
+// Of an entity, which says in its body what it is. An action that has no job type of its own is raw; so is
+// one that this version does not know, which goes on as it is.
 Result<JobType> TypeOfEntity(const TrackBody& body);
 Result<void> ReadEntity(const TrackBody& body, Job& job);
 

@@ -1,6 +1,5 @@
 #include "daemon/intake/track_endpoint.h"
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "config/log_level.h"
 #include "core/ascii.h"
 #include "core/encoding.h"
 #include "core/job.h"
@@ -23,11 +21,10 @@
 #include "core/track_body.h"
 #include "core/track_call.h"
 #include "core/track_route.h"
+#include "daemon/base/counted_warning.h"
 #include "daemon/base/deferred_http_server.h"
 #include "daemon/base/http_message.h"
-#include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
-#include "daemon/base/mutex.h"
 #include "daemon/base/stopping.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/web_guard.h"
@@ -43,6 +40,10 @@ using track_answers::EntityError;
 
 constexpr std::string_view kWhatThisIs =
     "outboxd: a durable outbox in front of Customer.io's Track API; point a Customer.io library here\n";
+
+// Of a request that is told to the log.
+constexpr std::size_t kMethodShown = 20;
+constexpr std::size_t kPathShown = 200;
 
 std::optional<std::string> BasicCredentials(const HttpRequestView& request) {
   constexpr std::string_view kBasic = "Basic ";
@@ -81,8 +82,11 @@ Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_
   return queued;
 }
 
-void LogWrongCredentials(std::uint64_t times, const std::string& from) {
-  Log(LogLevel::kWarn, "wrong credentials", {{"times", times}, {"last_from", from}});
+// "404 POST /v1/send/email"
+std::string StrayRequest(unsigned status, const HttpRequestView& request) {
+  std::string text = std::to_string(status);
+  text.append(" ").append(request.method.substr(0, kMethodShown));
+  return text.append(" ").append(request.path.substr(0, kPathShown));
 }
 
 HttpResponse RegionAnswer(const TrackAccount& account) {
@@ -148,25 +152,13 @@ HttpResponse TrackEndpoint::TurnAway(unsigned status, Refusal refusal, std::stri
 
 void TrackEndpoint::CountWrongCredentials(const HttpRequestView& request) {
   metrics_.CredentialsRefused();
-  std::optional<std::uint64_t> count;
-  std::string from = request.uid ? "uid " + std::to_string(*request.uid) : PeerAddress(request.socket);
-  {
-    MutexLock lock(mutex_);
-    count = wrong_credentials_.Happened(std::chrono::steady_clock::now());
-    wrong_from_ = from;
-  }
-  if (count) LogWrongCredentials(*count, from);
+  wrong_credentials_.Happened(request.uid ? "uid " + std::to_string(*request.uid)
+                                          : PeerAddress(request.socket));
 }
 
 void TrackEndpoint::Tick(LogLimit::Time now) {
-  std::optional<std::uint64_t> count;
-  std::string from;
-  {
-    MutexLock lock(mutex_);
-    count = wrong_credentials_.Due(now);
-    if (count) from = wrong_from_;
-  }
-  if (count) LogWrongCredentials(*count, from);
+  wrong_credentials_.Tick(now);
+  stray_requests_.Tick(now);
 }
 
 // Whose credentials they are, and whether a browser may be behind the request.
@@ -191,12 +183,7 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
   if (request.path == "/" && request.method == "GET")
     return HttpResponse{200, kTextType, std::string(kWhatThisIs), {}};
   const Result<TrackRoute> route = FindTrackRoute(request.method, request.path);
-  if (!route) {
-    const bool is_method = route.error().kind == ErrorKind::kConflict;
-    HttpResponse answer = track_answers::MetaError(is_method ? 405 : 404, route.error().message);
-    if (is_method) answer.headers.emplace_back("Allow", route.error().field);
-    return answer;
-  }
+  if (!route) return NoSuchRequest(request, route.error());
   admission.route = *route;
   if (door.open_paths && route->access == TrackAccess::kOpen && !request.Header("Authorization"))
     admission.account = accounts_.WithoutCredentials();
@@ -204,6 +191,15 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
   if (route->kind == TrackKind::kRegion) return RegionAnswer(*admission.account);
   if (is_stopping_) return Stopping();
   return std::nullopt;
+}
+
+HttpResponse TrackEndpoint::NoSuchRequest(const HttpRequestView& request, const Error& error) {
+  const bool is_method = error.kind == ErrorKind::kConflict;
+  const unsigned status = is_method ? 405 : 404;
+  stray_requests_.Happened(StrayRequest(status, request));
+  HttpResponse answer = TurnAway(status, Refusal::kInvalidJob, error.message);
+  if (is_method) answer.headers.emplace_back("Allow", error.field);
+  return answer;
 }
 
 HeadVerdict TrackEndpoint::CheckHead(const HttpRequestView& request, const TrackDoor& door) {
@@ -214,7 +210,8 @@ HeadVerdict TrackEndpoint::CheckHead(const HttpRequestView& request, const Track
   return verdict;
 }
 
-HttpResponse TrackEndpoint::TooLarge(const HttpRequestView& request) const {
+HttpResponse TrackEndpoint::TooLarge(const HttpRequestView& request) {
+  stray_requests_.Happened(StrayRequest(413, request));
   const TrackRoute route = FindTrackRoute(request.method, request.path).value_or(TrackRoute());
   return Refuse(413, Refusal::kTooLarge, route,
                 {ErrorKind::kFull, "is larger than this outbox takes (limits.line_bytes)", {}});

@@ -18,11 +18,11 @@
 #include "core/refusal.h"
 #include "core/result.h"
 #include "core/track_route.h"
+#include "daemon/base/counted_warning.h"
 #include "daemon/base/deferred_http_server.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/log_limit.h"
 #include "daemon/base/metrics.h"
-#include "daemon/base/mutex.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/intake/track_accounts.h"
@@ -43,14 +43,14 @@ class TrackEndpoint final : public SubmissionOrigin {
 
   // Any thread.
   void Configure(const Endpoints& endpoints, std::size_t line_bytes_max);
-  // About once a second: tells the log of credentials that were refused since it was told last.
-  void Tick(LogLimit::Time now) EXCLUDES(mutex_);
+  // About once a second: tells the log of what was refused since it was told last.
+  void Tick(LogLimit::Time now);
   // Every further request is answered 503.
   void StopAccepting() { is_stopping_ = true; }
   // Refuses what Handle() would refuse whatever the body; without credentials the body has to be a short one.
   HeadVerdict CheckHead(const HttpRequestView& request, const TrackDoor& door);
   // The answer to a body that is larger than a line may be.
-  HttpResponse TooLarge(const HttpRequestView& request) const;
+  HttpResponse TooLarge(const HttpRequestView& request);
   // As a DeferredHttpServer::Handler.
   std::optional<HttpResponse> Handle(const HttpRequestView& request, HttpExchange& exchange,
                                      const TrackDoor& door);
@@ -66,7 +66,8 @@ class TrackEndpoint final : public SubmissionOrigin {
                                     Admission& admission);
   std::optional<HttpResponse> Identify(const HttpRequestView& request, const TrackDoor& door,
                                        Admission& admission);
-  void CountWrongCredentials(const HttpRequestView& request) EXCLUDES(mutex_);
+  void CountWrongCredentials(const HttpRequestView& request);
+  HttpResponse NoSuchRequest(const HttpRequestView& request, const Error& error);
   HttpResponse TurnAway(unsigned status, Refusal refusal, std::string_view message) const;
   HttpResponse Refuse(unsigned status, Refusal refusal, const TrackRoute& route, const Error& error) const;
   HttpResponse Unavailable(const Error& error) const;
@@ -80,9 +81,9 @@ class TrackEndpoint final : public SubmissionOrigin {
   TrackAccounts accounts_;
   std::atomic<std::size_t> line_bytes_max_;
   std::atomic<bool> is_stopping_{false};
-  Mutex mutex_;
-  LogLimit wrong_credentials_ GUARDED_BY(mutex_);
-  std::string wrong_from_ GUARDED_BY(mutex_);  // the last of them
+  CountedWarning wrong_credentials_{"wrong credentials", "last_from"};
+  // That were no jobs: another API's, or far too large.
+  CountedWarning stray_requests_{"requests refused", "last"};
 };
 
 }  // namespace outboxd

@@ -203,7 +203,6 @@ TEST_CASE("track call: what the API would refuse is refused, and the member name
       {"POST", "/api/v1/segments/7/add_customers", R"({"ids":[]})", "ids"},
       {"POST", "/api/v1/metrics", R"({"metric":"opened"})", "delivery_id"},
       {"POST", "/api/v2/entity", R"({"type":"person","action":"delete"})", "identifiers"},
-      {"POST", "/api/v2/entity", R"({"type":"person","action":"dance"})", "action"},
       {"POST", "/api/v2/entity", R"({"type":"ghost","action":"delete"})", "type"},
   }};
   for (const auto& [method, target, body, field] : bad) {
@@ -227,8 +226,55 @@ TEST_CASE("track call: what is absent is told from what is wrong by the kind of 
   CHECK(kind("/api/v1/merge_customers", R"({"primary":[]})") == ErrorKind::kInvalid);
   CHECK(kind("/api/v1/metrics", R"({"delivery_id":"d"})") == ErrorKind::kMissing);
   CHECK(kind("/api/v2/entity", R"({"action":"delete"})") == ErrorKind::kMissing);
-  CHECK(kind("/api/v2/entity", R"({"type":"person","action":"dance"})") == ErrorKind::kInvalid);
+  CHECK(kind("/api/v2/entity", R"({"type":"ghost","action":"delete"})") == ErrorKind::kInvalid);
   CHECK(kind("/api/v2/entity", R"({"type":"person","action":"delete"})") == ErrorKind::kMissing);
+}
+
+TEST_CASE(
+    "track call: an entity's action that is not known goes on as it came, in its customer's lane if it has "
+    "one") {
+  struct Case {
+    std::string_view body, customer;
+  };
+  for (
+      const Case& one : {
+          Case{R"({"type":"person","action":"viewed_content","identifiers":{"id":"7"},"content":{"id":1e2}})",
+               "7"},
+          {R"({"type":"person","action":"clicked_content","identifiers":{"cio_id":"9"},"timestamp":"soon"})",
+           "cio_9"},
+          {R"({"type":"person","action":"dance"})", ""},
+          {R"({"type":"person","action":"dance","identifiers":{"shoe":1}})", ""},
+          {R"({"type":"object","action":"event","name":"n","identifiers":{"object_type_id":"1","object_id":"acme"}})",
+           "object/1/acme"},
+          {R"({"type":"object","action":"dance"})", ""},
+          {R"({"type":"delivery","action":"dance","identifiers":{"id":"d"}})", ""},
+      }) {
+    CAPTURE(one.body);
+    const auto job = Take("POST", "/api/v2/entity", one.body);
+    REQUIRE(job.has_value());
+    CHECK(job->type == JobType::kRaw);
+    CHECK(job->customer == one.customer);
+    CHECK(BuildRequest(*job, kStamp).body == one.body);
+    CHECK(ParseJobLine(job->line).has_value());
+  }
+}
+
+TEST_CASE("track call: an entity may have 32,768 bytes, and its stamps make it no longer") {
+  const auto event = [](std::size_t bytes) {
+    const std::string start =
+        R"({"type":"person","action":"event","identifiers":{"id":"7"},"name":"n","attributes":{"x":")";
+    return start + std::string(bytes - start.size() - 3, 'x') + "\"}}";
+  };
+  CHECK_FALSE(Take("POST", "/api/v2/entity", event(32'769)).has_value());
+  for (const std::size_t bytes : {32'768UL, 32'740UL, 32'700UL, 32'600UL}) {
+    const auto job = Take("POST", "/api/v2/entity", event(bytes));
+    REQUIRE(job.has_value());
+    const std::string leaves = BuildRequest(*job, kStamp).body;
+    CHECK(leaves.size() <= 32'768);
+    CHECK(leaves.ends_with(event(bytes).substr(1)));
+    CHECK((leaves.find(R"("id":"01JDB3)") != std::string::npos) == (bytes <= 32'700));
+    CHECK((leaves.find(R"("timestamp":1732000000)") != std::string::npos) == (bytes <= 32'600));
+  }
 }
 
 TEST_CASE("track call: a cio_id is as long as a path takes it with its prefix") {

@@ -12,7 +12,7 @@ inline constexpr std::size_t kAttributes = 300;
 inline constexpr std::size_t kAttributeNameBytes = 150;
 inline constexpr std::size_t kAttributeValueBytes = 1000;
 inline constexpr std::size_t kSegmentIds = 1000;
-inline constexpr std::size_t kEntityBytes = 32'000;
+inline constexpr std::size_t kEntityBytes = 32'768;
 inline constexpr std::size_t kBatchBytes = 500'000;
 
 Problem Required(std::string field);

@@ -210,7 +210,7 @@ TEST_CASE("track_sim: a batch with a bad item is 207, names its index and takes 
   const std::string bad = R"({"type":"person","action":"event","identifiers":{"id":"42"}})";
   const std::string large =
       R"({"type":"person","action":"event","identifiers":{"id":"42"},"name":"x","attributes":{"a":")" +
-      std::string(32'000, 'x') + "\"}}";
+      std::string(32'768, 'x') + "\"}}";
   const auto [status, body] = Answer(
       sim, {"POST", "/api/v2/batch", R"({"batch":[)" + good + "," + bad + "," + good + "," + large + "]}"});
   CHECK(status == 207);

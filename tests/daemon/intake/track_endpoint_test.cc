@@ -230,6 +230,21 @@ TEST_CASE("track endpoint: a connection is kept for five minutes, and each answe
   CHECK(answers.find("Keep-Alive", last) == std::string::npos);
 }
 
+TEST_CASE("track endpoint: requests that are no jobs are counted, and told once, then by their number") {
+  Door door;
+  const test::StderrCapture log;
+  CHECK(StatusOf(door.Ask("POST /v1/send/email?to=somebody", kHost + kOurs, "{}")) == 404);
+  for (int i = 0; i < 3; ++i) CHECK(StatusOf(door.Ask("PATCH /api/v1/customers/1", kHost + kOurs)) == 405);
+  CHECK(StatusOf(door.Ask("POST /api/v2/batch", kHost + kOurs, std::string(600'000, ' '))) == 413);
+  CHECK(log.Count(R"(requests refused times=1 last="404 POST /v1/send/email")") == 1);
+  CHECK(log.Count("requests refused") == 1);
+  door.Tick(std::chrono::steady_clock::now() + std::chrono::minutes(2));
+  CHECK(log.Count(R"(requests refused times=4 last="413 POST /api/v2/batch")") == 1);
+  CHECK(log.Count("somebody") == 0);
+  CHECK(door.MetricsText().find(R"(outboxd_jobs_refused_total{code="invalid_job"} 4)") != std::string::npos);
+  CHECK(door.MetricsText().find(R"(outboxd_jobs_refused_total{code="too_large"} 1)") != std::string::npos);
+}
+
 TEST_CASE("track endpoint: guessed credentials are told once, then by their number, and all are counted") {
   Door door;
   const test::StderrCapture log;
