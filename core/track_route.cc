@@ -1,5 +1,6 @@
 #include "core/track_route.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
@@ -43,8 +44,10 @@ constexpr std::array kRows = {
     Row{"POST", "/api/v1/metrics", AsOpenJob(JobType::kMetric, track::ReadMetric)},
     Row{"POST", "/api/v1/push/events", AsOpenJob(JobType::kMetric, track::ReadPushMetric)},
     Row{"POST", "/push/events", AsOpenJob(JobType::kMetric, track::ReadPushMetric)},
+    Row{"POST", "/api/v1/cio_deliveries/events", AsOpenJob(JobType::kMetric)},
     Row{"POST", "/unsubscribe/{a}", AsOpenJob(JobType::kRaw)},
     Row{"GET", "/api/v1/accounts/region", {.kind = TrackKind::kRegion}},
+    Row{"GET", "/auth", {.kind = TrackKind::kCredentials}},
     Row{"POST", "/api/v2/entity", kEntity},
     Row{"POST", "/api/v2/batch", {.kind = TrackKind::kBatch}},
 };
@@ -70,6 +73,21 @@ bool Matches(std::string_view pattern, std::string_view path, TrackRoute& route)
   return pattern.empty() && path.empty();
 }
 
+constexpr std::array<std::string_view, 7> kPipelinesPaths = {"identify", "track", "page", "screen",
+                                                             "group",    "alias", "batch"};
+
+// A library that was pointed here and speaks to another API of Customer.io.
+std::string_view WhyNotFound(std::string_view path) {
+  constexpr std::string_view kVersion = "/v1/";
+  if (!path.starts_with(kVersion)) return "no such path in the Track API";
+  path.remove_prefix(kVersion.size());
+  if (std::find(kPipelinesPaths.begin(), kPipelinesPaths.end(), path) != kPipelinesPaths.end())
+    return "this path is the Pipelines API's: send it to https://cdp.customer.io (EU: "
+           "https://cdp-eu.customer.io)";
+  return "no such path in the Track API; /v1/... is the App API's: send it to https://api.customer.io (EU: "
+         "https://api-eu.customer.io)";
+}
+
 }  // namespace
 
 TrackRoute EntityRoute() {
@@ -85,7 +103,7 @@ Result<TrackRoute> FindTrackRoute(std::string_view method, std::string_view path
     if (!allowed.empty()) allowed += ", ";
     allowed += row.method;
   }
-  if (allowed.empty()) return Fail(ErrorKind::kNotFound, "no such path in the Track API");
+  if (allowed.empty()) return Fail(ErrorKind::kNotFound, std::string(WhyNotFound(path)));
   return Fail(ErrorKind::kConflict, "this path takes " + allowed, allowed);
 }
 

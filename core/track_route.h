@@ -2,7 +2,8 @@
 // anything is decoded.
 //
 // Source of the table: the Track API's reference (docs/protocol.md names it); `/push/events` without
-// `/api/v1` is what Customer.io's Ruby library calls.
+// `/api/v1` is what Customer.io's Ruby library calls, `/api/v1/cio_deliveries/events` what its mobile and web
+// libraries do, and `/auth` is by what others test credentials.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,11 @@ namespace outboxd {
 
 // What a request becomes.
 enum class TrackKind : std::uint8_t {
-  kJob,     // one job, of the type that the path gives
-  kEntity,  // one job, of the type that the body gives
-  kBatch,   // a job for each of its items, which are entities
-  kRegion,  // a question that is answered at once
+  kJob,          // one job, of the type that the path gives
+  kEntity,       // one job, of the type that the body gives
+  kBatch,        // a job for each of its items, which are entities
+  kRegion,       // questions that are answered at once
+  kCredentials,  // whether they are right
 };
 
 enum class TrackAccess : std::uint8_t { kCredentials, kOpen };  // kOpen: the API asks for none
@@ -44,8 +46,9 @@ constexpr bool IsSecondVersion(TrackKind kind) {
 // Of the items of a batch.
 TrackRoute EntityRoute();
 
-// `path`: without its query. kNotFound: no such path. kConflict: the path has other methods; `field` lists
-// them ("DELETE, PUT").
+// `path`: without its query. kNotFound: no such path; the message names the host of the API that has it,
+// where it is another one of Customer.io's. kConflict: the path has other methods; `field` lists them
+// ("DELETE, PUT").
 Result<TrackRoute> FindTrackRoute(std::string_view method, std::string_view path);
 
 }  // namespace outboxd

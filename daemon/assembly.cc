@@ -155,8 +155,12 @@ ClerkThread::Ports Assembly::PortsOfClerk() {
 DispatcherThread::Ports Assembly::PortsOfDispatcher() {
   return {.send = [this](std::vector<Transfer> transfers) { workers.Send(std::move(transfers)); },
           .report = [this](Report report) { clerk.OnReport(std::move(report)); },
-          .probed = [this](const std::string& connection,
-                           const ProbeReport& report) { probe_waiters.Answer(connection, report); },
+          .probed =
+              [this](const std::string& connection, const ProbeReport& report) {
+                if (report.ok && report.environment_id != 0)
+                  environments.Saw(connection, report.environment_id);
+                probe_waiters.Answer(connection, report);
+              },
           .failed =
               [this](const Error& error) {
                 Log(LogLevel::kError, "outbox cannot be read", {{"reason", error.message}});
@@ -175,7 +179,7 @@ Result<std::unique_ptr<Assembly>> Assembly::Build(Config config) {
   };
   if (const std::optional<std::string> held = all->hold.Reason())
     Log(LogLevel::kError, "accepting without delivering", {{"reason", *held}});
-  ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, endpoints, *all->metrics, submit));
+  ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, endpoints, all->environments, *all->metrics, submit));
   RETURN_IF_ERROR(all->intake->ServeTrack(wanted, all->listeners, WallClockNow()));
   ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, all->admin_api, all->listeners));
   return all;

@@ -26,6 +26,7 @@
 #include "daemon/admin/probe_waiters.h"
 #include "daemon/base/crash_record.h"
 #include "daemon/base/current_config.h"
+#include "daemon/base/environments.h"
 #include "daemon/base/late_listener.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/outbox_place.h"
@@ -61,6 +62,7 @@ struct Assembly {
   DeliveryHold hold;
   OutboxPlace place;
   ListenerStates listeners;
+  Environments environments;
   std::optional<CrashRecord> crashes;  // absent where its file cannot be written
 
   DebugOutput debug_output;

@@ -101,7 +101,8 @@ MHD_Result MhdDaemon::Send(MHD_Connection* connection, const HttpResponse& answe
   void* bytes = const_cast<char*>(answer.body.data());
   MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), bytes, MHD_RESPMEM_MUST_COPY);
   if (response == nullptr) return MHD_NO;
-  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type);
+  if (answer.status != MHD_HTTP_NO_CONTENT)
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type);
   bool closes = false;
   for (const auto& [name, value] : answer.headers) {
     MHD_add_response_header(response, name.c_str(), value.c_str());

@@ -11,6 +11,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/current_config.h"
+#include "daemon/base/environments.h"
 #include "daemon/base/late_listener.h"
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
@@ -35,14 +36,17 @@ JobReader::LongestAges LongestAgesOf(const Config& config) {
 
 }  // namespace
 
-Intake::Intake(const Config& config, const Endpoints& endpoints, Metrics& metrics, const Submit& submit) {
-  if (!config.track.empty()) endpoint_.emplace(endpoints, config.limits.line_bytes, metrics, submit);
+Intake::Intake(const Config& config, const Endpoints& endpoints, const Environments& environments,
+               Metrics& metrics, const Submit& submit) {
+  if (!config.track.empty())
+    endpoint_.emplace(endpoints, environments, config.limits.line_bytes, metrics, submit);
 }
 
 Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoints& endpoints,
-                                             Metrics& metrics, const Submit& submit) {
+                                             const Environments& environments, Metrics& metrics,
+                                             const Submit& submit) {
   ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.producer));
-  std::unique_ptr<Intake> intake(new Intake(config, endpoints, metrics, submit));
+  std::unique_ptr<Intake> intake(new Intake(config, endpoints, environments, metrics, submit));
   ASSIGN_OR_RETURN(intake->producers_, ProducerListener::Open(std::move(socket), config.limits,
                                                               LongestAgesOf(config), metrics, submit));
   return intake;

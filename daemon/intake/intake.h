@@ -10,6 +10,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/current_config.h"
+#include "daemon/base/environments.h"
 #include "daemon/base/late_listener.h"
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/submission.h"
@@ -22,10 +23,11 @@ namespace outboxd {
 
 class Intake {
  public:
-  // Opens the producer socket and serves it: from here on the clerk may owe this object answers. `metrics`
-  // and whom `submit` reaches outlive its Stop().
+  // Opens the producer socket and serves it: from here on the clerk may owe this object answers.
+  // `environments`, `metrics` and whom `submit` reaches outlive its Stop().
   static Result<std::unique_ptr<Intake>> Open(const Config& config, const Endpoints& endpoints,
-                                              Metrics& metrics, const Submit& submit);
+                                              const Environments& environments, Metrics& metrics,
+                                              const Submit& submit);
   // Opens the sockets of the Track-compatible endpoint, where configured, and serves them; a port that is
   // taken is tried again by Refresh(). Once, with the config of Open(). After an error the producer socket is
   // served on until Stop(). `states` outlives this object.
@@ -44,7 +46,8 @@ class Intake {
   void Stop(Milliseconds patience);
 
  private:
-  Intake(const Config& config, const Endpoints& endpoints, Metrics& metrics, const Submit& submit);
+  Intake(const Config& config, const Endpoints& endpoints, const Environments& environments, Metrics& metrics,
+         const Submit& submit);
 
   std::unique_ptr<ProducerListener> producers_;  // never null after Open()
   std::optional<TrackEndpoint> endpoint_;        // with listen.track

@@ -23,6 +23,7 @@
 #include "core/track_route.h"
 #include "daemon/base/counted_warning.h"
 #include "daemon/base/deferred_http_server.h"
+#include "daemon/base/environments.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/stopping.h"
@@ -40,6 +41,8 @@ using track_answers::EntityError;
 
 constexpr std::string_view kWhatThisIs =
     "outboxd: a durable outbox in front of Customer.io's Track API; point a Customer.io library here\n";
+
+constexpr std::string_view kNiceCredentials = R"({"meta":{"message":"nice credentials."}})";
 
 // Of a request that is told to the log.
 constexpr std::size_t kMethodShown = 20;
@@ -89,12 +92,6 @@ std::string StrayRequest(unsigned status, const HttpRequestView& request) {
   return text.append(" ").append(request.path.substr(0, kPathShown));
 }
 
-HttpResponse RegionAnswer(const TrackAccount& account) {
-  JsonWriter writer;
-  writer.Object().Key("url").String(account.base_url).Key("region").String(account.region).EndObject();
-  return track_answers::Json(200, writer.Text());
-}
-
 }  // namespace
 
 // What a request's head says.
@@ -117,16 +114,29 @@ struct TrackEndpoint::Call {
 struct TrackEndpoint::Pending final : Submission {
   using Submission::Submission;
   HttpExchange* exchange = nullptr;
+  bool is_form = false;                 // which the API answers without a body
   std::optional<HttpResponse> partial;  // some items of the batch were bad
 };
 
-TrackEndpoint::TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_max, Metrics& metrics,
-                             Submit submit)
-    : metrics_(metrics), submit_(std::move(submit)), accounts_(endpoints), line_bytes_max_(line_bytes_max) {}
+TrackEndpoint::TrackEndpoint(const Endpoints& endpoints, const Environments& environments,
+                             std::size_t line_bytes_max, Metrics& metrics, Submit submit)
+    : environments_(environments),
+      metrics_(metrics),
+      submit_(std::move(submit)),
+      accounts_(endpoints),
+      line_bytes_max_(line_bytes_max) {}
 
 void TrackEndpoint::Configure(const Endpoints& endpoints, std::size_t line_bytes_max) {
   accounts_.Configure(endpoints);
   line_bytes_max_ = line_bytes_max;
+}
+
+HttpResponse TrackEndpoint::RegionAnswer(const TrackAccount& account) const {
+  JsonWriter writer;
+  writer.Object().Key("url").String(account.base_url).Key("region").String(account.region);
+  if (const std::optional<std::int64_t> id = environments_.Of(account.name))
+    writer.Key("environment_id").Int(*id);
+  return track_answers::Json(200, writer.EndObject().Text());
 }
 
 HttpResponse TrackEndpoint::Unavailable(const Error& error) const {
@@ -189,6 +199,7 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
     admission.account = accounts_.WithoutCredentials();
   if (!admission.account) return TurnAway(401, Refusal::kUnknownConnection, "Unauthorized");
   if (route->kind == TrackKind::kRegion) return RegionAnswer(*admission.account);
+  if (route->kind == TrackKind::kCredentials) return track_answers::Json(200, std::string(kNiceCredentials));
   if (is_stopping_) return Stopping();
   return std::nullopt;
 }
@@ -249,6 +260,7 @@ std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchang
   (*job)->uid = call.request.uid;
   auto pending = std::make_unique<Pending>(*this);
   pending->jobs.push_back(std::move(*job));
+  pending->is_form = call.route.type == JobType::kForm;
   return Hand(std::move(pending), exchange);
 }
 
@@ -306,7 +318,9 @@ void TrackEndpoint::OnAnswered(std::vector<std::unique_ptr<Submission>> submissi
       answers.emplace_back(pending.exchange, Unavailable(*pending.refused));
       continue;
     }
-    HttpResponse answer = pending.partial ? std::move(*pending.partial) : track_answers::Json(200, "{}");
+    HttpResponse answer = pending.partial   ? std::move(*pending.partial)
+                          : pending.is_form ? track_answers::Json(204, {})
+                                            : track_answers::Json(200, "{}");
     answers.emplace_back(pending.exchange, track_answers::Stored(std::move(answer), pending.ids));
   }
   HttpExchange::Answer(std::move(answers));

@@ -20,6 +20,7 @@
 #include "core/track_route.h"
 #include "daemon/base/counted_warning.h"
 #include "daemon/base/deferred_http_server.h"
+#include "daemon/base/environments.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/log_limit.h"
 #include "daemon/base/metrics.h"
@@ -39,7 +40,9 @@ struct TrackDoor {
 
 class TrackEndpoint final : public SubmissionOrigin {
  public:
-  TrackEndpoint(const Endpoints& endpoints, std::size_t line_bytes_max, Metrics& metrics, Submit submit);
+  // `environments` and `metrics` outlive it.
+  TrackEndpoint(const Endpoints& endpoints, const Environments& environments, std::size_t line_bytes_max,
+                Metrics& metrics, Submit submit);
 
   // Any thread.
   void Configure(const Endpoints& endpoints, std::size_t line_bytes_max);
@@ -67,6 +70,7 @@ class TrackEndpoint final : public SubmissionOrigin {
   std::optional<HttpResponse> Identify(const HttpRequestView& request, const TrackDoor& door,
                                        Admission& admission);
   void CountWrongCredentials(const HttpRequestView& request);
+  HttpResponse RegionAnswer(const TrackAccount& account) const;
   HttpResponse NoSuchRequest(const HttpRequestView& request, const Error& error);
   HttpResponse TurnAway(unsigned status, Refusal refusal, std::string_view message) const;
   HttpResponse Refuse(unsigned status, Refusal refusal, const TrackRoute& route, const Error& error) const;
@@ -76,6 +80,7 @@ class TrackEndpoint final : public SubmissionOrigin {
   std::optional<HttpResponse> TakeBatch(const Call& call, HttpExchange& exchange);
   std::optional<HttpResponse> Hand(std::unique_ptr<Pending> pending, HttpExchange& exchange);
 
+  const Environments& environments_;
   Metrics& metrics_;
   const Submit submit_;
   TrackAccounts accounts_;

@@ -176,7 +176,8 @@ class TlsListener {
   std::filesystem::path socket_ = folder_ / "t.sock";
   Metrics metrics_;
   ListenerStates states_;
-  TrackEndpoint endpoint_{{}, 1024, metrics_, [](std::unique_ptr<Submission>) {}};
+  Environments environments_;
+  TrackEndpoint endpoint_{{}, environments_, 1024, metrics_, [](std::unique_ptr<Submission>) {}};
   std::optional<TrackListeners> listeners_;
 };
 

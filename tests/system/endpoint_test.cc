@@ -81,6 +81,8 @@ TEST_CASE("endpoint: what is wrong is told in the API's own shapes") {
   CHECK(large.status == 413);
   CHECK_FALSE(large.headers.contains("retry-after"));
   CHECK(endpoint.Send("GET", "/api/v1/accounts/region").Json()["region"].String() == "us");
+  CHECK(endpoint.daemon_.Ctl({"probe"}).status.code == 0);
+  CHECK(endpoint.Send("GET", "/api/v1/accounts/region").Json()["environment_id"].Int() == 3);
   const std::string metric = R"({"delivery_id":"d","metric":"opened"})";
   CHECK(endpoint.client_->Send("POST", "/api/v1/metrics", metric).status == 401);
   CHECK(endpoint.Send("POST", "/api/v1/metrics", metric).status == 200);

@@ -213,6 +213,16 @@ Check PushMetric(Visit& visit) {
   return {};
 }
 
+// Not in the reference: as the mobile and web libraries send it.
+Check DeliveryEvent(Visit& visit) {
+  if (Check problem = CheckText(visit.Root(), "type")) return problem;
+  const Node* payload = Find(visit.Root(), "payload");
+  if (payload == nullptr || !payload->IsObject()) return Required("payload");
+  if (Check problem = CheckText(*payload, "delivery_id")) return problem;
+  visit.AddEffect("metric");
+  return {};
+}
+
 Check Unsubscribe(Visit& visit) {
   const Node* unsubscribe = Find(visit.Root(), "unsubscribe");
   if (unsubscribe == nullptr || !unsubscribe->IsBool() || !unsubscribe->Bool())
@@ -262,6 +272,7 @@ constexpr std::array kRoutes = {
     Route{"POST", "/api/v1/metrics", Access::kPublic, Body::kNeeded, Metric},
     Route{"POST", "/api/v1/push/events", Access::kPublic, Body::kNeeded, PushMetric},
     Route{"POST", "/push/events", Access::kPublic, Body::kNeeded, PushMetric},
+    Route{"POST", "/api/v1/cio_deliveries/events", Access::kPublic, Body::kNeeded, DeliveryEvent},
     Route{"POST", "/unsubscribe/*", Access::kPublic, Body::kNeeded, Unsubscribe},
     Route{"GET", "/api/v1/accounts/region", Access::kCustomer, Body::kIgnored, GetRegion},
     Route{"POST", "/api/v2/entity", Access::kCustomer, Body::kNeeded, Entity},

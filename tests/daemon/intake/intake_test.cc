@@ -26,11 +26,12 @@ TEST_CASE("intake: what was handed over is answered although the Track endpoint 
   WriteFile(folder / "track.sock", "not a socket");
 
   Metrics metrics;
+  const Environments environments;
   ListenerStates states;
   Mailbox<std::unique_ptr<Submission>> handed(10);
-  const auto intake = Intake::Open(config, {}, metrics, [&](std::unique_ptr<Submission> submission) {
-    handed.Post(std::move(submission));
-  });
+  const auto intake =
+      Intake::Open(config, {}, environments, metrics,
+                   [&](std::unique_ptr<Submission> submission) { handed.Post(std::move(submission)); });
   REQUIRE(intake);
   LineClient producer(config.producer.path);
   REQUIRE(producer.SendLine(R"({"type":"destroy","id":1})"));

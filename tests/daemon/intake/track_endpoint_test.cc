@@ -67,6 +67,7 @@ class Door {
   void Tick(LogLimit::Time now) { endpoint_.Tick(now); }
   // The lines of the jobs that were stored.
   std::vector<std::string> lines;
+  Environments environments;
 
  private:
   void Store(std::unique_ptr<Submission> submission) {
@@ -82,7 +83,7 @@ class Door {
   std::uint16_t port_;
   Metrics metrics_;
   ListenerStates states_;
-  TrackEndpoint endpoint_{OneEndpoint(), LimitsConfig().line_bytes, metrics_,
+  TrackEndpoint endpoint_{OneEndpoint(), environments, LimitsConfig().line_bytes, metrics_,
                           [this](std::unique_ptr<Submission> submission) { Store(std::move(submission)); }};
   std::unique_ptr<TrackListeners> listeners_;
 };
@@ -144,6 +145,7 @@ TEST_CASE("track endpoint: what the API takes without credentials asks for them 
       {"POST /api/v1/metrics", std::string(kMetric)},
       {"POST /api/v1/push/events", R"({"delivery_id":"d","event":"opened"})"},
       {"POST /push/events", R"({"delivery_id":"d","event":"opened"})"},
+      {"POST /api/v1/cio_deliveries/events", R"({"type":"in_app","payload":{"delivery_id":"d"}})"},
       {"POST /unsubscribe/x", R"({"unsubscribe":true})"},
   };
   for (const bool is_unix : {false, true}) {
@@ -243,6 +245,27 @@ TEST_CASE("track endpoint: requests that are no jobs are counted, and told once,
   CHECK(log.Count("somebody") == 0);
   CHECK(door.MetricsText().find(R"(outboxd_jobs_refused_total{code="invalid_job"} 4)") != std::string::npos);
   CHECK(door.MetricsText().find(R"(outboxd_jobs_refused_total{code="too_large"} 1)") != std::string::npos);
+}
+
+TEST_CASE("track endpoint: questions about the credentials are answered at once, and forms without a body") {
+  Door door;
+  const std::string nice = door.Ask("GET /auth", kHost + kOurs);
+  CHECK(StatusOf(nice) == 200);
+  CHECK(testing::BodyOf(nice) == R"({"meta":{"message":"nice credentials."}})");
+  CHECK(StatusOf(door.Ask("GET /auth", kHost + kWrong)) == 401);
+  const auto region = [&] { return testing::BodyOf(door.Ask("GET /api/v1/accounts/region", kHost + kOurs)); };
+  CHECK(region() == R"({"url":"https://track.customer.io","region":"us"})");
+  door.environments.Saw("default", 123);
+  door.environments.Saw("other", 7);
+  CHECK(region() == R"({"url":"https://track.customer.io","region":"us","environment_id":123})");
+  CHECK(door.lines.empty());
+  const std::string form =
+      door.Ask("POST /api/v1/forms/f/submit", kHost + kOurs, R"({"data":{"email":"a@example.com"}})");
+  CHECK(StatusOf(form) == 204);
+  CHECK(testing::BodyOf(form).empty());
+  CHECK(form.find("X-Outbox-Job: ") != std::string::npos);
+  CHECK(form.find("Content-Type") == std::string::npos);
+  CHECK(door.lines.size() == 1);
 }
 
 TEST_CASE("track endpoint: guessed credentials are told once, then by their number, and all are counted") {
