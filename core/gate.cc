@@ -36,11 +36,13 @@ int Weight(PauseReason reason) {
     case PauseReason::kProxy:
     case PauseReason::kNotTrackApi:
       return 1;
-    case PauseReason::kUnconfigured:
+    case PauseReason::kClock:
       return 2;
+    case PauseReason::kUnconfigured:
+      return 3;
     case PauseReason::kOperator:
     case PauseReason::kCrashes:
-      return 3;
+      return 4;
   }
   return 0;
 }
@@ -55,6 +57,7 @@ bool EndsByProbe(PauseReason reason) {
     case PauseReason::kNotTrackApi:
       return true;
     case PauseReason::kNone:
+    case PauseReason::kClock:
     case PauseReason::kUnconfigured:
     case PauseReason::kOperator:
     case PauseReason::kCrashes:

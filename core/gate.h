@@ -12,8 +12,8 @@
 //   probing    the time is over: exactly one attempt may be in flight. Its success opens the gate at limit 1,
 //              its failure closes it again.
 //   paused     closed until Resume(): credentials (auth), wrong region (region), a proxy that refuses
-//              (proxy), answers that are not the Track API's (not_track_api), gone from the config
-//              (unconfigured), or an operator.
+//              (proxy), answers that are not the Track API's (not_track_api), a wall clock that was never
+//              set (clock), gone from the config (unconfigured), or an operator.
 //
 // Answers to attempts that left before the gate last closed are ignored: a success does not open it, trouble
 // is not counted again. Only their Retry-After is obeyed, whatever the state: the API has given it just now.
@@ -39,6 +39,7 @@ enum class PauseReason : std::uint8_t {
   kRegion,
   kProxy,
   kNotTrackApi,
+  kClock,
   kUnconfigured,
   kOperator,
   kCrashes,
@@ -54,6 +55,7 @@ inline constexpr Names<PauseReason> kNames<PauseReason>{{{PauseReason::kNone, ""
                                                          {PauseReason::kRegion, "region"},
                                                          {PauseReason::kProxy, "proxy"},
                                                          {PauseReason::kNotTrackApi, "not_track_api"},
+                                                         {PauseReason::kClock, "clock"},
                                                          {PauseReason::kUnconfigured, "unconfigured"},
                                                          {PauseReason::kOperator, "operator"},
                                                          {PauseReason::kCrashes, "crashes"}}};
@@ -109,8 +111,8 @@ class Gate {
   // transfer).
   void OnNeutral(Timestamp sent, Timestamp now);
   // With `sent`, the answer of that attempt is the cause: ignored when it left before the gate last closed or
-  // was resumed. Those that end by a probe replace each other; unconfigured replaces these, an operator's
-  // pause all; a weaker one changes nothing.
+  // was resumed. Those that end by a probe replace each other; that for the clock replaces these,
+  // unconfigured these four, an operator's pause all; a weaker one changes nothing.
   void Pause(PauseReason reason, std::string detail, Timestamp now,
              std::optional<Timestamp> sent = std::nullopt);
   // Lifts a pause of any reason: the gate probes before it opens, at once or (throttled until then) after a

@@ -210,6 +210,9 @@ struct QueuedJob {
   std::optional<Timestamp> due;  // set while deferred
   bool stowed = false;           // its row says that it waits on disk alone
   std::optional<Timestamp> redriven;
+  // When these two were by the boot clock, where they move with the wall clock (core/clock.h): it was this
+  // boot, and the clock not synchronised.
+  std::optional<Milliseconds> accepted_boot, redriven_boot;
 
   // Where max_age counts from.
   Timestamp AgeStart() const { return redriven.value_or(stamp.accepted); }

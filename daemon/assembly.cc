@@ -13,11 +13,13 @@
 
 #include "config/config.h"
 #include "config/log_level.h"
+#include "core/clock.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "core/user_shares.h"
 #include "daemon/admin/admin_servers.h"
 #include "daemon/base/crash_record.h"
+#include "daemon/base/host_clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/outbox_place.h"
@@ -116,10 +118,13 @@ Result<Assembly::Loaded> Assembly::Load(const Config& config) {
   ASSIGN_OR_RETURN(Outbox outbox, Outbox::Open(config.outbox.path, RandomSeed()));
   std::optional<CrashRecord> crashes = OpenCrashRecord(config.outbox.path);  // the outbox is ours now
   if (crashes) crashes->Watch();
+  const ClockReading clock = ReadHostClock();
+  static_cast<void>(outbox.SeeClock(clock));  // the clerk goes on with it
   ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(config.outbox.path));
   auto metrics = std::make_unique<Metrics>();
   Dispatcher dispatcher(std::move(reader), *metrics, RandomSeed());
-  RETURN_IF_ERROR(dispatcher.Start(endpoints, config.limits, outbox.AtStart(), WallClockNow()));
+  dispatcher.SeeClock(clock);
+  RETURN_IF_ERROR(dispatcher.Start(endpoints, config.limits, outbox.AtStart(), clock.wall));
   WarnOfForgottenConnections(outbox, config);
   return Loaded{std::move(crashes), std::move(endpoints), std::move(metrics), std::move(outbox),
                 std::move(dispatcher)};

@@ -45,6 +45,12 @@ inline std::optional<Timestamp> TimeOrNullAt(const Statement& row, int column) {
   if (row.IsNull(column)) return std::nullopt;
   return TimeAt(row, column);
 }
+// Likewise for times of the boot clock.
+inline std::optional<Milliseconds> BootTimeOrNullAt(const Statement& row, int column) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 48;
+  if (row.IsNull(column)) return std::nullopt;
+  return Milliseconds(std::clamp<std::int64_t>(row.Int(column), 0, kMost));
+}
 // Likewise for numbers of attempts and the like.
 inline std::uint32_t CountAt(const Statement& row, int column) {
   constexpr std::int64_t kMost = 1'000'000'000;

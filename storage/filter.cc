@@ -9,6 +9,7 @@
 #include "core/time.h"
 #include "core/ulid.h"
 #include "storage/column.h"
+#include "storage/moving_time.h"
 
 namespace outboxd {
 
@@ -63,8 +64,8 @@ SqlCondition ToSql(const JobFilter& filter) {
   builder.Text("type = ?", filter.type);
   builder.Text("customer = ?", filter.customer);
   builder.Number("uid = ?", filter.uid);
-  builder.Time("accepted_ms < ?", filter.accepted_before);
-  builder.Time("accepted_ms > ?", filter.accepted_after);
+  builder.Time(OUTBOXD_ACCEPTED " < ?", filter.accepted_before);
+  builder.Time(OUTBOXD_ACCEPTED " > ?", filter.accepted_after);
   if (filter.deferred_only) builder.Plain("due_ms IS NOT NULL");
   return builder.Take();
 }

@@ -16,16 +16,19 @@
 #include "storage/column.h"
 #include "storage/database.h"
 #include "storage/filter.h"
+#include "storage/moving_time.h"
 
 namespace outboxd {
 namespace {
 
 constexpr std::string_view kJobQuery =
-    "SELECT seq, job, connection, type, customer, accepted_ms, redriven_ms, attempts, due_ms, parked, reason,"
+    "SELECT seq, job, connection, type, customer, " OUTBOXD_ACCEPTED ", " OUTBOXD_REDRIVEN
+    ", attempts, due_ms, parked, reason,"
     " length(CAST(line AS BLOB)), CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, "
     "charged, failures, suspicion, refusals, counted_ms, line FROM outbox WHERE seq = ?";
 constexpr std::string_view kDeadQuery =
-    "SELECT seq, job, connection, type, customer, accepted_ms, dead_ms, death, status, reason, cause, "
+    "SELECT seq, job, connection, type, customer, " OUTBOXD_ACCEPTED
+    ", dead_ms, death, status, reason, cause, "
     "attempts,"
     " CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, answer, line FROM dead_letters "
     "WHERE seq = ?";

@@ -4,7 +4,8 @@
 // not keep what is written beside it from being committed.
 #pragma once
 
-#define OUTBOXD_KEPT_COLUMNS "seq, job, connection, type, customer, accepted_ms, line, uid"
+#define OUTBOXD_KEPT_COLUMNS \
+  "seq, job, connection, type, customer, accepted_ms, line, uid, boot, boot_ms, synchronised"
 #define OUTBOXD_KEPT_VALUES                                                                            \
   "seq, ifnull(job, ''), ifnull(connection, ''), ifnull(type, ''), customer, ifnull(accepted_ms, 0), " \
-  "ifnull(line, ''), uid"
+  "ifnull(line, ''), uid, boot, boot_ms, synchronised"

@@ -115,19 +115,22 @@ Result<OperatorWork::Step> OperatorWork::EraseDead(const DeadFilter& filter, con
 
 Result<OperatorWork::Step> OperatorWork::Redrive(const DeadFilter& filter, Walk& walk, Timestamp now,
                                                  std::size_t rows_max) {
-  ASSIGN_OR_RETURN(Statement revive, file_->database().Prepare(
-                                         "INSERT OR REPLACE INTO outbox (" OUTBOXD_KEPT_COLUMNS
-                                         ", redriven_ms, attempts, reason) SELECT " OUTBOXD_KEPT_VALUES
-                                         ", ?, ifnull(attempts, 0), reason FROM dead_letters WHERE seq = ?"));
+  ASSIGN_OR_RETURN(
+      Statement revive,
+      file_->database().Prepare(
+          "INSERT OR REPLACE INTO outbox (" OUTBOXD_KEPT_COLUMNS
+          ", redriven_ms, redriven_boot, redriven_boot_ms, attempts, reason) SELECT " OUTBOXD_KEPT_VALUES
+          ", ?, ?, ?, ifnull(attempts, 0), reason FROM dead_letters WHERE seq = ?"));
   ++redrives_;
   SqlCondition condition = ToSql(filter);
   // With a number that no job can have it would hold up the new ones, and no start would take the outbox.
   condition.sql += " AND seq < " + std::to_string(Sequences::kEnd);
+  const BootMoment& moment = file_->moment();
   const auto bring_back = [&](Sequence sequence, std::string_view connection) -> Result<void> {
     file_->counters().Add(connection, &Counts::jobs);
     ASSIGN_OR_RETURN(const Owner owner, OwnerOf(kCountedTables[1], sequence));
     file_->users().AddJob(owner.user, owner.bytes);
-    return revive.Run(ToSql(now), ToSql(sequence));
+    return revive.Run(ToSql(now), moment.MovingBoot(), moment.MovingSql(), ToSql(sequence));
   };
   return EraseDead(filter, condition, walk, rows_max, bring_back);
 }

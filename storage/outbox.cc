@@ -91,19 +91,21 @@ Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
 }
 
 constexpr std::string_view kAppend =
-    "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line, uid) VALUES (?, ?, ?, ?, "
-    "?, "
-    "?, ?, ?)";
+    "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, line, uid, boot, boot_ms, "
+    "synchronised) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
   queued.sequence = sequences_.Take();
   queued.stamp = Stamp{Ulid::Make(now, queued.sequence, random_()), now};
   const Job& job = queued.job;
+  const BootMoment& moment = file_->moment();
+  queued.accepted_boot = moment.MovingSince();
   const auto id = queued.stamp.id.ToChars();
   file_->counters().Add(job.connection, &Counts::jobs);
   file_->users().AddJob(queued.uid, job.line.size());
   return append_.Run(ToSql(queued.sequence), std::string_view(id.data(), id.size()), job.connection,
-                     JobTypeName(job.type), TextOrNull{job.customer}, ToSql(now), job.line, queued.uid);
+                     JobTypeName(job.type), TextOrNull{job.customer}, ToSql(now), job.line, queued.uid,
+                     moment.boot, moment.boot_ms, moment.synchronised);
 }
 
 constexpr std::string_view kGate =

@@ -13,11 +13,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/result.h"
@@ -60,6 +62,10 @@ class Outbox {
   // Creates the file, or migrates its schema; takes the lock that keeps other processes out. `seed` feeds the
   // random part of job ids and the stamp of this start.
   static Result<Outbox> Open(const std::filesystem::path& file, std::uint64_t seed);
+
+  // What the clocks say, before Write() and the operator's work: rows keep it. By how much waiting jobs were
+  // moved where the clock was set. On failure what follows is stamped as well as it can be.
+  Result<std::optional<Milliseconds>> SeeClock(const ClockReading& clock) { return file_->SeeClock(clock); }
 
   // All of `batch` in one transaction, or nothing. An outcome of a job that was cancelled meanwhile only adds
   // its attempt; one of a job that is nowhere any more (forgotten, dropped) leaves no trace.

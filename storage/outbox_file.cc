@@ -2,10 +2,14 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/result.h"
+#include "core/time.h"
+#include "storage/boots.h"
 #include "storage/counters.h"
 #include "storage/database.h"
 #include "storage/file_lock.h"
@@ -34,7 +38,24 @@ Result<void> OutboxFile::Prepare() {
   ASSIGN_OR_RETURN(rollback_, database_.Prepare("ROLLBACK"));
   ASSIGN_OR_RETURN(counters_, Counters::Load(database_));
   ASSIGN_OR_RETURN(users_, UserCounts::Load(database_, counters_.Total()));
+  ASSIGN_OR_RETURN(boots_, Boots::Load(database_));
   return {};
+}
+
+Result<std::optional<Milliseconds>> OutboxFile::SeeClock(const ClockReading& clock) {
+  std::optional<Milliseconds> moved;
+  Result<void> written;
+  if (boots_.IsNews(clock)) {
+    Boots next = boots_;
+    written = Transaction([&] { return next.Write(database_, clock); });
+    if (written) {
+      moved = next.MovedSince(boots_);
+      boots_ = std::move(next);
+    }
+  }
+  moment_ = boots_.Moment(clock);
+  if (!written) return Failure(written.error());
+  return moved;
 }
 
 Result<void> OutboxFile::Commit() {

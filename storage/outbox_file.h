@@ -6,10 +6,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/result.h"
+#include "storage/boots.h"
 #include "storage/counters.h"
 #include "storage/database.h"
 #include "storage/file_lock.h"
@@ -35,6 +38,12 @@ class OutboxFile {
     if (!done) Rollback();
     return done;
   }
+
+  // Before a transaction: what is accepted and redriven in it is stamped by these clocks. Writes where the
+  // boot is a new one, or its clock was set; returns then by how much times move that are to.
+  Result<std::optional<Milliseconds>> SeeClock(const ClockReading& clock);
+  // Now, for a row.
+  const BootMoment& moment() const { return moment_; }
 
   Database& database() { return database_; }
   Counters& counters() { return counters_; }
@@ -62,6 +71,8 @@ class OutboxFile {
   Database database_;
   Counters counters_;
   UserCounts users_;
+  Boots boots_;
+  BootMoment moment_;
   bool has_erased_ = false;
   bool must_truncate_wal_ = false;
   Statement begin_, commit_, rollback_;

@@ -26,13 +26,17 @@
 #include "storage/column.h"
 #include "storage/database.h"
 #include "storage/filter.h"
+#include "storage/moving_time.h"
 
 namespace outboxd {
 namespace {
 
-#define OUTBOXD_JOB_COLUMNS                                                                             \
-  "seq, connection, due_ms, parked, job, type, accepted_ms, redriven_ms, attempts, charged, failures, " \
-  "deliveries_at_failure, suspicion, refusals, counted_ms, uid, stowed, line"
+// Times that nobody knows are negative.
+#define OUTBOXD_JOB_COLUMNS \
+  "seq, connection, due_ms, parked, job, type, " OUTBOXD_ACCEPTED_OR("-1") ", " OUTBOXD_REDRIVEN_OR("-1")   \
+  ", attempts, charged, failures, deliveries_at_failure, suspicion, refusals, counted_ms, uid, stowed, "    \
+  "CASE WHEN synchronised = 0 THEN " OUTBOXD_THIS_BOOT("boot", "boot_ms") " END, "                          \
+  OUTBOXD_THIS_BOOT("redriven_boot", "redriven_boot_ms") ", line"
 enum Column {
   kSeq,
   kConnection,
@@ -51,6 +55,8 @@ enum Column {
   kCounted,
   kUid,
   kStowed,
+  kAcceptedBoot,
+  kRedrivenBoot,
   kLine
 };
 
@@ -60,8 +66,13 @@ std::string TooCostly(std::size_t cost) {
          std::to_string(kSendCostMax >> 20) + ": hand it over in several jobs";
 }
 
-// A row may be damaged: whatever stands in it, a StoredJob comes out.
-StoredJob Decode(const Statement& row) {
+Timestamp KnownTimeAt(const Statement& row, int column, Timestamp unknown) {
+  return row.Int(column) < 0 ? unknown : TimeAt(row, column);
+}
+
+// A row may be damaged: whatever stands in it, a StoredJob comes out. `unknown`: what times of a boot count
+// as whose clock was never set.
+StoredJob Decode(const Statement& row, Timestamp unknown) {
   StoredJob stored;
   stored.job = std::make_unique<QueuedJob>();
   stored.parked = row.IsInteger(kParked);
@@ -78,8 +89,10 @@ StoredJob Decode(const Statement& row) {
   queued.due = TimeOrNullAt(row, kDue);
   queued.stowed = !row.IsNull(kStowed);
   if (const std::uint32_t most = CountAt(row, kStowed); most > 0) queued.batch_max = most;
-  queued.redriven = TimeOrNullAt(row, kRedriven);
-  queued.stamp.accepted = TimeAt(row, kAccepted);
+  if (!row.IsNull(kRedriven)) queued.redriven = KnownTimeAt(row, kRedriven, unknown);
+  queued.stamp.accepted = KnownTimeAt(row, kAccepted, unknown);
+  queued.accepted_boot = BootTimeOrNullAt(row, kAcceptedBoot);
+  queued.redriven_boot = BootTimeOrNullAt(row, kRedrivenBoot);
   const std::optional<Ulid> id = Ulid::Parse(row.Text(kJob));
   if (id) queued.stamp.id = *id;
   auto job = ParseStoredLine(std::string(row.Text(kLine)));
@@ -129,7 +142,7 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
     ++examined;
     page.through = SequenceAt(after_, kSeq);
     if (!after_.IsNull(kDue) || after_.IsInteger(kParked) || after_.Text(kConnection) != connection) continue;
-    page.jobs.push_back(Decode(after_));
+    page.jobs.push_back(Decode(after_, set_));
     bytes += WindowCost(page.jobs.back().job->job);
   }
   after_.Reset();
@@ -155,7 +168,7 @@ constexpr std::string_view kOne = "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WH
 Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
   ASSIGN_OR_RETURN(const bool row, one_.BindAll(ToSql(sequence)).Step());
   std::optional<StoredJob> found;
-  if (row) found = Decode(one_);
+  if (row) found = Decode(one_, set_);
   one_.Reset();
   return found;
 }
@@ -178,7 +191,7 @@ Result<OutboxReader::Parked> OutboxReader::ReadParked(std::string_view connectio
       parked.next = SequenceAt(parked_, kSeq);
       break;
     }
-    parked.jobs.push_back(Decode(parked_));
+    parked.jobs.push_back(Decode(parked_, set_));
     bytes += WindowCost(parked.jobs.back().job->job);
   }
   parked_.Reset();
@@ -197,7 +210,7 @@ Result<void> OutboxReader::ReadDeferred(std::string_view connection,
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, deferred_.Step());
     if (!row) break;
-    each(Decode(deferred_));
+    each(Decode(deferred_, set_));
   }
   deferred_.Reset();
   return {};
@@ -350,9 +363,9 @@ Result<std::map<std::string, GateSnapshot, std::less<>>> OutboxReader::ReadGates
 }
 
 constexpr std::string_view kOldest =
-    "SELECT accepted_ms FROM (SELECT connection, accepted_ms FROM outbox ORDER BY seq LIMIT 20000) WHERE "
-    "connection = ? "
-    "LIMIT 1";
+    "SELECT " OUTBOXD_ACCEPTED
+    " FROM outbox WHERE seq = (SELECT seq FROM (SELECT seq, connection FROM outbox ORDER BY seq LIMIT 20000) "
+    "WHERE connection = ? LIMIT 1)";
 
 Result<std::optional<Timestamp>> OutboxReader::Oldest(std::string_view connection) {
   ASSIGN_OR_RETURN(const bool row, oldest_.BindAll(connection).Step());

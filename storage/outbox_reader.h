@@ -40,6 +40,10 @@ class OutboxReader {
  public:
   static Result<OutboxReader> Open(const std::filesystem::path& file);
 
+  // When the clock was set: from then on jobs count that were accepted in an earlier boot, by a clock that
+  // was never set, while the outbox does not say so itself.
+  void NoteClockSet(Timestamp at) { set_ = at; }
+
   struct Page {
     std::vector<StoredJob> jobs;
     Sequence through{};   // every row up to here was looked at
@@ -102,6 +106,7 @@ class OutboxReader {
   Result<void> Prepare();
 
   Database database_;
+  Timestamp set_{};
   Statement after_, users_, one_, parked_, deferred_, next_parked_lane_, oldest_, next_stowed_, stowed_in_,
       stowed_lanes_, first_parked_;
 };

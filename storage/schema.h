@@ -131,6 +131,21 @@ CREATE TABLE users (             -- what each holds; kept in the same transactio
   dead_bytes  INTEGER NOT NULL
 );
 
+ALTER TABLE outbox ADD COLUMN boot INTEGER;            -- of acceptance: boots.number; null: not known
+ALTER TABLE outbox ADD COLUMN boot_ms INTEGER;         -- since that boot, by the boot clock
+ALTER TABLE outbox ADD COLUMN synchronised INTEGER;    -- 0: accepted_ms moves with the steps of the clock
+ALTER TABLE outbox ADD COLUMN redriven_boot INTEGER;   -- not null: redriven_ms does so
+ALTER TABLE outbox ADD COLUMN redriven_boot_ms INTEGER;
+ALTER TABLE dead_letters ADD COLUMN boot INTEGER;
+ALTER TABLE dead_letters ADD COLUMN boot_ms INTEGER;
+ALTER TABLE dead_letters ADD COLUMN synchronised INTEGER;
+CREATE TABLE boots (             -- of the host; the highest number is the last one
+  number      INTEGER PRIMARY KEY,
+  id          TEXT NOT NULL,
+  offset_ms   INTEGER,               -- wall clock less boot clock, at its last step; null: it was never set
+  set_ms      INTEGER                -- where it was not: when it was, in a later boot
+);
+
 CREATE TABLE start (             -- the last one
   stamp       TEXT NOT NULL          -- random; also in the lock file
 );

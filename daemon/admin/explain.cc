@@ -102,6 +102,9 @@ std::string PauseOf(const ConnectionStatus& connection) {
              ": correct base_url or what stands in between; it resumes by itself once the Track API answers, "
              "or after " +
              resume;
+    case PauseReason::kClock:
+      return "paused because the clock of this host was never set" + detail +
+             "; it resumes by itself once it is, and its jobs get their true times";
     case PauseReason::kUnconfigured:
       return "paused because it is no longer in the config: put it back and reload, and it goes on by itself";
     case PauseReason::kOperator:

@@ -170,7 +170,9 @@ Result<ConnectionStatus> Operations::ChangeGate(const std::string& connection, c
 
 // A queue outlives its connection's place in the config, with the credentials that were removed. An
 // operator's pause hides the gate's own.
-Result<void> Operations::DemandConfigured(const std::string& name, const ConnectionQueue& queue) const {
+Result<void> Operations::DemandMaySend(const std::string& name, const ConnectionQueue& queue) const {
+  if (queue.gate().pause == PauseReason::kClock)
+    return Fail(ErrorKind::kConflict, queue.gate().detail + ", nothing is sent before", "connection");
   const bool is_gone = queue.gate().pause == PauseReason::kUnconfigured;
   if (!is_gone && parts_.config.Get()->connections.contains(name)) return {};
   return Fail(ErrorKind::kConflict,
@@ -188,7 +190,7 @@ Result<ConnectionStatus> Operations::Pause(const std::string& connection) {
 // On the dispatcher's thread as well, so that the round that follows sends.
 Result<ConnectionStatus> Operations::Resume(const std::string& connection) {
   return ChangeGate(connection, [&](ConnectionQueue& queue, Timestamp now) -> Result<void> {
-    RETURN_IF_ERROR(DemandConfigured(connection, queue));
+    RETURN_IF_ERROR(DemandMaySend(connection, queue));
     if (parts_.hold.Lift(connection))
       Log(LogLevel::kInfo, "sending again after crashes", {{"connection", connection}});
     queue.Resume(now);
@@ -206,7 +208,7 @@ Result<ProbeReport> Operations::Probe(const std::string& connection) {
     patience += found->second.timeout;
   return parts_.probe_waiters.Await(connection, patience, [&]() -> Result<void> {
     RETURN_IF_ERROR(ChangeGate(connection, [&](ConnectionQueue& queue, Timestamp) -> Result<void> {
-      RETURN_IF_ERROR(DemandConfigured(connection, queue));
+      RETURN_IF_ERROR(DemandMaySend(connection, queue));
       queue.ProbeNow();
       return {};
     }));

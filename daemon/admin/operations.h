@@ -76,7 +76,7 @@ class Operations final : public Control {
   Result<std::vector<ConnectionStatus>> AskConnections();
   void ShowHold(ConnectionStatus& connection) const;
   // On the dispatcher's thread. kConflict when the connection was removed by a reload.
-  Result<void> DemandConfigured(const std::string& name, const ConnectionQueue& queue) const;
+  Result<void> DemandMaySend(const std::string& name, const ConnectionQueue& queue) const;
   Result<ConnectionStatus> ChangeGate(const std::string& connection, const GateChange& change);
   // Runs `step` on the clerk's thread until it has no more to do; the number of rows changed.
   Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);

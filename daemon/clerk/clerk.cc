@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "config/log_level.h"
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "core/user_shares.h"
@@ -57,6 +58,14 @@ void Clerk::Add(Report report) {
   pending_.parks.insert(pending_.parks.end(), report.parks.begin(), report.parks.end());
   std::move(report.gates.begin(), report.gates.end(), std::back_inserter(pending_.gates));
   pending_.ticket = std::max(pending_.ticket, report.ticket);
+}
+
+// What could not be written is news the next time as well; a disk that takes nothing is found by Work().
+void Clerk::SeeClock(const ClockReading& clock) {
+  const auto moved = outbox_.SeeClock(clock);
+  if (!moved || !*moved) return;
+  Log(LogLevel::kWarn, "the clock was set: jobs accepted while it was not synchronised move along",
+      {{"by_ms", std::to_string((*moved)->count())}});
 }
 
 void Clerk::CheckRoom(Timestamp now) {
@@ -314,7 +323,8 @@ void Clerk::Housekeep(Timestamp now) {
   if (outbox_.maintenance().MustTruncateWal()) static_cast<void>(outbox_.maintenance().TruncateWal());
   // After the last job left nothing else is written that would cause a checkpoint, and the room it gave back
   // would never be seen; nor that a reader has gone.
-  if (!more_housekeeping_ && (WhyFull(0) || held_wal_.bytes() > 0)) static_cast<void>(outbox_.maintenance().Checkpoint());
+  if (!more_housekeeping_ && (WhyFull(0) || held_wal_.bytes() > 0))
+    static_cast<void>(outbox_.maintenance().Checkpoint());
 }
 
 void Clerk::LogRecounts() {

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "core/clock.h"
 #include "core/job.h"
 #include "core/result.h"
 #include "core/time.h"
@@ -68,6 +69,10 @@ class Clerk {
   void Add(std::unique_ptr<Submission> submission);
   void Add(Report report);
   void Add(ClerkTask task) { tasks_.push_back(std::move(task)); }
+
+  // What the clocks say, before Work(): jobs accepted by a clock that is not synchronised move when it is
+  // set.
+  void SeeClock(const ClockReading& clock);
 
   struct Done {
     std::vector<std::unique_ptr<Submission>> submissions;  // answered, in order

@@ -11,11 +11,12 @@
 #include <vector>
 
 #include "config/log_level.h"
+#include "core/clock.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "daemon/base/host_clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mutex.h"
-#include "daemon/base/wall_clock.h"
 #include "daemon/clerk/clerk.h"
 #include "daemon/clerk/report.h"
 #include "daemon/clerk/submission.h"
@@ -74,8 +75,10 @@ void ClerkThread::Run() {
   while (mailbox_.TakeAll(messages, sleep)) {
     const auto started = std::chrono::steady_clock::now();
     for (Message& message : messages) Handle(message);
-    const Timestamp now = WallClockNow();
-    Clerk::Done done = clerk_.Work(now);
+    ClockReading clock = ReadHostClock();
+    clock.is_synchronised = IsClockSynchronised();
+    clerk_.SeeClock(clock);
+    Clerk::Done done = clerk_.Work(clock.wall);
     {
       OutboxState state = clerk_.State();
       MutexLock lock(mutex_);

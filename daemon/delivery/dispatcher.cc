@@ -15,6 +15,7 @@
 
 #include "config/config.h"
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/result.h"
@@ -51,6 +52,23 @@ Result<void> Dispatcher::Start(const Endpoints& endpoints, const LimitsConfig& l
   return Configure(endpoints, limits, now);
 }
 
+void Dispatcher::SeeClock(const ClockReading& clock) {
+  if (clock.IsSet() && !clock_offset_.known()) reader_.NoteClockSet(clock.wall);
+  clock_is_set_ = clock.IsSet();
+  if (clock_offset_.See(clock)) {
+    for (auto& [name, queue] : queues_) queue->held().FollowClock(*clock_offset_.known());
+  }
+  for (auto& [name, queue] : queues_) MindClock(*queue, clock.wall);
+}
+
+void Dispatcher::MindClock(ConnectionQueue& queue, Timestamp now) const {
+  if (!clock_is_set_) {
+    queue.Pause(PauseReason::kClock, "the clock of this host says " + FormatRfc3339(now) + ": set it", now);
+  } else if (queue.gate().pause == PauseReason::kClock) {
+    queue.Resume(now);
+  }
+}
+
 Result<void> Dispatcher::Add(const std::string& name, std::shared_ptr<const Endpoint> endpoint,
                              Timestamp now) {
   auto queue = std::make_unique<ConnectionQueue>(std::move(endpoint), limits_, budget_, random_(), now);
@@ -59,8 +77,10 @@ Result<void> Dispatcher::Add(const std::string& name, std::shared_ptr<const Endp
   if (const auto gate = gates.find(name); gate != gates.end()) start.gate = &gate->second;
   if (const auto delivered = delivered_at_start_.find(name); delivered != delivered_at_start_.end())
     start.deliveries = delivered->second;
+  if (clock_offset_.known()) queue->held().FollowClock(*clock_offset_.known());
   RETURN_IF_ERROR(queue->Load(reader_, start, tail_, now));
   Readmit(*queue, now);
+  MindClock(*queue, now);
   queues_.emplace(name, std::move(queue));
   return {};
 }
@@ -165,6 +185,7 @@ Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
   budget_->BeginRound();
   Result<void> result;
   for (auto& [name, queue] : queues_) {
+    MindClock(*queue, now);  // an operator or a reload may have lifted the pause
     if (IsHeld(name)) {
       queue->ReportGate(actions);  // an operator may pause it for longer than the hold
       continue;

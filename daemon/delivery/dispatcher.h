@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "core/clock.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
@@ -45,6 +46,9 @@ class Dispatcher {
   // While `hold` holds a connection nothing of it leaves, and nothing of it is read back. Before the first
   // Pump().
   void Obey(const DeliveryHold& hold) { hold_ = &hold; }
+  // What the clocks say, before the calls of a round: jobs move with a wall clock that is set. While it was
+  // never set every connection is paused for that, and nothing of it is read back: no age is known.
+  void SeeClock(const ClockReading& clock);
   // Connections that are gone keep their jobs and pause; new ones begin.
   Result<void> Configure(const Endpoints& endpoints, const LimitsConfig& limits, Timestamp now);
 
@@ -72,7 +76,10 @@ class Dispatcher {
 
  private:
   Result<void> Add(const std::string& name, std::shared_ptr<const Endpoint> endpoint, Timestamp now);
-  bool IsHeld(std::string_view connection) const { return hold_ != nullptr && hold_->IsHeld(connection); }
+  bool IsHeld(std::string_view connection) const {
+    return !clock_is_set_ || (hold_ != nullptr && hold_->IsHeld(connection));
+  }
+  void MindClock(ConnectionQueue& queue, Timestamp now) const;
   void Count(const Outcome& outcome);
   void Observe(std::span<const Outcome> outcomes, Timestamp now);
 
@@ -87,6 +94,8 @@ class Dispatcher {
   std::map<std::string, std::unique_ptr<ConnectionQueue>, std::less<>> queues_;
   std::uint64_t ticket_ = 0;
   bool stopping_ = false;
+  ClockOffset clock_offset_;
+  bool clock_is_set_ = true;
   const DeliveryHold* hold_ = nullptr;  // null: nothing is ever held
 };
 

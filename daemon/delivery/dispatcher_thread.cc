@@ -13,12 +13,13 @@
 #include <vector>
 
 #include "config/log_level.h"
+#include "core/clock.h"
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "daemon/base/host_clock.h"
 #include "daemon/base/log.h"
-#include "daemon/base/wall_clock.h"
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/dispatcher.h"
@@ -63,7 +64,9 @@ void DispatcherThread::Run() {
   std::vector<Message> messages;
   Milliseconds sleep{0};
   while (mailbox_.TakeAll(messages, sleep)) {
-    const Timestamp now = WallClockNow();
+    const ClockReading clock = ReadHostClock();
+    const Timestamp now = clock.wall;
+    dispatcher_.SeeClock(clock);
     Actions actions = dispatcher_.NewActions();
     for (Message& message : messages) Handle(message, now, actions);
     if (Result<void> pumped = dispatcher_.Pump(now, actions); !pumped) {

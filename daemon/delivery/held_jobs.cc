@@ -40,7 +40,10 @@ void HeldJobs::Admit(StoredJob stored, LaneList lanes, Report& report) {
   if (!is_new) {
     entry.parked = false;  // or its row would not have been looked at
     // While its last attempt is still out.
-    if (std::exchange(entry.removed, false)) entry.redriven = stored.job->redriven;
+    if (std::exchange(entry.removed, false)) {
+      entry.redriven = stored.job->redriven;
+      entry.redriven_boot = stored.job->redriven_boot;
+    }
     return;
   }
   if (!stored.unreadable.empty()) return Bury(std::move(stored), entry, report);
@@ -161,12 +164,15 @@ void HeldJobs::BringBack(Window::Entry& entry, std::unique_ptr<QueuedJob> job) {
 
 bool HeldJobs::StartSettling(QueuedJob& job) {
   Window::Entry* entry = window_.Find(job.sequence);
-  if (entry == nullptr) return false;
-  window_.Settle(job.sequence, *entry);
-  if (const std::optional<Timestamp> redriven = std::exchange(entry->redriven, std::nullopt)) {
+  const auto redriven = entry == nullptr ? std::nullopt : std::exchange(entry->redriven, std::nullopt);
+  if (redriven) {
     job.ForgetFailures();
     job.redriven = redriven;
+    job.redriven_boot = entry->redriven_boot;
   }
+  window_.MoveTimes(job);
+  if (entry == nullptr) return false;
+  window_.Settle(job.sequence, *entry);
   return true;
 }
 

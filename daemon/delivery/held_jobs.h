@@ -68,6 +68,8 @@ class HeldJobs {
   std::unique_ptr<const LaneList> LanesToStow(Sequence sequence) const;
   // The outcome is on disk.
   void OnCommitted(Outcome outcome);
+  // As of Window.
+  void FollowClock(Milliseconds offset) { window_.FollowClock(offset); }
   // The job was taken off the disk by an operator.
   void Remove(Sequence sequence);
 

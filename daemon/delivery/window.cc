@@ -89,7 +89,15 @@ void Window::Fill(Entry& entry, std::unique_ptr<QueuedJob> job) {
   entry.send_cost_ = static_cast<std::uint32_t>(cost);
   Move(entry, State::kWaiting, static_cast<std::uint32_t>(WindowCost(job->job.line.size(), cost)));
   MarkSuspect(job->sequence, entry, job->suspicion != Suspicion::kNone);
+  MoveTimes(*job);
   entry.job = std::move(job);
+}
+
+void Window::FollowClock(Milliseconds offset) {
+  clock_offset_ = offset;
+  for (auto& [sequence, entry] : entries_) {
+    if (entry.job) MoveTimes(*entry.job);
+  }
 }
 
 void Window::MarkSuspect(Sequence sequence, Entry& entry, bool is_suspect) {

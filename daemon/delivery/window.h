@@ -26,6 +26,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/job.h"
 #include "core/job_cost.h"
 #include "core/time.h"
@@ -53,6 +54,7 @@ class Window {
     bool removed = false;  // taken off the disk while it was out: it ends when it comes back
     // Since then, while its attempt from before is out: what it is charged for begins with that attempt.
     std::optional<Timestamp> redriven;
+    std::optional<Milliseconds> redriven_boot;
 
    private:
     friend class Window;
@@ -88,6 +90,14 @@ class Window {
 
   // Whether its job is suspected of what looks like the connection's trouble; Fill() goes by the job.
   void MarkSuspect(Sequence sequence, Entry& entry, bool is_suspect);
+
+  // The wall clock was set, and is so far ahead of the boot clock: jobs held, and those that come from now
+  // on, have their times by it.
+  void FollowClock(Milliseconds offset);
+  // The same for one that is out.
+  void MoveTimes(QueuedJob& job) const {
+    if (clock_offset_) outboxd::MoveTimes(job, *clock_offset_);
+  }
 
   struct Due {
     Sequence sequence{};
@@ -135,6 +145,7 @@ class Window {
   static void Exclude(Counts& counts, const Entry& entry);
 
   Entries entries_;
+  std::optional<Milliseconds> clock_offset_;
   Counts counts_;
   using DueSet = std::set<std::pair<std::optional<Timestamp>, Sequence>>;
   DueSet& DueOf(const Entry& entry) { return due_[entry.is_suspect_ ? 1 : 0]; }

@@ -299,7 +299,7 @@ TEST_CASE("gate: an old attempt's neutral end does not let a second probe out") 
 TEST_CASE("gate: a paused gate sends nothing and ignores all outcomes until it is resumed, then it probes") {
   for (const PauseReason reason :
        {PauseReason::kAuth, PauseReason::kRegion, PauseReason::kProxy, PauseReason::kNotTrackApi,
-        PauseReason::kUnconfigured, PauseReason::kOperator}) {
+        PauseReason::kClock, PauseReason::kUnconfigured, PauseReason::kOperator}) {
     GateBench bench;
     for (int i = 0; i < 3; ++i) REQUIRE(bench.Send());
     bench.gate.Pause(reason, "401 Unauthorized", bench.now);
@@ -353,7 +353,10 @@ TEST_CASE("gate: unconfigured outweighs what an answer said and gives way to an 
   CHECK(pause(PauseReason::kRegion) == PauseReason::kRegion);
   CHECK(pause(PauseReason::kNotTrackApi) == PauseReason::kNotTrackApi);
   CHECK(pause(PauseReason::kProxy) == PauseReason::kProxy);
+  CHECK(pause(PauseReason::kClock) == PauseReason::kClock);
+  CHECK(pause(PauseReason::kAuth) == PauseReason::kClock);
   CHECK(pause(PauseReason::kUnconfigured) == PauseReason::kUnconfigured);
+  CHECK(pause(PauseReason::kClock) == PauseReason::kUnconfigured);
   CHECK(pause(PauseReason::kAuth) == PauseReason::kUnconfigured);
   CHECK(pause(PauseReason::kOperator) == PauseReason::kOperator);
   CHECK(pause(PauseReason::kUnconfigured) == PauseReason::kOperator);
@@ -365,6 +368,7 @@ TEST_CASE("gate: a probe ends the pauses that an answer began, and only these") 
   CHECK(EndsByProbe(PauseReason::kProxy));
   CHECK(EndsByProbe(PauseReason::kNotTrackApi));
   CHECK_FALSE(EndsByProbe(PauseReason::kNone));
+  CHECK_FALSE(EndsByProbe(PauseReason::kClock));
   CHECK_FALSE(EndsByProbe(PauseReason::kUnconfigured));
   CHECK_FALSE(EndsByProbe(PauseReason::kOperator));
 }

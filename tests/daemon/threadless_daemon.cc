@@ -14,9 +14,11 @@ Result<void> ThreadlessDaemon::Start(const Setup& setup, Timestamp now) {
   check_every_ = setup.check_every;
   ASSIGN_OR_RETURN(auto outbox, Outbox::Open(setup.file, setup.seed));
   ASSIGN_OR_RETURN(auto reader, OutboxReader::Open(setup.file));
+  if (clock_) static_cast<void>(outbox.SeeClock(*clock_));
   OutboxStart start = outbox.AtStart();
   clerk_.emplace(std::move(outbox), setup.clerk_limits, setup.disk_free);
   dispatcher_.emplace(std::move(reader), metrics_, setup.seed);
+  if (clock_) dispatcher_->SeeClock(*clock_);
   return dispatcher_->Start(setup.endpoints, setup.limits, std::move(start), now);
 }
 
@@ -41,6 +43,7 @@ Result<void> ThreadlessDaemon::Submit(const std::vector<std::string>& lines,
 }
 
 Clerk::Done ThreadlessDaemon::WorkClerk(Timestamp now, bool leave_out) {
+  if (clock_) clerk_->SeeClock(*clock_);
   Clerk::Done done = clerk_->Work(now);
   if (MustCheck()) clerk_->CheckInvariants();
   done.committed.left_out = leave_out && !done.committed.accepted.empty();
@@ -50,6 +53,7 @@ Clerk::Done ThreadlessDaemon::WorkClerk(Timestamp now, bool leave_out) {
 }
 
 ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp now) {
+  if (clock_) dispatcher_->SeeClock(*clock_);
   Actions actions = dispatcher_->NewActions();
   for (; count > 0 && !messages_.empty(); --count) {
     Message message = std::move(messages_.front());

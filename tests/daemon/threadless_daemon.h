@@ -36,6 +36,8 @@ class ThreadlessDaemon : public SubmissionOrigin {
     std::uint64_t check_every = 1;  // rounds; a check costs as much as there are jobs in memory
   };
 
+  // What both read at every call from now on, beside the time that they are given. Its text outlives them.
+  void SetClock(const ClockReading& clock) { clock_ = clock; }
   // Opens the outbox. What was under way between the two before is gone, as after a crash.
   Result<void> Start(const Setup& setup, Timestamp now);
   void Stop();
@@ -83,6 +85,7 @@ class ThreadlessDaemon : public SubmissionOrigin {
 
   std::uint64_t check_every_ = 1;
   std::uint64_t rounds_ = 0;
+  std::optional<ClockReading> clock_;
   Metrics metrics_;
   std::optional<Clerk> clerk_;
   std::optional<Dispatcher> dispatcher_;

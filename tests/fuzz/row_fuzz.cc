@@ -18,23 +18,26 @@ namespace {
 
 struct Table {
   const char* name;
-  std::array<const char*, 19> columns;  // null behind the last
+  std::array<const char*, 24> columns;  // null behind the last
 };
 
-constexpr std::array<Table, 6> kTables = {{
-    {"outbox",
-     {"seq", "job", "connection", "type", "customer", "accepted_ms", "redriven_ms", "attempts", "charged",
-      "due_ms", "parked", "reason", "line", "uid", "failures", "deliveries_at_failure", "suspicion",
-      "refusals", "counted_ms"}},
+constexpr std::array<Table, 7> kTables = {{
+    {"outbox", {"seq",       "job",          "connection",    "type",
+                "customer",  "accepted_ms",  "redriven_ms",   "attempts",
+                "charged",   "due_ms",       "parked",        "reason",
+                "line",      "uid",          "failures",      "deliveries_at_failure",
+                "suspicion", "refusals",     "counted_ms",    "boot",
+                "boot_ms",   "synchronised", "redriven_boot", "redriven_boot_ms"}},
     {"attempts",
      {"seq", "attempt", "job", "connection", "type", "customer", "sent_ms", "duration_ms", "result", "status",
       "error", "answer"}},
     {"dead_letters",
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason",
-      "cause", "attempts", "line", "uid"}},
+      "cause", "attempts", "line", "uid", "boot", "boot_ms", "synchronised"}},
     {"connections", {"name", "state", "pause", "detail", "since_ms", "reopen_ms", "failures"}},
     {"counters", {"connection", "jobs", "dead", "attempts", "delivered"}},
     {"sequence", {"reserved"}},
+    {"boots", {"number", "id", "offset_ms", "set_ms"}},
 }};
 
 class Surroundings {

@@ -222,7 +222,7 @@ TEST_CASE("counters: a damaged page of the history or the dead letters leaves th
         "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO "
         "dead_letters SELECT i, job, connection, type, customer, accepted_ms, dead_ms, death, status, "
         "reason, "
-        "cause, hex(zeroblob(100)), attempts, line, uid FROM n, dead_letters");
+        "cause, hex(zeroblob(100)), attempts, line, uid, NULL, NULL, NULL FROM n, dead_letters");
   }
   fixture.Change("PRAGMA wal_checkpoint(TRUNCATE)");
   fixture.database.reset();

@@ -327,7 +327,7 @@ TEST_CASE(
                           "INSERT INTO dead_letters "
                           "SELECT x, job, connection, type, customer, accepted_ms, dead_ms, death, status, "
                           "reason, cause, answer, attempts, "
-                          "line, uid FROM dead_letters, n"));
+                          "line, uid, NULL, NULL, NULL FROM dead_letters, n"));
   }
   DeadFilter none;
   none.customer = "nobody";

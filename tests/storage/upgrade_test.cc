@@ -162,6 +162,15 @@ TEST_CASE(
   CHECK(test::ReadDeferred(*reader, "away")->size() == 2);
   CHECK(reader->ReadParkedLanes("default")->size() == 1);
   CHECK_FALSE(*reader->HasStowed("default"));
+  // Their times stay whatever the clock does: of what boot they are is not known.
+  const Timestamp accepted = (*reader->ReadOne(Sequence{3}))->job->stamp.accepted;
+  for (const Timestamp now : {kNow, kNow + std::chrono::hours(5)}) {
+    REQUIRE(outbox->SeeClock({now, std::chrono::seconds(9), "boot", false, {}}));
+    const auto old = reader->ReadOne(Sequence{3});
+    REQUIRE((old && *old));
+    CHECK((*old)->job->stamp.accepted == accepted);
+    CHECK_FALSE((*old)->job->accepted_boot);
+  }
 
   auto stored = reader->ReadOne(Sequence{2});
   REQUIRE((stored && *stored));

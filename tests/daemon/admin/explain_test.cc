@@ -74,6 +74,11 @@ TEST_CASE("explain: a closed or paused connection is named with its reason, its 
   CHECK(api.Explanation(1).find("what answers is not the Track API (401 Unauthorized)") != std::string::npos);
   api.Gate().pause = PauseReason::kOperator;
   CHECK(api.Explanation(1).find("paused by an operator; `outboxctl resume default`") != std::string::npos);
+  api.Gate().pause = PauseReason::kClock;
+  api.Gate().detail = "the clock of this host says 1970-01-01T00:01:40.000Z: set it";
+  CHECK(api.Explanation(1).find("paused because the clock of this host was never set (the clock of this host "
+                                "says 1970-01-01T00:01:40.000Z: set it); it resumes by itself") !=
+        std::string::npos);
   api.Gate().pause = PauseReason::kUnconfigured;
   CHECK(api.Explanation(1).find("paused because it is no longer in the config: put it back and reload") !=
         std::string::npos);

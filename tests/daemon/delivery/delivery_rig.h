@@ -160,6 +160,7 @@ class DeliveryRig {
   void Forget(const std::string& customer) {
     daemon_.Forget(customer, [this, customer](Sequence last) { forgotten.emplace_back(customer, last); });
   }
+  void SetClock(const ClockReading& clock) { daemon_.SetClock(clock); }
   void Tell(ThreadlessDaemon::Call call) { daemon_.Tell(std::move(call)); }
 
   Clerk& clerk() { return daemon_.clerk(); }
