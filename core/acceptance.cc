@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/ascii.h"
+#include "core/given_time.h"
 #include "core/header_rules.h"
 #include "core/job.h"
 #include "core/job_types.h"
@@ -115,10 +116,23 @@ Result<void> CheckDeviceIn(std::string_view device, std::string_view field) {
   return {};
 }
 
+Result<void> CheckLastUsed(std::string_view device) {
+  const std::string text(device);
+  for (const Member& part : members::Inside(text)) {
+    if (part.key != "last_used" || part.kind != ValueKind::kNumber) continue;
+    if (!IsLineTime(part, std::string_view(text).substr(part.raw.offset, part.raw.length)))
+      return Bad(std::string(kLineTimes), "device.last_used");
+  }
+  return {};
+}
+
 Result<void> CheckDevice(const Job& job) {
-  if (job.other) return CheckName(job.other->device_id, "device_id");
   if (job.type != JobType::kAddDevice && job.type != JobType::kDeleteDevice) return {};
-  if (!job.call) return CheckDeviceIn(job.Text(job.body), "device.id");
+  if (!job.call && job.type == JobType::kDeleteDevice) return CheckName(job.other->device_id, "device_id");
+  if (!job.call) {
+    RETURN_IF_ERROR(CheckLastUsed(job.Text(job.body)));
+    return CheckDeviceIn(job.Text(job.body), "device.id");
+  }
   for (const Member& part : members::Inside(std::string(job.Text(job.body)))) {
     if (part.key == "device" && part.kind == ValueKind::kObject)
       return CheckDeviceIn(job.Text({job.body.offset + part.raw.offset, part.raw.length}), "body.device");

@@ -36,8 +36,10 @@ void AppendItem(std::string& out, const Job& job, const Stamp& stamp) {
 
 bool FitsBatch(const Job& job) {
   if (job.anonymous || job.region || BatchItemBytesMax(job) > limits::kBatchItemBytes) return false;
-  if (job.call) return job.call->is_entity && job.type != JobType::kMerge;
-  return RowOf(job.type).append_item != nullptr && !job.attributes_are_v1 && IsPlainId(job.customer);
+  if (!job.more_customers.empty()) return false;
+  if (job.call) return job.call->is_entity;
+  return RowOf(job.type).append_item != nullptr && !job.attributes_are_v1 && !job.customer.empty() &&
+         IsPlainId(job.customer);
 }
 
 std::size_t BatchItemBytesMax(const Job& job) {

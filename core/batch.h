@@ -15,7 +15,8 @@ namespace outboxd {
 // What the request has around its items.
 inline constexpr std::size_t kBatchFrameBytes = 16;
 
-// Whether `job` has a v2 form without loss. Not: raw, merge, form, segment and metric jobs; anonymous events;
+// Whether `job` has a v2 form without loss. Not: raw, merge, form, segment and metric jobs; anonymous events
+// and those of nobody; jobs of several customers;
 // a customer whose kind of identifier v1 would guess (e-mail addresses, "cio_…"); attributes that v2 has in
 // another shape; a region of its own; more than 32 kB.
 bool FitsBatch(const Job& job);

@@ -51,6 +51,21 @@ struct Slice {
   bool empty() const { return length == 0; }
 };
 
+// A stretch of Job::line in whose place something else is sent.
+struct Edit {
+  enum class By : std::uint8_t {
+    kEventId,
+    kTime,         // of the job
+    kSeconds,      // Unix seconds: `text` has their digits, or is an RFC 3339 string
+    kEmptyObject,  // for PHP's empty array
+    kNothing,      // a member that is null
+  };
+  Slice place;
+  By by = By::kNothing;
+  Slice text = {};
+};
+using Edits = std::vector<Edit>;  // in the order of their places, which do not overlap; nearly always empty
+
 struct RawFile {
   std::string name;
   std::string filename;
@@ -93,6 +108,7 @@ struct OtherMembers {
   std::string id_type;       // same; empty when absent
   Slice primary, secondary;  // merge: JSON objects
   std::string delivery_id, metric, recipient, reason, href;  // metric
+  Edits edits;                                               // add_device, merge, form
 };
 
 // A request of the Track API that came as such (core/track_call.h). Its body is Job::body.
@@ -103,9 +119,9 @@ struct TrackCall {
   bool is_entity = false;
   bool without_credentials = false;  // its path needs none and its sender had none
   Stamps stamps = Stamps::kNone;
-  std::string_view time_member;  // "timestamp" or "_timestamp"
-  bool has_id = false, has_time = false;
-  Slice empty_id, empty_time;  // given, but empty or in another form: a stamp takes their place
+  std::string_view time_member;           // "timestamp" or "_timestamp"
+  bool has_id = false, has_time = false;  // the member is there, or an edit has its place
+  Edits edits;
 };
 
 struct Job {

@@ -45,6 +45,10 @@ std::size_t HeapOf(const Pairs& pairs) {
   return bytes;
 }
 
+std::size_t HeapOf(const Edits& edits) {
+  return edits.empty() ? 0 : edits.capacity() * sizeof(Edit) + kBlockBytes;
+}
+
 std::size_t HeapOf(const RawCall& call) {
   std::size_t bytes = sizeof(RawCall) + kBlockBytes + HeapOf(call.method) + HeapOf(call.path) +
                       HeapOf(call.query) + HeapOf(call.headers) + HeapOf(call.form) +
@@ -57,11 +61,11 @@ std::size_t HeapOf(const RawCall& call) {
 std::size_t HeapOf(const OtherMembers& other) {
   return sizeof(OtherMembers) + kBlockBytes + HeapOf(other.device_id) + HeapOf(other.form_id) +
          HeapOf(other.segment_id) + HeapOf(other.id_type) + HeapOf(other.delivery_id) + HeapOf(other.metric) +
-         HeapOf(other.recipient) + HeapOf(other.reason) + HeapOf(other.href);
+         HeapOf(other.recipient) + HeapOf(other.reason) + HeapOf(other.href) + HeapOf(other.edits);
 }
 
 std::size_t HeapOf(const TrackCall& call) {
-  return sizeof(TrackCall) + kBlockBytes + HeapOf(call.method) + HeapOf(call.target);
+  return sizeof(TrackCall) + kBlockBytes + HeapOf(call.method) + HeapOf(call.target) + HeapOf(call.edits);
 }
 
 std::size_t TextBytes(const Pairs& pairs) {

@@ -79,6 +79,9 @@ Result<void> CheckWhole(Job& job, const JobTypeRow& row, members::Set given) {
           checked.error().field.empty() ? "request" : "request.body." + checked.error().field;
     return checked;
   }
+  const bool is_of_nobody = !given.Has(Name::kId) && !given.Has(Name::kAnonymousId);
+  if (is_of_nobody && row.goes_without_customer != nullptr && row.goes_without_customer(job))
+    given.Add(Name::kId);
   if (const Need* missing = FirstMissing(row, given)) {
     return Fail(ErrorKind::kInvalid, std::string(row.name) + " needs " + TextOf(*missing),
                 std::string(members::TextOf(missing->member)));

@@ -9,8 +9,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "core/given_time.h"
 #include "core/job.h"
 #include "core/limits.h"
 #include "core/member_values.h"
@@ -19,14 +21,11 @@
 #include "core/people_members.h"
 #include "core/raw_members.h"
 #include "core/result.h"
-#include "core/time.h"
 #include "core/track_call.h"
 #include "core/ulid.h"
 
 namespace outboxd::members {
 namespace {
-
-constexpr std::int64_t kLastUnixSecond = 253'402'300'799;  // 9999-12-31T23:59:59Z
 
 Result<void> ReadConnection(const Member& member, Job& job) {
   return ReadText(member, limits::kConnectionNameBytes, job.connection);
@@ -47,15 +46,8 @@ bool IsOtherInV2(std::string_view key) {
   return key == "_timestamp" || key == "cio_relationships" || key == "anonymous_id";
 }
 
-// As PHP writes an object without members.
-bool IsEmptyArray(const Member& member, const Job& job) {
-  if (member.kind != ValueKind::kArray) return false;
-  const std::string_view json = job.Text(member.raw);
-  return json.find_first_not_of(kJsonWhiteSpace, 1) == json.size() - 1;
-}
-
 Result<void> ReadAttributes(const Member& member, Job& job) {
-  if (IsEmptyArray(member, job)) return {};
+  if (IsEmptyArray(member, job.Text(member.raw))) return {};
   RETURN_IF_ERROR(NeedObject(member));
   job.body = member.raw;
   const std::string object(job.Text(member.raw));
@@ -75,7 +67,7 @@ Result<void> ReadUrl(const Member& member, Job& job) {
 }
 
 Result<void> ReadData(const Member& member, Job& job) {
-  if (IsEmptyArray(member, job)) return {};
+  if (IsEmptyArray(member, job.Text(member.raw))) return {};
   RETURN_IF_ERROR(NeedObject(member));
   if (member.raw.length > limits::kEventDataBytes) {
     return Bad("is " + std::to_string(member.raw.length) + " bytes; at most " +
@@ -85,23 +77,13 @@ Result<void> ReadData(const Member& member, Job& job) {
   return {};
 }
 
-// Unix seconds with an optional fraction, which is cut: the Track API takes whole seconds.
+// A fraction is cut: the Track API takes whole seconds.
 Result<void> ReadTimestamp(const Member& member, Job& job) {
-  constexpr std::string_view kWanted =
-      "must be Unix seconds (0 to 253402300799) or RFC 3339 text such as \"2026-01-31T09:30:00Z\"";
-  job.timestamp = member.raw;
-  if (member.kind == ValueKind::kString) {
-    const std::optional<Timestamp> at = ParseRfc3339(member.text);
-    const bool in_range = at && ToUnixMs(*at) >= 0 && ToUnixMs(*at) / 1000 <= kLastUnixSecond;
-    if (!in_range || member.raw.length != member.text.size() + 2) return Bad(std::string(kWanted));
-    return {};
-  }
   const std::string_view json = job.Text(member.raw);
-  const std::size_t point = std::min(json.find('.'), json.size());
-  job.timestamp.length = static_cast<std::uint32_t>(point);
-  const std::optional<std::int64_t> seconds = ReadInteger(member.kind, json.substr(0, point));
-  const bool plain = json.find_first_of("eE-") == std::string_view::npos;
-  if (!plain || !seconds || *seconds > kLastUnixSecond) return Bad(std::string(kWanted));
+  if (!IsLineTime(member, json)) return Bad(std::string(kLineTimes));
+  job.timestamp = member.raw;
+  if (member.kind == ValueKind::kNumber)
+    job.timestamp.length = static_cast<std::uint32_t>(std::min(json.find('.'), json.size()));
   return {};
 }
 
@@ -136,33 +118,61 @@ Result<void> ReadRef(const Member& member, Job& job) {
   return {};
 }
 
+// A number is one of a stored line, whatever it says: core/acceptance.h.
+Result<void> ReadLastUsed(const Member& part, std::string_view json, std::uint32_t offset, Edits& edits) {
+  const GivenTime given = ReadGivenTime(part, json);
+  const bool is_text = part.kind == ValueKind::kString && IsLineTime(part, json);
+  if (part.kind != ValueKind::kNumber && !is_text) return Bad(std::string(kLineTimes));
+  if (given.form != TimeForm::kOther) return {};
+  edits.push_back({{offset + part.raw.offset, part.raw.length},
+                   Edit::By::kSeconds,
+                   {offset + given.text.offset, given.text.length}});
+  return {};
+}
+
+Result<void> ReadDevicePart(const Member& part, std::string_view json, std::uint32_t offset, Edits& edits) {
+  if (part.key == "id") {
+    if (part.kind != ValueKind::kString || part.text.empty() || part.text.size() > limits::kShortTextBytes)
+      return Bad("must be a string of 1 to " + std::to_string(limits::kShortTextBytes) + " bytes");
+    return {};
+  }
+  if (part.key == "platform") {
+    const bool is_known = part.kind == ValueKind::kString && (part.text == "ios" || part.text == "android");
+    return is_known ? Result<void>() : Bad("must be \"ios\" or \"android\"");
+  }
+  if (part.key == "last_used") return ReadLastUsed(part, json, offset, edits);
+  if (part.key != "attributes") return Bad("unknown member; put it into \"attributes\"");
+  if (!IsEmptyArray(part, json)) return NeedObject(part);
+  edits.push_back({{offset + part.raw.offset, part.raw.length}, Edit::By::kEmptyObject});
+  return {};
+}
+
+// What of a member that the device must have stands there.
+bool HasPart(std::span<const Member> parts, std::string_view key) {
+  return std::any_of(parts.begin(), parts.end(),
+                     [key](const Member& part) { return part.key == key && part.kind != ValueKind::kNull; });
+}
+
 Result<void> ReadDevice(const Member& member, Job& job) {
   RETURN_IF_ERROR(NeedObject(member));
   job.body = member.raw;
   const std::string device(job.Text(member.raw));
-  bool has_id = false;
-  bool has_platform = false;
-  for (const Member& part : Inside(device)) {
-    if (part.key == "id") {
-      if (part.kind != ValueKind::kString || part.text.empty() ||
-          part.text.size() > limits::kShortTextBytes) {
-        return Bad("must be a string of 1 to " + std::to_string(limits::kShortTextBytes) + " bytes",
-                   part.key);
-      }
-      has_id = true;
-    } else if (part.key == "platform") {
-      has_platform = part.kind == ValueKind::kString && (part.text == "ios" || part.text == "android");
-      if (!has_platform) return Bad("must be \"ios\" or \"android\"", part.key);
-    } else if (part.key == "last_used") {
-      if (part.kind != ValueKind::kNumber) return Bad("must be Unix seconds", part.key);
-    } else if (part.key == "attributes") {
-      if (part.kind != ValueKind::kObject) return Bad("must be an object", part.key);
-    } else {
-      return Bad("unknown member; put it into \"attributes\"", part.key);
-    }
+  const std::vector<Member> parts = Inside(device);
+  Edits edits;
+  TakeNullsOut(device, parts, member.raw.offset, edits);
+  for (const Member& part : parts) {
+    if (part.kind == ValueKind::kNull) continue;
+    const std::string_view json = std::string_view(device).substr(part.raw.offset, part.raw.length);
+    if (Result<void> read = ReadDevicePart(part, json, member.raw.offset, edits); !read)
+      return Bad(std::move(read.error().message), part.key);
   }
-  if (!has_id) return Bad("a device needs \"id\"", "id");
-  if (!has_platform) return Bad("a device needs \"platform\"", "platform");
+  for (const std::string_view key : {"id", "platform"}) {
+    if (!HasPart(parts, key)) return Bad("a device needs \"" + std::string(key) + "\"", std::string(key));
+  }
+  if (edits.empty()) return {};
+  std::sort(edits.begin(), edits.end(),
+            [](const Edit& one, const Edit& other) { return one.place.offset < other.place.offset; });
+  Other(job).edits = std::move(edits);
   return {};
 }
 

@@ -47,6 +47,8 @@ struct JobTypeRow {
   std::string_view help;         // for `outboxctl send --help`
   std::array<Need, 2> required;  // in the order in which a missing one is named
   members::Set optional = {};    // besides members::kOfEveryType
+  // Whether a line that names no customer is a job all the same; nullptr: never.
+  bool (*goes_without_customer)(const Job& job) = nullptr;
 
   // What no single member shows, of a line that has all it needs; fills in the lanes of a type that names its
   // customers inside. kInvalid, `field` is the path below the line. nullptr: nothing to check.
@@ -93,6 +95,7 @@ inline constexpr std::array<JobTypeRow, kJobTypeCount> kJobTypes = [] {
        .help = "An event of a person",
        .required = {kKnownOrAnonymous, {Name::kName}},
        .optional = kOfEvents,
+       .goes_without_customer = members::people::IsInvite,
        .build = BuildEvent,
        .append_item = AppendEventItem,
        .effect = JobEffect::kEvent},

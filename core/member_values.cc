@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -21,6 +22,25 @@
 namespace outboxd::members {
 namespace {
 
+std::string_view NameOfKind(ValueKind kind) {
+  switch (kind) {
+    case ValueKind::kNull:
+      return "null";
+    case ValueKind::kFalse:
+    case ValueKind::kTrue:
+      return "true or false";
+    case ValueKind::kNumber:
+      return "a number";
+    case ValueKind::kString:
+      return "a string";
+    case ValueKind::kArray:
+      return "an array";
+    case ValueKind::kObject:
+      return "an object";
+  }
+  return {};
+}
+
 bool IsInteger(std::string_view number) {
   if (number.starts_with('-')) number.remove_prefix(1);
   return !number.empty() && std::all_of(number.begin(), number.end(), IsDigit);
@@ -30,6 +50,33 @@ bool IsInteger(std::string_view number) {
 
 Failure Bad(std::string message, std::string field) {
   return Fail(ErrorKind::kInvalid, std::move(message), std::move(field));
+}
+
+Failure NotA(std::string_view wanted, ValueKind given, std::string field) {
+  return Bad("must be " + std::string(wanted) + ", not " + std::string(NameOfKind(given)), std::move(field));
+}
+
+bool IsEmptyArray(const Member& member, std::string_view json) {
+  return member.kind == ValueKind::kArray && json.find_first_not_of(kJsonWhiteSpace, 1) == json.size() - 1;
+}
+
+// With the comma before each, or behind it where no member before it stays.
+void TakeNullsOut(std::string_view text, std::span<const Member> inside, std::uint32_t offset, Edits& edits) {
+  std::size_t through = text.find('{') + 1;
+  bool any_stays = false;
+  for (const Member& member : inside) {
+    std::size_t end = std::size_t{member.raw.offset} + member.raw.length;
+    if (member.kind == ValueKind::kNull) {
+      const std::size_t next = text.find_first_not_of(kJsonWhiteSpace, end);
+      if (!any_stays && next < text.size() && text[next] == ',') end = next + 1;
+      edits.push_back(
+          {{offset + static_cast<std::uint32_t>(through), static_cast<std::uint32_t>(end - through)},
+           Edit::By::kNothing});
+    } else {
+      any_stays = true;
+    }
+    through = end;
+  }
 }
 
 Result<void> NeedObject(const Member& member) {

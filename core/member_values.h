@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,15 @@ namespace outboxd::members {
 
 Failure Bad(std::string message, std::string field = {});
 
+// "must be a string, not a number"
+Failure NotA(std::string_view wanted, ValueKind given, std::string field = {});
+
 Result<void> NeedObject(const Member& member);
+// An array without elements, as PHP writes an object without members; `json` is the member's source.
+bool IsEmptyArray(const Member& member, std::string_view json);
+// The edits that take the null members out of the object `text`, which begins at `offset` of a line and has
+// the members `inside`.
+void TakeNullsOut(std::string_view text, std::span<const Member> inside, std::uint32_t offset, Edits& edits);
 
 // Not empty, at most `bytes_max`, no NUL byte.
 Result<void> CheckText(const std::string& text, std::size_t bytes_max);

@@ -1,6 +1,9 @@
 #include "core/people_members.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,11 +20,20 @@ namespace {
 
 constexpr std::string_view kCioIdPrefix = "cio_";  // of a cio_id in a v1 path
 
+bool HasNull(std::span<const Member> parts) {
+  return std::any_of(parts.begin(), parts.end(),
+                     [](const Member& part) { return part.kind == ValueKind::kNull; });
+}
+
 Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::string& lane) {
   RETURN_IF_ERROR(NeedObject(member));
   slice = member.raw;
   const std::string object(job.Text(member.raw));
-  const std::vector<Member> parts = Inside(object);
+  std::vector<Member> parts = Inside(object);
+  if (HasNull(parts)) {
+    TakeNullsOut(object, parts, member.raw.offset, Other(job).edits);
+    std::erase_if(parts, [](const Member& part) { return part.kind == ValueKind::kNull; });
+  }
   const bool known =
       parts.size() == 1 && (parts[0].key == "id" || parts[0].key == "email" || parts[0].key == "cio_id");
   if (!known) return Bad("must hold exactly one of \"id\", \"email\", \"cio_id\"");
@@ -37,6 +49,14 @@ Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::strin
 
 std::string LaneName(std::string_view kind, std::string value) {
   return kind == "cio_id" ? std::string(kCioIdPrefix) + value : value;
+}
+
+std::optional<std::string> AnonymousLane(const Member& member, std::string_view json) {
+  std::string lane;
+  if (member.kind == ValueKind::kString) lane = member.text;
+  if (member.kind == ValueKind::kNumber) lane = json;
+  if (lane.empty() || lane.size() > limits::kCustomerIdBytes) return std::nullopt;
+  return lane;
 }
 
 namespace people {
@@ -92,7 +112,10 @@ Result<void> ReadIdType(const Member& member, Job& job) {
 Result<void> CheckForm(Job& job) {
   const std::string data(job.Text(job.body));
   std::size_t persons = 0;
-  for (const Member& part : Inside(data)) {
+  const std::vector<Member> parts = Inside(data);
+  if (HasNull(parts)) TakeNullsOut(data, parts, job.body.offset, Other(job).edits);
+  for (const Member& part : parts) {
+    if (part.kind == ValueKind::kNull) continue;
     if (part.kind != ValueKind::kString) return Bad("must be a string", "data." + part.key);
     if (part.key != "id" && part.key != "email") continue;
     ++persons;
@@ -103,6 +126,14 @@ Result<void> CheckForm(Job& job) {
   }
   if (persons != 1) return Bad("form data needs exactly one of \"id\" and \"email\"", "data");
   return {};
+}
+
+bool IsInvite(const Job& job) {
+  if (job.body.empty()) return false;
+  const std::vector<Member> data = Inside(std::string(job.Text(job.body)));
+  return std::any_of(data.begin(), data.end(), [](const Member& member) {
+    return member.key == "recipient" && member.kind == ValueKind::kString && !member.text.empty();
+  });
 }
 
 Result<void> CheckSegment(Job& job) {

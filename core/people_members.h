@@ -4,6 +4,7 @@
 // CheckSegment() the path below the line.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,10 @@ namespace outboxd::members {
 // "cio_id", … May be longer than an identifier: core/acceptance.h.
 std::string LaneName(std::string_view kind, std::string value);
 
+// The lane of an anonymous person, whose events an identify claims by that attribute. nullopt: `member` names
+// nobody.
+std::optional<std::string> AnonymousLane(const Member& member, std::string_view json);
+
 namespace people {
 
 Result<void> ReadPrimary(const Member& member, Job& job);
@@ -25,6 +30,9 @@ Result<void> ReadFormId(const Member& member, Job& job);
 Result<void> ReadSegmentId(const Member& member, Job& job);
 Result<void> ReadIds(const Member& member, Job& job);
 Result<void> ReadIdType(const Member& member, Job& job);
+
+// An event that invites somebody who is no customer yet: it names a recipient instead.
+bool IsInvite(const Job& job);
 
 // Of a job that has what its type requires: fill in its lanes.
 Result<void> CheckForm(Job& job);

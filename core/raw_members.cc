@@ -44,10 +44,12 @@ bool IsToken(std::string_view text) {
 }
 
 Result<void> ReadTextPairs(const Member& member, const Job& job, TextPairs& into) {
+  if (IsEmptyArray(member, job.Text(member.raw))) return {};
   if (member.kind != ValueKind::kObject) return Bad("must be an object of strings");
   std::vector<Member> parts = Inside(std::string(job.Text(member.raw)));
   into.reserve(parts.size());
   for (Member& part : parts) {
+    if (part.kind == ValueKind::kNull) continue;
     if (part.kind != ValueKind::kString) return Bad("must be a string", part.key);
     into.emplace_back(std::move(part.key), std::move(part.text));
   }
@@ -64,6 +66,7 @@ Result<void> ReadFile(const Member& file, std::string_view array, RawFile& into)
   if (file.kind != ValueKind::kObject) return Bad("must be an object");
   bool has_content = false;
   for (Member& part : Inside(std::string(array.substr(file.raw.offset, file.raw.length)))) {
+    if (part.kind == ValueKind::kNull) continue;
     if (part.kind != ValueKind::kString) return Bad("must be a string", part.key);
     if (part.key == "name") {
       into.name = std::move(part.text);
@@ -108,6 +111,7 @@ Result<void> ReadMethod(const Member& member, Job& job) {
 }
 
 Result<void> ReadPath(const Member& member, Job& job) {
+  if (member.kind != ValueKind::kString) return Bad("must be a string");
   const std::string& path = member.text;
   if (!path.starts_with("/v1/") && !path.starts_with("/v2/")) return Bad("must start with /v1/ or /v2/");
   if (path.size() > limits::kRawPathBytes)
@@ -187,10 +191,12 @@ Result<void> ReadTimeout(const Member& member, Job& job) {
 }
 
 Result<void> ReadRetry(const Member& member, Job& job) {
-  if (member.kind != ValueKind::kObject) return Bad("must be an object");
+  if (member.kind != ValueKind::kObject && !IsEmptyArray(member, job.Text(member.raw)))
+    return Bad("must be an object");
   RawRetry& retry = Raw(job).retry.emplace();
   const std::string text(job.Text(member.raw));
   for (const Member& part : Inside(text)) {
+    if (part.kind == ValueKind::kNull) continue;
     const std::string_view json = std::string_view(text).substr(part.raw.offset, part.raw.length);
     if (part.key == "max_retries") {
       const auto count = ReadWithin(part.kind, json, 0, limits::kRawRetries);

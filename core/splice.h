@@ -2,6 +2,7 @@
 // bytes.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "core/job.h"
@@ -13,5 +14,9 @@ void AppendTimestamp(std::string& out, const Job& job, const Stamp& stamp);
 
 // The ULID of an event as a JSON string: the producer's own, or the job id.
 void AppendEventId(std::string& out, const Job& job, const Stamp& stamp);
+
+// `whole`, a stretch of Job::line, with those of `edits` that lie in it.
+void AppendEdited(std::string& out, const Job& job, const Stamp& stamp, Slice whole,
+                  std::span<const Edit> edits);
 
 }  // namespace outboxd

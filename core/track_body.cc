@@ -20,7 +20,7 @@ Result<TrackBody> TrackBody::Read(std::string_view text) {
   if (IsBlank(text)) return body;
   body.members_.reserve(kMembersUsual);
   const Result<ValueKind> kind = ScanMembers(body.text_, body.members_, kDepthMax);
-  if (kind && *kind == ValueKind::kObject) return body;
+  if (kind && (*kind == ValueKind::kObject || body.members_.empty())) return body;
   if (!kind && kind.error().kind == ErrorKind::kInvalid)
     return Fail(ErrorKind::kInvalid, "is not valid JSON: " + kind.error().message);
   if (IsNull(text)) return body;
@@ -35,6 +35,13 @@ bool TrackBody::IsNull(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kJsonWhiteSpace);
   return first != std::string_view::npos &&
          text.substr(first, text.find_last_not_of(kJsonWhiteSpace) + 1 - first) == "null";
+}
+
+bool TrackBody::IsEmptyArray(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(kJsonWhiteSpace);
+  if (first == std::string_view::npos || text[first] != '[') return false;
+  const std::size_t next = text.find_first_not_of(kJsonWhiteSpace, first + 1);
+  return next != std::string_view::npos && text[next] == ']';
 }
 
 const Member* TrackBody::Find(std::string_view key) const {

@@ -1,4 +1,5 @@
-// core/track_body.h — the body of a request of the Track API: one JSON object, or null, or nothing. Pure.
+// core/track_body.h — the body of a request of the Track API: one JSON object, or what stands for one without
+// members: null, nothing, or an empty array, as PHP writes it. Pure.
 #pragma once
 
 #include <cstddef>
@@ -17,11 +18,12 @@ class TrackBody {
   // The job line wraps a body twice.
   static constexpr std::size_t kDepthMax = limits::kJsonDepth - 2;
 
-  // kInvalid: not valid JSON. kConflict: valid, but neither object nor null.
+  // kInvalid: not valid JSON. kConflict: valid, but none of these.
   static Result<TrackBody> Read(std::string_view text);
 
   static bool IsBlank(std::string_view text);
   static bool IsNull(std::string_view text);
+  static bool IsEmptyArray(std::string_view text);
 
   const std::string& text() const { return text_; }
   const std::vector<Member>& members() const { return members_; }

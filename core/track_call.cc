@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -31,6 +32,10 @@ using members::Bad;
 constexpr std::size_t kStampBytes = 96;
 constexpr std::size_t kIdStampBytes = 40;
 constexpr std::size_t kTimeStampBytes = 32;
+
+bool IsStamp(Edit::By by) {
+  return by == Edit::By::kEventId || by == Edit::By::kTime;
+}
 
 Result<JobType> TypeOf(const TrackRoute& route, const TrackBody& body) {
   if (route.kind == TrackKind::kEntity) return track::TypeOfEntity(body);
@@ -96,6 +101,7 @@ Result<void> ReadTrackCall(const Member& member, Job& job) {
   if (member.kind != ValueKind::kObject) return Bad("must be an object");
   auto call = std::make_unique<TrackCall>();
   for (const Member& part : members::Inside(std::string(job.Text(member.raw)))) {
+    if (part.kind == ValueKind::kNull && part.key == "credentials") continue;
     if (part.key == "body") {
       job.body = WidenOverWhiteSpace(job.line, {member.raw.offset + part.raw.offset, part.raw.length});
     } else if (part.kind == ValueKind::kString && part.key == "method") {
@@ -149,11 +155,14 @@ Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connectio
 void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {
   const TrackCall& call = *job.call;
   std::string_view body = job.Text(job.body);
+  const bool is_array = TrackBody::IsEmptyArray(body);
+  if (call.stamps == TrackCall::Stamps::kNone && !is_array)
+    return AppendEdited(out, job, stamp, job.body, call.edits);
+  if (body.empty() || is_array || TrackBody::IsNull(body)) body = "{}";  // events need a name
   if (call.stamps == TrackCall::Stamps::kNone) {
     out += body;
     return;
   }
-  if (body.empty() || TrackBody::IsNull(body)) body = "{}";  // of an identify: events need a name
   // An entity at its limit goes without the stamps that it has no room for: it would be refused.
   std::size_t room = call.is_entity
                          ? limits::kEntityBytes - std::min<std::size_t>(body.size(), limits::kEntityBytes)
@@ -167,30 +176,25 @@ void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {
   const bool is_empty = body[body.find_first_not_of(kJsonWhiteSpace, open)] == '}';
   out += body.substr(0, open);
   std::string_view separator = is_empty ? "" : ",";
-  if (call.stamps == TrackCall::Stamps::kIdAndTime && !call.has_id && call.empty_id.empty() &&
-      has_room(kIdStampBytes)) {
+  if (call.stamps == TrackCall::Stamps::kIdAndTime && !call.has_id && has_room(kIdStampBytes)) {
     out += "\"id\":";
     AppendEventId(out, job, stamp);
     out += separator;
   }
-  if (!call.has_time && call.empty_time.empty() && has_room(kTimeStampBytes)) {
+  if (!call.has_time && has_room(kTimeStampBytes)) {
     out.append("\"").append(call.time_member).append("\":");
     AppendTimestamp(out, job, stamp);
     out += separator;
   }
-  std::size_t copied = open;
-  const auto replace = [&](Slice empty, auto append) {
-    if (empty.empty() || !has_room(kIdStampBytes)) return;
-    const std::size_t begin = empty.offset - job.body.offset;
-    out += body.substr(copied, begin - copied);
-    append(out, job, stamp);
-    copied = begin + empty.length;
-  };
-  const bool id_first = call.empty_id.offset < call.empty_time.offset;
-  if (id_first) replace(call.empty_id, AppendEventId);
-  replace(call.empty_time, AppendTimestamp);
-  if (!id_first) replace(call.empty_id, AppendEventId);
-  out += body.substr(copied);
+  if (call.edits.empty()) {
+    out += body.substr(open);
+    return;
+  }
+  Edits edits;
+  std::copy_if(call.edits.begin(), call.edits.end(), std::back_inserter(edits),
+               [&](const Edit& edit) { return !IsStamp(edit.by) || has_room(kIdStampBytes); });
+  const auto skipped = static_cast<std::uint32_t>(open);
+  AppendEdited(out, job, stamp, {job.body.offset + skipped, job.body.length - skipped}, edits);
 }
 
 HttpRequest BuildTrackCall(const Job& job, const Stamp& stamp) {

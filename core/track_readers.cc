@@ -5,12 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "core/ascii.h"
+#include "core/given_time.h"
 #include "core/job.h"
 #include "core/job_members.h"
 #include "core/job_types.h"
@@ -20,7 +21,6 @@
 #include "core/people_members.h"
 #include "core/result.h"
 #include "core/text.h"
-#include "core/time.h"
 #include "core/track_body.h"
 
 namespace outboxd::track {
@@ -57,20 +57,36 @@ Failure Needs(std::string_view field) {
   return Fail(ErrorKind::kMissing, "is required", std::string(field));
 }
 
+bool IsNothing(const Member& member) {
+  return member.kind == ValueKind::kNull || (member.kind == ValueKind::kString && member.text.empty());
+}
+
+// A text that must be there; of what is there and is none it says so.
+Result<std::string> ReadNeeded(const TrackBody& body, std::string_view key, std::string field) {
+  const Member* member = body.Find(key);
+  if (member == nullptr || IsNothing(*member)) return Needs(field);
+  if (member->kind != ValueKind::kString) return members::NotA("a string", member->kind, std::move(field));
+  return member->text;
+}
+
 // A string, or a number as its text.
 Result<std::string> ReadIdentifier(const TrackBody& body, const Member& member, const std::string& field) {
   std::string value;
   if (member.kind == ValueKind::kString) value = member.text;
   if (member.kind == ValueKind::kNumber) value = body.Raw(member);
+  if (value.empty() && !IsNothing(member)) return members::NotA("a string or a number", member.kind, field);
   RETURN_IF_ERROR(CheckCustomer(value, field));
   return value;
 }
 
 // The name of a person's lane, the same whichever request names the person: as it would stand in a v1 path.
-Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
+Result<std::string> ReadPerson(const TrackBody& body, std::string_view key, Job& job) {
   ASSIGN_OR_RETURN(const TrackBody person, body.Inside(key));
+  members::TakeNullsOut(person.text(), person.members(), job.body.offset + body.Find(key)->raw.offset,
+                        job.call->edits);
   const Member* found = nullptr;
   for (const Member& member : person.members()) {
+    if (member.kind == ValueKind::kNull) continue;
     if (std::find(kPersonIdentifiers.begin(), kPersonIdentifiers.end(), member.key) ==
         kPersonIdentifiers.end())
       continue;
@@ -83,51 +99,33 @@ Result<std::string> ReadPerson(const TrackBody& body, std::string_view key) {
   return members::LaneName(found->key, std::move(value));
 }
 
-bool AreDigits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit) &&
-         (text.size() == 1 || text.front() != '0');
-}
-
-bool IsNothing(const Member& member) {
-  return member.kind == ValueKind::kNull || (member.kind == ValueKind::kString && member.text.empty());
-}
-
-constexpr std::size_t kSecondsDigits = 12;  // the year 9999's
-constexpr std::size_t kMillisecondsDigits = 13;
-
-// What of `json`, a number or the text of one, is its Unix seconds; empty: it is not a time.
-std::string_view SecondsIn(std::string_view json) {
-  const std::string_view whole = json.substr(0, json.find('.'));
-  const std::string_view fraction = json.substr(std::min(whole.size() + 1, json.size()));
-  const bool is_plain = AreDigits(whole) && std::all_of(fraction.begin(), fraction.end(), IsDigit);
-  if (!is_plain || whole.size() > kMillisecondsDigits) return {};
-  return whole.size() > kSecondsDigits ? whole.substr(0, whole.size() - 3) : whole;
+Slice InLine(const Job& job, Slice in_body) {
+  return {job.body.offset + in_body.offset, in_body.length};
 }
 
 // Customer.io puts the time of receipt in the place of a time that it cannot read, which is late. So a time
 // in another form is sent as Unix seconds, and one that is not a time is replaced by the time of acceptance.
 void ReadTime(const TrackBody& body, const Member& member, Job& job) {
-  TrackCall& call = *job.call;
-  const std::string_view raw = body.Raw(member);
-  const Slice whole = {job.body.offset + member.raw.offset, member.raw.length};
-  const bool is_text = member.kind == ValueKind::kString && member.text.size() + 2 == raw.size();
-  const std::string_view given = is_text ? raw.substr(1, member.text.size()) : raw;
-  const bool is_exponent =
-      member.kind == ValueKind::kNumber && given.find_first_of("eE-") != std::string::npos;
-  const std::string_view seconds =
-      is_text || member.kind == ValueKind::kNumber ? SecondsIn(given) : std::string_view();
-  if (is_exponent || (!seconds.empty() && seconds.size() == given.size())) {
-    call.has_time = true;
-    return;
-  }
-  call.empty_time = whole;
-  if (!seconds.empty()) {
-    const std::size_t quote = is_text ? 1 : 0;
-    job.timestamp = {static_cast<std::uint32_t>(whole.offset + quote),
-                     static_cast<std::uint32_t>(seconds.size())};
-  } else if (is_text && ParseRfc3339(given)) {
-    job.timestamp = whole;
-  }
+  const GivenTime given = ReadGivenTime(member, body.Raw(member));
+  job.call->has_time = true;
+  if (given.form == TimeForm::kSeconds) return;
+  job.call->edits.push_back({InLine(job, member.raw), Edit::By::kTime});
+  if (given.form == TimeForm::kOther) job.timestamp = InLine(job, given.text);
+}
+
+// PHP's empty array, where an object may stand.
+void ReadEmptyObject(const TrackBody& body, std::string_view key, Job& job) {
+  const Member* member = body.Find(key);
+  if (member != nullptr && members::IsEmptyArray(*member, body.Raw(*member)))
+    job.call->edits.push_back({InLine(job, member->raw), Edit::By::kEmptyObject});
+}
+
+// Until now they stand in the order in which they were found.
+void SortEdits(Job& job) {
+  Edits& edits = job.call->edits;
+  if (edits.size() < 2) return;
+  std::sort(edits.begin(), edits.end(),
+            [](const Edit& one, const Edit& other) { return one.place.offset < other.place.offset; });
 }
 
 // The stamps that are not needed, and the stretches of the line that a stamp replaces.
@@ -139,13 +137,12 @@ void ReadStamps(const TrackBody& body, TrackCall::Stamps stamps, std::string_vie
   if (time != nullptr) ReadTime(body, *time, job);
   const Member* id = stamps == TrackCall::Stamps::kIdAndTime ? body.Find("id") : nullptr;
   if (id == nullptr) return;
-  call.has_id = !IsNothing(*id);
-  if (!call.has_id) call.empty_id = {job.body.offset + id->raw.offset, id->raw.length};
+  call.has_id = true;
+  if (IsNothing(*id)) call.edits.push_back({InLine(job, id->raw), Edit::By::kEventId});
 }
 
 Result<void> ReadEventName(const TrackBody& body, Job& job) {
-  job.name = body.Text("name");
-  if (job.name.empty()) return Needs("name");
+  ASSIGN_OR_RETURN(job.name, ReadNeeded(body, "name", "name"));
   const std::size_t bytes_max = job.type == JobType::kPageview ? limits::kUrlBytes : limits::kEventNameBytes;
   if (job.name.size() > bytes_max)
     return Bad("is longer than " + std::to_string(bytes_max) + " bytes", "name");
@@ -154,9 +151,28 @@ Result<void> ReadEventName(const TrackBody& body, Job& job) {
 
 Result<void> NeedTexts(const TrackBody& body, std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
-    if (body.Text(key).empty()) return Needs(key);
+    ASSIGN_OR_RETURN(const std::string text, ReadNeeded(body, key, std::string(key)));
+    static_cast<void>(text);
   }
   return {};
+}
+
+// Of an entity; Customer.io judges what is not an object.
+void ReadAttributes(const TrackBody& body, Job& job) {
+  ReadEmptyObject(body, "attributes", job);
+}
+
+// When it was last used, and its attributes.
+void ReadDeviceParts(const TrackBody& device, std::uint32_t offset, Job& job) {
+  const auto in_line = [&](Slice slice) { return Slice{offset + slice.offset, slice.length}; };
+  if (const Member* used = device.Find("last_used")) {
+    const GivenTime given = ReadGivenTime(*used, device.Raw(*used));
+    if (given.form == TimeForm::kOther)
+      job.call->edits.push_back({in_line(used->raw), Edit::By::kSeconds, in_line(given.text)});
+  }
+  const Member* attributes = device.Find("attributes");
+  if (attributes != nullptr && members::IsEmptyArray(*attributes, device.Raw(*attributes)))
+    job.call->edits.push_back({in_line(attributes->raw), Edit::By::kEmptyObject});
 }
 
 // An object's requests keep their order among themselves.
@@ -174,7 +190,7 @@ Result<void> ReadObjectIdentifiers(const TrackBody& body, Job& job) {
 }
 
 Result<void> ReadPersonIdentifiers(const TrackBody& body, Job& job) {
-  ASSIGN_OR_RETURN(job.customer, ReadPerson(body, "identifiers"));
+  ASSIGN_OR_RETURN(job.customer, ReadPerson(body, "identifiers", job));
   return {};
 }
 
@@ -205,19 +221,27 @@ Result<void> ReadIdentify(const TrackBody& body, Job& job) {
 
 Result<void> ReadEvent(const TrackBody& body, Job& job) {
   RETURN_IF_ERROR(ReadEventName(body, job));
+  ReadEmptyObject(body, "data", job);
   const Member* data = body.Find("data");
-  if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull)
-    return Bad("must be an object", "data");
+  if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull &&
+      !members::IsEmptyArray(*data, body.Raw(*data)))
+    return members::NotA("an object", data->kind, "data");
   if (data != nullptr && data->raw.length > limits::kEventDataBytes) {
     return Bad("is longer than " + std::to_string(limits::kEventDataBytes) + " bytes", "data");
   }
   ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
+  SortEdits(job);
   return {};
 }
 
 // Without an anonymous_id it invites somebody, and belongs to no lane.
 Result<void> ReadAnonymousEvent(const TrackBody& body, Job& job) {
-  job.customer = body.Text("anonymous_id");
+  const Member* anonymous = body.Find("anonymous_id");
+  if (anonymous != nullptr && anonymous->kind == ValueKind::kNumber) {
+    job.customer = members::AnonymousLane(*anonymous, body.Raw(*anonymous)).value_or(std::string());
+  } else {
+    job.customer = body.Text("anonymous_id");
+  }
   job.anonymous = !job.customer.empty();
   if (job.anonymous) {
     RETURN_IF_ERROR(CheckCustomer(job.customer, "anonymous_id"));
@@ -225,19 +249,23 @@ Result<void> ReadAnonymousEvent(const TrackBody& body, Job& job) {
   return ReadEvent(body, job);
 }
 
-Result<void> ReadDevice(const TrackBody& body, Job&) {
+Result<void> ReadDevice(const TrackBody& body, Job& job) {
   ASSIGN_OR_RETURN(const TrackBody device, body.Inside("device"));
   for (const std::string_view key : {"id", "platform"}) {
-    if (device.Text(key).empty()) return Needs("device." + std::string(key));
+    ASSIGN_OR_RETURN(const std::string text, ReadNeeded(device, key, "device." + std::string(key)));
+    static_cast<void>(text);
   }
+  ReadDeviceParts(device, job.body.offset + body.Find("device")->raw.offset, job);
+  SortEdits(job);
   return {};
 }
 
 Result<void> ReadMerge(const TrackBody& body, Job& job) {
-  ASSIGN_OR_RETURN(const std::string primary, ReadPerson(body, "primary"));
-  ASSIGN_OR_RETURN(const std::string secondary, ReadPerson(body, "secondary"));
+  ASSIGN_OR_RETURN(const std::string primary, ReadPerson(body, "primary", job));
+  ASSIGN_OR_RETURN(const std::string secondary, ReadPerson(body, "secondary", job));
   job.customer = primary;
   job.more_customers.push_back(secondary);
+  SortEdits(job);
   return {};
 }
 
@@ -245,6 +273,11 @@ Result<void> ReadForm(const TrackBody& body, Job& job) {
   ASSIGN_OR_RETURN(const TrackBody data, body.Inside("data"));
   const std::string_view id = data.Text("id");
   const std::string_view email = data.Text("email");
+  for (const std::string_view key : {"id", "email"}) {
+    const Member* member = data.Find(key);
+    if (id.empty() && email.empty() && member != nullptr && !IsNothing(*member))
+      return members::NotA("a string", member->kind, "data." + std::string(key));
+  }
   if (id.empty() == email.empty()) return Bad("needs exactly one of id and email", "data");
   job.customer = id.empty() ? email : id;
   return CheckCustomer(job.customer, id.empty() ? "data.email" : "data.id");
@@ -278,13 +311,11 @@ Result<void> ReadPushMetric(const TrackBody& body, Job&) {
 }
 
 Result<JobType> TypeOfEntity(const TrackBody& body) {
-  const std::string_view type = body.Text("type");
-  const std::string_view action = body.Text("action");
-  if (type.empty()) return Needs("type");
-  if (action.empty()) return Needs("action");
+  ASSIGN_OR_RETURN(const std::string type, ReadNeeded(body, "type", "type"));
+  ASSIGN_OR_RETURN(const std::string action, ReadNeeded(body, "action", "action"));
   if (type == "person") {
     const auto known = std::find_if(kPersonActions.begin(), kPersonActions.end(),
-                                    [action](const EntityAction& row) { return row.name == action; });
+                                    [&action](const EntityAction& row) { return row.name == action; });
     if (known != kPersonActions.end()) return known->type;
   } else if (type == "delivery") {
     if (action == "event") return JobType::kMetric;
@@ -298,19 +329,27 @@ Result<void> ReadEntity(const TrackBody& body, Job& job) {
   if (job.body.length > limits::kEntityBytes)
     return Bad("is longer than " + std::to_string(limits::kEntityBytes) + " bytes");
   const std::string_view type = body.Text("type");
+  ReadAttributes(body, job);
   if (type == "delivery") return {};
   if (!IsKnownAction(type, body.Text("action"))) {
     // The lane where one can be told; the rest is Customer.io's to judge.
     static_cast<void>(type == "object" ? ReadObjectIdentifiers(body, job) : ReadPersonIdentifiers(body, job));
+    job.call->edits.clear();
     return {};
   }
   if (type == "object") return ReadObjectIdentifiers(body, job);
   if (job.type == JobType::kMerge) return ReadMerge(body, job);
   RETURN_IF_ERROR(ReadPersonIdentifiers(body, job));
   if (job.type == JobType::kIdentify) ReadStamps(body, TrackCall::Stamps::kTime, "timestamp", job);
-  if (!IsEvent(job.type)) return {};
-  RETURN_IF_ERROR(ReadEventName(body, job));
-  ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
+  if (job.type == JobType::kAddDevice) {
+    if (const Result<TrackBody> device = body.Inside("device"))
+      ReadDeviceParts(*device, job.body.offset + body.Find("device")->raw.offset, job);
+  }
+  if (IsEvent(job.type)) {
+    RETURN_IF_ERROR(ReadEventName(body, job));
+    ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);
+  }
+  SortEdits(job);
   return {};
 }
 

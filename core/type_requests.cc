@@ -24,6 +24,13 @@ const OtherMembers& OtherOf(const Job& job) {
   return job.other ? *job.other : kNone;
 }
 
+std::string Edited(const Job& job, const Stamp& stamp, Slice whole) {
+  std::string edited;
+  edited.reserve(whole.length);
+  AppendEdited(edited, job, stamp, whole, OtherOf(job).edits);
+  return edited;
+}
+
 // One segment of a path. "." and ".." would be taken for steps in the tree by clients and proxies on the way.
 void AppendSegment(std::string& out, std::string_view segment) {
   if (segment != "." && segment != "..") return AppendPercentEncoded(out, segment);
@@ -132,8 +139,8 @@ HttpRequest BuildEvent(const Job& job, const Stamp& stamp) {
     body += data;
   }
   body += '}';
-  HttpRequest request =
-      MakeRequest("POST", job.anonymous ? "/api/v1/events" : CustomerTarget(job, "/events"));
+  const bool is_known = !job.anonymous && !job.customer.empty();
+  HttpRequest request = MakeRequest("POST", is_known ? CustomerTarget(job, "/events") : "/api/v1/events");
   SetJsonBody(request, std::move(body));
   return request;
 }
@@ -171,21 +178,22 @@ void AppendUnsuppressItem(std::string& out, const Job& job, const Stamp&) {
   AppendBareItem(out, job, "unsuppress");
 }
 
-HttpRequest BuildAddDevice(const Job& job, const Stamp&) {
+HttpRequest BuildAddDevice(const Job& job, const Stamp& stamp) {
   HttpRequest request = MakeRequest("PUT", CustomerTarget(job, "/devices"));
-  SetJsonBody(request, OneMember("device", job.Text(job.body)));
+  SetJsonBody(request, OneMember("device", Edited(job, stamp, job.body)));
   return request;
 }
 
 // v1 calls a device's token its id.
-void AppendAddDeviceItem(std::string& out, const Job& job, const Stamp&) {
+void AppendAddDeviceItem(std::string& out, const Job& job, const Stamp& stamp) {
   AppendPerson(out, job, "add_device");
-  const std::string device(job.Text(job.body));
   out += ",\"device\":{";
   std::string_view separator;
-  for (const Member& member : members::Inside(device)) {
+  for (const Member& member : members::Inside(std::string(job.Text(job.body)))) {
+    if (member.kind == ValueKind::kNull) continue;
     out.append(separator).append("\"").append(member.key == "id" ? "token" : member.key).append("\":");
-    out.append(device, member.raw.offset, member.raw.length);
+    AppendEdited(out, job, stamp, {job.body.offset + member.raw.offset, member.raw.length},
+                 OtherOf(job).edits);
     separator = ",";
   }
   out += "}}";
@@ -205,27 +213,27 @@ void AppendDeleteDeviceItem(std::string& out, const Job& job, const Stamp&) {
   out += "}}";
 }
 
-HttpRequest BuildMerge(const Job& job, const Stamp&) {
+HttpRequest BuildMerge(const Job& job, const Stamp& stamp) {
   const OtherMembers& other = OtherOf(job);
   HttpRequest request = MakeRequest("POST", "/api/v1/merge_customers");
   std::string body;
   body.reserve(std::size_t{other.primary.length} + other.secondary.length + 32);
   body.append("{\"primary\":")
-      .append(job.Text(other.primary))
+      .append(Edited(job, stamp, other.primary))
       .append(",\"secondary\":")
-      .append(job.Text(other.secondary))
+      .append(Edited(job, stamp, other.secondary))
       .append("}");
   SetJsonBody(request, std::move(body));
   return request;
 }
 
-HttpRequest BuildForm(const Job& job, const Stamp&) {
+HttpRequest BuildForm(const Job& job, const Stamp& stamp) {
   const OtherMembers& other = OtherOf(job);
   std::string target = "/api/v1/forms/";
   AppendSegment(target, other.form_id);
   target += "/submit";
   HttpRequest request = MakeRequest("POST", std::move(target));
-  SetJsonBody(request, OneMember("data", job.body.empty() ? "{}" : job.Text(job.body)));
+  SetJsonBody(request, OneMember("data", job.body.empty() ? "{}" : Edited(job, stamp, job.body)));
   return request;
 }
 

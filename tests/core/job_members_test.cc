@@ -2,8 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include "core/batch.h"
 #include "core/job_types.h"
 #include "core/limits.h"
+#include "core/request.h"
+#include "core/type_requests.h"
 #include "tests/core/job_lines.h"
 
 namespace outboxd {
@@ -207,6 +210,79 @@ struct Limit {
   std::string (*line)(std::size_t bytes);
 };
 
+TEST_CASE("job members: null inside a member is absent too, and leaves no trace in the request") {
+  const Stamp stamp{*Ulid::Parse("01JDB3T0C5W7X8Y9Z0ABCDEFGH"), FromUnixMs(1'732'000'000'000)};
+  const auto leaves = [&](std::string_view type, std::string_view members) {
+    return BuildRequest(Read(Line(type, members)), stamp).body;
+  };
+  const std::string bare = R"({"device":{"id":"d","platform":"ios"}})";
+  CHECK(leaves("add_device",
+               R"("id":"1","device":{"id":"d","platform":"ios","last_used":null,"attributes":null})") ==
+        bare);
+  CHECK(leaves("add_device",
+               R"("id":"1","device":{"last_used":null,"attributes":null,"id":"d","platform":"ios"})") ==
+        bare);
+  CHECK(leaves("add_device",
+               R"("id":"1","device":{"attributes":[ ],"id":"d","last_used":null,"platform":"ios"})") ==
+        R"({"device":{"attributes":{},"id":"d","platform":"ios"}})");
+  CHECK(leaves("merge", R"("primary":{"id":"1","email":null},"secondary":{"cio_id":null,"id":2})") ==
+        R"({"primary":{"id":"1"},"secondary":{"id":2}})");
+  CHECK(leaves("form", R"("form_id":"f","data":{"id":null,"email":"a@b.c","topic":null})") ==
+        R"({"data":{"email":"a@b.c"}})");
+  const Job raw =
+      Read(Line("raw", R"("method":"POST","path":"/v1/x","query":{"a":null,"b":"1"},"headers":{"X":null},)"
+                       R"("retry":{"max_retries":null,"delay_ms":5},)"
+                       R"("files":[{"name":"n","filename":null,"content":"c"}])"));
+  CHECK(raw.raw->query.size() == 1);
+  CHECK(raw.raw->headers.empty());
+  CHECK(raw.raw->retry->max_retries == 0);
+  CHECK(raw.raw->files.front().filename == "n");
+  CheckRefused(
+      {{Line("add_device", R"("id":"1","device":{"id":null,"platform":"ios"})"), "device.id",
+        "a device needs \"id\""},
+       {Line("merge", R"("primary":{"id":null},"secondary":{"id":"2"})"), "primary", "exactly one"}});
+}
+
+TEST_CASE("job members: a device's last use is a time as timestamp is, and leaves as Unix seconds") {
+  const Stamp stamp{*Ulid::Parse("01JDB3T0C5W7X8Y9Z0ABCDEFGH"), FromUnixMs(1'732'000'000'000)};
+  const auto device = [](std::string_view used) {
+    return Line("add_device",
+                R"("id":"1","device":{"id":"d","last_used":)" + std::string(used) + R"(,"platform":"ios"})");
+  };
+  for (const char* used :
+       {"1700000000", "1700000000.75", R"("2023-11-14T22:13:20Z")", R"("2023-11-14T23:13:20.5+01:00")"}) {
+    CAPTURE(used);
+    const Job job = Read(device(used));
+    CHECK(BuildRequest(job, stamp).body ==
+          R"({"device":{"id":"d","last_used":1700000000,"platform":"ios"}})");
+    REQUIRE(FitsBatch(job));
+    std::string item;
+    AppendAddDeviceItem(item, job, stamp);
+    CHECK(item.find(R"("device":{"token":"d","last_used":1700000000,"platform":"ios"})") !=
+          std::string::npos);
+  }
+  for (const char* used :
+       {"1700000000123", "-1", "1e9", "17000000001234567", R"("1700000000")", R"("soon")", "true", "{}"}) {
+    CAPTURE(used);
+    CheckRefused({{device(used), "device.last_used", "must be Unix seconds"}});
+  }
+}
+
+TEST_CASE("job members: an invite is an event that names a recipient and no customer") {
+  const Job invite = Read(Line("track", R"("name":"invited","data":{"recipient":"a@example.com"})"));
+  CHECK(invite.customer.empty());
+  CHECK(LanesOf(invite).empty());
+  CHECK_FALSE(FitsBatch(invite));
+  for (const char* data :
+       {"{}", "[]", R"({"recipient":""})", R"({"recipient":5})", R"({"Recipient":"a@b.c"})"}) {
+    CAPTURE(data);
+    CheckRefused({{Line("track", R"("name":"n","data":)" + std::string(data)), "id",
+                   "track needs \"id\" or \"anonymous_id\""}});
+  }
+  CheckRefused({{Line("track", R"("data":{"recipient":"a@b.c"})"), "name", "track needs \"name\""},
+                {Line("pageview", R"("url":"/","data":{"recipient":"a@b.c"})"), "id", "pageview needs"}});
+}
+
 TEST_CASE("job members: limits hold to the byte") {
   const std::vector<Limit> table = {
       {"id", 150, [](std::size_t bytes) { return Line("destroy", "\"id\":" + Quoted(bytes)); }},
@@ -406,7 +482,7 @@ TEST_CASE("job members: a device has an id and a platform, and its own attribute
       {device(R"({"id":"","platform":"ios"})"), "device.id", "must be a string of 1 to 1000 bytes"},
       {device(R"({"id":5,"platform":"ios"})"), "device.id", "must be a string"},
       {device(R"({"id":"t","platform":"ios","last_used":"5"})"), "device.last_used", "must be Unix seconds"},
-      {device(R"({"id":"t","platform":"ios","attributes":null})"), "device.attributes", "must be an object"},
+      {device(R"({"id":"t","platform":"ios","attributes":[1]})"), "device.attributes", "must be an object"},
       {device(R"({"id":"t","platform":"ios","model":"x"})"), "device.model", "unknown member"},
   });
 }

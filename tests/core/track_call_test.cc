@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <span>
+
 #include "core/batch.h"
 #include "core/job_line.h"
 #include "core/track_route.h"
@@ -180,6 +182,20 @@ TEST_CASE("track call: an event without a person belongs to no lane, one with an
   CHECK(LanesOf(*anonymous).size() == 1);
 }
 
+TEST_CASE("track call: an anonymous_id that is a number names a lane as its text does") {
+  const auto number = Take("POST", "/api/v1/events", R"({"name":"n","anonymous_id":7})");
+  const auto text = Take("POST", "/api/v1/events", R"({"name":"n","anonymous_id":"7"})");
+  REQUIRE((number && text));
+  CHECK(number->anonymous);
+  CHECK(number->customer == "7");
+  CHECK(LanesOf(*number) == std::span<const LaneKey>(LanesOf(*text)));
+  CHECK(LanesOf(*number).size() == 1);
+  const auto too_long =
+      Take("POST", "/api/v1/events", R"({"name":"n","anonymous_id":)" + std::string(151, '7') + "}");
+  REQUIRE(too_long.has_value());
+  CHECK(LanesOf(*too_long).empty());
+}
+
 TEST_CASE("track call: one person has one lane, whichever request and version names it") {
   const auto v1 = Take("PUT", "/api/v1/customers/cio_9", "{}");
   const auto v2 =
@@ -193,9 +209,9 @@ TEST_CASE("track call: one person has one lane, whichever request and version na
 TEST_CASE("track call: what the API would refuse is refused, and the member named") {
   const std::vector<std::array<std::string_view, 4>> bad = {{
       {"POST", "/api/v1/customers/1/events", "{}", "name"},
-      {"POST", "/api/v1/customers/1/events", R"({"name":"n","data":[]})", "data"},
+      {"POST", "/api/v1/customers/1/events", R"({"name":"n","data":[1]})", "data"},
       {"PUT", "/api/v1/customers/%FF", "{}", "id"},
-      {"PUT", "/api/v1/customers/1", "[]", ""},
+      {"PUT", "/api/v1/customers/1", "[1]", ""},
       {"PUT", "/api/v1/customers/1/devices", R"({"device":{"id":"d"}})", "device.platform"},
       {"POST", "/api/v1/merge_customers", R"({"primary":{"id":"1","email":"a@b"},"secondary":{"id":"2"}})",
        "primary"},
@@ -214,6 +230,108 @@ TEST_CASE("track call: what the API would refuse is refused, and the member name
   }
 }
 
+TEST_CASE("track call: a member of the wrong type is told from one that is missing") {
+  const std::vector<std::array<std::string_view, 4>> bad = {{
+      {"/api/v1/customers/1/events", R"({"name":5})", "name", "must be a string, not a number"},
+      {"/api/v1/customers/1/events", R"({"name":["n"]})", "name", "must be a string, not an array"},
+      {"/api/v1/customers/1/events", R"({"name":null})", "name", "is required"},
+      {"/api/v1/customers/1/events", R"({"name":"n","data":"x"})", "data", "must be an object, not a string"},
+      {"/api/v1/metrics", R"({"delivery_id":{},"metric":"opened"})", "delivery_id",
+       "must be a string, not an object"},
+      {"/api/v1/push/events", R"({"delivery_id":"d","event":true})", "event",
+       "must be a string, not true or false"},
+      {"/api/v1/forms/f/submit", R"({"data":{"id":5}})", "data.id", "must be a string, not a number"},
+      {"/api/v1/merge_customers", R"({"primary":{"id":["1"]},"secondary":{"id":"2"}})", "primary.id",
+       "must be a string or a number, not an array"},
+      {"/api/v2/entity", R"({"type":1,"action":"delete"})", "type", "must be a string, not a number"},
+      {"/api/v2/entity", R"({"type":"person","action":false})", "action",
+       "must be a string, not true or false"},
+      {"/api/v2/entity", R"({"type":"person","action":"delete","identifiers":{"id":true}})", "identifiers.id",
+       "must be a string or a number, not true or false"},
+      {"/api/v2/entity", R"({"type":"object","action":"delete","identifiers":{"object_id":[]}})",
+       "identifiers.object_id", "must be a string or a number, not an array"},
+  }};
+  for (const auto& [target, body, field, message] : bad) {
+    CAPTURE(body);
+    const auto job = Take("POST", target, body);
+    REQUIRE_FALSE(job.has_value());
+    CHECK(job.error().field == field);
+    CHECK(job.error().message == message);
+  }
+  const auto device = Take("PUT", "/api/v1/customers/1/devices", R"({"device":{"id":7,"platform":"ios"}})");
+  REQUIRE_FALSE(device.has_value());
+  CHECK(device.error().message == "must be a string, not a number");
+}
+
+TEST_CASE("track call: PHP's empty array leaves as the empty object that it stands for") {
+  struct Case {
+    std::string_view method, target, given, leaves;
+  };
+  constexpr std::string_view kEvents = "/api/v1/customers/1/events";
+  for (const Case& one :
+       {Case{"POST", kEvents, R"({"data":[ ],"name":"n","id":"x","timestamp":7})",
+             R"({"data":{},"name":"n","id":"x","timestamp":7})"},
+        {"POST", kEvents, R"({"id":"","name":"n","data":[],"timestamp":7000000000000})",
+         R"({"id":"01JDB3T0C5W7X8Y9Z0ABCDEFGH","name":"n","data":{},"timestamp":7000000000})"},
+        {"PUT", "/api/v1/customers/1", "[]", R"({"_timestamp":1732000000})"},
+        {"POST", "/api/v1/customers/1/suppress", " [ ] ", "{}"},
+        {"DELETE", "/api/v1/customers/1", "[]", "{}"},
+        {"PUT", "/api/v1/customers/1/devices",
+         R"({"device":{"attributes":[],"id":"d","last_used":1700000000123,"platform":"ios"}})",
+         R"({"device":{"attributes":{},"id":"d","last_used":1700000000,"platform":"ios"}})"},
+        {"POST", "/api/v2/entity",
+         R"({"type":"person","action":"identify","identifiers":{"id":"1"},"timestamp":7,"attributes":[]})",
+         R"({"type":"person","action":"identify","identifiers":{"id":"1"},"timestamp":7,"attributes":{}})"},
+        {"POST", "/api/v2/entity",
+         R"({"type":"object","action":"identify","identifiers":{"object_id":"1"},"attributes":[]})",
+         R"({"type":"object","action":"identify","identifiers":{"object_id":"1"},"attributes":{}})"}}) {
+    CAPTURE(one.given);
+    const auto job = Take(one.method, one.target, one.given);
+    REQUIRE_MESSAGE(job.has_value(), job.error().message);
+    CHECK(BuildRequest(*job, kStamp).body == one.leaves);
+  }
+}
+
+TEST_CASE("track call: a device's last use leaves as Unix seconds, in both versions; what is no time stays") {
+  struct Case {
+    std::string_view given, leaves;
+  };
+  for (const Case& one : {Case{"1700000000", "1700000000"},
+                          {R"("5")", R"("5")"},
+                          {"1700000000123", "1700000000"},
+                          {R"("1700000000123")", "1700000000"},
+                          {"1700000000.75", "1700000000"},
+                          {R"("2023-11-14T22:13:20Z")", "1700000000"},
+                          {"null", "null"},
+                          {R"("yesterday")", R"("yesterday")"}}) {
+    CAPTURE(one.given);
+    const auto with = [](std::string_view used) {
+      return R"({"device":{"id":"d","token":"d","platform":"ios","last_used":)" + std::string(used) +
+             R"(},"type":"person","action":"add_device","identifiers":{"id":"1"}})";
+    };
+    for (const auto& [method, target] :
+         {std::pair("PUT", "/api/v1/customers/1/devices"), std::pair("POST", "/api/v2/entity")}) {
+      const auto job = Take(method, target, with(one.given));
+      REQUIRE(job.has_value());
+      CHECK(BuildRequest(*job, kStamp).body == with(one.leaves));
+    }
+  }
+}
+
+TEST_CASE("track call: what is null among a person's identifiers is left out") {
+  const auto merge =
+      Take("POST", "/api/v1/merge_customers",
+           R"({"primary":{"id":null , "email":"a@b","cio_id":null},"secondary":{ "id":"2" }})");
+  REQUIRE_MESSAGE(merge.has_value(), merge.error().message);
+  CHECK(merge->customer == "a@b");
+  CHECK(BuildRequest(*merge, kStamp).body == R"({"primary":{ "email":"a@b"},"secondary":{ "id":"2" }})");
+  const auto person = Take("POST", "/api/v2/entity",
+                           R"({"type":"person","action":"delete","identifiers":{"id":"1","email":null}})");
+  REQUIRE(person.has_value());
+  CHECK(BuildRequest(*person, kStamp).body ==
+        R"({"type":"person","action":"delete","identifiers":{"id":"1"}})");
+}
+
 TEST_CASE("track call: what is absent is told from what is wrong by the kind of the error") {
   const auto kind = [](std::string_view target, std::string_view body) {
     const auto job = Take("POST", target, body);
@@ -221,7 +339,7 @@ TEST_CASE("track call: what is absent is told from what is wrong by the kind of 
     return job.error().kind;
   };
   CHECK(kind("/api/v1/customers/1/events", "{}") == ErrorKind::kMissing);
-  CHECK(kind("/api/v1/customers/1/events", R"({"name":"n","data":[]})") == ErrorKind::kInvalid);
+  CHECK(kind("/api/v1/customers/1/events", R"({"name":"n","data":"x"})") == ErrorKind::kInvalid);
   CHECK(kind("/api/v1/merge_customers", R"({"primary":{"id":"1"}})") == ErrorKind::kMissing);
   CHECK(kind("/api/v1/merge_customers", R"({"primary":[]})") == ErrorKind::kInvalid);
   CHECK(kind("/api/v1/metrics", R"({"delivery_id":"d"})") == ErrorKind::kMissing);

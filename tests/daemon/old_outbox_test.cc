@@ -118,6 +118,10 @@ std::vector<OldLine> RawJobs() {
 std::vector<OldLine> Values() {
   return {
       {R"({"type":"track","id":"1","name":"old","max_age":315360000})", "old"},
+      {R"({"type":"add_device","id":"1","device":{"id":"d","platform":"ios","last_used":1e400}})", "1e400"},
+      {R"({"type":"add_device","id":"1","device":{"id":"d","platform":"ios","last_used":-1}})", "-1"},
+      {R"({"type":"add_device","id":"1","device":{"id":"d","platform":"ios","last_used":1700000000123}})",
+       R"("last_used":1700000000})"},
   };
 }
 
