@@ -98,7 +98,9 @@ std::string FurtherField(const Job& job, std::size_t index) {
   return job.type == JobType::kMerge ? "secondary" : "ids." + std::to_string(index);
 }
 
+// An identify's attributes are Customer.io's to judge.
 Result<void> CheckFurther(const Job& job) {
+  if (job.type == JobType::kIdentify) return {};
   for (std::size_t i = 0; i < job.more_customers.size(); ++i) {
     const std::string& customer = job.more_customers[i];
     if (customer.size() > limits::kCustomerIdBytes || NamesNobody(customer))

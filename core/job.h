@@ -144,7 +144,8 @@ struct Job {
   std::unique_ptr<TrackCall> call;      // instead of the members that follow: `body` is the request's, whole
   std::unique_ptr<RawCall> raw;         // raw only
   std::unique_ptr<OtherMembers> other;  // the types that need it
-  // Further customers whose order this job must keep (merge, segments).
+  // Further customers whose order this job must keep (merge, segments, an identify that claims an anonymous
+  // one's events).
   std::vector<std::string> more_customers;
 
   std::string_view Text(Slice slice) const {

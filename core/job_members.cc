@@ -55,6 +55,10 @@ Result<void> ReadAttributes(const Member& member, Job& job) {
   for (const Member& attribute : attributes) {
     job.has_own_timestamp = job.has_own_timestamp || attribute.key == "_timestamp";
     job.attributes_are_v1 = job.attributes_are_v1 || IsOtherInV2(attribute.key);
+    if (attribute.key != "anonymous_id") continue;
+    const std::string_view json = std::string_view(object).substr(attribute.raw.offset, attribute.raw.length);
+    if (std::optional<std::string> lane = AnonymousLane(attribute, json))
+      job.more_customers.push_back(std::move(*lane));
   }
   return CheckAttributes(attributes);
 }

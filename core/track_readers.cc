@@ -157,9 +157,19 @@ Result<void> NeedTexts(const TrackBody& body, std::initializer_list<std::string_
   return {};
 }
 
+// The anonymous person whose events an identify claims.
+void ReadClaim(const TrackBody& attributes, Job& job) {
+  const Member* anonymous = attributes.Find("anonymous_id");
+  if (anonymous == nullptr) return;
+  if (std::optional<std::string> lane = members::AnonymousLane(*anonymous, attributes.Raw(*anonymous)))
+    job.more_customers.push_back(std::move(*lane));
+}
+
 // Of an entity; Customer.io judges what is not an object.
 void ReadAttributes(const TrackBody& body, Job& job) {
   ReadEmptyObject(body, "attributes", job);
+  if (job.type != JobType::kIdentify) return;
+  if (const Result<TrackBody> attributes = body.Inside("attributes")) ReadClaim(*attributes, job);
 }
 
 // When it was last used, and its attributes.
@@ -215,6 +225,7 @@ Result<void> CheckCustomer(const std::string& customer, std::string field) {
 
 Result<void> ReadIdentify(const TrackBody& body, Job& job) {
   RETURN_IF_ERROR(members::CheckAttributes(body.members()));
+  ReadClaim(body, job);
   ReadStamps(body, TrackCall::Stamps::kTime, "_timestamp", job);
   return {};
 }

@@ -196,6 +196,33 @@ TEST_CASE("track call: an anonymous_id that is a number names a lane as its text
   CHECK(LanesOf(*too_long).empty());
 }
 
+TEST_CASE("track call: an identify that claims an anonymous person's events is in that lane too") {
+  const LaneKey person = MakeLaneKey("default", "1");
+  const LaneKey visitor = MakeLaneKey("default", "v");
+  const LaneList both(std::vector<LaneKey>{person, visitor});
+  const auto v1 = Take("PUT", "/api/v1/customers/1", R"({"plan":"pro","anonymous_id":"v"})");
+  const auto v2 = Take("POST", "/api/v2/entity",
+                       R"({"type":"person","action":"identify","identifiers":{"id":"1"},)"
+                       R"("attributes":{"anonymous_id":"v"}})");
+  const auto line = ParseJobLine(R"({"type":"identify","id":"1","attributes":{"anonymous_id":"v"}})");
+  REQUIRE((v1 && v2 && line));
+  for (const Job* job : {&*v1, &*v2, &*line}) {
+    CHECK(job->customer == "1");
+    CHECK(LanesOf(*job) == std::span<const LaneKey>(both));
+    CHECK_FALSE(FitsBatch(*job));
+  }
+  const auto number = Take("PUT", "/api/v1/customers/1", R"({"anonymous_id":7})");
+  REQUIRE(number.has_value());
+  CHECK(number->more_customers == std::vector<std::string>{"7"});
+  for (const char* nobody : {R"("")", "null", "[]", "true", R"("1")"}) {
+    CAPTURE(nobody);
+    const auto job = Take("PUT", "/api/v1/customers/1", R"({"anonymous_id":)" + std::string(nobody) + "}");
+    REQUIRE(job.has_value());
+    CHECK(LanesOf(*job).size() == 1);
+  }
+  CHECK(Take("PUT", "/api/v1/customers/1", R"({"anonymous_id":" .. "})").has_value());
+}
+
 TEST_CASE("track call: one person has one lane, whichever request and version names it") {
   const auto v1 = Take("PUT", "/api/v1/customers/cio_9", "{}");
   const auto v2 =

@@ -46,21 +46,34 @@ ProducedJob Producer::Next() {
   } else if (job.type == "pageview") {
     job.line = ",\"id\":" + quoted + R"(,"url":"https://example.com/","data":)" + values;
   } else if (job.type == "identify") {
-    job.line = ",\"id\":" + quoted + ",\"attributes\":" + values;
+    job.line = ",\"id\":" + quoted + ",\"attributes\":" + WithClaim(job, values);
   } else if (job.type == "destroy") {
     job.line = ",\"id\":" + quoted;
   } else if (job.type == "raw") {
     job.line = RawMembers(job, values);
   } else {
-    const std::string other = "c" + std::to_string(random_.Below(customers_));
+    const std::string other = Another(job);
     job.line = R"(,"primary":{"id":)" + quoted + R"(},"secondary":{"id":")" + other + "\"}";
-    if (other != job.customers.front()) job.customers.push_back(other);
   }
   if (job.max_age_s > 0) job.line += ",\"max_age\":" + std::to_string(job.max_age_s);
   const std::string head =
       R"({"type":")" + job.type + R"(","connection":")" + job.connection + R"(","ref":")";
   job.line = head + std::to_string(job.number) + "\"" + job.line + "}";
   return job;
+}
+
+// A customer whose order the job keeps besides its own.
+std::string Producer::Another(ProducedJob& job) {
+  const std::string other = "c" + std::to_string(random_.Below(customers_));
+  if (other != job.customers.front()) job.customers.push_back(other);
+  return other;
+}
+
+// Some claim the events of an anonymous person, whose lane may be any.
+std::string Producer::WithClaim(ProducedJob& job, std::string attributes) {
+  if (!random_.Chance(15)) return attributes;
+  attributes.pop_back();
+  return attributes + R"(,"anonymous_id":")" + Another(job) + "\"}";
 }
 
 // Rare where it holds up a lane: of the few there are some must stay free.

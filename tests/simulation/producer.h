@@ -22,10 +22,11 @@ struct ProducedJob {
   int number = 0;
   std::string type;  // "track"
   std::string connection;
-  std::vector<std::string> customers;  // two for a merge; none of a raw job that names none
-  std::int64_t max_age_s = 0;          // 0: the connection's
-  std::string note;                    // in `data` or `attributes`; empty for types without
-  Poison poison = Poison::kNone;       // beside the note
+  // Two for a merge and an identify that claims another's events; none of a raw job that names none.
+  std::vector<std::string> customers;
+  std::int64_t max_age_s = 0;     // 0: the connection's
+  std::string note;               // in `data` or `attributes`; empty for types without
+  Poison poison = Poison::kNone;  // beside the note
   bool is_frail = false;  // it fails while others are answered well: by poison, or for want of patience
   std::optional<OwnRetry> own_retry;
   std::string line;
@@ -44,6 +45,8 @@ class Producer {
 
  private:
   Poison NextPoison(const std::string& type);
+  std::string Another(ProducedJob& job);
+  std::string WithClaim(ProducedJob& job, std::string attributes);
   std::string RawMembers(ProducedJob& job, const std::string& values);
 
   Random& random_;
