@@ -63,8 +63,8 @@ TEST_CASE("batch: each type that fits has the v2 form of its v1 request") {
        R"({"type":"person","identifiers":{"id":"42"},"action":"suppress"})"},
       {R"({"type":"unsuppress","id":"42"})",
        R"({"type":"person","identifiers":{"id":"42"},"action":"unsuppress"})"},
-      {R"({"type":"add_device","id":"42","device":{"id":"tok\"en","platform":"ios","last_used":1,"attributes":{"z":1,"a":2}}})",
-       R"({"type":"person","identifiers":{"id":"42"},"action":"add_device","device":{"token":"tok\"en","platform":"ios","last_used":1.50,"attributes":{"z":1,"a":2}}})"},
+      {R"({"type":"add_device","id":"42","device":{"id":"tok\"en","platform":"ios","last_used":1.50,"attributes":{"z":1,"a":2}}})",
+       R"({"type":"person","identifiers":{"id":"42"},"action":"add_device","device":{"token":"tok\"en","platform":"ios","last_used":1,"attributes":{"z":1,"a":2}}})"},
       {R"({"type":"delete_device","id":"42","device_id":"tok"})",
        R"({"type":"person","identifiers":{"id":"42"},"action":"delete_device","device":{"token":"tok"}})"},
   };

@@ -211,7 +211,7 @@ TEST_CASE("raw: retry, timeout, response type and debug take what they say") {
                  Raw(R"("timeout_ms":1)"), Raw(R"("timeout_ms":600000)"), Raw(R"("response_type":"binary")"),
                  Raw(R"("response_type":"json")"), Raw(R"("debug":false)")});
   CheckRefused({
-      {Raw(R"("retry":[])"), "retry", "must be an object"},
+      {Raw(R"("retry":[1])"), "retry", "must be an object"},
       {Raw(R"("retry":{"max_retries":101})"), "retry.max_retries", "must be 0 to 100"},
       {Raw(R"("retry":{"max_retries":-1})"), "retry.max_retries", "must be 0 to 100"},
       {Raw(R"("retry":{"max_retries":1.0})"), "retry.max_retries", "must be 0 to 100"},
