@@ -142,12 +142,23 @@ Result<void> CheckDevice(const Job& job) {
   return {};
 }
 
+// The delivery that a metric is about.
+Result<void> CheckDelivery(const Job& job) {
+  if (job.type != JobType::kMetric) return {};
+  if (!job.call) return CheckName(job.other->delivery_id, "delivery_id");
+  for (const Member& part : members::Inside(std::string(job.Text(job.body)))) {
+    if (part.key == "delivery_id") return CheckName(part.text, "body.delivery_id");
+  }
+  return {};
+}
+
 Result<void> CheckNames(const Job& job) {
   RETURN_IF_ERROR(CheckCustomer(job.customer, CustomerField(job)));
   RETURN_IF_ERROR(CheckFurther(job));
   if (job.other) {
     RETURN_IF_ERROR(CheckName(job.other->form_id, "form_id"));
   }
+  RETURN_IF_ERROR(CheckDelivery(job));
   return CheckDevice(job);
 }
 
@@ -209,8 +220,19 @@ Result<void> CheckRaw(const RawCall& call) {
   return CheckHeaders(call);
 }
 
+// A customer, a device or a form that names nobody.
+bool HasBlankSegment(std::string_view path) {
+  while (!path.empty()) {
+    const std::string_view segment = path.substr(0, path.find('/'));
+    if (!segment.empty() && IsBlankWhenDecoded(segment)) return true;
+    path.remove_prefix(std::min(segment.size() + 1, path.size()));
+  }
+  return false;
+}
+
 Result<void> CheckNewTarget(std::string_view target) {
   if (HasDotSegment(WithoutQuery(target))) return Bad(std::string(kDotSegments), "target");
+  if (HasBlankSegment(WithoutQuery(target))) return Bad("must not have a blank segment", "target");
   if (QueryMembersOf(target) > limits::kQueryMembers)
     return TooMany(limits::kQueryMembers, "query members", "target");
   return {};

@@ -108,6 +108,56 @@ TEST_CASE("acceptance: no person and no device is called . or .., or blank, in a
                  R"({"type":"delete_device","id":"1","device_id":"token/1:a.b"})"});
 }
 
+TEST_CASE("acceptance: a blank id or one of dots is refused for every type, in lines and in requests") {
+  for (const std::string id : {".", "..", " ", "%20", "%2E%2e"}) {
+    CAPTURE(id);
+    for (const std::string& line :
+         {R"({"type":"identify","id":")" + id + "\"}", R"({"type":"track","id":")" + id + R"(","name":"n"})",
+          R"({"type":"pageview","id":")" + id + R"(","url":"/"})",
+          R"({"type":"pageview","anonymous_id":")" + id + R"(","url":"/"})",
+          R"({"type":"destroy","id":")" + id + "\"}", R"({"type":"suppress","id":")" + id + "\"}",
+          R"({"type":"unsuppress","id":")" + id + "\"}",
+          R"({"type":"raw","method":"GET","path":"/v1/x","id":")" + id + "\"}",
+          R"({"type":"add_device","id":")" + id + R"(","device":{"id":"d","platform":"ios"}})",
+          R"({"type":"delete_device","id":")" + id + R"(","device_id":"d"})",
+          R"({"type":"merge","primary":{"cio_id":")" + id + R"("},"secondary":{"id":"2"}})",
+          R"({"type":"form","form_id":"f","data":{"id":")" + id + "\"}}",
+          R"({"type":"remove_from_segment","segment_id":7,"ids":[")" + id + "\"]}",
+          R"({"type":"metric","metric":"opened","delivery_id":")" + id + "\"}"}) {
+      CAPTURE(line);
+      const auto job = ParseJobLine(line);
+      REQUIRE_FALSE(job.has_value());
+      CHECK(job.error().message.find("must not be blank") != std::string::npos);
+    }
+  }
+  const auto refuses = [](std::string_view method, std::string_view target, std::string_view body) {
+    const Result<TrackRoute> route = FindTrackRoute(method, target);
+    REQUIRE(route.has_value());
+    return !MakeTrackCallJob(*route, "default", method, target, *TrackBody::Read(body)).has_value();
+  };
+  for (const std::string id : {"%2E", "..", "%20", "%2520", "%09"}) {
+    CAPTURE(id);
+    const std::string customer = "/api/v1/customers/" + id;
+    CHECK(refuses("PUT", customer, "{}"));
+    CHECK(refuses("DELETE", customer, ""));
+    CHECK(refuses("POST", customer + "/events", R"({"name":"n"})"));
+    CHECK(refuses("POST", customer + "/suppress", ""));
+    CHECK(refuses("PUT", customer + "/devices", R"({"device":{"id":"d","platform":"ios"}})"));
+    CHECK(refuses("DELETE", "/api/v1/customers/1/devices/" + id, ""));
+    CHECK(refuses("POST", "/api/v1/forms/" + id + "/submit", R"({"data":{"id":"1"}})"));
+  }
+  CHECK(refuses("POST", "/api/v1/metrics", R"({"delivery_id":" ","metric":"opened"})"));
+  CHECK(refuses("POST", "/api/v1/events", R"({"name":"n","anonymous_id":" "})"));
+  CHECK(refuses("POST", "/api/v1/segments/7/add_customers", R"({"ids":["1"," "]})"));
+  CHECK(refuses("POST", "/api/v1/merge_customers", R"({"primary":{"id":" "},"secondary":{"id":"1"}})"));
+  for (const char* device : {R"("add_device","device":{"token":" ","platform":"ios"})",
+                             R"("delete_device","device":{"token":".."})"}) {
+    CHECK(refuses("POST", "/api/v2/entity",
+                  R"({"type":"person","identifiers":{"id":"1"},"action":)" + std::string(device) + "}"));
+  }
+  CHECK_FALSE(refuses("DELETE", "/api/v1/customers/1/devices/a%20b", ""));
+}
+
 TEST_CASE("acceptance: the name of an event, also of a page, is not blank and at most 100 bytes long") {
   const auto named = [](std::string_view name) {
     const std::string text(name);
