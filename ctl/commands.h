@@ -38,7 +38,7 @@ std::span<const Verb> SendVerbs();
 std::span<const Verb> ImportVerbs();
 std::span<const Verb> StatusVerbs();
 std::span<const Verb> JobVerbs();          // list, show, explain, cancel, history
-std::span<const Verb> DeadVerbs();         // dead list|groups|show|redrive|drop|export
+std::span<const Verb> DeadVerbs();         // dead list|groups|show|redrive|amend|drop|export
 std::span<const Verb> ConnectionVerbs();   // pause, resume, probe
 std::span<const Verb> MaintenanceVerbs();  // check, backup, forget, reload, metrics
 std::span<const Verb> RestoreVerbs();

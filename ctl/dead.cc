@@ -1,4 +1,4 @@
-// outboxctl dead list|groups|show|redrive|drop|export.
+// outboxctl dead list|groups|show|redrive|amend|drop|export.
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
@@ -12,10 +12,15 @@
 #include "config/folder.h"
 #include "config/owned_fd.h"
 #include "core/encoding.h"
+#include "core/job_line.h"
 #include "core/json.h"
 #include "core/result.h"
+#include "core/stamped_line.h"
 #include "core/text.h"
+#include "core/time.h"
+#include "core/ulid.h"
 #include "ctl/admin_client.h"
+#include "ctl/amend.h"
 #include "ctl/commands.h"
 #include "ctl/console.h"
 #include "ctl/exit_code.h"
@@ -185,6 +190,15 @@ void WarnOfDamage(const Context& context, const JsonValue& row) {
                       << " is damaged: it is shown as text, and what is not UTF-8 is replaced\n";
 }
 
+// Handed in anew it is the same event at the same time. A line that is damaged stays as it is.
+std::string LineToImport(const JsonValue& row) {
+  std::string line = row["line"].ToText();
+  const auto job = ParseStoredLine(line);
+  const std::optional<Ulid> id = Ulid::Parse(row["job"].String());
+  if (!job || !id) return line;
+  return LineWithStamps(*job, {*id, FromUnixMs(row["accepted_ms"].Int())});
+}
+
 // Rows carry whole lines: pages are small so that neither side holds much. Into a file or a pipe bytes go as
 // they were.
 Result<ListEnd> WriteRows(const Context& context, AdminClient& client, const DeadOptions& options,
@@ -193,7 +207,7 @@ Result<ListEnd> WriteRows(const Context& context, AdminClient& client, const Dea
   query.emplace_back("full", "true");
   const ListRequest request{"/v1/dead", std::move(query), std::nullopt, 50, {}};
   const auto each = [&](const JsonValue& row) {
-    const std::string text = (options.lines ? row["line"] : row).ToText();
+    const std::string text = options.lines ? LineToImport(row) : row.ToText();
     out << (is_terminal ? EscapeJsonForTerminal(text) : text) << '\n';
     WarnOfDamage(context, row);
   };
@@ -279,7 +293,8 @@ Action AddExport(CLI::App& command, const Context& context) {
       .add_option("--out", options->file,
                   "Write to this file, which must not exist (default: standard output)")
       ->type_name("FILE");
-  command.add_flag("--lines", options->lines, "Only the producers' lines, as import reads them");
+  command.add_flag("--lines", options->lines,
+                   "Only the producers' lines with event id and time, as import reads them");
   return Running(context, options, Export);
 }
 
@@ -288,6 +303,7 @@ constexpr Verb kOfTheDead[] = {
     {"groups", "Dead letters by cause, most frequent first", AddGroups},
     {"show", "One dead letter with its line and the last answer", AddShow},
     {"redrive", "Put dead letters back into the queue, keeping id and timestamp", AddRedrive},
+    {"amend", "Put a dead letter back with a corrected line, keeping id and timestamp", AddAmend},
     {"drop", "Remove dead letters for good", AddDrop},
     {"export", "Write dead letters with their lines, one JSON object a line", AddExport},
 };

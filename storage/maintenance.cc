@@ -25,6 +25,9 @@ Result<bool> Maintenance::PruneHistory(Timestamp before, std::uint64_t rows_max_
   std::size_t seen = 0;
   std::uint64_t removed = 0;
   Result<void> done = file_->Transaction([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(Statement remove_lines,
+                     file_->database().Prepare("DELETE FROM amended WHERE amended_ms < ?"));
+    RETURN_IF_ERROR(remove_lines.Run(ToSql(before)));
     ASSIGN_OR_RETURN(Statement remove,
                      file_->database().Prepare("DELETE FROM attempts WHERE seq = ? AND attempt = ?"));
     for (;;) {

@@ -113,14 +113,59 @@ Result<OperatorWork::Step> OperatorWork::EraseDead(const DeadFilter& filter, con
   return Step{std::move(erased.sequences), !erased.at_end && !filter.sequence};
 }
 
+Result<Statement> OperatorWork::PrepareRevival() {
+  return file_->database().Prepare(
+      "INSERT OR REPLACE INTO outbox (" OUTBOXD_KEPT_COLUMNS
+      ", redriven_ms, redriven_boot, redriven_boot_ms, attempts, reason) SELECT " OUTBOXD_KEPT_VALUES
+      ", ?, ?, ?, ifnull(attempts, 0), reason FROM dead_letters WHERE seq = ?");
+}
+
+Result<void> OperatorWork::ReplaceLine(const Amendment& amendment, Timestamp now) {
+  const std::int64_t sequence = ToSql(amendment.sequence);
+  ASSIGN_OR_RETURN(Statement keep,
+                   file_->database().Prepare(
+                       "INSERT OR REPLACE INTO amended (seq, amended_ms, job, connection, type, customer, "
+                       "line) SELECT seq, ?, job, connection, type, customer, ifnull(line, '') FROM "
+                       "dead_letters WHERE seq = ? AND job = ?"));
+  RETURN_IF_ERROR(keep.Run(ToSql(now), sequence, amendment.job));
+  if (file_->database().Changes() == 0)
+    return Fail(ErrorKind::kNotFound, "no such dead letter: " + amendment.job, "job");
+  ASSIGN_OR_RETURN(Statement replace,
+                   file_->database().Prepare("UPDATE dead_letters SET line = ?, customer = ? WHERE seq = ?"));
+  return replace.Run(amendment.line, TextOrNull{amendment.customer}, sequence);
+}
+
+Result<OperatorWork::Step> OperatorWork::Amend(const Amendment& amendment, Timestamp now) {
+  ASSIGN_OR_RETURN(Statement revive, PrepareRevival());
+  ASSIGN_OR_RETURN(Statement remove, file_->database().Prepare("DELETE FROM dead_letters WHERE seq = ?"));
+  ASSIGN_OR_RETURN(Statement where,
+                   file_->database().Prepare("SELECT connection FROM dead_letters WHERE seq = ?"));
+  if (ToNumber(amendment.sequence) >= Sequences::kEnd)
+    return Fail(ErrorKind::kNotFound, "no such dead letter: " + amendment.job, "job");
+  ++redrives_;
+  const BootMoment& moment = file_->moment();
+  const std::int64_t sequence = ToSql(amendment.sequence);
+  Result<void> done = file_->Transaction([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const Owner before, OwnerOf(kCountedTables[1], amendment.sequence));
+    RETURN_IF_ERROR(ReplaceLine(amendment, now));
+    ASSIGN_OR_RETURN(const bool is_there, where.BindAll(sequence).Step());
+    const std::string connection(is_there ? where.Text(0) : std::string_view());
+    where.Reset();
+    RETURN_IF_ERROR(revive.Run(ToSql(now), moment.MovingBoot(), moment.MovingSql(), sequence));
+    RETURN_IF_ERROR(remove.Run(sequence));
+    file_->users().RemoveDead(before.user, before.bytes);
+    file_->users().AddJob(before.user, amendment.line.size());
+    file_->counters().Subtract(connection, &Counts::dead);
+    file_->counters().Add(connection, &Counts::jobs);
+    return {};
+  });
+  if (!done) return Failure(done.error());
+  return Step{{amendment.sequence}, false};
+}
+
 Result<OperatorWork::Step> OperatorWork::Redrive(const DeadFilter& filter, Walk& walk, Timestamp now,
                                                  std::size_t rows_max) {
-  ASSIGN_OR_RETURN(
-      Statement revive,
-      file_->database().Prepare(
-          "INSERT OR REPLACE INTO outbox (" OUTBOXD_KEPT_COLUMNS
-          ", redriven_ms, redriven_boot, redriven_boot_ms, attempts, reason) SELECT " OUTBOXD_KEPT_VALUES
-          ", ?, ?, ?, ifnull(attempts, 0), reason FROM dead_letters WHERE seq = ?"));
+  ASSIGN_OR_RETURN(Statement revive, PrepareRevival());
   ++redrives_;
   SqlCondition condition = ToSql(filter);
   // With a number that no job can have it would hold up the new ones, and no start would take the outbox.
@@ -181,6 +226,23 @@ Result<OperatorWork::Erased> OperatorWork::EraseOverwriting(const CountedTable& 
   return erased;
 }
 
+// They are few: each was written by hand.
+Result<void> OperatorWork::ForgetAmended(const std::string& customer,
+                                         const std::optional<std::string>& connection) {
+  Database& database = file_->database();
+  RETURN_IF_ERROR(database.Execute("PRAGMA secure_delete = ON"));
+  Result<void> done = file_->Transaction([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(Statement remove,
+                     database.Prepare("DELETE FROM amended WHERE customer = ?1 AND (?2 IS NULL OR "
+                                      "connection = ?2)"));
+    RETURN_IF_ERROR(remove.Run(customer, TextOrNull{connection.value_or(std::string())}));
+    if (database.Changes() > 0) file_->NoteErasedInWal();
+    return {};
+  });
+  static_cast<void>(database.Execute("PRAGMA secure_delete = OFF"));
+  return done;
+}
+
 // Through one table after another. A job redriven meanwhile may have gone back behind the walk, which then
 // begins anew.
 Result<OperatorWork::Step> OperatorWork::Forget(const std::string& customer,
@@ -188,6 +250,7 @@ Result<OperatorWork::Step> OperatorWork::Forget(const std::string& customer,
                                                 std::size_t rows_max, Counts& forgotten) {
   if (walk.table == 0 && walk.after == Sequence{}) walk.redrives = redrives_;
   file_->NoteErasing();
+  if (walk.after == Sequence{}) RETURN_IF_ERROR(ForgetAmended(customer, connection));
   const CountedTable& table = kCountedTables[walk.table];
   SqlCondition condition{"customer = ?", {customer}};
   if (connection) {

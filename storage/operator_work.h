@@ -1,4 +1,4 @@
-// storage/operator_work.h — what an operator changes in the outbox: redrive, drop, cancel, forget.
+// storage/operator_work.h — what an operator changes in the outbox: redrive, amend, drop, cancel, forget.
 //
 // A walk goes once through the rows, so that none is met twice. Each call is a step: it looks at some
 // thousand rows and changes at most `rows_max`, so that accepting never waits long. Repeat with the same walk
@@ -41,6 +41,16 @@ class OperatorWork {
   };
   // But none with a number that no job can have (a damaged row).
   Result<Step> Redrive(const DeadFilter& filter, Walk& walk, Timestamp now, std::size_t rows_max);
+  // A dead letter goes back with a corrected line, whose connection and type are those it has; the old line
+  // is kept in `amended`. kNotFound: there is no such dead letter.
+  struct Amendment {
+    Sequence sequence{};
+    std::string job;  // its id
+    std::string connection;
+    std::string line;
+    std::string customer;  // of the line; empty: it names none
+  };
+  Result<Step> Amend(const Amendment& amendment, Timestamp now);
   Result<Step> Drop(const DeadFilter& filter, Walk& walk, std::size_t rows_max);
   // Waiting jobs, dead letters and history of a customer, erased (overwritten on disk). Counts add up over
   // the calls.
@@ -67,6 +77,9 @@ class OperatorWork {
     User user;
     std::uint64_t bytes = 0;
   };
+  Result<Statement> PrepareRevival();
+  Result<void> ReplaceLine(const Amendment& amendment, Timestamp now);
+  Result<void> ForgetAmended(const std::string& customer, const std::optional<std::string>& connection);
   Result<Owner> OwnerOf(const CountedTable& table, Sequence sequence);
   Result<void> ForgetUser(const CountedTable& table, Sequence sequence);
   template <typename BeforeEach>

@@ -108,7 +108,8 @@ ALTER TABLE outbox ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;     -- answer
 ALTER TABLE outbox ADD COLUMN counted_ms INTEGER;                      -- the last of them, or of charges alone
 ALTER TABLE counters ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;  -- jobs, since format 4
 )sql",
-    // Deferred jobs beyond memory, and what each user holds. Rows from before are not stowed; users are
+    // Deferred jobs beyond memory, what each user holds, and lines as they were before an operator corrected
+    // them. Rows from before are not stowed; users are
     // counted at the first start.
     R"sql(
 ALTER TABLE outbox ADD COLUMN stowed INTEGER;  -- not null: deferred, and in memory only once it is due; how
@@ -149,6 +150,17 @@ CREATE TABLE boots (             -- of the host; the highest number is the last 
 CREATE TABLE start (             -- the last one
   stamp       TEXT NOT NULL          -- random; also in the lock file
 );
+
+CREATE TABLE amended (           -- lines that an operator replaced, as they were
+  seq         INTEGER NOT NULL,
+  amended_ms  INTEGER NOT NULL,
+  job         TEXT NOT NULL,
+  connection  TEXT NOT NULL,
+  type        TEXT NOT NULL,
+  customer    TEXT,
+  line        TEXT NOT NULL,
+  PRIMARY KEY (seq, amended_ms)
+) WITHOUT ROWID;
 )sql",
 };
 

@@ -15,6 +15,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "daemon/admin/amended.h"
 #include "daemon/admin/body.h"
 #include "daemon/admin/control.h"
 #include "daemon/admin/filter.h"
@@ -202,6 +203,22 @@ HttpResponse AnswerDrop(const Call& call) {
   return Change(call, &Control::Drop, "dropped");
 }
 
+HttpResponse AnswerAmend(const Call& call) {
+  const Result<AmendScope> scope = ParseAmendScope(call.request.body);
+  if (!scope) return ErrorAnswer(scope.error());
+  return ReadJob(call, [&](Inspection& inspection, const Ulid& job) {
+    const Result<Amended> amended = ReadAmended(inspection, job, *scope, call.now);
+    if (!amended) return ErrorAnswer(amended.error());
+    const Result<void> done = call.control.Amend(amended->amendment, amended->max_age);
+    if (!done) return ErrorAnswer(done.error());
+    JsonWriter writer;
+    writer.Object().Key("amended").Int(1).Key("job").String(job.ToText());
+    WriteText(writer, "event_id", amended->event_id);
+    writer.EndObject();
+    return JsonAnswer(writer);
+  });
+}
+
 HttpResponse AnswerPause(const Call& call) {
   return ConnectionAnswer(call.control.Pause(call.argument));
 }
@@ -278,6 +295,7 @@ const ApiRoute* FindRoute(std::string_view path, std::string& argument) {
       {"POST", "/v1/dead/redrive", &AnswerRedrive},
       {"POST", "/v1/dead/drop", &AnswerDrop},
       {"GET", "/v1/dead/{}", &AnswerDead},
+      {"POST", "/v1/dead/{}/amend", &AnswerAmend},
       {"POST", "/v1/connections/{}/pause", &AnswerPause},
       {"POST", "/v1/connections/{}/resume", &AnswerResume},
       {"POST", "/v1/connections/{}/probe", &AnswerProbe},

@@ -4,10 +4,13 @@
 #include <filesystem>
 #include <initializer_list>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/json.h"
+#include "core/object_scan.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/admin/filter.h"
@@ -60,6 +63,26 @@ Result<ForgetScope> ParseForgetScope(std::string_view body) {
   if (!object.Has("connection")) return scope;
   ASSIGN_OR_RETURN(std::string connection, TextMember(object, "connection"));
   scope.connection = std::move(connection);
+  return scope;
+}
+
+Result<AmendScope> ParseAmendScope(std::string_view body) {
+  ASSIGN_OR_RETURN(const JsonValue object, ParseBody(body, {"line", "event_id"}));
+  AmendScope scope;
+  const std::string text(body);
+  std::vector<Member> members;
+  static_cast<void>(ScanMembers(text, members));  // it was parsed
+  for (const Member& member : members) {
+    if (member.key == "line" && member.kind == ValueKind::kObject)
+      scope.line = text.substr(member.raw.offset, member.raw.length);
+  }
+  if (scope.line.empty()) return Invalid("line", "must be the corrected job, a JSON object");
+  std::replace_if(
+      scope.line.begin(), scope.line.end(), [](char byte) { return byte == '\n' || byte == '\r'; }, ' ');
+  if (!object.Has("event_id")) return scope;
+  const std::string& choice = object["event_id"].String();
+  if (choice != "same" && choice != "new") return Invalid("event_id", "must be \"same\" or \"new\"");
+  scope.event_id = choice == "same" ? EventIdChoice::kSame : EventIdChoice::kNew;
   return scope;
 }
 

@@ -31,6 +31,14 @@ struct ForgetScope {
 };
 Result<ForgetScope> ParseForgetScope(std::string_view body);
 
+enum class EventIdChoice : std::uint8_t { kNotSaid, kSame, kNew };
+
+struct AmendScope {
+  std::string line;  // its bytes as they came, without line breaks
+  EventIdChoice event_id = EventIdChoice::kNotSaid;
+};
+Result<AmendScope> ParseAmendScope(std::string_view body);
+
 // An absolute path.
 Result<std::filesystem::path> ParseBackupPath(std::string_view body);
 

@@ -7,6 +7,7 @@
 // what was asked will not take effect later.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "core/ulid.h"
 #include "daemon/base/status.h"
 #include "storage/filter.h"
+#include "storage/operator_work.h"
 
 namespace outboxd {
 
@@ -40,6 +42,8 @@ class Control {
   virtual Result<std::uint64_t> CountDead(const DeadFilter& filter) = 0;
   // How many dead letters were put back, or are gone.
   virtual Result<std::uint64_t> Redrive(const DeadFilter& filter) = 0;
+  // One dead letter is put back with a corrected line. kInvalid: the line asks for too long an age.
+  virtual Result<void> Amend(const OperatorWork::Amendment& amendment, std::chrono::seconds max_age) = 0;
   virtual Result<std::uint64_t> Drop(const DeadFilter& filter) = 0;
   virtual Result<void> Cancel(Sequence sequence) = 0;
   virtual Result<ForgetCount> Forget(const std::string& customer,

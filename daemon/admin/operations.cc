@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "config/log_level.h"
 #include "core/gate.h"
+#include "core/limits.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
@@ -251,18 +252,40 @@ Result<std::uint64_t> Operations::CountDead(const DeadFilter& filter) {
   return reader.CountDead(filter);
 }
 
+void Operations::Rewind(const OperatorWork::Step& step) {
+  parts_.dispatcher.Post(
+      [first = step.sequences.front()](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
+}
+
 Result<std::uint64_t> Operations::Redrive(const DeadFilter& filter) {
-  const auto rewind = [this](const OperatorWork::Step& step) {
-    parts_.dispatcher.Post(
-        [first = step.sequences.front()](Dispatcher& dispatcher, Timestamp) { dispatcher.Rewind(first); });
-  };
   const Result<std::uint64_t> changed = RunOnClerk(
       [filter, walk = OperatorWork::Walk()](OperatorWork& work, Timestamp now) mutable {
         return work.Redrive(filter, walk, now, kRowsAStep);
       },
-      rewind);
+      [this](const OperatorWork::Step& step) { Rewind(step); });
   if (changed) Log(LogLevel::kInfo, "redrive", {{"jobs", std::to_string(*changed)}});
   return changed;
+}
+
+// A connection that is gone from the config has no age of its own to keep.
+Result<void> Operations::Amend(const OperatorWork::Amendment& amendment, std::chrono::seconds max_age) {
+  const std::shared_ptr<const Config> config = parts_.config.Get();
+  if (amendment.line.size() > config->limits.line_bytes)
+    return Fail(ErrorKind::kInvalid, "is longer than limits.line_bytes", "line");
+  for (const auto& [name, connection] : config->connections) {
+    const auto longest =
+        std::chrono::floor<std::chrono::seconds>(connection.retry.max_age) * limits::kMaxAgeFactor;
+    if (name == amendment.connection && max_age > longest) {
+      return Fail(ErrorKind::kInvalid,
+                  "must be at most " + std::to_string(longest.count()) + ", ten times retry.max_age",
+                  "line.max_age");
+    }
+  }
+  RETURN_IF_ERROR(
+      RunOnClerk([amendment](OperatorWork& work, Timestamp now) { return work.Amend(amendment, now); },
+                 [this](const OperatorWork::Step& step) { Rewind(step); }));
+  Log(LogLevel::kInfo, "amended", {{"job", amendment.job}});
+  return {};
 }
 
 Result<std::uint64_t> Operations::Drop(const DeadFilter& filter) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -61,6 +62,7 @@ class Operations final : public Control {
   Result<ProbeReport> Probe(const std::string& connection) override;
   Result<std::uint64_t> CountDead(const DeadFilter& filter) override;
   Result<std::uint64_t> Redrive(const DeadFilter& filter) override;
+  Result<void> Amend(const OperatorWork::Amendment& amendment, std::chrono::seconds max_age) override;
   Result<std::uint64_t> Drop(const DeadFilter& filter) override;
   Result<void> Cancel(Sequence sequence) override;
   Result<ForgetCount> Forget(const std::string& customer,
@@ -82,6 +84,7 @@ class Operations final : public Control {
   Result<std::uint64_t> RunOnClerk(Step step, AfterStep after);
   // The rows are gone: the dispatcher forgets them too.
   void Remove(const OperatorWork::Step& step);
+  void Rewind(const OperatorWork::Step& step);
 
   const Parts parts_;
   std::atomic<bool> stopping_{false};

@@ -386,6 +386,59 @@ TEST_CASE("dead export: whole rows or only the lines, bytes as the producer wrot
 }
 
 TEST_CASE(
+    "dead export: a line keeps its event's id and its job's time, so that an import makes no second event") {
+  const std::string row =
+      std::string(R"({"job":")") + kJob +
+      R"(","accepted_ms":999000000,"line":{"type":"track","id":"1","name":"n","data":{"x":1e400}}})";
+  AdminFixture daemon(AdminAnswer{200, R"({"rows":[)" + row + "]}"});
+  CHECK(daemon.Run({"dead", "export", "--lines"}).out ==
+        std::string(R"({"timestamp":999000,"event_id":")") + kJob +
+            R"(","type":"track","id":"1","name":"n","data":{"x":1e400}})" + "\n");
+  CHECK(Contains(daemon.Run({"dead", "export"}).out, R"("line":{"type":"track","id":"1")"));
+}
+
+TEST_CASE("dead amend: the corrected line of a file, of standard input, or of the operator's editor") {
+  const std::string letter = R"({"job":"J","line":{"type":"track","id":"1","name":"wrong"}})";
+  AdminFixture daemon([&](const AdminRequest& request) {
+    return AdminAnswer{200, request.method == "GET" ? letter : R"({"amended":1,"job":"J","event_id":"E"})"};
+  });
+  const std::string file = daemon.folder.Write("line", "{\"type\":\"track\",\n\"x\":1e400}\n");
+  const Ran ran = daemon.Run({"dead", "amend", "J", "--line", file});
+  CHECK(ran.code == 0);
+  CHECK(Contains(ran.out, "J went back into the queue with the corrected line"));
+  CHECK(daemon.Last().target == "/v1/dead/J/amend");
+  CHECK(Contains(daemon.Last().body, "1e400"));
+  CHECK_FALSE(Contains(daemon.Last().body, "event_id"));
+  RunOptions input;
+  input.input = R"({"type":"track"})";
+  const Ran fresh = daemon.Run({"dead", "amend", "J", "--line", "-", "--new-event-id"}, input);
+  CHECK(daemon.Last().body == R"({"line":{"type":"track"},"event_id":"new"})");
+  CHECK(Contains(fresh.out, "the id E from now on"));
+  CHECK(daemon.Run({"dead", "amend", "J", "--line", "-", "--same-id"}, input).code == 0);
+  CHECK(Contains(daemon.Last().body, R"("event_id":"same")"));
+  CHECK(daemon.Run({"dead", "amend", "J", "--line", file, "--same-id", "--new-event-id"}).code == 2);
+  input.input = "not JSON";
+  const Ran wrong = daemon.Run({"dead", "amend", "J", "--line", "-"}, input);
+  CHECK(wrong.code == 1);
+  CHECK(Contains(wrong.err, "not JSON"));
+
+  ::unsetenv("VISUAL");
+  ::setenv("EDITOR", "sed -i s/wrong/right/", 1);
+  CHECK(daemon.Run({"dead", "amend", "J"}).code == 0);
+  CHECK(daemon.Last().method == "POST");
+  CHECK(Contains(daemon.Last().body, R"("name":"right")"));
+  ::setenv("EDITOR", "true", 1);
+  const Ran unchanged = daemon.Run({"dead", "amend", "J"});
+  CHECK(unchanged.code == 1);
+  CHECK(Contains(unchanged.out, "Nothing was changed."));
+  CHECK(daemon.Last().method == "GET");
+  ::setenv("EDITOR", "false", 1);
+  CHECK(Contains(daemon.Run({"dead", "amend", "J"}).err, "the editor failed"));
+  ::unsetenv("EDITOR");
+  CHECK(Contains(daemon.Run({"dead", "amend", "J"}).err, "neither VISUAL nor EDITOR"));
+}
+
+TEST_CASE(
     "outboxctl: JSON on a terminal has no character that it would obey; a pipe gets an export's own bytes") {
   const std::string row =
       "{\"job\":\"J\",\"line\":{\"x\":\"\xc2\x9b"

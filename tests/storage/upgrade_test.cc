@@ -162,6 +162,7 @@ TEST_CASE(
   CHECK(test::ReadDeferred(*reader, "away")->size() == 2);
   CHECK(reader->ReadParkedLanes("default")->size() == 1);
   CHECK_FALSE(*reader->HasStowed("default"));
+  CHECK(test::Ask(file, "SELECT count(*) FROM amended") == 0);
   // Their times stay whatever the clock does: of what boot they are is not known.
   const Timestamp accepted = (*reader->ReadOne(Sequence{3}))->job->stamp.accepted;
   for (const Timestamp now : {kNow, kNow + std::chrono::hours(5)}) {

@@ -54,6 +54,9 @@ class FakeControl final : public Control {
   }
   Result<std::uint64_t> CountDead(const DeadFilter& which) override { return Change("count", which); }
   Result<std::uint64_t> Redrive(const DeadFilter& which) override { return Change("redrive", which); }
+  Result<void> Amend(const OperatorWork::Amendment& amendment, std::chrono::seconds) override {
+    return DoneWithout("amend " + amendment.job + " " + amendment.customer + " " + amendment.line);
+  }
   Result<std::uint64_t> Drop(const DeadFilter& which) override { return Change("drop", which); }
   Result<void> Cancel(Sequence sequence) override {
     return DoneWithout("cancel " + std::to_string(ToNumber(sequence)));

@@ -443,6 +443,25 @@ TEST_CASE("admin api: commands reach the daemon with their arguments decoded") {
                                                       "reload", "cancel 5"});
 }
 
+TEST_CASE("admin api: a corrected line reaches the daemon with its bytes, and says which id the event has") {
+  Api api;
+  api.rows.Add(Dead(2));
+  const std::string path = "/v1/dead/" + OutboxRows::JobId(2) + "/amend";
+  const std::string line = R"({"type":"track","id":"7","name":"n","data":{"x":1.50e3}})";
+  const JsonValue same = api.Json("POST", path, "{\"line\":" + line + R"(,"event_id":"same"})");
+  CHECK(same["amended"].Int() == 1);
+  CHECK(same["event_id"].String() == OutboxRows::JobId(2));
+  const JsonValue fresh = api.Json("POST", path, "{\"line\":" + line + R"(,"event_id":"new"})");
+  CHECK(fresh["event_id"].String() != OutboxRows::JobId(2));
+  REQUIRE(api.control.calls.size() == 2);
+  CHECK(api.control.calls[0] == "amend " + OutboxRows::JobId(2) + " 7 " + line);
+  CHECK(api.control.calls[1].find(fresh["event_id"].String()) != std::string::npos);
+  CHECK(api.ErrorField("POST", path, "{}") == "line");
+  CHECK(api.ErrorField("POST", path, "{\"line\":" + line + R"(,"event_id":"other"})") == "event_id");
+  CHECK(api.ErrorField("POST", path, R"({"line":{"type":"destroy","id":"7"}})") == "line.type");
+  CHECK(api.control.calls.size() == 2);
+}
+
 TEST_CASE("admin api: backup and forget refuse what they cannot mean") {
   Api api;
   CHECK(api.ErrorField("POST", "/v1/backup") == "path");

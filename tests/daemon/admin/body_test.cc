@@ -47,6 +47,17 @@ TEST_CASE("admin body: a forget names a customer, and a connection or all of the
   CHECK(ParseForgetScope(R"({"customer":"42","connection":"eu"})")->connection == "eu");
 }
 
+TEST_CASE("admin body: a corrected line keeps its bytes, but for line breaks between them") {
+  const auto scope = ParseAmendScope("{\"line\":{\"a\" :\n 1.50,\"b\":\"\\n\"},\"event_id\":\"new\"}");
+  REQUIRE(scope);
+  CHECK(scope->line == R"({"a" :  1.50,"b":"\n"})");
+  CHECK(scope->event_id == EventIdChoice::kNew);
+  CHECK(ParseAmendScope(R"({"line":{}})")->event_id == EventIdChoice::kNotSaid);
+  for (const char* wrong : {"{}", R"({"line":"{}"})", R"({"line":null})"})
+    CHECK(FieldAtFault(ParseAmendScope(wrong)) == "line");
+  CHECK(FieldAtFault(ParseAmendScope(R"({"line":{},"event_id":"old"})")) == "event_id");
+}
+
 TEST_CASE("admin body: a backup goes to an absolute path without a NUL") {
   CHECK(*ParseBackupPath(R"({"path":"/tmp/x.db"})") == "/tmp/x.db");
   CHECK(FieldAtFault(ParseBackupPath(R"({"path":"x.db"})")) == "path");
