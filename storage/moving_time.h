@@ -20,6 +20,3 @@
   "CASE WHEN redriven_boot IS NOT NULL THEN " OUTBOXD_MOVED_TIME( \
       "redriven_ms", "redriven_boot", "redriven_boot_ms", unknown) " ELSE redriven_ms END"
 #define OUTBOXD_REDRIVEN OUTBOXD_REDRIVEN_OR("redriven_ms")
-// By the boot clock, where that is this boot's: the time still moves.
-#define OUTBOXD_THIS_BOOT(boot, boot_ms) \
-  "CASE WHEN " boot " IS NOT NULL AND " boot " = (SELECT max(number) FROM boots) THEN " boot_ms " END"

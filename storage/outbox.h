@@ -64,7 +64,7 @@ class Outbox {
   static Result<Outbox> Open(const std::filesystem::path& file, std::uint64_t seed);
 
   // What the clocks say, before Write() and the operator's work: rows keep it. By how much waiting jobs were
-  // moved where the clock was set. On failure what follows is stamped as well as it can be.
+  // moved where the clock was set. What it could not write, the next Write() does.
   Result<std::optional<Milliseconds>> SeeClock(const ClockReading& clock) { return file_->SeeClock(clock); }
 
   // All of `batch` in one transaction, or nothing. An outcome of a job that was cancelled meanwhile only adds

@@ -43,19 +43,20 @@ Result<void> OutboxFile::Prepare() {
 }
 
 Result<std::optional<Milliseconds>> OutboxFile::SeeClock(const ClockReading& clock) {
-  std::optional<Milliseconds> moved;
-  Result<void> written;
-  if (boots_.IsNews(clock)) {
-    Boots next = boots_;
-    written = Transaction([&] { return next.Write(database_, clock); });
-    if (written) {
-      moved = next.MovedSince(boots_);
-      boots_ = std::move(next);
-    }
-  }
+  clock_ = clock;
   moment_ = boots_.Moment(clock);
-  if (!written) return Failure(written.error());
-  return moved;
+  if (!boots_.IsNews(clock)) return std::nullopt;
+  const Boots before = boots_;
+  RETURN_IF_ERROR(Transaction([] { return Result<void>(); }));
+  return boots_.MovedSince(before);
+}
+
+Result<void> OutboxFile::KeepBoot() {
+  if (!boots_.IsNews(clock_)) return {};
+  new_boots_ = boots_;
+  RETURN_IF_ERROR(new_boots_->Write(database_, clock_));
+  moment_ = new_boots_->Moment(clock_);
+  return {};
 }
 
 Result<void> OutboxFile::Commit() {
@@ -64,6 +65,7 @@ Result<void> OutboxFile::Commit() {
   RETURN_IF_ERROR(commit_.Run());
   counters_.Keep();
   users_.Keep();
+  if (new_boots_) boots_ = *std::exchange(new_boots_, std::nullopt);
   return {};
 }
 
@@ -71,6 +73,8 @@ void OutboxFile::Rollback() {
   static_cast<void>(rollback_.Run());  // SQLite may have rolled back by itself
   counters_.Undo();
   users_.Undo();
+  new_boots_.reset();
+  moment_ = boots_.Moment(clock_);
 }
 
 Result<bool> OutboxFile::TruncateWal() {

@@ -33,14 +33,16 @@ class OutboxFile {
   template <typename Work>
   Result<void> Transaction(const Work& work) {
     RETURN_IF_ERROR(begin_.Run());
-    Result<void> done = work();
+    Result<void> done = KeepBoot();
+    if (done) done = work();
     if (done) done = Commit();
     if (!done) Rollback();
     return done;
   }
 
-  // Before a transaction: what is accepted and redriven in it is stamped by these clocks. Writes where the
-  // boot is a new one, or its clock was set; returns then by how much times move that are to.
+  // What is accepted and redriven from now on is stamped by these clocks; their text outlives this object, or
+  // the next call. Writes where the boot is a new one or its clock was set, and returns by how much times
+  // move then. What it could not write goes into the next transaction.
   Result<std::optional<Milliseconds>> SeeClock(const ClockReading& clock);
   // Now, for a row.
   const BootMoment& moment() const { return moment_; }
@@ -64,6 +66,7 @@ class OutboxFile {
  private:
   OutboxFile(FileLock lock, Database database) : lock_(std::move(lock)), database_(std::move(database)) {}
   Result<void> Prepare();
+  Result<void> KeepBoot();
   Result<void> Commit();
   void Rollback();
 
@@ -71,7 +74,9 @@ class OutboxFile {
   Database database_;
   Counters counters_;
   UserCounts users_;
+  ClockReading clock_;
   Boots boots_;
+  std::optional<Boots> new_boots_;  // in the transaction that writes them
   BootMoment moment_;
   bool has_erased_ = false;
   bool must_truncate_wal_ = false;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/acceptance.h"
+#include "core/clock.h"
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/job_cost.h"
@@ -35,8 +36,7 @@ namespace {
 #define OUTBOXD_JOB_COLUMNS \
   "seq, connection, due_ms, parked, job, type, " OUTBOXD_ACCEPTED_OR("-1") ", " OUTBOXD_REDRIVEN_OR("-1")   \
   ", attempts, charged, failures, deliveries_at_failure, suspicion, refusals, counted_ms, uid, stowed, "    \
-  "CASE WHEN synchronised = 0 THEN " OUTBOXD_THIS_BOOT("boot", "boot_ms") " END, "                          \
-  OUTBOXD_THIS_BOOT("redriven_boot", "redriven_boot_ms") ", line"
+  "boot, CASE WHEN synchronised = 0 THEN boot_ms END, redriven_boot, redriven_boot_ms, line"
 enum Column {
   kSeq,
   kConnection,
@@ -55,8 +55,10 @@ enum Column {
   kCounted,
   kUid,
   kStowed,
-  kAcceptedBoot,
+  kBoot,
+  kBootTime,
   kRedrivenBoot,
+  kRedrivenBootTime,
   kLine
 };
 
@@ -66,13 +68,20 @@ std::string TooCostly(std::size_t cost) {
          std::to_string(kSendCostMax >> 20) + ": hand it over in several jobs";
 }
 
-Timestamp KnownTimeAt(const Statement& row, int column, Timestamp unknown) {
-  return row.Int(column) < 0 ? unknown : TimeAt(row, column);
+// nullopt: of another boot.
+std::optional<Milliseconds> BootTimeAt(const Statement& row, int boot, int column,
+                                       const std::optional<std::int64_t>& this_boot) {
+  if (!this_boot || !row.IsInteger(boot) || row.Int(boot) != *this_boot) return std::nullopt;
+  return BootTimeOrNullAt(row, column);
 }
 
-// A row may be damaged: whatever stands in it, a StoredJob comes out. `unknown`: what times of a boot count
-// as whose clock was never set.
-StoredJob Decode(const Statement& row, Timestamp unknown) {
+}  // namespace
+
+// A row may be damaged: whatever stands in it, a StoredJob comes out.
+StoredJob OutboxReader::Decode(const Statement& row) const {
+  const auto known_time = [&](int column) {
+    return row.Int(column) < 0 && set_ ? *set_ : TimeAt(row, column);
+  };
   StoredJob stored;
   stored.job = std::make_unique<QueuedJob>();
   stored.parked = row.IsInteger(kParked);
@@ -89,10 +98,10 @@ StoredJob Decode(const Statement& row, Timestamp unknown) {
   queued.due = TimeOrNullAt(row, kDue);
   queued.stowed = !row.IsNull(kStowed);
   if (const std::uint32_t most = CountAt(row, kStowed); most > 0) queued.batch_max = most;
-  if (!row.IsNull(kRedriven)) queued.redriven = KnownTimeAt(row, kRedriven, unknown);
-  queued.stamp.accepted = KnownTimeAt(row, kAccepted, unknown);
-  queued.accepted_boot = BootTimeOrNullAt(row, kAcceptedBoot);
-  queued.redriven_boot = BootTimeOrNullAt(row, kRedrivenBoot);
+  if (!row.IsNull(kRedriven)) queued.redriven = known_time(kRedriven);
+  queued.stamp.accepted = known_time(kAccepted);
+  queued.accepted_boot = BootTimeAt(row, kBoot, kBootTime, this_boot_);
+  queued.redriven_boot = BootTimeAt(row, kRedrivenBoot, kRedrivenBootTime, this_boot_);
   const std::optional<Ulid> id = Ulid::Parse(row.Text(kJob));
   if (id) queued.stamp.id = *id;
   auto job = ParseStoredLine(std::string(row.Text(kLine)));
@@ -111,7 +120,15 @@ StoredJob Decode(const Statement& row, Timestamp unknown) {
   return stored;
 }
 
-}  // namespace
+void OutboxReader::SeeClock(const ClockReading& clock) {
+  if (!set_ && clock.IsSet()) set_ = clock.wall;
+  if (this_boot_ || clock.boot_id.empty()) return;
+  Result<Statement> row = database_.Prepare("SELECT number FROM boots WHERE id = ? ORDER BY number DESC");
+  if (!row) return;  // looked for again
+  row->BindAll(clock.boot_id);
+  const Result<bool> is_there = row->Step();
+  if (is_there && *is_there) this_boot_ = row->Int(0);
+}
 
 Result<OutboxReader> OutboxReader::Open(const std::filesystem::path& file) {
   ASSIGN_OR_RETURN(Database database, Database::Open(file, OpenMode::kReadOnly));
@@ -142,7 +159,7 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
     ++examined;
     page.through = SequenceAt(after_, kSeq);
     if (!after_.IsNull(kDue) || after_.IsInteger(kParked) || after_.Text(kConnection) != connection) continue;
-    page.jobs.push_back(Decode(after_, set_));
+    page.jobs.push_back(Decode(after_));
     bytes += WindowCost(page.jobs.back().job->job);
   }
   after_.Reset();
@@ -168,7 +185,7 @@ constexpr std::string_view kOne = "SELECT " OUTBOXD_JOB_COLUMNS " FROM outbox WH
 Result<std::optional<StoredJob>> OutboxReader::ReadOne(Sequence sequence) {
   ASSIGN_OR_RETURN(const bool row, one_.BindAll(ToSql(sequence)).Step());
   std::optional<StoredJob> found;
-  if (row) found = Decode(one_, set_);
+  if (row) found = Decode(one_);
   one_.Reset();
   return found;
 }
@@ -191,7 +208,7 @@ Result<OutboxReader::Parked> OutboxReader::ReadParked(std::string_view connectio
       parked.next = SequenceAt(parked_, kSeq);
       break;
     }
-    parked.jobs.push_back(Decode(parked_, set_));
+    parked.jobs.push_back(Decode(parked_));
     bytes += WindowCost(parked.jobs.back().job->job);
   }
   parked_.Reset();
@@ -210,7 +227,7 @@ Result<void> OutboxReader::ReadDeferred(std::string_view connection,
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, deferred_.Step());
     if (!row) break;
-    each(Decode(deferred_, set_));
+    each(Decode(deferred_));
   }
   deferred_.Reset();
   return {};

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/result.h"
@@ -40,9 +41,9 @@ class OutboxReader {
  public:
   static Result<OutboxReader> Open(const std::filesystem::path& file);
 
-  // When the clock was set: from then on jobs count that were accepted in an earlier boot, by a clock that
-  // was never set, while the outbox does not say so itself.
-  void NoteClockSet(Timestamp at) { set_ = at; }
+  // What the clocks say, before the calls of a round. From when the wall clock was set jobs count that were
+  // accepted in an earlier boot, by a clock that was never set, while the outbox does not say so itself.
+  void SeeClock(const ClockReading& clock);
 
   struct Page {
     std::vector<StoredJob> jobs;
@@ -104,9 +105,11 @@ class OutboxReader {
  private:
   explicit OutboxReader(Database database) : database_(std::move(database)) {}
   Result<void> Prepare();
+  StoredJob Decode(const Statement& row) const;
 
   Database database_;
-  Timestamp set_{};
+  std::optional<Timestamp> set_;           // when the wall clock was first seen set
+  std::optional<std::int64_t> this_boot_;  // its number; nullopt: no row is of it
   Statement after_, users_, one_, parked_, deferred_, next_parked_lane_, oldest_, next_stowed_, stowed_in_,
       stowed_lanes_, first_parked_;
 };

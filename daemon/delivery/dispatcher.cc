@@ -53,7 +53,7 @@ Result<void> Dispatcher::Start(const Endpoints& endpoints, const LimitsConfig& l
 }
 
 void Dispatcher::SeeClock(const ClockReading& clock) {
-  if (clock.IsSet() && !clock_offset_.known()) reader_.NoteClockSet(clock.wall);
+  reader_.SeeClock(clock);
   clock_is_set_ = clock.IsSet();
   if (clock_offset_.See(clock)) {
     for (auto& [name, queue] : queues_) queue->held().FollowClock(*clock_offset_.known());

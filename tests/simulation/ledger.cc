@@ -12,6 +12,9 @@ constexpr std::uint32_t kRepeatsMax = 3;
 constexpr std::uint32_t kFirstOnOwn = 2;
 constexpr std::uint32_t kRefusalsMin = 3;
 constexpr std::chrono::minutes kRefusedFor{15};
+// A clock that is off by less than a step counts as right, and so does a time that is off from that.
+constexpr Milliseconds kClockTolerance = 2 * kClockStep;
+constexpr std::int64_t kLongAfter1970Ms = 1'000'000'000'000;
 
 std::string Name(int number) {
   return "job " + std::to_string(number);
@@ -68,8 +71,9 @@ void Ledger::Place(Record& record, Sequence sequence) {
     LaneOf(record.job.connection, customer).waiting.insert(sequence);
 }
 
-void Ledger::OnAccepted(int number, const Ulid& id) {
+void Ledger::OnAccepted(int number, const Ulid& id, const NotedTime& accepted) {
   Record& record = Find(number);
+  record.accepted = accepted;
   record.told = Told::kAccepted;
   Demand(record.id.empty(), Name(number) + " was accepted twice");
   record.id = id.ToText();
@@ -253,14 +257,30 @@ void Ledger::OnForgotten(const std::string& customer, std::optional<Sequence> la
   }
 }
 
-void Ledger::LookForDeaths(Database& database, Timestamp now) {
+void Ledger::LookForDeaths(Database& database, Timestamp now, const AgeOf& age_of) {
   Result<Statement> rows = database.Prepare("SELECT seq FROM dead_letters");
   Demand(rows.has_value(), "the dead letters cannot be read");
   for (Result<bool> row = rows->Step(); row && *row; row = rows->Step()) {
     const auto found = by_sequence_.find(Sequence{static_cast<std::uint64_t>(rows->Int(0))});
     if (found == by_sequence_.end()) continue;
     Record& record = Find(found->second);
-    if (!record.at_death) record.at_death = StandingOf(record.job.connection, now);
+    if (record.at_death) continue;
+    record.at_death = StandingOf(record.job.connection, now);
+    if (record.accepted) record.age_at_death = age_of(*record.accepted);
+  }
+}
+
+void Ledger::CheckTimes(const Transfer& transfer, const TimeOf& time_of) const {
+  for (const auto& job : transfer.Jobs()) {
+    const auto found = by_sequence_.find(job->sequence);
+    if (found == by_sequence_.end()) continue;
+    const Record& record = records_.at(found->second);
+    if (!record.accepted) continue;
+    const std::optional<Timestamp> time = time_of(*record.accepted);
+    Demand(!time || std::chrono::abs(job->stamp.accepted - *time) <= kClockTolerance,
+           Name(found->second) + " was sent as of " + FormatRfc3339(job->stamp.accepted) + ", not of " +
+               (time ? FormatRfc3339(*time) : ""));
+    Demand(job->stamp.accepted > FromUnixMs(kLongAfter1970Ms), Name(found->second) + " was sent as of 1970");
   }
 }
 
@@ -321,6 +341,15 @@ bool Ledger::IsTrulyExhausted(const Record& record) const {
   return record.charges.Most(StandingAtDeath(record)) >= most;
 }
 
+// `recorded_ms`: its age by the times of its row.
+bool Ledger::IsTrulyExpired(const Record& record, std::int64_t recorded_ms) const {
+  const Milliseconds most =
+      std::chrono::seconds(record.job.max_age_s > 0 ? record.job.max_age_s : rules_.max_age_s);
+  if (rules_.clock_is_steady && recorded_ms <= most.count()) return false;
+  if (record.redriven || !record.accepted || !record.at_death) return true;
+  return record.age_at_death && *record.age_at_death > most - kClockTolerance;
+}
+
 void Ledger::CheckFate(Database& database, const Record& record) const {
   const std::string name = Name(record.job.number);
   Result<Statement> row =
@@ -336,10 +365,9 @@ void Ledger::CheckFate(Database& database, const Record& record) const {
   const std::string death(row->Text(0));
   const bool is_certain = record.maybe_unrecorded == 0 && !record.cancelled;
   Demand(!record.delivered || !is_certain, name + " was delivered, and is dead as well");
-  const std::int64_t max_age_s = record.job.max_age_s > 0 ? record.job.max_age_s : rules_.max_age_s;
   const bool is_true = death == "rejected"    ? IsTrulyRejected(record)
                        : death == "exhausted" ? IsTrulyExhausted(record)
-                       : death == "expired"   ? !rules_.clock_is_steady || row->Int(1) > max_age_s * 1000
+                       : death == "expired"   ? IsTrulyExpired(record, row->Int(1))
                                               : record.cancelled;
   Demand(is_true, name + " is dead as " + death + ", which is not true");
 }

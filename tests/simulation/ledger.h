@@ -14,6 +14,9 @@
 //   repeats     at most three in a row, from the second on a connection of its own
 //   charges     a job is exhausted by failures between which others were delivered, and by enough of those;
 //               one that has enough of them is not sent again
+//   time        no job expires before its age by the clocks' rules; it is sent with the time of its
+//   acceptance,
+//               moved as the clock was
 //   fates       every job ends once: delivered by an answer of the Track API's own, or dead with a reason
 //   that
 //               is true
@@ -30,6 +33,7 @@
 
 #include "storage/database.h"
 #include "tests/simulation/charges.h"
+#include "tests/simulation/host_clock.h"
 #include "tests/simulation/producer.h"
 #include "tests/simulation/track_api.h"
 
@@ -48,7 +52,7 @@ class Ledger {
   explicit Ledger(Rules rules) : rules_(rules) {}
 
   void OnProduced(const ProducedJob& job);
-  void OnAccepted(int number, const Ulid& id);
+  void OnAccepted(int number, const Ulid& id, const NotedTime& accepted);
   enum class Refusal : std::uint8_t { kNoRoom, kFailedWrite };
   void OnRefused(int number, Refusal refusal);
   // Whoever was not answered does not know; what was not committed may be gone, but for what `accepted` and
@@ -71,8 +75,14 @@ class Ledger {
   void OnHeard(const std::string& connection, Route route, const Reply& reply, Timestamp now);
   // The same of the region probe: credentials, region and host are right.
   void OnGoodProbeHeard(const std::string& connection) { links_[connection].probe_was_good = true; }
+  // How old a job accepted then may count at most; nullopt: nothing may expire.
+  using AgeOf = std::function<std::optional<Milliseconds>(const NotedTime&)>;
   // Looks for dead letters that it does not know.
-  void LookForDeaths(Database& database, Timestamp now);
+  void LookForDeaths(Database& database, Timestamp now, const AgeOf& age_of);
+  // What time a job has that was accepted then; nullopt: not known from outside.
+  using TimeOf = std::function<std::optional<Timestamp>(const NotedTime&)>;
+  // Of the jobs of a request that leaves.
+  void CheckTimes(const Transfer& transfer, const TimeOf& time_of) const;
 
   // An operator's work; one that a crash interrupted may have been done or not.
   void OnRedriven(std::span<const Sequence> jobs);
@@ -110,6 +120,8 @@ class Ledger {
     std::map<Meaning, Refusals> refusals;  // alike
     std::uint64_t deliveries_at_sent = 0;
     std::optional<Charges::Standing> at_death;  // as it was soon after
+    std::optional<NotedTime> accepted;          // once its producer was told
+    std::optional<Milliseconds> age_at_death;   // nullopt: none, it could not expire
     std::uint32_t unanswered = 0;               // in a row, as the dispatcher has heard
     std::uint32_t failures = 0;                 // as its row had them before those
     std::uint32_t maybe_unrecorded = 0;         // answers that a crash may have kept from being recorded
@@ -147,6 +159,7 @@ class Ledger {
   void CheckHistory(Database& database, const Record& record) const;
   bool IsTrulyRejected(const Record& record) const;
   bool IsTrulyExhausted(const Record& record) const;
+  bool IsTrulyExpired(const Record& record, std::int64_t recorded_ms) const;
   void CheckFate(Database& database, const Record& record) const;
 
   Rules rules_;

@@ -51,7 +51,7 @@ void Simulation::Configure() {
   batch.linger = Milliseconds(random_.Below(50));
   batch.same_lane = random_.Chance(40);
   setup_.file = folder_ / "outbox.db";
-  setup_.clerk_limits.history.keep = std::chrono::hours(24 * 365);
+  setup_.clerk_limits.history.keep = std::chrono::hours(24 * 365 * 10);  // a clock may be a year ahead
   if (troubles_.room) setup_.clerk_limits.outbox.max_jobs = 10 + random_.Below(200);
   if (random_.Chance(50)) users_ = {User(33), User(1000), User()};
   setup_.disk_free = [this] { return disk_free_; };
@@ -125,7 +125,7 @@ void Simulation::StepOfTrouble() {
       if (troubles_.operators) ActAsOperator();
       return;
     case 5:
-      if (troubles_.clock) JumpClock();
+      if (troubles_.clock) SetClock();
       return;
     default:
       if (troubles_.room) disk_free_ = disk_free_ == kMuchRoom ? 1'000 : kMuchRoom;
@@ -161,6 +161,7 @@ void Simulation::CheckShares(const Submission& submission) {
 }
 
 void Simulation::WorkClerk() {
+  TellClock();
   const Clerk::Done done = daemon_.WorkClerk(Now(), random_.Chance(15));
   if (crash_armed_ && disk_.HasFired()) {
     Crash();
@@ -175,7 +176,7 @@ void Simulation::WorkClerk() {
            "a job was neither stored nor refused");
     for (std::size_t index = 0; index < numbers.size(); ++index) {
       if (index < submission->ids.size()) {
-        ledger_->OnAccepted(numbers[index], submission->ids[index]);
+        ledger_->OnAccepted(numbers[index], submission->ids[index], clock_.Note(world_));
       } else {
         ledger_->OnRefused(numbers[index], index < submission->admitted ? Ledger::Refusal::kFailedWrite
                                                                         : Ledger::Refusal::kNoRoom);
@@ -189,10 +190,22 @@ void Simulation::WorkClerk() {
 
 void Simulation::LookForDeaths() {
   const std::uint64_t dead = daemon_.clerk().outbox().Total().dead;
-  if (std::exchange(dead_seen_, dead) < dead) ledger_->LookForDeaths(*tables_, Now());
+  if (std::exchange(dead_seen_, dead) < dead) LookForAllDeaths();
+  if (!daemon_.clerk().MustRetry()) clocks_.clear();
+}
+
+void Simulation::LookForAllDeaths() {
+  clocks_.emplace_back(clock_, world_);
+  ledger_->LookForDeaths(*tables_, Now(), [this](const NotedTime& accepted) {
+    std::optional<Milliseconds> oldest;
+    for (const auto& [clock, world] : clocks_) oldest = std::max(oldest, clock.AgeOf(accepted, world));
+    return oldest;
+  });
 }
 
 void Simulation::Dispatch(std::size_t count) {
+  TellClock();
+  clocks_.emplace_back(clock_, world_);
   test::ThreadlessDaemon::Round round = daemon_.Dispatch(count, Now());
   Demand(round.pumped.has_value(),
          round.pumped ? "" : "the outbox cannot be read: " + round.pumped.error().message);
@@ -214,7 +227,10 @@ void Simulation::Send(Transfer transfer, const GateSnapshot& gate_before) {
   Note((transfer.kind == TransferKind::kProbe ? "probe on " : "request on ") + transfer.connection +
        Numbers(flight.reply.seen) + (transfer.route == Route::kOwn ? " by itself" : "") + ": " +
        std::to_string(flight.reply.answer.status) + " in " + std::to_string(flight.duration.count()) + " ms");
+  Demand(clock_.Read(world_).IsSet(), "a request left with a clock that was never set");
   ledger_->OnSent(transfer, flight.reply.seen, Now(), [this](Sequence job) { return Look(job); });
+  ledger_->CheckTimes(transfer,
+                      [this](const NotedTime& accepted) { return clock_.TimeOf(accepted, world_); });
   if (transfer.job) {
     const std::optional<Ledger::Row> row = Look(transfer.job->sequence);
     flight.is_troubles_suspect = row && row->suspicion == SuspicionName(Suspicion::kTrouble);
@@ -360,6 +376,7 @@ void Simulation::Start() {
     setup_.limits.lane_jobs = 1 + random_.Below(10);
     setup_.limits.deferred_jobs = random_.Below(random_.Chance(50) ? 4 : 30);
     if (has_memory_) setup_.limits = {};
+    TellClock();
     const Result<void> started = daemon_.Start(setup_, Now());
     const bool failed = (cut || fault) && disk_.HasFired();
     if (cut && failed) {
@@ -383,6 +400,7 @@ void Simulation::Start() {
   Demand(look.has_value(), "the outbox cannot be read");
   look_.emplace(std::move(*look));
   ledger_->OnStarted();
+  LookForAllDeaths();  // some may have been written by what a crash ended
   Note("started");
   Dispatch(kAll);
 }
@@ -401,6 +419,7 @@ void Simulation::Restart() {
   for (const auto& [name, link] : links_) links.emplace(name, link.AfterRestart());
   StopAll();
   links_ = std::move(links);
+  if (troubles_.clock && random_.Chance(40)) Reboot();
   ++summary_.restarts;
   Start();
 }
@@ -437,14 +456,32 @@ void Simulation::Crash() {
   crash_armed_ = false;
   ++summary_.crashes;
   world_ += Milliseconds(random_.Below(random_.Chance(20) ? 600'000 : 100));
+  if (troubles_.clock && random_.Chance(50)) Reboot();
   Start();
 }
 
-void Simulation::JumpClock() {
-  const auto jump = Milliseconds(random_.Below(random_.Chance(30) ? 4'000'000 : 5'000));
-  clock_error_ += random_.Chance(50) ? jump : -jump;
-  Note("the clock is off by " + std::to_string(clock_error_.count()) + " ms");
-  for (auto& [name, link] : links_) link.OnClockJumped();
+void Simulation::SetClock() {
+  const bool was_set = clock_.Read(world_).IsSet();
+  clock_.BeSet(random_, world_);
+  Note(clock_.ToText(world_));
+  OnClockSet(was_set);
+}
+
+void Simulation::OnClockSet(bool was_set) {
+  for (auto& [name, link] : links_) {
+    link.OnClockJumped();
+    if (!was_set) link.OnResumed();
+  }
+}
+
+void Simulation::Reboot() {
+  clock_.Reboot(random_, world_);
+  Note("reboot: " + clock_.ToText(world_));
+  OnClockSet(true);
+}
+
+void Simulation::TellClock() {
+  daemon_.SetClock(clock_.Read(world_));
 }
 
 std::string Simulation::WhyStuck() {
@@ -497,6 +534,9 @@ void Simulation::Drain() {
     Crash();
   }
   const Troubles had = std::exchange(troubles_, {});
+  const bool was_set = clock_.Read(world_).IsSet();
+  clock_.BeRight(world_);
+  OnClockSet(was_set);
   disk_.Heal();
   disk_free_ = kMuchRoom;
   Resume();
@@ -550,7 +590,7 @@ void Simulation::RunRound(Timestamp deadline, const std::string& promise) {
   if (!flights_.empty()) {
     FinishOne();
   } else if (!daemon_.HasMessages() && !daemon_.clerk().MustRetry()) {
-    world_ = std::max(world_ + Milliseconds(1), daemon_.dispatcher().NextWake(Now()) - clock_error_);
+    world_ = std::max(world_ + Milliseconds(1), daemon_.dispatcher().NextWake(Now()) - clock_.error());
   }
 }
 

@@ -18,6 +18,7 @@
 
 #include "core/user_shares.h"
 #include "tests/daemon/threadless_daemon.h"
+#include "tests/simulation/host_clock.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/link.h"
 #include "tests/simulation/producer.h"
@@ -66,6 +67,7 @@ class Simulation {
   void Hear(const std::string& connection, Route route, const Reply& reply);
   void HearProbe(const std::string& connection, bool is_good);
   void LookForDeaths();
+  void LookForAllDeaths();
   void CheckShares(const Submission& submission);
   void ActAsOperator();
   void Resume();
@@ -75,7 +77,10 @@ class Simulation {
   void ArmCrash();
   test::Unsynced PowerOrKill();
   void Crash();
-  void JumpClock();
+  void SetClock();
+  void OnClockSet(bool was_set);
+  void Reboot();
+  void TellClock();
   void Endure();
   void LiveWithPoison();
   void PassTime();
@@ -86,7 +91,7 @@ class Simulation {
   bool IsEmpty();
   std::string WhyStuck();
   void Note(const std::string& what) { trace_.Note(world_, what); }
-  Timestamp Now() const { return world_ + clock_error_; }
+  Timestamp Now() const { return world_ + clock_.error(); }
   std::optional<Ledger::Row> Look(Sequence job);
 
   Random random_;
@@ -106,7 +111,9 @@ class Simulation {
   std::optional<Statement> look_;
 
   Timestamp world_ = FromUnixMs(1'700'000'000'000);
-  Milliseconds clock_error_{0};
+  HostClock clock_{world_};
+  // As it was when jobs may have expired whose deaths were not looked for.
+  std::vector<std::pair<HostClock, Timestamp>> clocks_;
   std::vector<Flight> flights_;
   std::map<std::string, Link> links_;
   std::deque<std::vector<int>> submitted_;  // numbers of each submission not yet answered

@@ -7,6 +7,7 @@
 
 #include "storage/inspection.h"
 #include "storage/outbox_reader.h"
+#include "tests/support/fault_vfs.h"
 #include "tests/support/outbox_use.h"
 #include "tests/support/temp_dir.h"
 
@@ -33,6 +34,7 @@ struct Fixture {
     outbox.emplace(std::move(*opened));
   }
   std::optional<Milliseconds> See(const ClockReading& clock) {
+    this_boot = clock.boot_id;
     const auto moved = outbox->SeeClock(clock);
     REQUIRE(moved);
     return *moved;
@@ -48,7 +50,7 @@ struct Fixture {
   QueuedJob Read(Sequence sequence) {
     auto reader = OutboxReader::Open(file);
     REQUIRE(reader);
-    reader->NoteClockSet(kBuilt + hours(9));
+    reader->SeeClock(At(kBuilt + hours(9), seconds(50), this_boot));
     auto stored = reader->ReadOne(sequence);
     REQUIRE((stored && *stored));
     return std::move(*(*stored)->job);
@@ -65,6 +67,7 @@ struct Fixture {
   std::filesystem::path file = folder / "outbox.db";
   std::optional<Outbox> outbox;
   std::unique_ptr<QueuedJob> job;  // accepted last
+  std::string_view this_boot;
 };
 
 }  // namespace
@@ -166,6 +169,22 @@ TEST_CASE("boots: death, redrive and cancel keep what moves a job's time") {
   CHECK(read.stamp.accepted == kBuilt);
   CHECK(read.redriven == kBuilt + seconds(10));
   CHECK(read.redriven_boot == seconds(20));
+}
+
+TEST_CASE("boots: what could not be written of a new boot goes with the next jobs") {
+  test::FaultVfs disk;
+  Fixture fixture;
+  const Sequence before = fixture.Accept(At(kBuilt, seconds(10)));
+  disk.Arm(1, test::FaultKind::kFull, test::FaultSpan::kOnce);
+  const ClockReading clock = At(kBuilt + hours(1), seconds(20), "two");
+  REQUIRE_FALSE(fixture.outbox->SeeClock(clock));
+  fixture.this_boot = "two";
+  CHECK_FALSE(fixture.Read(before).accepted_boot);
+  auto jobs = test::Accept(*fixture.outbox, {test::TrackLine("42")}, clock.wall);
+  REQUIRE(jobs);
+  CHECK(jobs->front()->accepted_boot == seconds(20));
+  CHECK(fixture.Read(jobs->front()->sequence).accepted_boot == seconds(20));
+  CHECK_FALSE(fixture.Read(before).accepted_boot);
 }
 
 TEST_CASE("boots: those of which no row is left are forgotten, and not before") {
