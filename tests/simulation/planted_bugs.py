@@ -56,6 +56,7 @@ BUGS = [
         "  window_.Settle(job.sequence, *entry);\n",
         "  window_.Settle(job.sequence, *entry);\n  LanesOpened opened;\n"
         "  lanes_.Release(job.sequence, entry->lanes, opened);\n  Open(opened);\n"),
+    Bug("claim-keeps-one-lane", "core/job_members.cc", "job.more_customers.push_back(std::move(*lane));", "lane.reset();"),
     Bug("followers-overtake-deferred", "core/lanes.cc", "    lane.troubled = true;\n", "    lane.troubled = true;\n    lane.turn = Sequence{};\n"),
     Bug("stowed-jobs-overtaken", "daemon/delivery/backlog.cc",
         "if (!found) break;\n      after = *found;", "break;\n      after = *found;"),

@@ -73,6 +73,33 @@ TEST_CASE("operations: a cancelled job is a dead letter that can be counted, red
   CHECK(rig.requests() == 0);
 }
 
+TEST_CASE(
+    "operations: an amended dead letter is sent with its corrected line, if that asks for no more than it "
+    "may") {
+  AssemblyRig rig;
+  Producer producer;
+  const auto all = rig.Build();
+  Operations& operations = all->operations;
+  all->dispatcher.Start();
+  REQUIRE(operations.Pause("default"));
+  producer.Submit(all->clerk, TrackLine("1", "wrong"));
+  REQUIRE(operations.Cancel(producer.last()));
+  const std::string id = test::AskText(rig.OutboxFile(), "SELECT job FROM dead_letters");
+  OperatorWork::Amendment amendment{producer.last(), id, "default", TrackLine("2", "right"), "2"};
+  const auto too_long = operations.Amend(amendment, std::chrono::hours(24 * 365));
+  REQUIRE_FALSE(too_long);
+  CHECK(too_long.error().field == "line.max_age");
+  amendment.line = std::string(1'000'000, 'x');
+  CHECK(operations.Amend(amendment, {}).error().field == "line");
+  amendment.line = TrackLine("2", "right");
+  REQUIRE(operations.Amend(amendment, std::chrono::seconds(60)));
+  CHECK(operations.CountDead({}) == 0);
+  CHECK_FALSE(operations.Amend(amendment, {}));
+  CHECK(test::AskText(rig.OutboxFile(), "SELECT line FROM outbox") == TrackLine("2", "right"));
+  REQUIRE(operations.Resume("default"));
+  rig.AwaitRequest();
+}
+
 TEST_CASE("operations: a connection that is not in the config is shown with its jobs") {
   AssemblyRig rig;
   Producer producer;
