@@ -117,6 +117,7 @@ struct TrackCall {
   std::string method;
   std::string target;  // "/api/v1/customers/42?x=1", as it came
   bool is_entity = false;
+  std::string content_type;          // of a request without a body that had one
   bool without_credentials = false;  // its path needs none and its sender had none
   Stamps stamps = Stamps::kNone;
   std::string_view time_member;           // "timestamp" or "_timestamp"

@@ -73,8 +73,9 @@ Result<void> ReadUrl(const Member& member, Job& job) {
 Result<void> ReadData(const Member& member, Job& job) {
   if (IsEmptyArray(member, job.Text(member.raw))) return {};
   RETURN_IF_ERROR(NeedObject(member));
-  if (member.raw.length > limits::kEventDataBytes) {
-    return Bad("is " + std::to_string(member.raw.length) + " bytes; at most " +
+  if (member.raw.length > limits::kEventDataBytes &&
+      DecodedBytes(job.Text(member.raw)) > limits::kEventDataBytes) {
+    return Bad("is " + std::to_string(DecodedBytes(job.Text(member.raw))) + " bytes; at most " +
                std::to_string(limits::kEventDataBytes) + " are allowed");
   }
   job.body = member.raw;

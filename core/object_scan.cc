@@ -4,12 +4,14 @@
 #include <rapidjson/reader.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/ascii.h"
@@ -224,6 +226,39 @@ std::string HideNumbers(std::string text) {
   return text;
 }
 
+constexpr std::size_t kUnitLength = 6;  // \\uXXXX
+
+// The UTF-16 unit whose escape begins at `at`; 0: there is none.
+std::uint32_t UnitAt(std::string_view text, std::size_t at) {
+  if (at + kUnitLength > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0;
+  std::uint32_t unit = 0;
+  const char* end = text.data() + at + kUnitLength;
+  return std::from_chars(end - 4, end, unit, 16).ptr == end ? unit : 0;
+}
+
+bool IsSurrogate(std::uint32_t unit) {
+  return unit >= 0xd800 && unit <= 0xdfff;
+}
+
+// JSON's grammar allows half a pair of surrogates as an escape (RFC 8259 section 8.2), and a program that
+// cuts a text writes one. It cannot be decoded: the same text with U+FFFD in its place. Offsets stay true.
+std::string ReplaceLoneSurrogates(std::string text) {
+  for (std::size_t at = text.find('\\'); at != std::string::npos && at + 1 < text.size();) {
+    const std::uint32_t unit = UnitAt(text, at);
+    std::size_t length = unit != 0 ? kUnitLength : 2;
+    if (IsSurrogate(unit)) {
+      const std::uint32_t next = unit < 0xdc00 ? UnitAt(text, at + kUnitLength) : 0;
+      if (next >= 0xdc00 && next <= 0xdfff) {
+        length = 2 * kUnitLength;
+      } else {
+        text.replace(at, kUnitLength, "\\ufffd");
+      }
+    }
+    at = text.find('\\', at + length);
+  }
+  return text;
+}
+
 // Numbers stay text: what RapidJSON 1.1.0 makes of one with a long negative exponent is a read outside of its
 // tables (CVE-2024-38517).
 constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag;
@@ -235,6 +270,17 @@ rapidjson::ParseResult Parse(Stream& stream, Handler& handler) {
   return reader.Parse<kAllFlags>(stream, handler);
 }
 
+// What RapidJSON is not shown.
+struct Hidden {
+  bool numbers = false;
+  bool lone_surrogates = false;
+};
+
+std::string Hide(const std::string& text, Hidden hidden) {
+  std::string shown = hidden.lone_surrogates ? ReplaceLoneSurrogates(text) : text;
+  return hidden.numbers ? HideNumbers(std::move(shown)) : shown;
+}
+
 template <typename Entry>
 Failure FailureOf(const rapidjson::ParseResult& result, const ScanHandler<Entry>& handler,
                   std::size_t depth_max) {
@@ -243,25 +289,30 @@ Failure FailureOf(const rapidjson::ParseResult& result, const ScanHandler<Entry>
     return Fail(ErrorKind::kInvalid, rapidjson::GetParseError_En(result.Code()) + where);
   if (handler.too_deep())
     return Fail(ErrorKind::kInvalid, "nested deeper than " + std::to_string(depth_max) + " levels");
-  if (handler.lone_surrogate()) return Fail(ErrorKind::kInvalid, "a lone surrogate escape" + where);
   return Fail(ErrorKind::kConflict, "neither an object nor an array");
 }
 
-// `parsed` is a copy of `text`, or the same with its numbers hidden; slices are taken from `text`.
+// `parsed` is a copy of `text` without what is hidden; slices are taken from `text`.
 template <typename Entry>
 Result<ValueKind> Scan(const std::string& text, std::string& parsed, std::vector<Entry>& entries,
-                       std::size_t depth_max, bool hides_numbers) {
+                       std::size_t depth_max, Hidden hidden) {
   const std::size_t before = entries.size();
   Stream stream(parsed.data());
-  ScanHandler<Entry> handler(text, stream, entries, depth_max, hides_numbers);
+  ScanHandler<Entry> handler(text, stream, entries, depth_max, hidden.numbers);
   const rapidjson::ParseResult result =
       IsAscii(text) ? Parse<kFlags>(stream, handler)
                     : Parse < kFlags | rapidjson::kParseValidateEncodingFlag > (stream, handler);
   if (!result.IsError()) return handler.root();
-  if (result.Code() == rapidjson::kParseErrorNumberTooBig && !hides_numbers) {
+  const bool is_number = result.Code() == rapidjson::kParseErrorNumberTooBig && !hidden.numbers;
+  const bool is_surrogate =
+      (result.Code() == rapidjson::kParseErrorStringUnicodeSurrogateInvalid || handler.lone_surrogate()) &&
+      !hidden.lone_surrogates;
+  if (is_number || is_surrogate) {
+    hidden.numbers = hidden.numbers || is_number;
+    hidden.lone_surrogates = hidden.lone_surrogates || is_surrogate;
     entries.resize(before);
-    parsed = HideNumbers(text);
-    return Scan(text, parsed, entries, depth_max, true);
+    parsed = Hide(text, hidden);
+    return Scan(text, parsed, entries, depth_max, hidden);
   }
   return FailureOf(result, handler, depth_max);
 }
@@ -286,7 +337,7 @@ Result<ValueKind> CheckAndScan(const std::string& text, std::vector<Entry>& entr
   }
   thread_local std::string scratch;
   scratch = text;
-  Result<ValueKind> root = Scan(text, scratch, entries, depth_max, false);
+  Result<ValueKind> root = Scan(text, scratch, entries, depth_max, Hidden());
   if (scratch.capacity() > kScratchKept) scratch = {};
   return root;
 }
@@ -301,6 +352,26 @@ Result<std::vector<TreeNode>> ScanTree(const std::string& text, std::size_t dept
   std::vector<TreeNode> nodes;
   RETURN_IF_ERROR(CheckAndScan(text, nodes, depth_max));
   return nodes;
+}
+
+std::size_t DecodedBytes(std::string_view json) {
+  std::size_t bytes = 0;
+  bool is_inside = false;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    if (json[at] == '"') is_inside = !is_inside;
+    if (!is_inside && kJsonWhiteSpace.find(json[at]) != std::string_view::npos) continue;
+    const bool is_escape = is_inside && json[at] == '\\';
+    if (is_escape && json[at + 1] == 'u') {
+      const std::uint32_t unit = UnitAt(json, at);
+      // A pair of surrogates has 4.
+      bytes += unit < 0x80 ? 1U : unit < 0x800 || IsSurrogate(unit) ? 2U : 3U;
+      at += kUnitLength - 1;
+      continue;
+    }
+    if (is_escape) ++at;
+    ++bytes;
+  }
+  return bytes;
 }
 
 }  // namespace outboxd

@@ -33,6 +33,10 @@ struct Member {
 Result<ValueKind> ScanMembers(const std::string& text, std::vector<Member>& members,
                               std::size_t depth_max = limits::kJsonDepth);
 
+// What a JSON text, which is valid, takes without the white space between its tokens and with its strings'
+// escapes decoded: so the Track API counts, whichever way the bytes were written.
+std::size_t DecodedBytes(std::string_view json);
+
 // A value of any depth; a member or an element of the value that holds it.
 struct TreeNode : Member {
   std::uint32_t end = 0;  // index of the node behind this one's last descendant

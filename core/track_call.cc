@@ -32,6 +32,7 @@ using members::Bad;
 constexpr std::size_t kStampBytes = 96;
 constexpr std::size_t kIdStampBytes = 40;
 constexpr std::size_t kTimeStampBytes = 32;
+constexpr std::size_t kContentTypeBytes = 200;
 
 bool IsStamp(Edit::By by) {
   return by == Edit::By::kEventId || by == Edit::By::kTime;
@@ -71,12 +72,21 @@ void WriteLine(Job& job, std::string_view body) {
   line.append(R"(,"request":{"method":")").append(call.method).append(R"(","target":)");
   AppendJsonString(line, call.target);
   if (call.without_credentials) line += R"(,"credentials":false)";
+  if (!call.content_type.empty()) {
+    line += R"(,"content_type":)";
+    AppendJsonString(line, call.content_type);
+  }
   if (!TrackBody::IsBlank(body)) {
     line += R"(,"body":)";
     job.body = {static_cast<std::uint32_t>(line.size()), static_cast<std::uint32_t>(body.size())};
     line += body;
   }
   line += "}}";
+}
+
+bool IsContentType(std::string_view text) {
+  const auto is_visible = [](char byte) { return byte >= ' ' && byte < 0x7f; };
+  return text.size() <= kContentTypeBytes && std::all_of(text.begin(), text.end(), is_visible);
 }
 
 std::string_view PathOf(std::string_view target) {
@@ -108,12 +118,15 @@ Result<void> ReadTrackCall(const Member& member, Job& job) {
       call->method = part.text;
     } else if (part.kind == ValueKind::kString && part.key == "target") {
       call->target = part.text;
+    } else if (part.kind == ValueKind::kString && part.key == "content_type" && IsContentType(part.text)) {
+      call->content_type = part.text;
     } else if (part.kind == ValueKind::kFalse && part.key == "credentials") {
       call->without_credentials = true;
     } else {
       return Bad(
-          "must be \"method\" and \"target\", both text, \"body\", and \"credentials\", which can only be "
-          "false",
+          "must be \"method\", \"target\" and \"content_type\", all text, \"body\", and \"credentials\", "
+          "which "
+          "can only be false",
           part.key);
     }
   }
@@ -136,7 +149,8 @@ Result<void> CheckTrackCall(Job& job) {
 }
 
 Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method,
-                             std::string_view target, const TrackBody& body, CallCredentials credentials) {
+                             std::string_view target, const TrackBody& body, CallCredentials credentials,
+                             std::string_view content_type) {
   ASSIGN_OR_RETURN(const JobType type, TypeOf(route, body));
   RETURN_IF_ERROR(CheckTarget(target));
   Job job;
@@ -146,6 +160,7 @@ Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connectio
   job.call->method = method;
   job.call->target = target;
   job.call->without_credentials = credentials == CallCredentials::kNone;
+  if (TrackBody::IsBlank(body.text()) && IsContentType(content_type)) job.call->content_type = content_type;
   WriteLine(job, body.text());
   RETURN_IF_ERROR(ReadCall(route, body, job));
   RETURN_IF_ERROR(CheckNew(job));
@@ -158,7 +173,12 @@ void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {
   const bool is_array = TrackBody::IsEmptyArray(body);
   if (call.stamps == TrackCall::Stamps::kNone && !is_array)
     return AppendEdited(out, job, stamp, job.body, call.edits);
-  if (body.empty() || is_array || TrackBody::IsNull(body)) body = "{}";  // events need a name
+  // Without an object there is nothing that a stamp could order. Of an identify: events need a name.
+  if (body.empty() || TrackBody::IsNull(body)) {
+    out += body;
+    return;
+  }
+  if (is_array) body = "{}";
   if (call.stamps == TrackCall::Stamps::kNone) {
     out += body;
     return;
@@ -204,7 +224,11 @@ HttpRequest BuildTrackCall(const Job& job, const Stamp& stamp) {
   request.body.reserve(job.body.length + kStampBytes);
   request.without_credentials = job.call->without_credentials;
   AppendTrackCallBody(request.body, job, stamp);
-  if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+  if (!request.body.empty()) {
+    request.headers.emplace_back("Content-Type", "application/json");
+  } else if (!job.call->content_type.empty()) {
+    request.headers.emplace_back("Content-Type", job.call->content_type);
+  }
   return request;
 }
 

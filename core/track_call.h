@@ -5,7 +5,8 @@
 // customer and lanes follow from the request; what goes out is the request again, its bytes as they came,
 // with the stamps that a late or repeated delivery needs put in where its sender gave none: `id` and
 // `timestamp` of events, `_timestamp` of identifies. `"credentials":false` in `request` sends it without the
-// connection's credentials, which a path that needs none takes.
+// connection's credentials, which a path that needs none takes. A request without a body may have a
+// "content_type", which some libraries send all the same.
 #pragma once
 
 #include <cstdint>
@@ -37,10 +38,12 @@ Result<void> CheckTrackCall(Job& job);
 enum class CallCredentials : std::uint8_t { kOfConnection, kNone };
 
 // The job of a request whose path matched `route`: what ParseJobLine() makes of its line, from one reading of
-// the body. kMissing, kInvalid; `field` below the body, "target", or empty: the request as a whole.
+// the body. `content_type` is kept where there is no body, and where it is one. kMissing, kInvalid; `field`
+// below the body, "target", or empty: the request as a whole.
 Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connection, std::string_view method,
                              std::string_view target, const TrackBody& body,
-                             CallCredentials credentials = CallCredentials::kOfConnection);
+                             CallCredentials credentials = CallCredentials::kOfConnection,
+                             std::string_view content_type = {});
 
 // The body with its stamps.
 void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp);

@@ -237,7 +237,8 @@ Result<void> ReadEvent(const TrackBody& body, Job& job) {
   if (data != nullptr && data->kind != ValueKind::kObject && data->kind != ValueKind::kNull &&
       !members::IsEmptyArray(*data, body.Raw(*data)))
     return members::NotA("an object", data->kind, "data");
-  if (data != nullptr && data->raw.length > limits::kEventDataBytes) {
+  if (data != nullptr && data->raw.length > limits::kEventDataBytes &&
+      DecodedBytes(body.Raw(*data)) > limits::kEventDataBytes) {
     return Bad("is longer than " + std::to_string(limits::kEventDataBytes) + " bytes", "data");
   }
   ReadStamps(body, TrackCall::Stamps::kIdAndTime, "timestamp", job);

@@ -76,13 +76,25 @@ std::string CleanTarget(std::string_view target) {
 Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_view connection,
                                            std::string_view method, std::string_view target,
                                            const TrackBody& body, CallCredentials credentials,
-                                           std::size_t line_bytes_max) {
-  ASSIGN_OR_RETURN(Job job, MakeTrackCallJob(route, connection, method, target, body, credentials));
+                                           std::size_t line_bytes_max, std::string_view content_type = {}) {
+  ASSIGN_OR_RETURN(Job job,
+                   MakeTrackCallJob(route, connection, method, target, body, credentials, content_type));
   if (job.line.size() > line_bytes_max)
     return Fail(ErrorKind::kFull, "is too large for one job (limits.line_bytes)");
   auto queued = std::make_unique<QueuedJob>();
   queued->job = std::move(job);
   return queued;
+}
+
+// Of a request without a body.
+std::string_view ContentTypeAlone(const HttpRequestView& request) {
+  return request.body.empty() ? request.Header("Content-Type").value_or(std::string_view())
+                              : std::string_view();
+}
+
+bool IsEncoded(const HttpRequestView& request) {
+  const std::optional<std::string_view> encoding = request.Header("Content-Encoding");
+  return encoding && !encoding->empty() && !EqualsIgnoringCase(*encoding, "identity");
 }
 
 // "404 POST /v1/send/email"
@@ -201,7 +213,14 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
   if (route->kind == TrackKind::kRegion) return RegionAnswer(*admission.account);
   if (route->kind == TrackKind::kCredentials) return track_answers::Json(200, std::string(kNiceCredentials));
   if (is_stopping_) return Stopping();
-  return std::nullopt;
+  return IsEncoded(request) ? std::optional(EncodedBody(*route)) : std::nullopt;
+}
+
+HttpResponse TrackEndpoint::EncodedBody(const TrackRoute& route) const {
+  HttpResponse answer = Refuse(415, Refusal::kInvalidJob, route,
+                               {ErrorKind::kInvalid, "has a Content-Encoding; send its body as it is", {}});
+  answer.headers.emplace_back("Accept-Encoding", "identity");
+  return answer;
 }
 
 HttpResponse TrackEndpoint::NoSuchRequest(const HttpRequestView& request, const Error& error) {
@@ -253,7 +272,7 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
 
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {
   auto job = MakeJob(call.route, call.account.name, call.request.method, CleanTarget(call.request.target),
-                     call.body, call.credentials, call.line_bytes_max);
+                     call.body, call.credentials, call.line_bytes_max, ContentTypeAlone(call.request));
   if (!job && job.error().kind == ErrorKind::kFull)
     return Refuse(413, Refusal::kTooLarge, call.route, job.error());
   if (!job) return Refuse(400, Refusal::kInvalidJob, call.route, job.error());

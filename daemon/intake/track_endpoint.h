@@ -71,6 +71,7 @@ class TrackEndpoint final : public SubmissionOrigin {
                                        Admission& admission);
   void CountWrongCredentials(const HttpRequestView& request);
   HttpResponse RegionAnswer(const TrackAccount& account) const;
+  HttpResponse EncodedBody(const TrackRoute& route) const;
   HttpResponse NoSuchRequest(const HttpRequestView& request, const Error& error);
   HttpResponse TurnAway(unsigned status, Refusal refusal, std::string_view message) const;
   HttpResponse Refuse(unsigned status, Refusal refusal, const TrackRoute& route, const Error& error) const;

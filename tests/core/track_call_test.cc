@@ -56,8 +56,9 @@ TEST_CASE(
   const std::vector<Sent> all = {
       {"PUT", "/api/v1/customers/a%20b%2F%C3%BC+@~", R"({"plan" : 1e400})", JobType::kIdentify, "a b/ü+@~",
        R"({"_timestamp":1732000000,"plan" : 1e400})"},
-      {"PUT", "/api/v1/customers/1", "null", JobType::kIdentify, "1", R"({"_timestamp":1732000000})"},
-      {"PUT", "/api/v1/customers/1", "", JobType::kIdentify, "1", R"({"_timestamp":1732000000})"},
+      {"PUT", "/api/v1/customers/1", "null", JobType::kIdentify, "1", "null"},
+      {"PUT", "/api/v1/customers/1", "", JobType::kIdentify, "1", ""},
+      {"PUT", "/api/v1/customers/1", "{}", JobType::kIdentify, "1", R"({"_timestamp":1732000000})"},
       {"PUT", "/api/v1/customers/1", " { }\n", JobType::kIdentify, "1", " {\"_timestamp\":1732000000 }\n"},
       {"PUT", "/api/v1/customers/1", R"({"_timestamp":5})", JobType::kIdentify, "1", R"({"_timestamp":5})"},
       {"DELETE", "/api/v1/customers/1", "{}", JobType::kDestroy, "1", "{}"},
@@ -420,6 +421,43 @@ TEST_CASE("track call: an entity may have 32,768 bytes, and its stamps make it n
     CHECK((leaves.find(R"("id":"01JDB3)") != std::string::npos) == (bytes <= 32'700));
     CHECK((leaves.find(R"("timestamp":1732000000)") != std::string::npos) == (bytes <= 32'600));
   }
+}
+
+TEST_CASE("track call: a request without a body leaves with the content type that it came with, if any") {
+  const auto types = [](std::string_view body, std::string_view content_type) {
+    constexpr std::string_view kTarget = "/api/v1/customers/1/suppress";
+    const auto made = MakeTrackCallJob(Route("POST", kTarget), "default", "POST", kTarget,
+                                       *TrackBody::Read(body), CallCredentials::kOfConnection, content_type);
+    REQUIRE(made.has_value());
+    const auto again = ParseJobLine(made->line);
+    REQUIRE(again.has_value());
+    const HttpRequest request = BuildRequest(*again, kStamp);
+    return request.headers.empty() ? "none"
+                                   : request.headers.front().first + ": " + request.headers.front().second;
+  };
+  CHECK(types("", "application/x-www-form-urlencoded") == "Content-Type: application/x-www-form-urlencoded");
+  CHECK(types("", "application/json") == "Content-Type: application/json");
+  CHECK(types("", "") == "none");
+  CHECK(types("{}", "text/plain") == "Content-Type: application/json");
+  CHECK(types("", "a\r\nX: y") == "none");
+  CHECK(types("", std::string(201, 'a')) == "none");
+}
+
+TEST_CASE("track call: data is measured as the API does, decoded") {
+  const auto is_taken = [](const std::string& text, std::size_t times) {
+    std::string data;
+    for (std::size_t i = 0; i < times; ++i) data += text;
+    return Take("POST", "/api/v1/customers/1/events", R"({"name":"n","data":{"x":")" + data + R"("}})")
+        .has_value();
+  };
+  CHECK(is_taken("\\u00e9", 49'990));  // two bytes each
+  CHECK_FALSE(is_taken("\\u00e9", 50'000));
+  CHECK(is_taken("\\ud83d\\ude00", 24'990));  // four
+  CHECK_FALSE(is_taken("\\ud83d\\ude00", 25'000));
+  const std::string spaces(90'000, ' ');
+  CHECK(Take("POST", "/api/v1/customers/1/events",
+             R"({"name":"n","data":{)" + spaces + R"("x":)" + spaces + R"("y"}})")
+            .has_value());
 }
 
 TEST_CASE("track call: a cio_id is as long as a path takes it with its prefix") {

@@ -69,18 +69,8 @@ std::string ContentTypeOf(const SimRequestSeen& request) {
   return {};
 }
 
-// Where the API reads no body, and where it may be left out.
-bool MayBeBare(const SimRequestSeen& request) {
-  const bool is_suppression =
-      request.target.ends_with("/suppress") || request.target.ends_with("/unsuppress");
-  return request.method == "DELETE" || request.method == "PUT" || is_suppression;
-}
-
 Essence EssenceOf(const SimRequestSeen& request, const std::set<std::string>& own) {
-  Essence essence{request.method, request.target, ContentTypeOf(request), WithoutStamps(request.body, own)};
-  if (MayBeBare(request) && (essence.body == "{}" || essence.body == "null")) essence.body.clear();
-  if (essence.body.empty()) essence.content_type.clear();
-  return essence;
+  return {request.method, request.target, ContentTypeOf(request), WithoutStamps(request.body, own)};
 }
 
 std::vector<SimRequestSeen> Succeeded(std::vector<SimRequestSeen> requests) {
@@ -130,6 +120,7 @@ std::vector<std::string> WithoutTime(const std::vector<SimRequestSeen>& requests
     const bool is_event =
         request.target.ends_with("/events") && request.target.find("/push/") == std::string::npos;
     if (!is_identify && !is_event) continue;
+    if (is_identify && (request.body.empty() || request.body == "null")) continue;  // nothing to stamp
     const std::string name = is_identify ? "_timestamp" : "timestamp";
     const std::vector<Member> members = MembersOf(request.body);
     const auto is_time = [&name](const Member& member) {

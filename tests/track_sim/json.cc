@@ -111,6 +111,12 @@ bool IsDigit(char character) {
   return character >= '0' && character <= '9';
 }
 
+// \udXyy with one of these digits at X.
+bool IsSurrogateEscape(std::string_view text, std::string_view digits) {
+  return text.size() >= 6 && text[0] == '\\' && text[1] == 'u' && (text[2] == 'd' || text[2] == 'D') &&
+         digits.find(text[3]) != std::string_view::npos;
+}
+
 // Bytes of the JSON number at the front of `text`; 0 when it is not one.
 std::size_t NumberLength(std::string_view text) {
   std::size_t at = text.starts_with('-') ? 1 : 0;
@@ -157,8 +163,20 @@ std::string BodyReader::Read(std::string_view body) {
   // Checked here because RapidJSON's own check takes longer than all the rest of its reading.
   if (!IsUtf8(body)) return "invalid JSON: not UTF-8";
   std::string error = ReadOnce(body, body);
+  // Half a pair of surrogates, as an escape: read as U+FFFD, as Go's and other readers do.
+  std::string whole(body);
+  for (std::size_t at = body.find("\\u"); at != std::string_view::npos; at = body.find("\\u", at + 2)) {
+    if (error.find("surrogate") == std::string::npos) break;
+    if (at > 0 && body[at - 1] == '\\') continue;
+    const bool is_high = IsSurrogateEscape(body.substr(at), "89abAB");
+    const bool is_pair = is_high && IsSurrogateEscape(body.substr(at + 6), "cdefCDEF");
+    if (is_pair) at += 6;
+    if (!is_pair && (is_high || IsSurrogateEscape(body.substr(at), "cdefCDEF")))
+      whole.replace(at, 6, "\\ufffd");
+  }
+  if (whole != body) error = ReadOnce(whole, body);
   if (error != rapidjson::GetParseError_En(rapidjson::kParseErrorNumberTooBig)) return error;
-  return ReadOnce(WithPlainNumbers(body), body);
+  return ReadOnce(WithPlainNumbers(whole), body);
 }
 
 std::string BodyReader::ReadOnce(std::string_view text, std::string_view body) {

@@ -268,6 +268,34 @@ TEST_CASE("track endpoint: questions about the credentials are answered at once,
   CHECK(door.lines.size() == 1);
 }
 
+TEST_CASE("track endpoint: an encoded body is refused with what to do") {
+  Door door;
+  const std::string gzip = "Content-Encoding: gzip\r\n";
+  const std::string v1 = door.Ask("PUT /api/v1/customers/1", kHost + kOurs + gzip, std::string(10, '\0'));
+  CHECK(StatusOf(v1) == 415);
+  CHECK(testing::BodyOf(v1) ==
+        R"({"meta":{"error":"the request has a Content-Encoding; send its body as it is"}})");
+  CHECK(StatusOf(door.Ask("PUT /api/v1/customers/1", kHost + kOurs + gzip, std::string(9'000, '\0'))) == 415);
+  CHECK(testing::BodyOf(door.Ask("POST /api/v2/batch", kHost + kOurs + gzip, "x"))
+            .starts_with(R"({"errors":[)"));
+  CHECK(StatusOf(door.Ask("PUT /api/v1/customers/1", kHost + kOurs + "Content-Encoding: identity\r\n",
+                          "{}")) == 200);
+  CHECK(door.lines.size() == 1);
+}
+
+TEST_CASE("track endpoint: a request without a body keeps its content type") {
+  Door door;
+  const std::string form = "Content-Type: application/x-www-form-urlencoded\r\n";
+  CHECK(StatusOf(door.Ask("POST /api/v1/customers/1/suppress", kHost + kOurs + form)) == 200);
+  CHECK(StatusOf(door.Ask("DELETE /api/v1/customers/1",
+                          kHost + kOurs + "Content-Type: application/json\r\n")) == 200);
+  CHECK(StatusOf(door.Ask("DELETE /api/v1/customers/1", kHost + kOurs)) == 200);
+  REQUIRE(door.lines.size() == 3);
+  CHECK(door.lines[0].find(R"("content_type":"application/x-www-form-urlencoded")") != std::string::npos);
+  CHECK(door.lines[1].find(R"("content_type":"application/json")") != std::string::npos);
+  CHECK(door.lines[2].find("content_type") == std::string::npos);
+}
+
 TEST_CASE("track endpoint: guessed credentials are told once, then by their number, and all are counted") {
   Door door;
   const test::StderrCapture log;
