@@ -62,7 +62,7 @@ std::string LineWithStamps(const Job& job, const Stamp& stamp) {
     if (job.call->stamps == TrackCall::Stamps::kNone) return job.line;
     std::string body;
     AppendTrackCallBody(body, job, stamp);
-    return WithBody(job, body);
+    return body.empty() ? job.line : WithBody(job, body);
   }
   std::string line = job.line;
   if (IsEvent(job.type) && job.event_id.empty()) line = Put(std::move(line), "event_id", Quoted(stamp.id));

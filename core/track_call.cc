@@ -111,7 +111,7 @@ Result<void> ReadTrackCall(const Member& member, Job& job) {
   if (member.kind != ValueKind::kObject) return Bad("must be an object");
   auto call = std::make_unique<TrackCall>();
   for (const Member& part : members::Inside(std::string(job.Text(member.raw)))) {
-    if (part.kind == ValueKind::kNull && part.key == "credentials") continue;
+    if (part.kind == ValueKind::kNull && (part.key == "credentials" || part.key == "content_type")) continue;
     if (part.key == "body") {
       job.body = WidenOverWhiteSpace(job.line, {member.raw.offset + part.raw.offset, part.raw.length});
     } else if (part.kind == ValueKind::kString && part.key == "method") {
