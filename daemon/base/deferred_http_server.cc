@@ -1,5 +1,7 @@
 #include "daemon/base/deferred_http_server.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -26,6 +28,9 @@ constexpr std::size_t kSmallBodyBytes = 4096;
 constexpr std::size_t kUncheckedPart = 4;
 // How long a stop waits until deferred answers are sent.
 constexpr auto kLastAnswerPatience = std::chrono::seconds(2);
+
+// No client gives up sooner.
+constexpr auto kLongWait = std::chrono::milliseconds(100);
 
 struct Exchange;
 
@@ -58,6 +63,7 @@ struct Exchange final : MhdRequest, HttpExchange {
   using MhdRequest::MhdRequest;
 
   MHD_Connection* connection = nullptr;
+  const char* method = "";  // libmicrohttpd's
   Deferrals* deferrals = nullptr;
   std::optional<HttpResponse> head_refusal;
   std::size_t charged_bytes = 0;    // of the server's bodies
@@ -147,7 +153,7 @@ class DeferredHttpServer::Impl {
     return new Exchange(target, MhdClient::Of(connection));
   }
 
-  static void OnEnd(void* self, MHD_Connection*, void** request, MHD_RequestTerminationCode how) {
+  static void OnEnd(void* self, MHD_Connection* connection, void** request, MHD_RequestTerminationCode how) {
     const std::unique_ptr<Exchange> exchange(static_cast<Exchange*>(*request));
     *request = nullptr;
     if (!exchange) return;
@@ -159,6 +165,18 @@ class DeferredHttpServer::Impl {
     // It may have been the first, and never been sent.
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK) server.deferrals_.WakeAnswered();
     server.deferrals_.Sent();
+    if (server.options_.on_lost && exchange->answer && server.IsLost(*exchange, how))
+      server.options_.on_lost(exchange->View(connection, exchange->method), *std::move(exchange->answer));
+  }
+
+  // The kernel takes the first bytes for a TCP client that has closed. By then it has said so; asked is only
+  // where the client had reason to go.
+  static bool IsLost(const Exchange& exchange, MHD_RequestTerminationCode how) {
+    if (how == MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN) return false;
+    if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK) return true;
+    if (std::chrono::steady_clock::now() - exchange.began() < kLongWait) return false;
+    pollfd state{exchange.client().socket(), 0, 0};
+    return poll(&state, 1, 0) == 1 && (state.revents & (POLLERR | POLLHUP)) != 0;
   }
 
   // Called once when the head is there, then for each piece of the body, then once more with none; and again
@@ -188,6 +206,7 @@ class DeferredHttpServer::Impl {
 
   MHD_Result Begin(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) {
     exchange.connection = connection;
+    exchange.method = line.method;
     exchange.deferrals = &deferrals_;
     daemon_.NameThread();
     if (const HttpResponse* answer = exchange.Begin(connection, options_))

@@ -45,6 +45,8 @@ struct DeferredHttpServerOptions : HttpServerOptions {
   HttpResponse overloaded{503, kTextType, "Too much is under way.\n", {}};
   // What is answered to a request whose body is too large, instead of `too_large`.
   std::function<HttpResponse(const HttpRequestView&)> refuse_too_large;
+  // Told, on the server's thread, of a deferred answer that could not be written: its client had gone.
+  std::function<void(const HttpRequestView&, HttpResponse)> on_lost;
   // Asked before a body that may be large, or one of very many, is taken, with a request that has none yet.
   std::function<HeadVerdict(const HttpRequestView&)> check_head;
 };

@@ -28,6 +28,7 @@ class MhdRequest {
   // The head is there. Returns the answer when nothing else about the request matters.
   const HttpResponse* Begin(MHD_Connection* connection, const HttpServerOptions& options);
   bool HasBegun() const { return has_begun_; }
+  std::chrono::steady_clock::time_point began() const { return began_; }
 
   // The body may be this long at most, where that is less than the server's limit.
   void Limit(std::size_t body_bytes_max);

@@ -1,5 +1,6 @@
 #include "daemon/intake/track_endpoint.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,6 +32,7 @@
 #include "daemon/base/web_guard.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/intake/lost_answers.h"
 #include "daemon/intake/track_accounts.h"
 #include "daemon/intake/track_answers.h"
 
@@ -181,6 +183,7 @@ void TrackEndpoint::CountWrongCredentials(const HttpRequestView& request) {
 void TrackEndpoint::Tick(LogLimit::Time now) {
   wrong_credentials_.Tick(now);
   stray_requests_.Tick(now);
+  lost_answers_.Forget(now);
 }
 
 // Whose credentials they are, and whether a browser may be behind the request.
@@ -253,6 +256,11 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
   std::optional<HttpResponse> answer = Admit(request, door, admission);
   if (admission.account && admission.has_credentials) exchange.Trust();
   if (answer) return answer;
+  if (lost_answers_.HasAny() && admission.has_credentials && IsRepeat(request)) {
+    if (answer = lost_answers_.Take(admission.account->name, request, std::chrono::steady_clock::now());
+        answer)
+      return answer;
+  }
   const TrackRoute& route = admission.route;
   if (route.kind == TrackKind::kBatch && request.body.size() > limits::kBatchBytes) {
     return Refuse(
@@ -268,6 +276,14 @@ std::optional<HttpResponse> TrackEndpoint::Handle(const HttpRequestView& request
       admission.has_credentials ? CallCredentials::kOfConnection : CallCredentials::kNone;
   const Call call{request, route, *body, *admission.account, credentials, line_bytes_max_};
   return route.kind == TrackKind::kBatch ? TakeBatch(call, exchange) : TakeOne(call, exchange);
+}
+
+void TrackEndpoint::Lost(const HttpRequestView& request, HttpResponse answer) {
+  if (answer.status != 200 && answer.status != 204) return;
+  const std::optional<std::string> credentials = BasicCredentials(request);
+  if (!credentials) return;
+  if (const auto account = accounts_.Find(*credentials))
+    lost_answers_.Keep(account->name, request, std::move(answer), std::chrono::steady_clock::now());
 }
 
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {

@@ -26,6 +26,7 @@
 #include "daemon/base/metrics.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/intake/lost_answers.h"
 #include "daemon/intake/track_accounts.h"
 
 namespace outboxd {
@@ -57,6 +58,8 @@ class TrackEndpoint final : public SubmissionOrigin {
   // As a DeferredHttpServer::Handler.
   std::optional<HttpResponse> Handle(const HttpRequestView& request, HttpExchange& exchange,
                                      const TrackDoor& door);
+  // The answer to a request that was taken could not be given: kept for its repeat.
+  void Lost(const HttpRequestView& request, HttpResponse answer);
   // On the clerk's thread.
   void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) override;
 
@@ -85,6 +88,7 @@ class TrackEndpoint final : public SubmissionOrigin {
   Metrics& metrics_;
   const Submit submit_;
   TrackAccounts accounts_;
+  LostAnswers lost_answers_;
   std::atomic<std::size_t> line_bytes_max_;
   std::atomic<bool> is_stopping_{false};
   CountedWarning wrong_credentials_{"wrong credentials", "last_from"};

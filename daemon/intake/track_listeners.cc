@@ -98,6 +98,9 @@ Result<void> TrackListeners::Serve(Listener& listener, std::optional<TlsIdentity
   options.forbidden = track_answers::Forbidden();
   options.tls = identity;
   const auto door = std::make_shared<const TrackDoor>(DoorOf(listener.config));
+  options.on_lost = [endpoint = endpoint_](const HttpRequestView& request, HttpResponse answer) {
+    endpoint->Lost(request, std::move(answer));
+  };
   options.check_head = [endpoint = endpoint_, door](const HttpRequestView& request) {
     return endpoint->CheckHead(request, *door);
   };

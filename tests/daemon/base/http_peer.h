@@ -78,6 +78,11 @@ class Client {
     const ssize_t received = recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return received == 0 || (received < 0 && errno != EAGAIN && errno != EINTR);
   }
+  // Something has come. Does not wait.
+  bool HasAnswer() const {
+    char byte = 0;
+    return recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  }
   // Tells the server that nothing more will come.
   void SayNoMore() { shutdown(descriptor_, SHUT_WR); }
   // One answer without a body; empty when the server has hung up, or nothing has come for 10 s.

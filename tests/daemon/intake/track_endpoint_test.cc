@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "daemon/base/wall_clock.h"
 #include "daemon/intake/track_listeners.h"
 #include "tests/daemon/base/http_peer.h"
+#include "tests/support/await.h"
 #include "tests/support/stderr_capture.h"
 #include "tests/support/temp_dir.h"
 
@@ -68,17 +70,33 @@ class Door {
   // The lines of the jobs that were stored.
   std::vector<std::string> lines;
   Environments environments;
+  // The next job is stored, and its answer waits for Release().
+  std::atomic<bool> holds{false}, is_held{false};
+  void Release() {
+    holds = false;
+    is_held = false;
+    Confirm(std::move(held_));
+  }
 
  private:
   void Store(std::unique_ptr<Submission> submission) {
     for (const auto& job : submission->jobs) lines.push_back(job->job.line);
     submission->ids.resize(submission->jobs.size());
+    if (holds) {
+      held_ = std::move(submission);
+      is_held = true;
+      return;
+    }
+    Confirm(std::move(submission));
+  }
+  static void Confirm(std::unique_ptr<Submission> submission) {
     SubmissionOrigin& origin = submission->origin;
     std::vector<std::unique_ptr<Submission>> answered;
     answered.push_back(std::move(submission));
     origin.OnAnswered(std::move(answered));
   }
 
+  std::unique_ptr<Submission> held_;
   TempDir folder_;
   std::uint16_t port_;
   Metrics metrics_;
@@ -294,6 +312,57 @@ TEST_CASE("track endpoint: a request without a body keeps its content type") {
   CHECK(door.lines[0].find(R"("content_type":"application/x-www-form-urlencoded")") != std::string::npos);
   CHECK(door.lines[1].find(R"("content_type":"application/json")") != std::string::npos);
   CHECK(door.lines[2].find("content_type") == std::string::npos);
+}
+
+// Long enough for a client to lose its patience.
+void LetTimePass() {
+  const auto start = std::chrono::steady_clock::now();
+  CHECK(Await([&] { return std::chrono::steady_clock::now() - start > std::chrono::milliseconds(150); }));
+}
+
+TEST_CASE(
+    "track endpoint: a repeat gets the answer whose client had gone, once; an answered request is new "
+    "again") {
+  const std::string body = R"({"name":"e"})";
+  const std::string first = "POST /api/v1/customers/1/events HTTP/1.1\r\n" + kHost + kOurs +
+                            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  const std::string repeats = kHost + kOurs + "X-Retry-Count: 1\r\n";
+  constexpr const char* kEvents = "POST /api/v1/customers/1/events";
+  for (const bool is_unix : {false, true}) {
+    CAPTURE(is_unix);
+    Door door({}, is_unix);
+    const auto send = [&](testing::Client& client) {
+      door.holds = true;
+      REQUIRE(client.Say(first));
+      REQUIRE(Await([&] { return door.is_held.load(); }));
+      LetTimePass();
+    };
+    {
+      testing::Client gone = door.Connect();
+      send(gone);
+    }
+    door.Release();
+    CHECK(StatusOf(door.Ask("GET /auth", kHost + kOurs)) == 200);
+    CHECK(StatusOf(door.Ask(kEvents, kHost + kOurs, body)) == 200);  // no repeat
+    CHECK(door.lines.size() == 2);
+    CHECK(StatusOf(door.Ask(kEvents, repeats, R"({"name":"f"})")) == 200);  // of another one
+    CHECK(door.lines.size() == 3);
+    const std::string missed = door.Ask(kEvents, repeats, body);
+    CHECK(StatusOf(missed) == 200);
+    CHECK(missed.find("X-Outbox-Job: ") != std::string::npos);
+    CHECK(door.lines.size() == 3);
+    CHECK(StatusOf(door.Ask(kEvents, repeats, body)) == 200);
+    CHECK(door.lines.size() == 4);
+    {
+      testing::Client answered = door.Connect();
+      send(answered);
+      door.Release();
+      REQUIRE(Await([&] { return !answered.HasEnded() && answered.HasAnswer(); }));
+    }
+    CHECK(StatusOf(door.Ask("GET /auth", kHost + kOurs)) == 200);
+    CHECK(StatusOf(door.Ask(kEvents, repeats, body)) == 200);
+    CHECK(door.lines.size() == 6);
+  }
 }
 
 TEST_CASE("track endpoint: guessed credentials are told once, then by their number, and all are counted") {
