@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/check.h"
 #include "core/result.h"
 
 namespace outboxd {
@@ -25,7 +26,6 @@ namespace {
 // The file's content: the owner's pid, then stamps, filled up with blanks to this length, so that it is never
 // cut and fits one sector.
 constexpr std::size_t kRecordBytes = 96;
-constexpr std::size_t kStampsMax = 3;
 
 std::vector<std::string> WordsOf(int descriptor) {
   std::array<char, kRecordBytes> text{};
@@ -66,6 +66,7 @@ Result<FileLock> FileLock::Take(const std::filesystem::path& file) {
   }
   std::vector<std::string> words = WordsOf(descriptor);
   if (!words.empty()) lock.stamps_.assign(words.begin() + 1, words.end());
+  if (lock.stamps_.size() > kStampsMax) lock.stamps_.clear();  // not ours
   // The pid only serves the message above; on a full disk the lock itself still holds.
   static_cast<void>(lock.Write());
   return lock;
@@ -82,8 +83,7 @@ Result<void> FileLock::Write() const {
 }
 
 Result<void> FileLock::NoteStamps(std::vector<std::string> stamps) {
-  if (stamps.size() > kStampsMax)
-    stamps.erase(stamps.begin(), stamps.end() - static_cast<std::ptrdiff_t>(kStampsMax));
+  CHECK(stamps.size() <= kStampsMax);
   stamps_ = std::move(stamps);
   RETURN_IF_ERROR(Write());
   if (fdatasync(descriptor_) == 0) return {};

@@ -2,6 +2,7 @@
 // when the process ends. FILE.lock also keeps start stamps (storage/start_stamp.h) from run to run.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -18,9 +19,10 @@ class FileLock {
   FileLock& operator=(FileLock&&) = delete;
   ~FileLock();
 
-  // Those that the outbox may have, the newest last; at most three. None: nothing is known.
+  static constexpr std::size_t kStampsMax = 3;
+  // Those that the outbox may have, the newest last; at most kStampsMax. None: nothing is known.
   const std::vector<std::string>& Stamps() const { return stamps_; }
-  // Of more than three the last. On stable storage when it returns; kIo, kFull: they may not be.
+  // At most kStampsMax. On stable storage when it returns; kIo, kFull: they may not be.
   Result<void> NoteStamps(std::vector<std::string> stamps);
 
  private:

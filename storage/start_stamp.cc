@@ -48,6 +48,16 @@ Result<void> WriteStamp(Database& database, const std::string& stamp) {
   return written;
 }
 
+// Once the WAL is in the main file, that has the stamp which is read.
+void KeepOldStamp(Database& database, FileLock& lock) {
+  const Result<bool> moved = database.TruncateWal();
+  if (!moved || !*moved) return;
+  Result<Statement> read = database.Prepare("SELECT stamp FROM start");
+  if (!read) return;
+  const Result<bool> row = read->Step();
+  if (row && *row) static_cast<void>(lock.NoteStamps({std::string(read->Text(0))}));
+}
+
 }  // namespace
 
 Result<void> CheckWalBelongs(const std::filesystem::path& file, FileLock& lock) {
@@ -72,6 +82,9 @@ Result<void> CheckWalBelongs(const std::filesystem::path& file, FileLock& lock) 
 
 void WriteStartStamp(Database& database, FileLock& lock, const std::string& stamp) {
   std::vector<std::string> possible = lock.Stamps();
+  // Starts whose stamps did not get into the main file, where the first may still stand: each of them counts,
+  // so this start leaves none before that is over.
+  if (possible.size() >= FileLock::kStampsMax) return KeepOldStamp(database, lock);
   possible.push_back(stamp);
   // The lock first: whatever the file has after a crash is known. A file of which nothing is known stays so
   // until its stamp stands in it.

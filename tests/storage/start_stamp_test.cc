@@ -111,6 +111,33 @@ TEST_CASE("start stamp: a start with a reader in the way, killed, is followed by
   CHECK(outbox->Total().jobs == 4);
 }
 
+TEST_CASE(
+    "start stamp: however many starts find a reader in the way, the next one starts, and the last as well") {
+  TempDir folder;
+  LeaveRemains(folder);
+  const auto file = folder / "outbox.db";
+  {
+    auto reader = Database::Open(file, OpenMode::kReadOnly);
+    REQUIRE(reader);
+    REQUIRE(reader->Execute("BEGIN; SELECT * FROM outbox"));
+    for (std::uint64_t seed = 3; seed < 9; ++seed) {
+      auto outbox = Start(file, seed);
+      REQUIRE_MESSAGE(outbox, (outbox ? "" : outbox.error().message));
+      Store(*outbox, "more");
+    }
+  }
+  for (std::uint64_t seed = 9; seed < 12; ++seed) {
+    auto outbox = Start(file, seed);
+    REQUIRE_MESSAGE(outbox, (outbox ? "" : outbox.error().message));
+    CHECK(outbox->Total().jobs == 9);
+    const TempDir killed;
+    Store(*outbox, "later");
+    Copy(file, killed / "outbox.db", {"", "-wal", ".lock"});
+    CHECK(Start(killed / "outbox.db", 20));
+    REQUIRE(test::Forget(*outbox, "later"));
+  }
+}
+
 TEST_CASE("start stamp: a lock file of an earlier build refuses nothing") {
   TempDir folder;
   LeaveRemains(folder);
