@@ -24,6 +24,7 @@ inline constexpr Library kNode5{"customerio-node 5.2", "node", "node5.mjs", "cus
 inline constexpr Library kNode4{"customerio-node 4.4", "node", "node4.mjs", "customerio-node-4"};
 inline constexpr Library kPython{"a replay of customerio-python 3.0", "python3", "python_replay.py", ""};
 inline constexpr Library kRuby{"a replay of customerio-ruby 6.2", "python3", "ruby_replay.py", ""};
+inline constexpr Library kPhp{"a replay of printu/customerio 3.6", "python3", "php_replay.py", ""};
 inline constexpr Library kGo{"a replay of go-customerio 3.8", "python3", "go_replay.py", ""};
 // Counted events, for outboxd to be killed in between.
 inline constexpr Library kStepProgram{"customerio-node 5.2", "node", "steps.mjs", "customerio-node"};

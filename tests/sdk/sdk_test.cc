@@ -109,6 +109,12 @@ TEST_CASE(
   CheckLibrary(kGo);
 }
 
+TEST_CASE(
+    "sdk: requests as of PHP's printu/customerio succeed while the API is away and arrive once, in order, as "
+    "it sends them") {
+  CheckLibrary(kPhp);
+}
+
 TEST_CASE("sdk: customerio-node 4.4 speaks TLS to a certificate of outboxctl tls-init") {
   CheckLibrary(kNode4, Wire::kTls);
 }
