@@ -24,6 +24,11 @@ Result<std::string> ReadCredential(const CredentialSource& source, CredentialKin
   if (!source.file.empty()) {
     Result<std::string> content = ReadSmallFile(source.file, kCredentialBytes);
     if (!content) return Fail(content.error().kind, where + ": " + content.error().message, where);
+    if (content->starts_with("\xFF\xFE") || content->starts_with("\xFE\xFF")) {
+      return Fail(ErrorKind::kInvalid,
+                  where + ": " + source.file.string() + " is text in UTF-16: write it in UTF-8", where);
+    }
+    if (content->starts_with("\xEF\xBB\xBF")) content->erase(0, 3);  // Windows writes one before UTF-8
     text = content->substr(0, content->find_last_not_of("\r\n") + 1);
   }
   if (Result<void> checked = config_values::CheckCredential(text, kind); !checked) {

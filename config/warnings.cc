@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/credentials.h"
 #include "config/small_file.h"
 #include "config/values.h"
 #include "core/result.h"
@@ -32,6 +33,34 @@ bool OthersMayRead(const Config& config) {
   return ::stat(config.file.c_str(), &status) == 0 && (status.st_mode & S_IROTH) != 0;
 }
 
+// What hardly is a part of a site id or an API key; "" where nothing is.
+std::string_view OddIn(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t";
+  constexpr std::string_view kNameBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+  if (text.empty()) return "";
+  if (text.find_first_of(kBlanks) != text.npos) return "has blanks in it";
+  if (text.front() == '"' || text.front() == '\'' || text.back() == '"' || text.back() == '\'')
+    return "stands in quotes, which count";
+  const std::size_t name = text.find_first_not_of(kNameBytes);
+  const bool is_assignment =
+      name != text.npos && name > 0 && text[name] == '=' && text.find_first_not_of('=', name) != text.npos;
+  return is_assignment ? "begins with NAME=, which counts" : "";
+}
+
+void WarnOfOddCredentials(const std::string& path, const ConnectionConfig& connection,
+                          std::vector<std::string>& warnings) {
+  const Result<Credentials> credentials = ReadCredentials(connection);
+  if (!credentials) return;
+  const auto warn = [&](const char* key, const CredentialSource& source, std::string_view odd) {
+    if (odd.empty()) return;
+    const std::string where = source.file.empty() ? "" : "_file: " + source.file.string();
+    warnings.push_back(path + key + (where.empty() ? ": it" : where) + " " + std::string(odd) +
+                       ": is that a part of it?");
+  };
+  warn("site_id", connection.site_id, OddIn(credentials->site_id));
+  warn("api_key", connection.api_key, OddIn(credentials->api_key));
+}
+
 }  // namespace
 
 std::vector<std::string> ConfigWarnings(const Config& config) {
@@ -46,6 +75,7 @@ std::vector<std::string> ConfigWarnings(const Config& config) {
           "base_url: http sends the credentials and all data in the clear; use https, or http to this "
           "machine alone");
     }
+    WarnOfOddCredentials(path, connection, warnings);
     // One that came from the environment does not stand in the file.
     const std::string& key = connection.api_key.value;
     if (is_public && text && !key.empty() && text->find(key) != std::string::npos) {

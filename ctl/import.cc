@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -31,6 +32,7 @@
 #include "ctl/exit_code.h"
 #include "ctl/file_stream.h"
 #include "ctl/format.h"
+#include "ctl/import_head.h"
 #include "ctl/import_state.h"
 #include "ctl/importer.h"
 #include "ctl/interrupt.h"
@@ -114,6 +116,11 @@ Result<void> ImportRun::OpenInput() {
   if (::fstat(fd_, &info) != 0 || S_ISDIR(info.st_mode))
     return Fail(ErrorKind::kInvalid, options_.file + " is not a file");
   if (!S_ISREG(info.st_mode)) return {};
+  std::array<char, 4096> head;
+  const ssize_t bytes = ::pread(fd_, head.data(), head.size(), 0);
+  const std::string why =
+      WhyNotLines({head.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))}, options_.file);
+  if (!why.empty()) return Fail(ErrorKind::kInvalid, why);
   bytes_total_ = static_cast<std::uint64_t>(info.st_size);
   state_file_.emplace(options_.file, fd_);
   return {};

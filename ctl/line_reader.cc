@@ -5,11 +5,13 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <string_view>
 
 #include "core/result.h"
 #include "core/time.h"
@@ -29,6 +31,11 @@ Result<ReadStatus> LineReader::Next(InputLine& line, std::optional<Milliseconds>
 }
 
 bool LineReader::TakeLine(InputLine& line) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // Windows writes one before UTF-8
+  if (offset_ == 0 && start_ == 0 && buffer_.starts_with(kByteOrderMark)) {
+    offset_ = start_ = kByteOrderMark.size();
+    scanned_ = std::max(scanned_, start_);
+  }
   std::size_t end = buffer_.find('\n', scanned_);
   std::size_t newline = 1;
   if (end == std::string::npos) {

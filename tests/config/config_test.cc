@@ -614,7 +614,7 @@ TEST_CASE("credentials: values and files are read, and newlines at the end are c
   const TemporaryDirectory directory;
   ConnectionConfig connection;
   connection.site_id.value = "site";
-  connection.api_key.file = directory.Write("key", "k e:y\r\n\n");
+  connection.api_key.file = directory.Write("key", "\xEF\xBB\xBFk e:y\r\n\n");
   const Result<Credentials> credentials = ReadCredentials(connection);
   REQUIRE(credentials);
   CHECK(*credentials == Credentials{"site", "k e:y"});
@@ -639,6 +639,8 @@ TEST_CASE("credentials: a wrong one is refused with its key and file, never its 
   CHECK(refused("hunter2\nmore\n") == where + "has a control character or more than one line");
   CHECK(refused(std::string("hunter2\0", 8)) == where + "has a control character or more than one line");
   CHECK(refused("hunter2:") == where + "has a colon, which a site id cannot have");
+  CHECK(refused("\xFF\xFEh").find("is text in UTF-16: write it in UTF-8") != std::string::npos);
+  CHECK(refused("\xEF\xBB\xBF\n") == where + "is empty");
   CHECK(refused(std::string(4097, 'a')).find("it is longer than 4096 bytes") != std::string::npos);
 }
 

@@ -39,6 +39,22 @@ class ConfigFile {
   std::filesystem::path folder_;
 };
 
+TEST_CASE("warnings: of credentials with blanks, quotes or NAME= around them") {
+  const ConfigFile file;
+  for (const auto& [key, odd] :
+       {std::pair("' abc'", "has blanks in it"), std::pair("'abc def'", "has blanks in it"),
+        std::pair("'\"abc\"'", "stands in quotes"), std::pair("\"'abc'\"", "stands in quotes"),
+        std::pair("CIO_API_KEY=abc", "begins with NAME=")}) {
+    const auto warnings = file.Warnings(0640, std::string("api_key: ") + key);
+    REQUIRE_MESSAGE(warnings.size() == 1, key);
+    CHECK(warnings[0].starts_with("connections.default.api_key: it "));
+    CHECK(warnings[0].find(odd) != std::string::npos);
+    CHECK(warnings[0].find("abc") == std::string::npos);
+  }
+  for (const char* key : {"abc", "YWJj=", "ABC==", "a=b", "=a"})
+    CHECK(file.Warnings(0640, "api_key: '" + std::string(key) + "'").empty());
+}
+
 TEST_CASE("warnings: of a base URL without TLS to any other machine") {
   const ConfigFile file;
   for (const std::string url : {"http://api.example.com", "http://10.0.0.1:8080/x",
