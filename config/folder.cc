@@ -105,7 +105,7 @@ bool WriteAll(int descriptor, std::string_view text) {
 
 std::string TemporaryName(const std::string& name) {
   std::uint64_t random = 0;
-  static_cast<void>(::getrandom(&random, sizeof random, 0));
+  static_cast<void>(!::getrandom(&random, sizeof random, 0));
   std::array<char, 20> digits{};
   std::snprintf(digits.data(), digits.size(), ".%016llx", static_cast<unsigned long long>(random));
   return name.substr(0, NAME_MAX - digits.size()) + digits.data();
