@@ -112,9 +112,8 @@ TEST_CASE(
     CHECK(dropped > 500);
     CHECK_FALSE(sink.Flush(1ms));
     // The thread may have taken the first lines before or after others were dropped.
-    const std::string text = stopped.ReadUntil([](const std::string& read) {
-      return ToldBy(read).next == 1000;
-    });
+    const std::string text =
+        stopped.ReadUntil([](const std::string& read) { return ToldBy(read).next == 1000; });
     CHECK(ToldBy(text).dropped == dropped);
     CHECK(sink.Flush(10s));
     sink.Write("well again\n");
