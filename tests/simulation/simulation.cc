@@ -190,7 +190,9 @@ void Simulation::WorkClerk() {
 
 void Simulation::LookForDeaths() {
   const std::uint64_t dead = daemon_.clerk().outbox().Total().dead;
-  if (std::exchange(dead_seen_, dead) < dead) LookForAllDeaths();
+  // An operator may take as many away in the same round; where clocks are set, what a job's age was is known
+  // only now.
+  if (std::exchange(dead_seen_, dead) != dead || troubles_.clock) LookForAllDeaths();
   if (!daemon_.clerk().MustRetry()) clocks_.clear();
 }
 
