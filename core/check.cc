@@ -1,6 +1,8 @@
 #include "core/check.h"
 
 #include <poll.h>
+#include <stdio.h>
+#include <sys/poll.h>
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,6 +1,7 @@
 // outboxctl dead amend.
 #include "ctl/amend.h"
 
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "config/small_file.h"
 #include "core/encoding.h"

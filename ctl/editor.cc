@@ -1,6 +1,8 @@
 #include "ctl/editor.h"
 
 #include <spawn.h>
+#include <stdlib.h>
+#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "config/folder.h"
 #include "config/small_file.h"

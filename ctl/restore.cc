@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -15,7 +16,6 @@
 
 #include "config/acting_as.h"
 #include "config/config.h"
-#include "config/named_files.h"
 #include "config/owned_fd.h"
 #include "core/result.h"
 #include "core/text.h"

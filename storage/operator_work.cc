@@ -11,6 +11,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "storage/boots.h"
 #include "storage/column.h"
 #include "storage/counters.h"
 #include "storage/database.h"

@@ -14,6 +14,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "storage/boots.h"
 #include "storage/column.h"
 #include "storage/counters.h"
 #include "storage/database.h"

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/result.h"
+#include "core/time.h"
 #include "storage/boots.h"
 #include "storage/counters.h"
 #include "storage/database.h"

@@ -1,6 +1,7 @@
 #include "daemon/base/deferred_http_server.h"
 
 #include <poll.h>
+#include <sys/poll.h>
 
 #include <algorithm>
 #include <chrono>

@@ -1,15 +1,17 @@
 #include "daemon/base/host_clock.h"
 
 #include <sys/timex.h>
+#include <time.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "config/log_level.h"
 #include "core/clock.h"

@@ -1,5 +1,6 @@
 #include "daemon/base/outbox_place.h"
 
+#include <sys/statfs.h>
 #include <sys/vfs.h>
 
 #include <cstdint>

@@ -29,6 +29,7 @@
 #include "core/policy.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "core/user_shares.h"
 #include "daemon/delivery/suspect_turns.h"
 #include "daemon/delivery/transfer.h"
 #include "daemon/delivery/troubled_users.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "config/config.h"
 #include "core/job.h"
 #include "core/job_cost.h"
+#include "core/policy.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"

@@ -26,6 +26,7 @@
 #include "daemon/base/deferred_http_server.h"
 #include "daemon/base/environments.h"
 #include "daemon/base/http_message.h"
+#include "daemon/base/log_limit.h"
 #include "daemon/base/metrics.h"
 #include "daemon/base/stopping.h"
 #include "daemon/base/tcp_socket.h"
