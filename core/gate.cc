@@ -131,7 +131,7 @@ void Gate::OnRefusal(Timestamp sent, Timestamp now) {
 }
 
 void Gate::TakeAnswer(Timestamp sent, Timestamp now, Kind kind) {
-  if (IsStale(sent, now)) return;
+  if (IsStale(sent)) return;
   switch (snapshot_.state) {
     case GateState::kOpen:
       Remember(kind);
@@ -158,7 +158,7 @@ void Gate::OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> 
   // A Retry-After of nothing (or a date that is over by our clock) tells no time to wait for.
   const Milliseconds asked = std::min(retry_after.value_or(Milliseconds(0)), policy_.retry_after_cap);
   const bool is_closed = snapshot_.state == GateState::kThrottled || snapshot_.state == GateState::kPaused;
-  if (is_closed || IsStale(sent, now)) {
+  if (is_closed || IsStale(sent)) {
     ExtendClosure(now, asked);
     return;
   }
@@ -176,11 +176,12 @@ void Gate::OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> 
 }
 
 void Gate::OnNeutral(Timestamp sent, Timestamp now) {
-  if (snapshot_.state == GateState::kProbing && !IsStale(sent, now)) probe_out_ = false;
+  // One that seems to have left later than now did so before the clock was set back, and is not the probe.
+  if (snapshot_.state == GateState::kProbing && !IsStale(sent) && sent <= now) probe_out_ = false;
 }
 
 void Gate::Pause(PauseReason reason, std::string detail, Timestamp now, std::optional<Timestamp> sent) {
-  if (sent && IsStale(*sent, now)) return;
+  if (sent && IsStale(*sent)) return;
   const bool is_paused = snapshot_.state == GateState::kPaused;
   if (is_paused && (snapshot_.pause == reason || Weight(snapshot_.pause) > Weight(reason))) return;
   snapshot_.pause = reason;

@@ -145,8 +145,7 @@ class Gate {
   void ForgetImpossibleWait(Timestamp now);
   void Grow(Milliseconds took);
   bool AnswersSlowDown(Milliseconds mean);
-  // One that seems to have left later than now did so before the clock was set back.
-  bool IsStale(Timestamp sent, Timestamp now) const { return era_ && (sent < *era_ || sent > now); }
+  bool IsStale(Timestamp sent) const { return era_ && sent < *era_; }
   Milliseconds BackoffAfterFailures(double random) const;
 
   std::uint32_t max_in_flight_;

@@ -36,6 +36,18 @@ TEST_CASE("user turns: one who comes again does not come before those that wait"
   CHECK(All(turns) == std::vector<std::uint64_t>{2, 3});
 }
 
+TEST_CASE("user turns: the newest of a user can go first, and who may not go keeps his place") {
+  UserTurns turns;
+  for (std::uint64_t job = 1; job <= 4; ++job) turns.PushBack(job <= 2 ? 1 : 2, Sequence{job});
+  turns.PushFront(2, Sequence{5});
+  const auto is_second = [](User user) { return user == User(2); };
+  CHECK(turns.Pop(UserTurns::End::kNewest, is_second) == Sequence{4});
+  CHECK(turns.Pop(UserTurns::End::kOldest, is_second) == Sequence{5});
+  CHECK(turns.Pop(UserTurns::End::kOldest, is_second) == Sequence{3});
+  CHECK_FALSE(turns.Pop(UserTurns::End::kOldest, is_second));
+  CHECK(All(turns) == std::vector<std::uint64_t>{1, 2});
+}
+
 TEST_CASE("user turns: what is erased is not named") {
   UserTurns turns;
   for (std::uint64_t job = 1; job <= 3; ++job) turns.PushBack(job == 2 ? 2 : 1, Sequence{job});
