@@ -50,6 +50,7 @@ struct Departure {
   bool empty() const { return !job && batch.empty(); }
 };
 
+// Size: seven queues take turns, and each names and sends its jobs in its own way.
 class Departures {
  public:
   enum class Company : std::uint8_t {
