@@ -35,7 +35,7 @@ struct Full : DeliveryRig {
   std::size_t InMemory(Sequence from, Sequence to) {
     std::size_t count = 0;
     for (std::uint64_t number = ToNumber(from); number <= ToNumber(to); ++number)
-      count += Queue().held().Place(Sequence{number}).has_value() ? 1 : 0;
+      if (Queue().held().Place(Sequence{number})) ++count;
     return count;
   }
   // The first request of another user leaves once one of the crowd's is answered.
