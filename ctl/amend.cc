@@ -56,7 +56,7 @@ std::string PathOf(const AmendOptions& options) {
 }
 
 // As the daemon has it now, in the operator's editor. nullopt: it was left as it is.
-Result<std::optional<std::string>> Edit(AdminClient& client, const AmendOptions& options) {
+Result<std::optional<std::string>> LineFromEditor(AdminClient& client, const AmendOptions& options) {
   ASSIGN_OR_RETURN(const JsonValue letter, client.Get(PathOf(options)));
   const std::string before =
       (letter["line_damaged"].Bool() ? letter["line"].String() : letter["line"].ToText()) + "\n";
@@ -67,7 +67,7 @@ Result<std::optional<std::string>> Edit(AdminClient& client, const AmendOptions&
 
 Result<std::optional<std::string>> CorrectedLine(const Context& context, AdminClient& client,
                                                  const AmendOptions& options) {
-  if (!options.file) return Edit(client, options);
+  if (!options.file) return LineFromEditor(client, options);
   ASSIGN_OR_RETURN(std::string line, *options.file == "-" ? ReadAll(context.console.in_fd)
                                                           : ReadSmallFile(*options.file, kLineBytesMax));
   return std::optional(std::move(line));
