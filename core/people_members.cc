@@ -48,7 +48,7 @@ Result<void> ReadPerson(const Member& member, Job& job, Slice& slice, std::strin
 }  // namespace
 
 std::string LaneName(std::string_view kind, std::string value) {
-  return kind == "cio_id" ? std::string(kCioIdPrefix) + value : value;
+  return kind == "cio_id" ? std::string(kCioIdPrefix) + value : std::move(value);
 }
 
 std::optional<std::string> AnonymousLane(const Member& member, std::string_view json) {
