@@ -19,9 +19,12 @@ void CountedWarning::Happened(std::string last) {
   {
     MutexLock lock(mutex_);
     times = limit_.Happened(now);
-    if (!times) last_ = std::move(last);
+    if (!times) {
+      last_ = std::move(last);
+      return;
+    }
   }
-  if (times) Log(LogLevel::kWarn, event_, {{"times", *times}, {last_key_, last}});
+  Log(LogLevel::kWarn, event_, {{"times", *times}, {last_key_, last}});
 }
 
 void CountedWarning::Tick(LogLimit::Time now) {

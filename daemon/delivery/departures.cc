@@ -82,7 +82,7 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
       departure = SendOne([&] { return PopRepeat(terms); }, terms, expired);
       if (!departure.empty()) return departure;
     }
-    if (has_heavy && is_heavys) {
+    if (has_heavy && is_heavys) {  // NOLINT(bugprone-branch-clone): the order of the branches is the rule
       departure = SendHeavy(terms, expired);
     } else if (!patients_.empty() && is_patients && MaySendPatient(terms)) {
       departure = SendOne([&] { return patients_.Pop(); }, terms, expired);
