@@ -122,8 +122,8 @@ int Check(const std::string& path) {
 }  // namespace
 }  // namespace outboxd
 
-// NOLINTNEXTLINE(bugprone-exception-escape): what else than a ParseError is thrown here is a bug, which ends
-// the process
+// What else than a ParseError is thrown here is a bug, which ends the process.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
   CLI::App app(
       "outboxd: accepts events for Customer.io on a local socket, keeps them safe on disk, and delivers them "
