@@ -284,14 +284,20 @@ TEST_CASE("operations: a damaged file is recovered, and outboxd delivers what co
 TEST_CASE("operations: a backup is taken and restored") {
   RunSection("Backup and restore");
 }
+// A backup of three waiting jobs; three more are accepted after it.
+std::string BackUpBetweenJobs(DaemonUnderTest& daemon) {
+  AcceptAll(daemon, ManyEvents(3, 3));
+  std::string backup = daemon.Dir() / "backup.db";
+  REQUIRE(daemon.Ctl({"backup", backup}).status.code == 0);
+  AcceptAll(daemon, ManyEvents(3, 3, "later"));
+  return backup;
+}
+
 TEST_CASE("operations: restore refuses while outboxd runs, and the restored outbox is delivered") {
   SimUnderTest sim;
   sim.Script(R"([{"match":{},"action":{"status":503}}])");
   DaemonUnderTest daemon(sim);
-  AcceptAll(daemon, ManyEvents(3, 3));
-  const std::string backup = daemon.Dir() / "backup.db";
-  REQUIRE(daemon.Ctl({"backup", backup}).status.code == 0);
-  AcceptAll(daemon, ManyEvents(3, 3, "later"));
+  const std::string backup = BackUpBetweenJobs(daemon);
   const auto restore = [&] {
     ProcessOptions run;
     run.command = {OUTBOXCTL_BINARY, "--config", daemon.ConfigFile(), "restore", backup};
@@ -314,10 +320,7 @@ TEST_CASE("operations: a backup that was copied over the remains of a killed out
   SimUnderTest sim;
   sim.Script(R"([{"match":{},"action":{"status":503}}])");
   DaemonUnderTest daemon(sim);
-  AcceptAll(daemon, ManyEvents(3, 3));
-  const std::string backup = daemon.Dir() / "backup.db";
-  REQUIRE(daemon.Ctl({"backup", backup}).status.code == 0);
-  AcceptAll(daemon, ManyEvents(3, 3, "later"));
+  const std::string backup = BackUpBetweenJobs(daemon);
   daemon.Kill9();
   std::filesystem::copy_file(backup, daemon.OutboxFile(), std::filesystem::copy_options::overwrite_existing);
   const Finished refused = daemon.RunToEnd();
