@@ -21,6 +21,7 @@
 #include "core/ulid.h"
 #include "ctl/admin_client.h"
 #include "ctl/amend.h"
+#include "ctl/byte_source.h"
 #include "ctl/commands.h"
 #include "ctl/console.h"
 #include "ctl/exit_code.h"
@@ -144,7 +145,8 @@ int Redrive(const Context& context, const DeadOptions& options) {
 
 bool Confirm(const Context& context, std::int64_t count) {
   context.console.err << "Drop " << Letters(count) << " for good? [y/N] " << std::flush;
-  LineReader reader(context.console.in_fd);
+  DescriptorBytes input(context.console.in_fd);
+  LineReader reader(input);
   InputLine answer;
   const Result<ReadStatus> status = reader.Next(answer, std::nullopt);
   return status && *status == ReadStatus::kLine &&

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -32,7 +31,7 @@
 #include "ctl/exit_code.h"
 #include "ctl/file_stream.h"
 #include "ctl/format.h"
-#include "ctl/import_head.h"
+#include "ctl/import_input.h"
 #include "ctl/import_state.h"
 #include "ctl/importer.h"
 #include "ctl/interrupt.h"
@@ -69,6 +68,7 @@ class ImportRun {
 
  private:
   Result<void> OpenInput();
+  Result<void> ExamineInput();
   Result<void> FindStart();
   Result<OwnedFd> MakeRejects() const;
   Result<void> OpenRejects();
@@ -83,7 +83,7 @@ class ImportRun {
   const Context& context_;
   ImportOptions options_;
   OwnedFd file_;  // none when the input is standard input
-  int fd_ = -1;   // of the input
+  std::optional<ImportInput> input_;
   std::optional<std::uint64_t> bytes_total_;
   std::optional<ImportStateFile> state_file_;  // only for files that can be resumed
   ImportState start_;
@@ -106,23 +106,28 @@ Result<void> ImportRun::OpenInput() {
   if (options_.file == "-") {
     if (options_.resume)
       return Fail(ErrorKind::kInvalid, "standard input cannot be resumed: give the file's name");
-    fd_ = context_.console.in_fd;
+    input_.emplace(context_.console.in_fd, options_.file);
     return {};
   }
   file_ = OwnedFd(::open(options_.file.c_str(), O_RDONLY | O_CLOEXEC));
-  fd_ = file_.get();
-  if (fd_ < 0) return Fail(ErrorKind::kInvalid, "cannot open " + options_.file + ": " + std::strerror(errno));
+  if (file_.get() < 0)
+    return Fail(ErrorKind::kInvalid, "cannot open " + options_.file + ": " + std::strerror(errno));
   struct stat info{};
-  if (::fstat(fd_, &info) != 0 || S_ISDIR(info.st_mode))
+  if (::fstat(file_.get(), &info) != 0 || S_ISDIR(info.st_mode))
     return Fail(ErrorKind::kInvalid, options_.file + " is not a file");
+  input_.emplace(file_.get(), options_.file);
   if (!S_ISREG(info.st_mode)) return {};
-  std::array<char, 4096> head;
-  const ssize_t bytes = ::pread(fd_, head.data(), head.size(), 0);
-  const std::string why =
-      WhyNotLines({head.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))}, options_.file);
-  if (!why.empty()) return Fail(ErrorKind::kInvalid, why);
   bytes_total_ = static_cast<std::uint64_t>(info.st_size);
-  state_file_.emplace(options_.file, fd_);
+  state_file_.emplace(options_.file, file_.get());
+  return {};
+}
+
+// Before anything is made beside the input. An interrupt ends it: the importer finds it and stops.
+Result<void> ImportRun::ExamineInput() {
+  constexpr Milliseconds kWait{100};
+  for (bool is_examined = false; !is_examined && !Interrupted();) {
+    ASSIGN_OR_RETURN(is_examined, input_->Examine(kWait));
+  }
   return {};
 }
 
@@ -140,8 +145,7 @@ Result<void> ImportRun::FindStart() {
                                          state_file_->path().string() + " to begin anew");
   }
   start_ = saved_ = *state;
-  if (::lseek(fd_, static_cast<off_t>(start_.offset), SEEK_SET) < 0)
-    return Fail(ErrorKind::kIo, std::string("cannot seek: ") + std::strerror(errno));
+  RETURN_IF_ERROR(input_->BeginAt(start_.offset));
   Say("going on after line " + std::to_string(start_.lines));
   return {};
 }
@@ -152,7 +156,7 @@ Result<OwnedFd> ImportRun::MakeRejects() const {
   const std::string name = path.filename().string();
   const Existing existing = options_.resume ? Existing::kOpened : Existing::kRefused;
   struct stat input{};
-  if (::geteuid() == 0 && ::fstat(fd_, &input) == 0 && S_ISREG(input.st_mode)) {
+  if (::geteuid() == 0 && ::fstat(input_->fd(), &input) == 0 && S_ISREG(input.st_mode)) {
     const ActingAs owner(input.st_uid);
     const Result<Folder> theirs = Folder::Of(path);
     if (theirs && theirs->IsWritable()) return theirs->Create(name, existing);
@@ -185,7 +189,8 @@ void ImportRun::Save(const ImportState& state) {
   if (rejects_) rejects_->flush();
   saved_at_ = Clock::now();
   saved_ = state;
-  if (const Result<void> saved = state_file_->Save(state); !saved) {
+  saved_.packed = input_->packed_bytes();
+  if (const Result<void> saved = state_file_->Save(saved_); !saved) {
     state_is_writable_ = false;
     Say(saved.error().message + "; this import cannot be resumed");
   }
@@ -197,7 +202,7 @@ void ImportRun::OnSettled(const ImportState& state) {
   ProgressView view;
   view.accepted = state.accepted;
   view.refused = state.refused;
-  view.bytes = state.offset;
+  view.bytes = input_->packed_bytes().value_or(state.offset);
   view.bytes_total = bytes_total_;
   view.waiting = waiting_;
   progress_->Update(std::move(view), now);
@@ -275,25 +280,22 @@ int ImportRun::Run() {
   settings.window_lines = options_.window;
   if (Result<ProducerClient> reachable = ProducerClient::Connect(*socket); !reachable)
     return Report(context_.console, reachable.error());
-  for (auto step : {&ImportRun::OpenInput, &ImportRun::FindStart, &ImportRun::OpenRejects}) {
+  CatchInterrupts();
+  for (auto step :
+       {&ImportRun::OpenInput, &ImportRun::ExamineInput, &ImportRun::FindStart, &ImportRun::OpenRejects}) {
     if (const Result<void> done = (this->*step)(); !done) {
       return done.error().kind == ErrorKind::kInvalid ? ReportUsage(context_.console, done.error().message)
                                                       : Report(context_.console, done.error());
     }
   }
-  CatchInterrupts();
   started_ = saved_at_ = Clock::now();
   const auto style = options_.quiet                     ? Progress::Style::kNone
                      : context_.console.err_is_terminal ? Progress::Style::kBar
                                                         : Progress::Style::kLines;
-  progress_.emplace(context_.console, style, started_, start_.offset, start_.accepted + start_.refused);
-  LineReader reader(fd_, start_.offset, start_.lines);
-  const Result<ImportResult> result = Importer(reader, start_, std::move(settings), Events()).Run();
-  if (!result) {
-    progress_->Clear();
-    return Report(context_.console, result.error());
-  }
-  return Finish(*result);
+  progress_.emplace(context_.console, style, started_, start_.packed.value_or(start_.offset),
+                    start_.accepted + start_.refused);
+  LineReader reader(*input_, start_.offset, start_.lines);
+  return Finish(Importer(reader, start_, std::move(settings), Events()).Run());
 }
 
 int Import(const Context& context, const ImportOptions& options) {

@@ -48,8 +48,8 @@ ImportStateFile::ImportStateFile(const std::filesystem::path& input_path, int in
   owner_ = input.st_uid;
 }
 
-// FNV-1a over the last bytes before `offset`: tells a file that was replaced or rewritten from one that only
-// grew.
+// FNV-1a over the last bytes of the file before `offset`: tells a file that was replaced or rewritten from
+// one that only grew.
 Result<std::string> ImportStateFile::Fingerprint(std::uint64_t offset) const {
   std::array<char, 4096> tail;
   const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(offset, tail.size()));
@@ -72,9 +72,10 @@ Result<std::optional<ImportState>> ImportStateFile::Load() const {
   if (!saved || !(*saved)["offset"].IsNumber()) {
     return Fail(ErrorKind::kConflict, path_.string() + " is not an import state; remove it to begin anew");
   }
-  const ImportState state{Unsigned((*saved)["offset"]), Unsigned((*saved)["lines"]),
-                          Unsigned((*saved)["accepted"]), Unsigned((*saved)["refused"])};
-  ASSIGN_OR_RETURN(const std::string fingerprint, Fingerprint(state.offset));
+  ImportState state{Unsigned((*saved)["offset"]), Unsigned((*saved)["lines"]), Unsigned((*saved)["accepted"]),
+                    Unsigned((*saved)["refused"])};
+  if ((*saved)["packed"].IsNumber()) state.packed = Unsigned((*saved)["packed"]);
+  ASSIGN_OR_RETURN(const std::string fingerprint, Fingerprint(state.packed.value_or(state.offset)));
   if (fingerprint != (*saved)["fingerprint"].String()) {
     return Fail(ErrorKind::kConflict, "the file is not the one whose import was interrupted; remove " +
                                           path_.string() + " to begin anew");
@@ -101,7 +102,7 @@ Result<std::optional<std::string>> ImportStateFile::Read() const {
 
 Result<void> ImportStateFile::Save(const ImportState& state) const {
   if (!folder_) return Failure(folder_.error());
-  ASSIGN_OR_RETURN(const std::string fingerprint, Fingerprint(state.offset));
+  ASSIGN_OR_RETURN(const std::string fingerprint, Fingerprint(state.packed.value_or(state.offset)));
   JsonWriter writer;
   writer.Object()
       .Key("offset")
@@ -112,6 +113,7 @@ Result<void> ImportStateFile::Save(const ImportState& state) const {
       .Int(static_cast<std::int64_t>(state.accepted))
       .Key("refused")
       .Int(static_cast<std::int64_t>(state.refused));
+  if (state.packed) writer.Key("packed").Int(static_cast<std::int64_t>(*state.packed));
   writer.Key("fingerprint").String(fingerprint).EndObject();
   const ActingAs owner(owner_);
   return folder_->Replace(path_.filename().string(), writer.Text() + "\n");

@@ -1,9 +1,10 @@
 // ctl/import_state.h — how far an import of a file has come, kept beside the file (FILE.outboxd-import) until
 // it is done.
 //
-// Everything before `offset` was answered by the daemon. Saved by fsync and rename: a crash leaves the old
-// state or the new one. Lines answered after the last save are sent again by a resumed import; a line that
-// carries its own event_id takes effect once all the same.
+// Everything before `offset` was answered by the daemon. Of a gzip file it counts bytes of the lines, and
+// `packed` says how much of the file itself was read for them. Saved by fsync and rename: a crash leaves the
+// old state or the new one. Lines answered after the last save are sent again by a resumed import; a line
+// that carries its own event_id takes effect once all the same.
 //
 // 0600. As root it is made as the input's owner, if they may write there.
 #pragma once
@@ -25,6 +26,7 @@ struct ImportState {
   std::uint64_t lines = 0;
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
+  std::optional<std::uint64_t> packed = std::nullopt;  // bytes of the file, where that is gzip
 };
 
 class ImportStateFile {

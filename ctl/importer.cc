@@ -42,7 +42,7 @@ Importer::Importer(LineReader& reader, ImportState state, ImportSettings setting
       events_(std::move(events)),
       burst_(settings_.window_lines) {}
 
-Result<ImportResult> Importer::Run() {
+ImportResult Importer::Run() {
   moved_ = Clock::now();
   std::optional<Clock::time_point> interrupted;
   while (true) {
@@ -50,8 +50,9 @@ Result<ImportResult> Importer::Run() {
     if (interrupted && (unanswered_.empty() || Clock::now() - *interrupted > kLastAnswers))
       return Stop(ImportOutcome::kInterrupted, {});
     if (!interrupted) {
-      RETURN_IF_ERROR(ReadMore());
-      if (input_ended_ && lines_.empty()) return Stop(ImportOutcome::kDone, {});
+      ReadMore();
+      if (input_ended_ && lines_.empty())
+        return unreadable_ ? Stop(ImportOutcome::kGaveUp, *unreadable_) : Stop(ImportOutcome::kDone, {});
       if (const std::optional<Error> stuck = Stuck()) return Stop(ImportOutcome::kGaveUp, *stuck);
       if (unanswered_.empty()) Rest();
       SendWaiting();
@@ -82,17 +83,18 @@ bool Importer::WantsInput() const {
 }
 
 // Waits for input only when there is nothing else to wait for.
-Result<void> Importer::ReadMore() {
+void Importer::ReadMore() {
   while (WantsInput()) {
     InputLine input;
-    ASSIGN_OR_RETURN(const ReadStatus status, reader_.Next(input, lines_.empty() ? kStep : Milliseconds(0)));
-    if (status == ReadStatus::kNothingYet) {
-      if (lines_.empty()) moved_ = Clock::now();  // an idle pipe is nobody's fault
-      return {};
-    }
-    if (status == ReadStatus::kEnd) {
+    const Result<ReadStatus> status = reader_.Next(input, lines_.empty() ? kStep : Milliseconds(0));
+    if (!status) unreadable_ = status.error();
+    if (!status || *status == ReadStatus::kEnd) {
       input_ended_ = true;
-      return {};
+      return;
+    }
+    if (*status == ReadStatus::kNothingYet) {
+      if (lines_.empty()) moved_ = Clock::now();  // an idle pipe is nobody's fault
+      return;
     }
     bytes_ += input.text.size();
     Line& line = lines_.emplace_back(Line{std::move(input)});
@@ -106,7 +108,6 @@ Result<void> Importer::ReadMore() {
       line.standing = Standing::kSettled;
     }
   }
-  return {};
 }
 
 // While lines wait to be sent again, one at a time feels the way.

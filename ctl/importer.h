@@ -60,9 +60,9 @@ class Importer {
  public:
   Importer(LineReader& reader, ImportState state, ImportSettings settings, ImportEvents events);
 
-  // Until the input ends, Interrupted() (unanswered lines are still waited for, briefly), nothing moves for
-  // too long or the daemon lets this user in no more.
-  Result<ImportResult> Run();
+  // Until the input ends or cannot be read on (what was read of it is still sent), Interrupted() (unanswered
+  // lines are still waited for, briefly), nothing moves for too long or the daemon lets this user in no more.
+  ImportResult Run();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -72,7 +72,7 @@ class Importer {
     Standing standing = Standing::kNew;
   };
 
-  Result<void> ReadMore();
+  void ReadMore();
   void SendWaiting();
   bool Connect();
   void Exchange();
@@ -106,6 +106,7 @@ class Importer {
   Clock::time_point moved_;     // when a line was last settled
   std::optional<Error> trouble_;
   std::optional<Error> forbidden_;
+  std::optional<Error> unreadable_;
 };
 
 }  // namespace outboxd

@@ -1,32 +1,31 @@
 #include "ctl/line_reader.h"
 
-#include <poll.h>
-#include <sys/poll.h>
-#include <sys/types.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "core/result.h"
 #include "core/time.h"
+#include "ctl/byte_source.h"
 
 namespace outboxd {
 
-LineReader::LineReader(int fd, std::uint64_t offset, std::uint64_t lines_before)
-    : fd_(fd), offset_(offset), lines_(lines_before) {}
+LineReader::LineReader(ByteSource& source, std::uint64_t offset, std::uint64_t lines_before)
+    : source_(source), offset_(offset), lines_(lines_before) {}
 
 Result<ReadStatus> LineReader::Next(InputLine& line, std::optional<Milliseconds> wait) {
   while (true) {
     if (TakeLine(line)) return ReadStatus::kLine;
     if (ended_) return ReadStatus::kEnd;
-    Result<ReadStatus> filled = Fill(wait);
-    if (!filled || *filled == ReadStatus::kNothingYet) return filled;
+    buffer_.erase(0, start_);
+    scanned_ -= start_;
+    start_ = 0;
+    ASSIGN_OR_RETURN(const BytesStatus status, source_.Read(buffer_, wait));
+    if (status == BytesStatus::kNothingYet) return ReadStatus::kNothingYet;
+    ended_ = status == BytesStatus::kEnd;
   }
 }
 
@@ -58,22 +57,6 @@ bool LineReader::TakeLine(InputLine& line) {
   start_ = scanned_ = end + newline;
   skipping_ = false;
   return true;
-}
-
-Result<ReadStatus> LineReader::Fill(std::optional<Milliseconds> wait) {
-  pollfd ready{fd_, POLLIN, 0};
-  const int count = ::poll(&ready, 1, wait ? static_cast<int>(wait->count()) : -1);
-  if (count == 0 || (count < 0 && errno == EINTR)) return ReadStatus::kNothingYet;
-  buffer_.erase(0, start_);
-  scanned_ -= start_;
-  start_ = 0;
-  std::array<char, 262144> chunk;
-  const ssize_t bytes = ::read(fd_, chunk.data(), chunk.size());
-  if (bytes < 0 && (errno == EINTR || errno == EAGAIN)) return ReadStatus::kNothingYet;
-  if (bytes < 0) return Fail(ErrorKind::kIo, std::string("cannot read the input: ") + std::strerror(errno));
-  if (bytes == 0) ended_ = true;
-  buffer_.append(chunk.data(), static_cast<std::size_t>(bytes));
-  return ReadStatus::kLine;
 }
 
 }  // namespace outboxd

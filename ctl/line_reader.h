@@ -1,4 +1,4 @@
-// ctl/line_reader.h — lines of a file or pipe with their numbers and byte offsets, in bounded memory.
+// ctl/line_reader.h — lines of a source of bytes with their numbers and byte offsets, in bounded memory.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,7 @@
 
 #include "core/result.h"
 #include "core/time.h"
+#include "ctl/byte_source.h"
 
 namespace outboxd {
 
@@ -25,18 +26,18 @@ enum class ReadStatus { kLine, kNothingYet, kEnd };
 
 class LineReader {
  public:
-  // Does not own `fd`. Counting starts at `offset` (where the file stands) and at line `lines_before` + 1.
-  explicit LineReader(int fd, std::uint64_t offset = 0, std::uint64_t lines_before = 0);
+  // `source` outlives it. Counting starts at `offset` (where the source stands) and at line `lines_before` +
+  // 1.
+  explicit LineReader(ByteSource& source, std::uint64_t offset = 0, std::uint64_t lines_before = 0);
 
   // Waits at most `wait` for input, or (nullopt) until there is some; kNothingYet then, or when a signal
-  // came. A last line without a newline counts as a line.
+  // came. A last line without a newline counts as a line, unless the source failed behind it.
   Result<ReadStatus> Next(InputLine& line, std::optional<Milliseconds> wait);
 
  private:
   bool TakeLine(InputLine& line);
-  Result<ReadStatus> Fill(std::optional<Milliseconds> wait);
 
-  int fd_;
+  ByteSource& source_;
   std::string buffer_;
   std::size_t start_ = 0;    // of the current line in buffer_
   std::size_t scanned_ = 0;  // no newline before this

@@ -17,6 +17,7 @@
 #include "core/refusal.h"
 #include "core/result.h"
 #include "core/text.h"
+#include "ctl/byte_source.h"
 #include "ctl/commands.h"
 #include "ctl/console.h"
 #include "ctl/exit_code.h"
@@ -103,7 +104,8 @@ int SendOne(Sender& sender, const Context& context, Print print, std::string_vie
 // One after the other: a script that feeds lines one by one gets each reply at once. For many lines there is
 // import.
 int SendInput(Sender& sender, const Context& context) {
-  LineReader reader(context.console.in_fd);
+  DescriptorBytes input(context.console.in_fd);
+  LineReader reader(input);
   InputLine line;
   int code = kExitDone;
   while (true) {

@@ -7,51 +7,22 @@
 #include <set>
 
 #include "core/json.h"
+#include "ctl/byte_source.h"
 #include "ctl/import_state.h"
 #include "ctl/interrupt.h"
 #include "ctl/line_reader.h"
 #include "tests/ctl/fake_daemon.h"
+#include "tests/ctl/import_fixture.h"
 
 namespace outboxd::test {
 namespace {
 
-constexpr const char* kOk = R"({"ok":true,"job":"J"})";
-constexpr const char* kBusy = R"({"ok":false,"error":{"code":"busy","message":"queue limit reached"}})";
 constexpr const char* kFull = R"({"ok":false,"error":{"code":"spool_full","message":"no room"}})";
 constexpr const char* kInternal =
     R"({"ok":false,"error":{"code":"internal","message":"the outbox cannot be written"}})";
 constexpr const char* kForbidden =
     R"({"ok":false,"error":{"code":"forbidden","message":"user 7 may not produce here"}})";
-constexpr const char* kBad =
-    R"({"ok":false,"error":{"code":"invalid_job","field":"id","message":"needs \"id\""}})";
 constexpr const char* kTooLarge = R"({"ok":false,"error":{"code":"too_large","message":"line too long"}})";
-
-std::string Lines(int count) {
-  std::string text;
-  for (int i = 1; i <= count; ++i) text += "{\"n\":" + std::to_string(i) + "}\n";
-  return text;
-}
-
-struct ImportFixture {
-  explicit ImportFixture(FakeProducer::Handler handler)
-      : producer(folder / "producer.sock", std::move(handler)) {
-    SetInterrupted(false);
-  }
-  ~ImportFixture() { SetInterrupted(false); }
-
-  Ran Run(std::vector<std::string> arguments, const RunOptions& options = {}) {
-    arguments.insert(arguments.begin(), {"--producer", (folder / "producer.sock").string(), "import"});
-    return RunCtl(arguments, options);
-  }
-  std::set<std::string> Different() {
-    const std::vector<std::string> lines = producer.Lines();
-    return {lines.begin(), lines.end()};
-  }
-  bool HasState() const { return std::filesystem::exists(folder / "in.ndjson.outboxd-import"); }
-
-  TempFolder folder;
-  FakeProducer producer;
-};
 
 TEST_CASE("import: every line arrives in order, the state file is gone at the end") {
   ImportFixture daemon([](const std::string&) { return kOk; });
@@ -281,7 +252,8 @@ TEST_CASE("import: a daemon that is gone for good ends with 69") {
 TEST_CASE("line reader: lines, their numbers and offsets, whatever the pieces they come in") {
   int pipe[2];
   REQUIRE(::pipe2(pipe, O_CLOEXEC) == 0);
-  LineReader reader(pipe[0], 100, 7);
+  DescriptorBytes input(pipe[0]);
+  LineReader reader(input, 100, 7);
   InputLine line;
   CHECK(*reader.Next(line, Milliseconds(0)) == ReadStatus::kNothingYet);
   REQUIRE(::write(pipe[1], "ab", 2) == 2);
@@ -306,7 +278,8 @@ TEST_CASE("line reader: an endless line is passed over in bounded memory") {
   const std::string file = folder.Write("long", std::string(3 * kReaderLineBytesMax, 'x') + "\nshort\n" +
                                                     std::string(kReaderLineBytesMax + 1, 'y'));
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  LineReader reader(fd);
+  DescriptorBytes input(fd);
+  LineReader reader(input);
   InputLine line;
   REQUIRE(*reader.Next(line, std::nullopt) == ReadStatus::kLine);
   CHECK(line.too_long);

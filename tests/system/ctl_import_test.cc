@@ -60,6 +60,23 @@ TEST_CASE("ctl: import reads standard input, keeps refused lines apart and says 
   CheckNumbered(sim, "1", 2);
 }
 
+TEST_CASE("ctl: import takes lines that end with CR LF, and keeps a refused one as it came") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  const std::filesystem::path file = daemon.Dir() / "windows.ndjson";
+  const std::string rejects = daemon.Dir() / "rejects";
+  const std::string refused = R"({"type":"dance"})"
+                              "\r\n";
+  WriteFile(file, "\xEF\xBB\xBF" + Event("1", 1) + "\r\n" + refused + "\r\n" + Event("1", 2) + "\r\n");
+  const Finished finished = daemon.Ctl({"import", "--rejects", rejects, file});
+  CHECK(finished.status.code == 1);
+  CHECK(finished.out.starts_with("2 accepted, 1 refused"));
+  CHECK(finished.err.find("line 2 refused: type") != std::string::npos);
+  CHECK(ReadFile(rejects) == refused);
+  daemon.AwaitDrained();
+  CheckNumbered(sim, "1", 2);
+}
+
 TEST_CASE("ctl: an import that was told to stop goes on with --resume where it stopped") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim, {{"outbox.max_jobs", "500"}});

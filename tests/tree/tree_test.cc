@@ -101,6 +101,7 @@ constexpr Home kHomes[] = {
     {"curl/", "daemon/delivery/(worker\\.cc|curl_.*)|ctl/.*client.*\\.cc"},
     {"rapidjson/", "core/.*\\.cc"},
     {"yaml-cpp/", "config/tree\\.cc"},
+    {"zlib.h", "ctl/gunzip\\.cc"},
     {"microhttpd.h", "daemon/base/mhd_.*"},
     {"gnutls/", "config/loopback_certificate\\.cc"},
     {"asio", "daemon/intake/producer_.*"},
