@@ -1,6 +1,7 @@
 #include "daemon/clerk/clerk.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -32,9 +33,11 @@ namespace {
 constexpr Milliseconds kRoomInterval{100};     // how often the disk is asked for its free space
 constexpr std::uint64_t kRoomBytes = 2 << 20;  // and after how many bytes of lines at the latest
 constexpr Milliseconds kHousekeepingInterval{1000};
+constexpr std::chrono::hours kHistoryToldInterval{1};
 constexpr std::size_t kPruneRows = 500;
 constexpr std::size_t kShrinkPages = 64;
 constexpr std::size_t kFreePagesKept = 256;
+constexpr User kNobody = std::numeric_limits<std::uint32_t>::max();  // no process has this uid
 
 }  // namespace
 
@@ -133,7 +136,6 @@ void Clerk::Admit(Done& done) {
 
 // What the file holds beside lines (attempts, pages half full) is nobody's.
 Clerk::Shares Clerk::SharesNow() const {
-  constexpr User kNobody = std::numeric_limits<std::uint32_t>::max();  // no process has this uid
   const OutboxConfig& outbox = limits_.outbox;
   const PerUserLimits& per_uid = limits_.per_uid;
   Shares shares{UserShares(outbox.max_jobs, per_uid.jobs),
@@ -182,7 +184,9 @@ void Clerk::AdmitOne(Submission& submission, std::size_t most, Shares& shares) {
       const std::uint64_t line = submission.jobs[admitted]->job.line.size();
       if (!user_may(user, 1, line)) break;
       take(user, 1, line);
+      bytes -= line;
     }
+    if (IsCrowdedOut(user, bytes, shares.bytes)) history_keeps_out_ = true;
     submission.refused = WhyShareIsUsed(user, shares);
     if (!submission.all_or_none) {
       shares.refused.insert(user);
@@ -191,6 +195,13 @@ void Clerk::AdmitOne(Submission& submission, std::size_t most, Shares& shares) {
   }
   submission.admitted = admitted;
   for (std::size_t i = 0; i < admitted; ++i) accepting_.push_back(submission.jobs[i].get());
+}
+
+// Whether so many bytes of lines are refused for what the file holds beside lines, as history.
+bool Clerk::IsCrowdedOut(User user, std::uint64_t bytes, UserShares shares) const {
+  if (shares.Allows(user, bytes)) return false;
+  shares.Give(kNobody, shares.HeldBy(kNobody));
+  return shares.Allows(user, bytes);
 }
 
 // The kind is that of the limit which is shared out.
@@ -313,11 +324,39 @@ void Clerk::ConfirmReport(Done& done) {
   pending_.gates.clear();
 }
 
+// Where the room begins that is kept for others. What a reader holds of the WAL does not count: to remove
+// rows makes that grow.
+bool Clerk::IsBeyondNineTenths() const {
+  const std::uint64_t limit = limits_.outbox.max_bytes;
+  return used_bytes_ - std::min(used_bytes_, held_wal_.bytes()) > limit - limit / 10;
+}
+
+// Where it gives way a step of it goes, whatever its age.
+Result<bool> Clerk::PruneHistory(Timestamp now) {
+  const bool gives_way = std::exchange(history_keeps_out_, false) || IsBeyondNineTenths();
+  const std::uint64_t held = outbox_.Total().attempts;
+  std::uint64_t rows_max = limits_.history.max_rows;
+  if (gives_way && held > 0) {
+    rows_max = std::min(rows_max, held - std::min<std::uint64_t>(held, kPruneRows));
+    TellHistoryGivesWay(now);
+  }
+  const Timestamp before = now - limits_.history.keep;
+  Result<bool> more = outbox_.maintenance().PruneHistory(before, rows_max, kPruneRows);
+  if (gives_way) ReadRoom(now);
+  return more;
+}
+
+void Clerk::TellHistoryGivesWay(Timestamp now) {
+  if (history_told_ && now >= *history_told_ && now < *history_told_ + kHistoryToldInterval) return;
+  history_told_ = now;
+  Log(LogLevel::kWarn, "history is pruned early: jobs need the room (outbox.max_bytes)");
+}
+
 void Clerk::Housekeep(Timestamp now) {
-  if (!more_housekeeping_ && now >= housekept_ && now < housekept_ + kHousekeepingInterval) return;
+  const Milliseconds interval = IsBeyondNineTenths() ? kRoomInterval : kHousekeepingInterval;
+  if (!more_housekeeping_ && now >= housekept_ && now < housekept_ + interval) return;
   housekept_ = now;
-  const Result<bool> pruned =
-      outbox_.maintenance().PruneHistory(now - limits_.history.keep, limits_.history.max_rows, kPruneRows);
+  const Result<bool> pruned = PruneHistory(now);
   const Result<bool> shrunk = outbox_.maintenance().Shrink(kShrinkPages, kFreePagesKept);
   more_housekeeping_ = (pruned && *pruned) || (shrunk && *shrunk);
   if (outbox_.maintenance().MustTruncateWal()) static_cast<void>(outbox_.maintenance().TruncateWal());

@@ -7,7 +7,8 @@
 // nothing of them is lost but time.
 //
 // Of max_jobs and max_bytes each user has a share (core/user_shares.h); dead letters count in it when a job
-// is accepted. Who has used his up is refused, and he alone.
+// is accepted. Who has used his up is refused, and he alone. History has no share: it gives way, oldest
+// first, once the file takes more than nine tenths of max_bytes, and while it keeps jobs out.
 //
 // Threads: belongs to one thread, which drives it (daemon/clerk/clerk_thread.h).
 #pragma once
@@ -112,7 +113,11 @@ class Clerk {
   void ConfirmJobs(Done& done);
   void ConfirmReport(Done& done);
   void Note(const Result<void>& written, Done& done);
+  bool IsCrowdedOut(User user, std::uint64_t bytes, UserShares shares) const;
+  bool IsBeyondNineTenths() const;
   void Housekeep(Timestamp now);
+  Result<bool> PruneHistory(Timestamp now);
+  void TellHistoryGivesWay(Timestamp now);
   void LogRecounts();
   void AddReport(WriteBatch& batch) const;
 
@@ -134,6 +139,8 @@ class Clerk {
   std::uint64_t stored_bytes_ = 0;  // of lines, since then
   Timestamp housekept_{};
   bool more_housekeeping_ = false;
+  bool history_keeps_out_ = false;         // jobs, since the last step of housekeeping
+  std::optional<Timestamp> history_told_;  // that it gives way
   std::string not_healthy_;
 };
 

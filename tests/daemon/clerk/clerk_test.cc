@@ -71,6 +71,35 @@ struct Fixture {
     return std::move(done.committed.accepted.front());
   }
 
+  std::vector<std::unique_ptr<QueuedJob>> AcceptedOf(User user, int count, std::size_t bytes) {
+    SubmitOf(user, count, bytes);
+    return Work().committed.accepted;
+  }
+
+  // All that one user may have of max_bytes.
+  std::vector<std::unique_ptr<QueuedJob>> FillBytes() {
+    std::vector<std::unique_ptr<QueuedJob>> all;
+    for (;;) {
+      auto jobs = AcceptedOf(33, 1, 90'000);
+      if (jobs.empty()) return all;
+      all.push_back(std::move(jobs.front()));
+    }
+  }
+
+  // Each was tried and waits again; the answer is as long as one that is kept.
+  std::vector<std::unique_ptr<QueuedJob>> ReportAttempts(std::vector<std::unique_ptr<QueuedJob>> jobs) {
+    Report report;
+    for (auto& job : jobs) {
+      report.outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kReturned, 404, now));
+      report.outcomes.back().attempt->answer = std::string(1'024, 'a');
+    }
+    report.ticket = 1;
+    clerk->Add(std::move(report));
+    jobs.clear();
+    for (Outcome& outcome : Work().committed.outcomes) jobs.push_back(std::move(outcome.job));
+    return jobs;
+  }
+
   void ReportDelivered(std::unique_ptr<QueuedJob> job, std::uint64_t ticket) {
     Report report;
     report.outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200, now));
@@ -261,6 +290,57 @@ TEST_CASE("clerk: one user's lines do not use up max_bytes for the others") {
   REQUIRE(done.submissions[0]->refused);
   CHECK(done.submissions[0]->refused->kind == ErrorKind::kFull);
   CHECK_FALSE(done.submissions[1]->refused);
+}
+
+TEST_CASE("clerk: attempts of one user do not use up max_bytes for the others: history gives way") {
+  Fixture fixture;
+  fixture.limits.outbox.max_bytes = 3'000'000;
+  fixture.Start();
+  auto jobs = fixture.FillBytes();
+  for (int round = 0; round < 40; ++round) jobs = fixture.ReportAttempts(std::move(jobs));
+  CHECK(fixture.clerk->State().used_bytes < fixture.limits.outbox.max_bytes - 90'000);
+  fixture.SubmitOf(1000, 1, 90'000);
+  CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts WHERE attempt = 40 GROUP BY attempt") > 0);
+}
+
+TEST_CASE("clerk: history gives way to jobs that it keeps out, that of the oldest first") {
+  Fixture fixture;
+  fixture.Start();
+  auto jobs = fixture.AcceptedOf(33, 100, 0);
+  for (int round = 0; round < 20; ++round) jobs = fixture.ReportAttempts(std::move(jobs));
+  fixture.limits.outbox.max_bytes = 4'000'000;
+  fixture.clerk->Configure(fixture.limits);
+  for (int round = 0; round < 20; ++round) fixture.Work();
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 2'000);
+  int accepted = 0;
+  for (int round = 0; round < 40 && Ask(fixture.file, "SELECT count(*) FROM attempts") > 1'000; ++round) {
+    fixture.SubmitOf(1000, 1, 90'000);
+    if (!fixture.Work().submissions[0]->refused) ++accepted;
+  }
+  CHECK(accepted > 12);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 1'000);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts WHERE seq = 1") == 0);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts WHERE seq = 100") == 20);
+}
+
+TEST_CASE(
+    "clerk: while a reader holds the WAL no history is pruned for room, which would make the WAL grow") {
+  Fixture fixture;
+  fixture.Start();
+  auto jobs = fixture.AcceptedOf(33, 100, 0);
+  jobs = fixture.ReportAttempts(std::move(jobs));
+  auto reader = Database::Open(fixture.file, OpenMode::kReadOnly);
+  REQUIRE(reader);
+  REQUIRE(reader->Execute("BEGIN; SELECT * FROM outbox"));
+  for (int round = 0; round < 10; ++round) jobs = fixture.ReportAttempts(std::move(jobs));
+  fixture.Work();
+  const OutboxState state = fixture.clerk->State();
+  REQUIRE(state.wal_held_bytes > state.used_bytes / 2);
+  fixture.limits.outbox.max_bytes = state.used_bytes;
+  fixture.clerk->Configure(fixture.limits);
+  for (int round = 0; round < 5; ++round) fixture.Work();
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 1'100);
 }
 
 TEST_CASE("clerk: a submission that wants all or none gets none when some would find no room, and says so") {
