@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "config/credentials.h"
 #include "config/loopback_certificate.h"
+#include "config/outbox_disk.h"
 #include "config/small_file.h"
 #include "config/system_user.h"
 #include "config/tls_identity.h"
@@ -88,6 +89,9 @@ std::vector<FileProblem> CheckFiles(const Config& config) {
     }
   }
   CheckGroups(config, problems);
+  const FileSystem disk = FileSystemOf(config.outbox.path);
+  if (RateDisk(config.outbox, disk) == DiskRating::kRefused)
+    problems.push_back({DiskRefusal(config.outbox, disk), {}});
   return problems;
 }
 

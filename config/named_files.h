@@ -1,5 +1,5 @@
-// config/named_files.h — what a config names: credentials, CA files, certificates, and groups. One check for
-// outboxd and outboxctl.
+// config/named_files.h — what a config names: credentials, CA files, certificates, groups, and the outbox's
+// place. One check for outboxd and outboxctl.
 #pragma once
 
 #include <filesystem>
@@ -17,8 +17,9 @@ struct FileProblem {
   std::vector<std::filesystem::path> files;  // the cause is in one of them; empty: it is not in a file
 };
 
-// All that cannot be read or does not hold what it should, and groups that do not exist. A certificate of
-// `outboxctl tls-init` is not a problem while its authority is there: it is made anew.
+// All that cannot be read or does not hold what it should, groups that do not exist, and a disk on
+// which no outbox may be made. A certificate of `outboxctl tls-init` is not a problem while its authority is
+// there: it is made anew.
 std::vector<FileProblem> CheckFiles(const Config& config);
 
 // Nullopt for a listener without TLS. `tls_directory`: of the certificate that `outboxctl tls-init` made.

@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "config/credentials.h"
+#include "config/outbox_disk.h"
 #include "config/small_file.h"
 #include "config/values.h"
 #include "core/result.h"
@@ -61,10 +62,30 @@ void WarnOfOddCredentials(const std::string& path, const ConnectionConfig& conne
   warn("api_key", connection.api_key, OddIn(credentials->api_key));
 }
 
+void WarnOfDisk(const OutboxConfig& outbox, std::vector<std::string>& warnings) {
+  const FileSystem disk = FileSystemOf(outbox.path);
+  const std::string place = "outbox.path: " + outbox.path.string() + " is on ";
+  switch (RateDisk(outbox, disk)) {
+    case DiskRating::kGood:
+    case DiskRating::kRefused:  // that is more than a warning (config/named_files.h)
+      return;
+    case DiskRating::kDoubtful:
+      warnings.push_back(place + std::string(disk.name) +
+                         ", not on a local disk: it is as safe as what stands behind");
+      return;
+    case DiskRating::kUnsafe:
+      warnings.push_back(
+          place + "a network file system (" + std::string(disk.name) +
+          "), where jobs may be lost: move it to a local disk, or set outbox.allow_network_fs");
+      return;
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> ConfigWarnings(const Config& config) {
   std::vector<std::string> warnings;
+  WarnOfDisk(config.outbox, warnings);
   const Result<std::string> text = ReadSmallFile(config.file, kFileBytes);
   const bool is_public = OthersMayRead(config);
   for (const auto& [name, connection] : config.connections) {

@@ -13,6 +13,7 @@
 
 #include "config/config.h"
 #include "config/log_level.h"
+#include "config/outbox_disk.h"
 #include "core/clock.h"
 #include "core/result.h"
 #include "core/time.h"
@@ -86,8 +87,7 @@ Dispatcher Obeying(Dispatcher dispatcher, const DeliveryHold& hold) {
 }
 
 OutboxPlace PlaceOf(const OutboxConfig& config) {
-  return {config.path, FileSystemOf(config.path),
-          config.allow_network_fs ? OutboxPlace::Networks::kAllowed : OutboxPlace::Networks::kRefused};
+  return {config, FileSystemOf(config.path)};
 }
 
 void LogRawDebug(std::string_view line) {

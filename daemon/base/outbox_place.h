@@ -1,36 +1,24 @@
-// daemon/base/outbox_place.h — what kind of file system holds the outbox. On a network file system neither
-// SQLite's locks nor an fsync can be relied on: a new outbox is refused there, an old one is complained of.
+// daemon/base/outbox_place.h — what the log says of the file system that holds the outbox
+// (config/outbox_disk.h).
 //
 // Threads: belongs to one thread.
 #pragma once
 
 #include <chrono>
-#include <cstdint>
-#include <filesystem>
 #include <optional>
-#include <string_view>
 
+#include "config/config.h"
+#include "config/outbox_disk.h"
 #include "core/result.h"
 
 namespace outboxd {
-
-enum class FileSystemKind : std::uint8_t { kLocal, kPassedOn, kNetwork };  // kPassedOn: 9p, virtiofs, FUSE
-
-struct FileSystem {
-  FileSystemKind kind = FileSystemKind::kLocal;
-  std::string_view name;  // "NFS"; empty for local ones
-};
-
-FileSystem FileSystemOfMagic(std::int64_t magic);            // statfs(2)'s f_type
-FileSystem FileSystemOf(const std::filesystem::path& file);  // of its folder; local where that cannot be told
 
 class OutboxPlace {
  public:
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::hours kInterval{1};
-  enum class Networks : std::uint8_t { kRefused, kAllowed };  // outbox.allow_network_fs
 
-  OutboxPlace(std::filesystem::path outbox, FileSystem system, Networks networks);
+  OutboxPlace(OutboxConfig config, FileSystem system);
 
   // kInvalid: no outbox is there yet, and none may be made. Otherwise warns of what holds it.
   Result<void> Check() const;
@@ -39,9 +27,8 @@ class OutboxPlace {
   void Tick(Time now);
 
  private:
-  std::filesystem::path outbox_;
+  OutboxConfig config_;
   FileSystem system_;
-  Networks networks_;
   std::optional<Time> told_;
 };
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <sys/mman.h>
+#include <sys/statfs.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -107,6 +108,14 @@ time_t time(time_t* out) noexcept {
   clock_gettime(CLOCK_REALTIME, &now);
   if (out != nullptr) *out = now.tv_sec;
   return now.tv_sec;
+}
+
+int statfs(const char* path, struct statfs* out) noexcept {
+  static auto* const real = Real<int(const char*, struct statfs*)>("statfs");
+  const int result = real(path, out);
+  FaultSwitch* const faults = outboxd::Switch();
+  if (faults != nullptr && faults->file_system != 0) out->f_type = faults->file_system;
+  return result;
 }
 
 int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** out) {

@@ -20,7 +20,7 @@ namespace {
 // A daemon whose machine fails on command.
 class Machine {
  public:
-  explicit Machine(const SimUnderTest& sim, const ConfigValues& overrides = {})
+  explicit Machine(const SimUnderTest& sim, const ConfigValues& overrides = {}, Launch launch = Launch::kNow)
       : daemon(sim, overrides, Launch::kLater) {
     WriteFile(file_, std::string(sizeof(FaultSwitch), '\0'));
     const int descriptor = open(file_.c_str(), O_RDWR | O_CLOEXEC);
@@ -30,11 +30,20 @@ class Machine {
     faults = new (memory) FaultSwitch;
     daemon.SetEnvironment("LD_PRELOAD", FAULT_SHIM);
     daemon.SetEnvironment(kFaultSwitchVariable, file_.string());
-    daemon.Start();
+    if (launch == Launch::kNow) daemon.Start();
   }
   ~Machine() { munmap(faults, sizeof(FaultSwitch)); }
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
+
+  // outboxctl on the same machine.
+  Finished Ctl(const std::vector<std::string>& arguments) const {
+    ProcessOptions run;
+    run.command = {OUTBOXCTL_BINARY};
+    run.command.insert(run.command.end(), arguments.begin(), arguments.end());
+    run.environment = {{"LD_PRELOAD", FAULT_SHIM}, {kFaultSwitchVariable, file_.string()}};
+    return Run(std::move(run));
+  }
 
  private:
   TempDir folder_;
@@ -274,6 +283,44 @@ TEST_CASE("machine: a name server that never answers holds up only the connectio
   machine.daemon.Start();
   machine.daemon.AwaitDrained();
   CHECK(sim.Report().effects == 2);
+}
+
+TEST_CASE("machine: a check says what a start would say of the outbox's file system" *
+          doctest::skip(kSanitized)) {
+  constexpr int kExitConfig = 78;
+  SimUnderTest sim;
+  Machine machine(sim, {}, Launch::kLater);
+  const std::string config = machine.daemon.ConfigFile();
+  const auto says = [](const Finished& finished, std::string_view text) {
+    INFO(finished.out, finished.err);
+    CHECK((finished.out + finished.err).find(text) != std::string::npos);
+  };
+  machine.faults->file_system = 0x6969;
+  for (const Finished& finished :
+       {machine.daemon.RunToEnd(), machine.daemon.RunToEnd({"--check"}), machine.Ctl({"check", config})}) {
+    says(finished, "outbox.path: " + machine.daemon.OutboxFile().string() +
+                       " would be on a network file system (NFS), where ");
+    CHECK((finished.status.code == kExitConfig || finished.status.code == 1));
+  }
+  CHECK(machine.daemon.RunToEnd().status.code == kExitConfig);
+  CHECK(machine.daemon.RunToEnd({"--check"}).status.code == kExitConfig);
+  CHECK_FALSE(std::filesystem::exists(machine.daemon.OutboxFile()));
+
+  const auto warns = [&](std::string_view text) {
+    for (const Finished& finished : {machine.daemon.RunToEnd({"--check"}), machine.Ctl({"check", config})}) {
+      says(finished, "warning: outbox.path: " + machine.daemon.OutboxFile().string() + std::string(text));
+      CHECK(finished.status.code == 0);
+    }
+  };
+  for (const std::int64_t magic : {0x01021997, 0x65735546}) {
+    machine.faults->file_system = magic;
+    warns(magic == 0x65735546 ? " is on FUSE or virtiofs, not on a local disk"
+                              : " is on 9p, not on a local disk");
+  }
+  machine.daemon.Start();
+  CHECK(machine.daemon.Terminate().code == 0);
+  machine.faults->file_system = 0x6969;
+  warns(" is on a network file system (NFS), where jobs may be lost");
 }
 
 TEST_CASE("machine: SIGTERM at any moment ends it in order, and nothing is lost, doubled or out of order") {

@@ -10,9 +10,17 @@
 namespace outboxd {
 namespace {
 
-using Networks = OutboxPlace::Networks;
 constexpr FileSystem kNfs{FileSystemKind::kNetwork, "NFS"};
 constexpr FileSystem kFuse{FileSystemKind::kPassedOn, "FUSE"};
+
+enum class Networks { kRefused, kAllowed };
+
+OutboxPlace PlaceAt(const std::filesystem::path& outbox, FileSystem system, Networks networks) {
+  OutboxConfig config;
+  config.path = outbox;
+  config.allow_network_fs = networks == Networks::kAllowed;
+  return {config, system};
+}
 
 }  // namespace
 
@@ -29,29 +37,29 @@ TEST_CASE("outbox place: a new outbox on a network file system is refused unless
   const TempDir folder;
   const test::StderrCapture log;
   const auto outbox = folder / "outbox.db";
-  const auto refused = OutboxPlace(outbox, kNfs, Networks::kRefused).Check();
+  const auto refused = PlaceAt(outbox, kNfs, Networks::kRefused).Check();
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message.find("outbox.allow_network_fs") != std::string::npos);
-  CHECK(OutboxPlace(outbox, kNfs, Networks::kAllowed).Check());
-  CHECK(OutboxPlace(outbox, kFuse, Networks::kRefused).Check());
+  CHECK(PlaceAt(outbox, kNfs, Networks::kAllowed).Check());
+  CHECK(PlaceAt(outbox, kFuse, Networks::kRefused).Check());
   CHECK(log.Count(" warn ") == 2);
   WriteFile(outbox, "there");
-  CHECK(OutboxPlace(outbox, kNfs, Networks::kRefused).Check());
-  CHECK(OutboxPlace(outbox, {}, Networks::kRefused).Check());
+  CHECK(PlaceAt(outbox, kNfs, Networks::kRefused).Check());
+  CHECK(PlaceAt(outbox, {}, Networks::kRefused).Check());
   CHECK(log.Count(" warn ") == 2);
 }
 
 TEST_CASE("outbox place: an outbox that was there before is complained of each hour") {
   const test::StderrCapture log;
   const OutboxPlace::Time start{};
-  OutboxPlace place("/x/outbox.db", kNfs, Networks::kRefused);
+  OutboxPlace place = PlaceAt("/x/outbox.db", kNfs, Networks::kRefused);
   place.Tick(start);
   place.Tick(start + std::chrono::minutes(59));
   CHECK(log.Count(" error ") == 1);
   place.Tick(start + std::chrono::hours(1));
   CHECK(log.Count(" error ") == 2);
-  OutboxPlace("/x/outbox.db", kNfs, Networks::kAllowed).Tick(start);
-  OutboxPlace("/x/outbox.db", kFuse, Networks::kRefused).Tick(start);
+  PlaceAt("/x/outbox.db", kNfs, Networks::kAllowed).Tick(start);
+  PlaceAt("/x/outbox.db", kFuse, Networks::kRefused).Tick(start);
   CHECK(log.Count(" error ") == 2);
 }
 
