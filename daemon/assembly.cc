@@ -119,7 +119,8 @@ Result<Assembly::Loaded> Assembly::Load(const Config& config) {
   std::optional<CrashRecord> crashes = OpenCrashRecord(config.outbox.path);  // the outbox is ours now
   if (crashes) crashes->Watch();
   const ClockReading clock = ReadHostClock();
-  static_cast<void>(outbox.SeeClock(clock));  // the clerk goes on with it
+  // What cannot be written now is news to the clerk again.
+  if (const auto moved = outbox.SeeClock(clock); moved && *moved) LogClockStep(**moved);
   ASSIGN_OR_RETURN(OutboxReader reader, OutboxReader::Open(config.outbox.path));
   auto metrics = std::make_unique<Metrics>();
   Dispatcher dispatcher(std::move(reader), *metrics, RandomSeed());

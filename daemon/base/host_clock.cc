@@ -72,4 +72,9 @@ bool IsClockSynchronised() {
   return false;
 }
 
+void LogClockStep(Milliseconds by) {
+  Log(LogLevel::kWarn, "the clock was set: jobs accepted while it was not synchronised move along",
+      {{"by_ms", std::to_string(by.count())}});
+}
+
 }  // namespace outboxd

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/clock.h"
+#include "core/time.h"
 
 namespace outboxd {
 
@@ -11,5 +12,8 @@ ClockReading ReadHostClock();
 
 // What the kernel says (adjtimex). False as well where outboxd may not ask it, which is logged once.
 bool IsClockSynchronised();
+
+// Tells the operator that the wall clock stepped, and by how much.
+void LogClockStep(Milliseconds by);
 
 }  // namespace outboxd

@@ -18,6 +18,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "core/user_shares.h"
+#include "daemon/base/host_clock.h"
 #include "daemon/base/log.h"
 #include "daemon/clerk/disk_space.h"
 #include "daemon/clerk/held_wal.h"
@@ -66,9 +67,7 @@ void Clerk::Add(Report report) {
 // What could not be written is news the next time as well; a disk that takes nothing is found by Work().
 void Clerk::SeeClock(const ClockReading& clock) {
   const auto moved = outbox_.SeeClock(clock);
-  if (!moved || !*moved) return;
-  Log(LogLevel::kWarn, "the clock was set: jobs accepted while it was not synchronised move along",
-      {{"by_ms", std::to_string((*moved)->count())}});
+  if (moved && *moved) LogClockStep(**moved);
 }
 
 void Clerk::CheckRoom(Timestamp now) {

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/statfs.h>
 #include <sys/time.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -116,6 +117,16 @@ int statfs(const char* path, struct statfs* out) noexcept {
   FaultSwitch* const faults = outboxd::Switch();
   if (faults != nullptr && faults->file_system != 0) out->f_type = faults->file_system;
   return result;
+}
+
+int adjtimex(timex* clock) noexcept {
+  static auto* const real = Real<int(timex*)>("adjtimex");
+  const int state = real(clock);
+  FaultSwitch* const faults = outboxd::Switch();
+  const int said = faults == nullptr ? -1 : faults->clock_is_synchronised.load();
+  if (state < 0 || said < 0) return state;
+  clock->status = said == 0 ? clock->status | STA_UNSYNC : clock->status & ~STA_UNSYNC;
+  return said == 0 ? TIME_ERROR : TIME_OK;
 }
 
 int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** out) {

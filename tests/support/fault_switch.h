@@ -17,6 +17,7 @@ inline constexpr const char* kFaultSwitchVariable = "OUTBOXD_FAULT_SWITCH";  // 
 struct FaultSwitch {
   std::atomic<int> write_error{0}, sync_error{0}, truncate_error{0};  // errno; 0: the call works
   std::atomic<std::int64_t> clock_seconds{0};                         // added to the wall clock
+  std::atomic<int> clock_is_synchronised{-1};  // 0, 1: what the kernel says of it; -1: as it is
   std::atomic<std::uint64_t> failed_calls{0};
   std::atomic<std::int64_t> file_system{0};  // not 0: statfs(2) tells this f_type of each folder
   std::atomic<int> names_hang{0};  // not 0: a lookup of a name waits until it is 0 again, and then fails
