@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# Runs as root in the machine that script/systemd-test boots, as a service of it. A line for each check; exit status 1 when one failed.
+set -uo pipefail
+
+readonly unit=outboxd.service
+failures=0
+sent=0
+
+# check NAME COMMAND...: what it says is shown when it fails.
+check() {
+  local name=$1 said
+  shift
+  if "$@" >/tmp/said 2>&1; then
+    echo "held     $name"
+  else
+    said=$(tr '\n' ' ' </tmp/said)
+    echo "FAILED   $name: ${said:-$*}"
+    failures=$((failures + 1))
+  fi
+}
+# Within 30 seconds.
+await() {
+  for _ in $(seq 300); do
+    "$@" >/dev/null 2>&1 && return 0
+    sleep 0.1
+  done
+  echo "not within 30 s: $*"
+  return 1
+}
+
+property() { systemctl show --property="$1" --value "$unit"; }
+has() { [ "$(property "$1")" = "$2" ] || { echo "$1 is $(property "$1") instead of $2"; return 1; }; }
+journal() { journalctl --quiet --no-pager --boot --output=cat "$@"; }
+logged() { journal --unit="$unit" | grep --fixed-strings --regexp="$1"; }
+nothing() { [ -z "$*" ] || { echo "$*"; return 1; }; }
+effects() { curl --silent --fail http://127.0.0.1:9000/_sim/report | grep --only-matching '"effects":[0-9]*' | cut -d: -f2; }
+script() { curl --silent --fail --data "{\"rules\":[$1]}" http://127.0.0.1:9000/_sim/script; }
+
+# With the lines of $1 in addition.
+write_config() {
+  cat >/etc/outboxd/outboxd.yaml <<END
+listen:
+  producer: {group: outboxd}
+  track: [{tcp: 127.0.0.1:8480}]
+connections:
+  default:
+    base_url: http://127.0.0.1:9000
+    site_id_file: \${CREDENTIALS_DIRECTORY}/site_id
+    api_key_file: \${CREDENTIALS_DIRECTORY}/api_key
+retry: {base: 100ms, cap: 1s}
+drain_timeout: 3s
+${1:-}
+END
+}
+
+install_outboxd() {
+  systemd-sysusers && systemd-tmpfiles --create || return 1
+  write_config
+  mkdir -p /etc/ssl/private
+  (umask 077 && echo site >/etc/outboxd/credentials/site_id && echo key >/etc/outboxd/credentials/api_key)
+  systemctl daemon-reload
+}
+drop_in() {
+  mkdir -p "/etc/systemd/system/$unit.d"
+  printf '[Service]\n%s\n' "$1" >"/etc/systemd/system/$unit.d/test.conf"
+  systemctl daemon-reload
+}
+no_drop_in() {
+  rm -r "/etc/systemd/system/$unit.d"
+  systemctl daemon-reload
+}
+
+# A container: a root of its own in which /run/outboxd of the host stands elsewhere, mounted once, when it starts.
+start_container() {
+  printf 'u consumer -\nm consumer outboxd\n' | systemd-sysusers - &&
+    systemd-run --quiet --unit=container --property=BindPaths=/run/outboxd:/srv/outboxd --property=TemporaryFileSystem=/run \
+      --property=MountFlags=private sleep infinity
+}
+send() {
+  nsenter --target "$(systemctl show --property=MainPID --value container.service)" --mount -- runuser -u consumer -- \
+    outboxctl --producer /srv/outboxd/outboxd.sock send track --id 42 --name "event $((sent + 1))"
+}
+all_delivered() { [ "$(effects)" = "$sent" ]; }
+# What the container sees is the socket of the daemon that runs now, and what it hands over arrives.
+container_is_served() {
+  await send || { send; ls -la /run/outboxd; return 1; }
+  sent=$((sent + 1))
+  await all_delivered || { echo "$(effects) of $sent jobs arrived"; return 1; }
+}
+
+is_active_as_another() { [ "$(property ActiveState)" = active ] && [ "$(property MainPID)" != "$1" ]; }
+kill_and_await() {
+  local before
+  before=$(property MainPID)
+  kill "-$1" "$before"
+  await is_active_as_another "$before"
+}
+upgrade() {
+  local before program
+  before=$(property MainPID)
+  program=$(command -v outboxd)
+  cp "$program" "$program.new" && mv "$program.new" "$program" && systemctl restart "$unit" && is_active_as_another "$before"
+}
+
+boot_id_is_known() {
+  local id
+  id=$(tr -d - </proc/sys/kernel/random/boot_id)
+  tr '\0' '\n' <"/proc/$(property MainPID)/environ" | grep --line-regexp "OUTBOXD_BOOT_ID=$id" &&
+    [ "$(sqlite3 /var/lib/outboxd/outbox.db 'SELECT id FROM boots ORDER BY number DESC LIMIT 1')" = "$id" ]
+}
+# What adjtimex tells the daemon is what it tells timedatectl.
+knows_whether_synchronised() {
+  local said row
+  said=$(timedatectl show --property=NTPSynchronized --value)
+  outboxctl pause default && send && sent=$((sent + 1)) || return 1
+  row=$(sqlite3 'file:/var/lib/outboxd/outbox.db?mode=ro' 'SELECT synchronised FROM outbox')
+  outboxctl resume default && await all_delivered || return 1
+  [ "$said $row" = "yes 1" ] || [ "$said $row" = "no 0" ] || { echo "the system says $said, the job's row $row"; return 1; }
+}
+hides() {
+  local seen
+  seen=$(nsenter --target "$(property MainPID)" --mount -- stat --format=%a "$1")
+  [ "$seen" = 0 ] || { echo "its mode is $seen"; return 1; }
+}
+cannot_bind() {
+  write_config "metrics: {tcp: \"127.0.0.1:$1\"}"
+  systemctl restart "$unit" && await logged "127.0.0.1:$1" && ! curl --silent "http://127.0.0.1:$1/metrics"
+}
+reload_of_a_wrong_config_fails() {
+  write_config 'no_such_key: 1'
+  ! systemctl reload "$unit" && has ActiveState active
+}
+start_with_a_wrong_config_says_so() {
+  ! systemctl restart "$unit" && has ExecMainStatus 78 && logged no_such_key
+}
+stops_within() {
+  local start=$SECONDS
+  systemctl stop "$unit" && has Result success && has ExecMainStatus 0 && [ $((SECONDS - start)) -le "$1" ] ||
+    { echo "after $((SECONDS - start)) s"; return 1; }
+}
+stops_with_a_request_under_way() {
+  script '{"action":{"never_answer":true}}' && send && sleep 1 && stops_within 10 && script '' && systemctl start "$unit" || return 1
+  sent=$((sent + 1))
+  await all_delivered
+}
+
+systemctl --version | head -1
+systemd-run --quiet --unit=track-sim track_sim --site-id site --api-key key --listen 127.0.0.1:9000
+check "it is installed" install_outboxd
+check "the unit has no mistake: systemd-analyze verify" nothing "$(systemd-analyze verify --man=no "$unit" 2>&1)"
+check "it starts, and says itself that it is ready" systemctl enable --now "$unit"
+check "it is Type=notify" has Type notify
+check "its status is its own words" eval '[ -n "$(property StatusText)" ]'
+for line in OOMPolicy=kill MemoryMax=536870912 MemorySwapMax=0 TasksMax=512 RuntimeDirectoryPreserve=yes TimeoutStopUSec='1min 30s'; do
+  check "systemd read $line" has "${line%%=*}" "${line#*=}"
+done
+check "exposure is at most 1.7: systemd-analyze security" systemd-analyze security --no-pager --threshold=17 "$unit"
+check "a container that mounts /run/outboxd starts" start_container
+check "it serves the container" container_is_served
+check "it knows the boot" boot_id_is_known
+check "systemd and outboxd have nothing to warn of" nothing "$(journal --unit="$unit" --priority=warning; journal --grep="$unit.*(Unknown|Failed|ignor)")"
+check "it may ask whether the clock is synchronised" knows_whether_synchronised
+check "it does not see /etc/ssl/private" hides /etc/ssl/private
+check "a reload is answered" systemctl reload "$unit"
+
+check "it is restarted" systemctl restart "$unit"
+check "it serves the container after a restart" container_is_served
+check "it is killed, and started again" kill_and_await KILL
+check "it serves the container after a crash" container_is_served
+check "it is upgraded: another program in its place, and a restart" upgrade
+check "it serves the container after an upgrade" container_is_served
+check "it stops within two seconds" stops_within 2
+check "it is started" systemctl start "$unit"
+check "it serves the container after a stop and a start" container_is_served
+check "with a request that gets no answer it stops after drain_timeout" stops_with_a_request_under_way
+
+drop_in WatchdogSec=2s
+check "it is restarted with a short watchdog" systemctl restart "$unit"
+check "it hangs, and the watchdog has it started again" kill_and_await STOP
+check "it serves the container after the watchdog" container_is_served
+no_drop_in
+
+check "it cannot bind a port below 1024, and runs nevertheless" cannot_bind 900
+if systemctl --version | grep --quiet +BPF_FRAMEWORK; then
+  sysctl --quiet --write net.ipv4.ip_unprivileged_port_start=1
+  check "nor where the kernel lets everyone bind it: SocketBindDeny=" cannot_bind 901
+else
+  echo "skipped  SocketBindDeny=: this systemd was built without BPF"
+fi
+check "it serves the container without that port" container_is_served
+check "a reload of a wrong config fails, and it runs on" reload_of_a_wrong_config_fails
+check "a start with a wrong config fails with the reason" start_with_a_wrong_config_says_so
+write_config
+check "it starts with the right one" systemctl start "$unit"
+check "it serves the container after all" container_is_served
+
+echo "$failures failed"
+[ "$failures" -eq 0 ] || journal --unit="$unit" | tail -60
+[ "$failures" -eq 0 ]
