@@ -1,9 +1,9 @@
-"""Plants one bug after another into a copy of outboxd and demands that the simulation finds each.
+"""Plants one bug after another into a copy of outboxd and demands that the simulation finds each; where the simulation does not reach, a unit test.
 
     script/planted-bugs [--only NAME] [--runs M] [--check]
 
 Each bug is one text of one source file, white space aside, and what takes its place. --check only looks whether those texts are still there (ctest does).
-The copy is built in build/planted; a bug costs one compilation and the seeds until it is found, at most M (3000).
+The copy is built in build/planted; a bug costs one compilation and the seeds until it is found, at most M (3000), or its unit test.
 Exit: 0 all were caught, 1 one was not, 2 wrong usage or a text that is no longer there.
 """
 
@@ -27,7 +27,10 @@ class Bug(NamedTuple):
     text: str
     mutation: str
     world: str = ""  # "--hostile": found among hostile producers; else in all kinds of trouble
+    test: str = ""  # instead of the simulation the test case of unit_tests whose name begins so has to fail
 
+
+REPEATS = "track endpoint: a repeat gets the answer whose client had gone"
 
 BUGS = [
     Bug("ack-without-commit", "daemon/clerk/clerk.cc",
@@ -143,6 +146,10 @@ BUGS = [
         "std::exchange(repeat_turn_, is_calm || !repeat_turn_) || is_calm;", "std::exchange(repeat_turn_, true) || is_calm;", "--hostile"),
     Bug("suspect-forgotten-at-restart", "storage/outbox_reader.cc",
         "queued.suspicion = kNames<Suspicion>.Find(row.Text(kSuspicion)).value_or(Suspicion::kNone);", ""),
+    Bug("answered-job-is-matched", "daemon/base/deferred_http_server.cc",
+        "return poll(&state, 1, 0) == 1 && (state.revents & (POLLERR | POLLHUP)) != 0;", "return state.fd >= 0;", test=REPEATS),
+    Bug("missed-answer-serves-two", "daemon/intake/lost_answers.cc",
+        "  bytes_ -= found->bytes();\n  lost_.erase(found);\n", "  found->answer = answer;\n", test=REPEATS),
 ]
 
 
@@ -159,7 +166,8 @@ def check():
         count = len(pattern_of(bug.text).findall((ROOT / bug.file).read_text()))
         if count != 1:
             stale.append(f"{bug.name}: its text stands {count} times in {bug.file}")
-    return stale
+    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("*_test.cc"))
+    return stale + [f"{bug.name}: there is no test case {bug.test}" for bug in BUGS if bug.test not in tests]
 
 
 def copy_tree():
@@ -175,11 +183,11 @@ def copy_tree():
         shutil.copymode(source, target)
 
 
-def build():
+def build(target):
     if not (COPY / "build" / "CMakeCache.txt").exists():
         subprocess.run(["cmake", "-S", str(COPY / "source"), "-B", str(COPY / "build"), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug",
                         "-DCMAKE_CXX_FLAGS_DEBUG=-O1"], check=True, capture_output=True)
-    done = subprocess.run(["cmake", "--build", str(COPY / "build"), "--target", "outboxd_simulate"], capture_output=True, text=True)
+    done = subprocess.run(["cmake", "--build", str(COPY / "build"), "--target", target], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit("planted-bugs: the copy does not build:\n" + done.stdout[-3000:])
 
@@ -192,14 +200,35 @@ def simulate(runs, world=""):
     return broken.group(0) if broken else None if done.returncode == 0 else f"exit {done.returncode}"
 
 
+def run_test(name):
+    """What failed, or None. A name that matches nothing is a failure too."""
+    program = COPY / "build" / "tests" / "unit_tests"
+    done = subprocess.run([str(program), "-tc=" + name.replace(",", "\\,") + "*"], capture_output=True, text=True)
+    if done.returncode == 0 and re.search(r"\b1 passed", done.stdout):
+        return None
+    return next(iter(re.findall(r"ERROR: .*", done.stdout)), f"exit {done.returncode}")
+
+
+def fails_unplanted(bugs):
+    """What fails without any bug, of what these bugs are to be found by; or None."""
+    fails = None
+    if not all(bug.test for bug in bugs):
+        build("outboxd_simulate")
+        fails = simulate(200) or simulate(200, "--hostile")
+    for test in sorted({bug.test for bug in bugs if bug.test}):
+        build("unit_tests")
+        fails = fails or run_test(test)
+    return fails
+
+
 def is_caught(bug, runs):
     file = COPY / "source" / bug.file
     sound = file.read_text()
     started = time.monotonic()
     file.write_text(pattern_of(bug.text).sub(lambda _: bug.mutation, sound))
     try:
-        build()
-        found = simulate(runs, bug.world)
+        build("unit_tests" if bug.test else "outboxd_simulate")
+        found = run_test(bug.test) if bug.test else simulate(runs, bug.world)
     finally:
         file.write_text(sound)
     print(f"{bug.name:32} {found or 'NOT CAUGHT'}  ({time.monotonic() - started:.0f} s)", flush=True)
@@ -226,10 +255,9 @@ def main():
     if os.path.isdir("/dev/shm"):
         os.environ["TMPDIR"] = "/dev/shm"
     copy_tree()
-    build()
-    sound = simulate(200) or simulate(200, "--hostile")
-    if sound is not None:
-        print(f"planted-bugs: without any bug the simulation fails: {sound}", file=sys.stderr)
+    fails = fails_unplanted(bugs)
+    if fails is not None:
+        print(f"planted-bugs: without any bug it fails: {fails}", file=sys.stderr)
         return 1
     caught = sum(is_caught(bug, arguments.runs) for bug in bugs)
     print(f"{caught} of {len(bugs)} planted bugs caught")
