@@ -182,7 +182,7 @@ class DeferredHttpServer::Impl {
 
   // Called once when the head is there, then for each piece of the body, then once more with none; and again
   // when a deferred answer came.
-  static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char*, const char* method,
+  static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char* url, const char* method,
                               const char* version, const char* piece, std::size_t* piece_bytes,
                               void** request) {
     auto* exchange = static_cast<Exchange*>(*request);
@@ -192,15 +192,16 @@ class DeferredHttpServer::Impl {
       server.deferrals_.WakeAnswered();
       return server.daemon_.Send(connection, *exchange->answer);
     }
-    if (!exchange->HasBegun()) return server.Begin(connection, {method, version}, *exchange);
+    if (!exchange->HasBegun()) return server.Begin(connection, {url, method, version}, *exchange);
     if (*piece_bytes > 0) {
       const std::string_view bytes(piece, std::exchange(*piece_bytes, 0));
       return server.Collect(*exchange, bytes) ? MHD_YES : MHD_NO;
     }
-    return server.Answer(connection, {method, version}, *exchange);
+    return server.Answer(connection, {url, method, version}, *exchange);
   }
 
   struct FirstLine {
+    const char* url;
     const char* method;
     const char* version;
   };
@@ -228,7 +229,7 @@ class DeferredHttpServer::Impl {
 
   void CheckHead(MHD_Connection* connection, const FirstLine& line, Exchange& exchange) const {
     const HttpRequestView view = exchange.View(connection, line.method);
-    if (!MhdRequest::IsUnambiguous(view, line.version)) return exchange.Refuse(&options_.malformed);
+    if (!exchange.IsUnambiguous(view, line.url, line.version)) return exchange.Refuse(&options_.malformed);
     HeadVerdict verdict = options_.check_head(view);
     exchange.Limit(verdict.body_bytes_max);
     if (!verdict.refusal) return;
@@ -267,7 +268,8 @@ class DeferredHttpServer::Impl {
     unchecked_bytes_ -= std::exchange(exchange.unchecked_bytes, 0);
     if (exchange.refusal() != nullptr) return SendRefusal(connection, line, exchange);
     const HttpRequestView view = exchange.View(connection, line.method);
-    if (!MhdRequest::IsUnambiguous(view, line.version)) return daemon_.Send(connection, options_.malformed);
+    if (!exchange.IsUnambiguous(view, line.url, line.version))
+      return daemon_.Send(connection, options_.malformed);
     exchange.client().Enter(MhdClient::Turn::kOurs);
     const std::optional<HttpResponse> answer = handler_(view, exchange);
     return answer ? daemon_.Send(connection, *answer) : MHD_YES;

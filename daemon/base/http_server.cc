@@ -43,7 +43,7 @@ class HttpServer::Impl {
   }
 
   // Called once when the head is there, then for each piece of the body, then once more with none.
-  static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char*, const char* method,
+  static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char* url, const char* method,
                               const char* version, const char* piece, std::size_t* piece_bytes,
                               void** context) {
     auto* request = static_cast<MhdRequest*>(*context);
@@ -62,7 +62,7 @@ class HttpServer::Impl {
     }
     if (request->refusal() != nullptr) return server.daemon_.Send(connection, *request->refusal());
     const HttpRequestView view = request->View(connection, method);
-    if (!MhdRequest::IsUnambiguous(view, version))
+    if (!request->IsUnambiguous(view, url, version))
       return server.daemon_.Send(connection, server.options_.malformed);
     request->client().Enter(MhdClient::Turn::kOurs);
     return server.daemon_.Send(connection, server.handler_(view));

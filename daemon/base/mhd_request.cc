@@ -139,8 +139,14 @@ HttpRequestView MhdRequest::View(MHD_Connection* connection, const char* method)
   return view;
 }
 
+// A NUL ends the target for us, and for a proxy in front it may not. The version stands one byte behind it.
+bool MhdRequest::IsWholeTarget(const char* url, const char* version) const {
+  return !KnowsItsTraces() || url + target_.size() + 1 == version;
+}
+
 // Two lengths, or two ways to tell one, are how requests are smuggled past a proxy.
-bool MhdRequest::IsUnambiguous(const HttpRequestView& view, const char* version) {
+bool MhdRequest::IsUnambiguous(const HttpRequestView& view, const char* url, const char* version) const {
+  if (!IsWholeTarget(url, version)) return false;
   constexpr std::string_view kVersion = "HTTP/1.1";
   const std::string_view given(version);
   if (KnowsItsTraces() && given.size() == kVersion.size() && !EndsWithCrLf(version, given.size()))

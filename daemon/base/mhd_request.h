@@ -53,11 +53,13 @@ class MhdRequest {
   bool Discard(std::string_view bytes, const HttpServerOptions& options);
 
   HttpRequestView View(MHD_Connection* connection, const char* method) const;
-  // Whether the head says one thing only. `view` is this request's, `version` as libmicrohttpd hands it to
-  // its callback.
-  static bool IsUnambiguous(const HttpRequestView& view, const char* version);
+  // Whether the head says one thing only. `view` is this request's, `url` and `version` as libmicrohttpd
+  // hands them to its callback.
+  bool IsUnambiguous(const HttpRequestView& view, const char* url, const char* version) const;
 
  private:
+  bool IsWholeTarget(const char* url, const char* version) const;
+
   MhdClient& client_;
   std::string target_;
   std::string body_;

@@ -138,6 +138,22 @@ TEST_CASE("request head: lines without CR, folded headers and names with spaces 
   servers.CheckRefused("GET /x HTTP/1.1\r\nHost: a\r\nX: b\rY: c\r\n\r\n");
 }
 
+TEST_CASE("request head: a NUL in the target is refused: it is not cut there") {
+  using namespace std::string_literals;
+  const BothServers servers;
+  for (const std::string& target :
+       {"/x\0y"s, "/x\0"s, "\0/x"s, "/x?a=b\0&c"s, "/x\0?a=b"s, "/x\0HTTP/1.1"s, "/x\0\0"s}) {
+    servers.CheckRefused("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    servers.CheckRefused("POST " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" +
+                         std::string(100'000, 'x'));
+    servers.CheckRefused("POST " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    servers.CheckRefused("GET " + target + "\r\nHost: a\r\n\r\n");
+  }
+  for (const char* target : {"/x", "/x?a=b", "/x?", "*", "http://a/x?a=b"})
+    servers.CheckTaken("GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  servers.CheckTaken("GET  /x HTTP/1.1\r\nHost: a\r\nX: " + std::string(8'000, 'x') + "\r\n\r\n", 1000);
+}
+
 TEST_CASE("request head: a request in chunks is the last of its connection, however its lines end") {
   const BothServers servers;
   const std::string head = "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
