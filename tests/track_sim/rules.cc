@@ -121,10 +121,12 @@ Check AnonymousEvent(Visit& visit) {
     if (Check problem = CheckIdentifier("anonymous_id", id->Text())) return problem;
     return JudgeEvent(visit);
   }
-  // Without an anonymous id it is an invitation, which needs an address.
+  // Without one it may invite somebody, by an address. Of the others the API's description requires a name
+  // alone.
   const Node* data = Find(visit.Root(), "data");
-  if (data == nullptr) return Required("data.recipient");
-  if (Check problem = CheckText(*data, "recipient")) return problem;
+  if (data != nullptr && Find(*data, "recipient") != nullptr) {
+    if (Check problem = CheckText(*data, "recipient")) return problem;
+  }
   return JudgeEvent(visit);
 }
 

@@ -82,6 +82,8 @@ Check JudgePerson(const Node& item, std::string_view action, Effect& effect) {
   if (action == "event" || action == "page" || action == "screen")
     return JudgePersonEvent(item, action, effect);
   effect.type = JobTypeOf(action);
+  // Not in the API's description; Segment's destination sends them.
+  if (action == "viewed_content" || action == "clicked_content") effect.type = action;
   if (effect.type.empty()) return Invalid("action", "unknown action: " + std::string(action));
   if (action == "add_device" || action == "delete_device") return CheckDevice(item, action);
   if (Check problem = CheckObjectIfPresent(item, "attributes")) return problem;
