@@ -100,7 +100,7 @@ Result<Stored> ReadStored(Database& database) {
           "SELECT connection, jobs, dead, attempts, delivered, typeof(jobs) = 'integer' AND "
           "typeof(dead) = 'integer' AND typeof(attempts) = 'integer' AND min(jobs, dead, "
           "attempts) >= 0 AND max(jobs, dead, attempts) < 1 << 48, typeof(delivered) = 'integer' "
-          "AND delivered BETWEEN 0 AND ? FROM counters"));
+          "AND delivered BETWEEN 0 AND ? FROM counters WHERE uid IS NULL"));
   rows.BindAll(kDeliveriesMax);
   Stored stored;
   for (;;) {
@@ -188,7 +188,7 @@ Result<void> Counters::Store(Database& database) {
     RETURN_IF_ERROR(CountRows(database));
   }
   if (is_new_) {
-    RETURN_IF_ERROR(database.Execute("DELETE FROM counters"));
+    RETURN_IF_ERROR(database.Execute("DELETE FROM counters WHERE uid IS NULL"));
     for (const auto& [connection, counts] : counts_) {
       RETURN_IF_ERROR(StoreOne(connection, counts));
     }

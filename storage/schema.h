@@ -124,13 +124,16 @@ CREATE TABLE stowed_lanes (      -- those that stowed jobs keep
 ) WITHOUT ROWID;
 CREATE INDEX stowed_lanes_lane ON stowed_lanes (lane, seq);
 
-CREATE TABLE users (             -- what each holds; kept in the same transaction as what it counts
-  uid         INTEGER PRIMARY KEY,   -- of producers' processes; -1: everybody who comes by TCP
-  jobs        INTEGER NOT NULL,      -- rows in outbox
-  job_bytes   INTEGER NOT NULL,      -- of their lines
-  dead        INTEGER NOT NULL,      -- rows in dead_letters
-  dead_bytes  INTEGER NOT NULL
-);
+-- What each user holds, kept in the same transaction as what it counts. Its rows stand among the counters,
+-- for nothing but the page: each commit would write one more. Their key is the uid as a blob, which no
+-- connection's name is.
+ALTER TABLE counters ADD COLUMN uid INTEGER;         -- not null: a user's row; -1: everybody who comes by TCP
+ALTER TABLE counters ADD COLUMN held_jobs INTEGER;   -- rows in outbox
+ALTER TABLE counters ADD COLUMN job_bytes INTEGER;   -- of their lines
+ALTER TABLE counters ADD COLUMN held_dead INTEGER;   -- rows in dead_letters
+ALTER TABLE counters ADD COLUMN dead_bytes INTEGER;
+CREATE VIEW users AS SELECT uid, held_jobs AS jobs, job_bytes, held_dead AS dead, dead_bytes FROM counters
+  WHERE uid IS NOT NULL;
 
 ALTER TABLE outbox ADD COLUMN boot INTEGER;            -- of acceptance: boots.number; null: not known
 ALTER TABLE outbox ADD COLUMN boot_ms INTEGER;         -- since that boot, by the boot clock

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/result.h"
@@ -51,13 +52,25 @@ void Subtract(std::uint64_t& from, std::uint64_t amount) {
   from -= std::min(from, amount);
 }
 
+UserHolds Sum(const UserCounts::Map& holds) {
+  UserHolds total;
+  for (const auto& [user, of_it] : holds) {
+    total.jobs += of_it.jobs;
+    total.dead += of_it.dead;
+  }
+  return total;
+}
+
+constexpr std::string_view kStore =
+    "INSERT OR REPLACE INTO counters (connection, jobs, dead, attempts, uid, held_jobs, job_bytes, "
+    "held_dead, dead_bytes) VALUES (CAST(?1 AS BLOB), 0, 0, 0, ?1, ?2, ?3, ?4, ?5)";
+
 }  // namespace
 
 Result<UserCounts> UserCounts::Load(Database& database, const Counts& rows) {
   UserCounts users;
-  ASSIGN_OR_RETURN(users.store_, database.Prepare("INSERT OR REPLACE INTO users (uid, jobs, job_bytes, dead, "
-                                                  "dead_bytes) VALUES (?, ?, ?, ?, ?)"));
-  UserHolds total;
+  ASSIGN_OR_RETURN(users.store_, database.Prepare(kStore));
+  bool are_numbers = true;
   {
     ASSIGN_OR_RETURN(Statement stored,
                      database.Prepare("SELECT uid, jobs, job_bytes, dead, dead_bytes FROM users"));
@@ -66,14 +79,15 @@ Result<UserCounts> UserCounts::Load(Database& database, const Counts& rows) {
       if (!row) break;
       UserHolds& holds = users.holds_[UserOf(stored.Int(0))];
       const auto number = [&](int column) {
-        return static_cast<std::uint64_t>(std::clamp<std::int64_t>(stored.Int(column), 0, kHeldMax));
+        const std::int64_t held = stored.Int(column);
+        are_numbers = are_numbers && stored.IsInteger(column) && held >= 0 && held < kHeldMax;
+        return static_cast<std::uint64_t>(std::clamp<std::int64_t>(held, 0, kHeldMax));
       };
       holds = {number(1), number(2), number(3), number(4)};
-      total.jobs += holds.jobs;
-      total.dead += holds.dead;
     }
   }
-  if (total.jobs == rows.jobs && total.dead == rows.dead) return users;
+  const UserHolds total = Sum(users.holds_);
+  if (are_numbers && total.jobs == rows.jobs && total.dead == rows.dead) return users;
   // A page that cannot be read is no reason to refuse the whole file: they are believed then.
   if (Result<Map> counted = CountUsers(database)) {
     users.holds_ = std::move(*counted);
@@ -129,7 +143,7 @@ void UserCounts::RemoveDead(User user, std::uint64_t bytes) {
 
 Result<void> UserCounts::Store(Database& database) {
   if (is_new_) {
-    RETURN_IF_ERROR(database.Execute("DELETE FROM users"));
+    RETURN_IF_ERROR(database.Execute("DELETE FROM counters WHERE uid IS NOT NULL"));
     for (const auto& [user, holds] : holds_) {
       RETURN_IF_ERROR(StoreOne(user, holds));
     }

@@ -1,8 +1,8 @@
 // storage/user_counts.h — what each user holds in the outbox, kept in the same transaction as what it counts.
 //
-// Together they are as many rows as the counters of the connections say; where the file says otherwise, they
-// are counted anew from the rows, which reads all of them. Of several jobs settled at a stroke some may be
-// gone: which of their users had those is then not exact.
+// Together they are as many rows as the counters of the connections say; where the file says otherwise, or no
+// numbers, they are counted anew from the rows, which reads all of them. Of several jobs settled at a stroke
+// some may be gone: which of their users had those is then not exact.
 //
 // Threads: belongs to one thread.
 #pragma once

@@ -136,28 +136,31 @@ std::vector<Damage> Damages(const std::filesystem::path& file) {
     damages.push_back({"DELETE FROM " + table, table == "outbox" ? kWaiting : std::set<std::string>{}});
     for (const Damage& row : rows) damages.push_back({"DELETE FROM " + table + row.sql, row.hits});
   }
-  for (const char* sql :
-       {"INSERT INTO sequence SELECT reserved FROM sequence", "INSERT INTO sequence VALUES (1)",
-        "INSERT INTO outbox SELECT 50, job, connection, type, customer, accepted_ms, redriven_ms, attempts, "
-        "charged, due_ms, parked, reason, line, uid, failures, deliveries_at_failure, suspicion, refusals, "
-        "counted_ms FROM outbox WHERE seq = 3",
-        "INSERT INTO dead_letters SELECT seq, job, connection, type, customer, accepted_ms, 1, 'rejected', "
-        "400, 'r', 'c', NULL, attempts, line, uid FROM outbox WHERE customer <> 'sound'",
-        "INSERT INTO counters VALUES ('nobody', 7, 7, 7, 7)", "UPDATE counters SET delivered = 1 << 48",
-        "UPDATE outbox SET deliveries_at_failure = 1 << 47 WHERE customer <> 'sound'",
-        "UPDATE outbox SET suspicion = 'auth', refusals = 1 << 40, counted_ms = 1 << 62, failures = 1 << 40, "
-        "charged = 1 WHERE customer <> 'sound'",
-        "UPDATE outbox SET suspicion = 'region', refusals = -1, counted_ms = -1, failures = -1 WHERE "
-        "customer "
-        "<> 'sound'",
-        "UPDATE counters SET jobs = 0, dead = 0, attempts = 0",
-        "INSERT INTO connections SELECT 'nobody', state, pause, detail, since_ms, reopen_ms, failures FROM "
-        "connections",
-        "UPDATE outbox SET parked = 7 WHERE customer <> 'sound'",
-        "UPDATE outbox SET parked = 1.5 WHERE customer <> 'sound'",
-        "UPDATE outbox SET parked = -7 WHERE seq = 3",
-        "UPDATE outbox SET parked = (SELECT parked FROM outbox WHERE seq = 10) WHERE seq IN (3, 7)",
-        "UPDATE connections SET state = 'paused', pause = 'x', reopen_ms = -1 WHERE 0"})
+  for (
+      const char* sql :
+      {"INSERT INTO sequence SELECT reserved FROM sequence", "INSERT INTO sequence VALUES (1)",
+       "INSERT INTO outbox (seq, job, connection, type, customer, accepted_ms, parked, line, uid) SELECT 50, "
+       "job, connection, type, customer, accepted_ms, parked, line, uid FROM outbox WHERE seq = 3",
+       "INSERT INTO dead_letters (seq, job, connection, type, customer, accepted_ms, dead_ms, death, reason, "
+       "cause, attempts, line, uid) SELECT seq, job, connection, type, customer, accepted_ms, 1, 'rejected', "
+       "'r', 'c', attempts, line, uid FROM outbox WHERE customer <> 'sound'",
+       "INSERT INTO counters (connection, jobs, dead, attempts, delivered) VALUES ('nobody', 7, 7, 7, 7)",
+       "UPDATE counters SET uid = 7 WHERE uid IS NULL", "UPDATE counters SET uid = 'x' WHERE uid IS NOT NULL",
+       "UPDATE counters SET delivered = 1 << 48",
+       "UPDATE outbox SET deliveries_at_failure = 1 << 47 WHERE customer <> 'sound'",
+       "UPDATE outbox SET suspicion = 'auth', refusals = 1 << 40, counted_ms = 1 << 62, failures = 1 << 40, "
+       "charged = 1 WHERE customer <> 'sound'",
+       "UPDATE outbox SET suspicion = 'region', refusals = -1, counted_ms = -1, failures = -1 WHERE "
+       "customer "
+       "<> 'sound'",
+       "UPDATE counters SET jobs = 0, dead = 0, attempts = 0",
+       "INSERT INTO connections SELECT 'nobody', state, pause, detail, since_ms, reopen_ms, failures FROM "
+       "connections",
+       "UPDATE outbox SET parked = 7 WHERE customer <> 'sound'",
+       "UPDATE outbox SET parked = 1.5 WHERE customer <> 'sound'",
+       "UPDATE outbox SET parked = -7 WHERE seq = 3",
+       "UPDATE outbox SET parked = (SELECT parked FROM outbox WHERE seq = 10) WHERE seq IN (3, 7)",
+       "UPDATE connections SET state = 'paused', pause = 'x', reopen_ms = -1 WHERE 0"})
     damages.push_back({sql});
   damages.push_back({"UPDATE outbox SET connection = 'other' WHERE seq = 2", {"parked"}});
   return damages;

@@ -123,7 +123,8 @@ TEST_CASE("counters: what cannot be right is counted anew, told once, and stored
 TEST_CASE("counters: what was delivered survives a recount of the rows, also for a connection without any") {
   Fixture fixture;
   fixture.Change("UPDATE counters SET delivered = 41 WHERE connection = 'default'");
-  fixture.Change("INSERT INTO counters VALUES ('idle', 0, 0, 0, 5)");
+  fixture.Change(
+      "INSERT INTO counters (connection, jobs, dead, attempts, delivered) VALUES ('idle', 0, 0, 0, 5)");
   fixture.Change("UPDATE counters SET jobs = 9 WHERE connection = 'other'");
   Counters counters = fixture.Load();
   CHECK(counters.ByConnection().at("default") == Counts{2, 1, 1, 41});

@@ -131,17 +131,27 @@ TEST_CASE("user counts: where they do not come to the rows they are counted anew
     auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
     REQUIRE(database);
     SUBCASE("all gone, as in a file of an earlier format") {
-      REQUIRE(database->Execute("DELETE FROM users"));
+      REQUIRE(database->Execute("DELETE FROM counters WHERE uid IS NOT NULL"));
     }
     SUBCASE("wrong") {
-      REQUIRE(database->Execute("UPDATE users SET jobs = 900 WHERE uid = 33"));
+      REQUIRE(database->Execute("UPDATE counters SET held_jobs = 900 WHERE uid = 33"));
     }
     SUBCASE("damaged") {
-      REQUIRE(database->Execute("UPDATE users SET jobs = -7, job_bytes = 'x'"));
+      REQUIRE(database->Execute("UPDATE counters SET held_jobs = -7, job_bytes = 'x'"));
+    }
+    SUBCASE("damaged in what the rows do not check") {
+      REQUIRE(database->Execute("UPDATE counters SET job_bytes = 9223372036854775807 WHERE uid = 33"));
+    }
+    SUBCASE("two rows of one user") {
+      REQUIRE(database->Execute("UPDATE counters SET uid = 33 WHERE uid = 1000"));
+    }
+    SUBCASE("no user's any more") {
+      REQUIRE(database->Execute("UPDATE counters SET uid = NULL"));
     }
   }
   fixture.Reopen();
   CHECK(fixture.outbox->HoldsByUser().at(33).jobs == 4);
+  CHECK(fixture.outbox->HoldsByUser().at(33).job_bytes < 4096);
   fixture.Accept(33, 1);
   CHECK(test::Ask(fixture.file, "SELECT jobs FROM users WHERE uid = 33") == 5);
   CHECK(test::Ask(fixture.file, "SELECT jobs FROM users WHERE uid = 1000") == 1);
