@@ -12,13 +12,15 @@
 namespace outboxd {
 namespace {
 
-// First bytes of overlong UTF-8: U+0000 to U+007F in two, three or four bytes.
-constexpr bool StartsOverlong(char byte) {
-  return Byte(byte) == 0xc0 || Byte(byte) == 0xc1 || Byte(byte) == 0xe0 || Byte(byte) == 0xf0;
-}
+// The first bytes of escapes, and those of overlong UTF-8: U+0000 to U+007F in two, three or four bytes.
+constexpr ByteTable kStartsEscape = [] {
+  ByteTable table{};
+  for (const unsigned byte : {0x25U, 0xc0U, 0xc1U, 0xe0U, 0xf0U}) table[byte] = true;
+  return table;
+}();
 
 bool MayDecode(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char byte) { return byte == '%' || StartsOverlong(byte); });
+  return std::any_of(text.begin(), text.end(), [](char byte) { return kStartsEscape[Byte(byte)]; });
 }
 
 bool IsTrailByte(char byte) {

@@ -94,6 +94,10 @@ CodePoint DecodeUtf8(std::string_view text, std::size_t at) {
 
 bool IsUtf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
+    if (Byte(text[at]) < 0x80) {
+      ++at;
+      continue;
+    }
     const CodePoint point = DecodeUtf8(text, at);
     if (!point.valid) return false;
     at += point.length;

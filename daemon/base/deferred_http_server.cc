@@ -213,9 +213,9 @@ class DeferredHttpServer::Impl {
     daemon_.NameThread();
     if (const HttpResponse* answer = exchange.Begin(connection, options_))
       return daemon_.Send(connection, *answer);
-    const std::uint64_t announced = AnnouncedBytes(connection);
+    const std::uint64_t announced = exchange.announced();
     if (options_.check_head) {
-      if (announced > small_body_bytes_ || IsChunked(connection) ||
+      if (announced > small_body_bytes_ || exchange.is_chunked() ||
           unchecked_bytes_ + announced > options_.bodies_bytes_max / kUncheckedPart) {
         CheckHead(connection, line, exchange);
       } else {
@@ -223,7 +223,7 @@ class DeferredHttpServer::Impl {
         unchecked_bytes_ += exchange.unchecked_bytes;
       }
     }
-    exchange.CheckAnnounced(connection, options_);
+    exchange.CheckAnnounced(options_);
     return exchange.IsRefusedAtOnce(connection, options_) ? SendRefusal(connection, line, exchange) : MHD_YES;
   }
 

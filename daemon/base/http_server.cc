@@ -52,7 +52,7 @@ class HttpServer::Impl {
     if (!request->HasBegun()) {
       server.daemon_.NameThread();
       const HttpResponse* answer = request->Begin(connection, server.options_);
-      if (answer == nullptr) request->CheckAnnounced(connection, server.options_);
+      if (answer == nullptr) request->CheckAnnounced(server.options_);
       if (request->IsRefusedAtOnce(connection, server.options_)) answer = request->refusal();
       return answer != nullptr ? server.daemon_.Send(connection, *answer) : MHD_YES;
     }

@@ -59,8 +59,6 @@ bool HasUnknownEncoding(MHD_Connection* connection) {
   return encoding != nullptr && !EqualsIgnoringCase(encoding, "chunked");
 }
 
-}  // namespace
-
 bool IsChunked(MHD_Connection* connection) {
   return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) !=
          nullptr;
@@ -73,13 +71,17 @@ std::uint64_t AnnouncedBytes(MHD_Connection* connection) {
   return length != nullptr ? std::strtoull(length, nullptr, 10) : 0;
 }
 
+}  // namespace
+
 const HttpResponse* MhdRequest::Begin(MHD_Connection* connection, const HttpServerOptions& options) {
   has_begun_ = true;
   began_ = std::chrono::steady_clock::now();
   client_.Enter(MhdClient::Turn::kBody);
   body_bytes_max_ = options.body_bytes_max;
+  announced_ = AnnouncedBytes(connection);
+  is_chunked_ = IsChunked(connection);
   if (!options.users.empty() && !IsAllowed(client_.user(), options.users)) return &options.forbidden;
-  if (IsChunked(connection)) {
+  if (is_chunked_) {
     if (HasUnknownEncoding(connection)) return &options.malformed;
     // libmicrohttpd lets a chunk's line end with LF alone. A proxy in front that does not would see the end
     // of the body elsewhere: what follows is not read as a request.
@@ -92,16 +94,15 @@ void MhdRequest::Limit(std::size_t body_bytes_max) {
   body_bytes_max_ = std::min(body_bytes_max_, body_bytes_max);
 }
 
-void MhdRequest::CheckAnnounced(MHD_Connection* connection, const HttpServerOptions& options) {
-  const std::uint64_t announced = AnnouncedBytes(connection);
-  if (refusal_ == nullptr && announced > body_bytes_max_) refusal_ = &options.too_large;
-  if (refusal_ == nullptr) body_.reserve(std::min<std::size_t>(announced, kBodyReserve));
+void MhdRequest::CheckAnnounced(const HttpServerOptions& options) {
+  if (refusal_ == nullptr && announced_ > body_bytes_max_) refusal_ = &options.too_large;
+  if (refusal_ == nullptr) body_.reserve(std::min<std::size_t>(announced_, kBodyReserve));
 }
 
 bool MhdRequest::IsRefusedAtOnce(MHD_Connection* connection, const HttpServerOptions& options) const {
   if (refusal_ == nullptr) return false;
   return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != nullptr ||
-         AnnouncedBytes(connection) > options.discarded_bytes_max;
+         announced_ > options.discarded_bytes_max;
 }
 
 bool MhdRequest::Collect(std::string_view bytes, const HttpServerOptions& options) {

@@ -36,7 +36,10 @@ class MhdRequest {
   void Refuse(const HttpResponse* answer) { refusal_ = answer; }
   const HttpResponse* refusal() const { return refusal_; }
   // Refuses a body that is announced as too long.
-  void CheckAnnounced(MHD_Connection* connection, const HttpServerOptions& options);
+  void CheckAnnounced(const HttpServerOptions& options);
+  // The length of the body that the head announces, 0 without one. Both since Begin().
+  std::uint64_t announced() const { return announced_; }
+  bool is_chunked() const { return is_chunked_; }
 
   // Whether the refusal is to be sent now: the body does not come before its sender has heard from us, or it
   // is too long even to be dropped.
@@ -64,14 +67,12 @@ class MhdRequest {
   std::string target_;
   std::string body_;
   bool has_begun_ = false;
+  bool is_chunked_ = false;
+  std::uint64_t announced_ = 0;
   std::chrono::steady_clock::time_point began_;
   std::size_t body_bytes_max_ = 0;
   const HttpResponse* refusal_ = nullptr;
   std::size_t discarded_bytes_ = 0;
 };
-
-// The length of the body that the head announces, 0 without one.
-std::uint64_t AnnouncedBytes(MHD_Connection* connection);
-bool IsChunked(MHD_Connection* connection);
 
 }  // namespace outboxd

@@ -74,9 +74,12 @@ HttpResponse Unavailable(Refusal refusal, std::string_view message) {
 
 HttpResponse Stored(HttpResponse answer, std::span<const Ulid> jobs) {
   std::string ids;
-  for (const Ulid& job : jobs.first(std::min(jobs.size(), kJobIdsShown))) {
+  const std::span<const Ulid> shown = jobs.first(std::min(jobs.size(), kJobIdsShown));
+  ids.reserve(shown.size() * (Ulid::kTextLength + 1));
+  for (const Ulid& job : shown) {
     if (!ids.empty()) ids += ',';
-    ids += job.ToText();
+    const auto id = job.ToChars();
+    ids.append(id.data(), id.size());
   }
   answer.headers.emplace_back("X-Outbox-Job", std::move(ids));
   return answer;

@@ -1,5 +1,6 @@
 #include "daemon/intake/track_endpoint.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -61,9 +62,9 @@ std::optional<std::string> BasicCredentials(const HttpRequestView& request) {
   return Base64Decode(token);
 }
 
-// What no request line may hold is encoded; everything else stays as it came.
-std::string CleanTarget(std::string_view target) {
-  std::string clean;
+// What no request line may hold is encoded, in `clean`; everything else stays as it came.
+std::string_view CleanTarget(std::string_view target, std::string& clean) {
+  if (std::all_of(target.begin(), target.end(), IsTargetByte)) return target;
   clean.reserve(target.size());
   for (const char byte : target) {
     if (IsTargetByte(byte)) {
@@ -288,8 +289,10 @@ void TrackEndpoint::Lost(const HttpRequestView& request, HttpResponse answer) {
 }
 
 std::optional<HttpResponse> TrackEndpoint::TakeOne(const Call& call, HttpExchange& exchange) {
-  auto job = MakeJob(call.route, call.account.name, call.request.method, CleanTarget(call.request.target),
-                     call.body, call.credentials, call.line_bytes_max, ContentTypeAlone(call.request));
+  std::string clean;
+  auto job =
+      MakeJob(call.route, call.account.name, call.request.method, CleanTarget(call.request.target, clean),
+              call.body, call.credentials, call.line_bytes_max, ContentTypeAlone(call.request));
   if (!job && job.error().kind == ErrorKind::kFull)
     return Refuse(413, Refusal::kTooLarge, call.route, job.error());
   if (!job) return Refuse(400, Refusal::kInvalidJob, call.route, job.error());
