@@ -15,7 +15,9 @@
 #include "config/log_level.h"
 #include "core/check.h"
 #include "core/clock.h"
+#include "core/job.h"
 #include "core/result.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "core/user_shares.h"
 #include "daemon/base/host_clock.h"
@@ -27,6 +29,7 @@
 #include "storage/counters.h"
 #include "storage/outbox.h"
 #include "storage/outcome.h"
+#include "storage/user_counts.h"
 
 namespace outboxd {
 namespace {
@@ -38,7 +41,26 @@ constexpr std::chrono::hours kHistoryToldInterval{1};
 constexpr std::size_t kPruneRows = 500;
 constexpr std::size_t kShrinkPages = 64;
 constexpr std::size_t kFreePagesKept = 256;
+// What the death of a waiting job adds to the file, where it is recorded in short.
+constexpr std::uint64_t kDeathBytes = 150;
+constexpr std::size_t kShortTextBytes = 60;
 constexpr User kNobody = std::numeric_limits<std::uint32_t>::max();  // no process has this uid
+
+// Of max_bytes: lines, and what the deaths of those that wait will add.
+std::uint64_t SharedBytes(const UserHolds& holds) {
+  return holds.job_bytes + holds.dead_bytes + holds.jobs * kDeathBytes;
+}
+
+std::uint64_t SharedBytes(const QueuedJob& job) {
+  return job.job.line.size() + kDeathBytes;
+}
+
+// The answer goes, and of the texts all but their beginning.
+void Shorten(Outcome& outcome) {
+  if (outcome.attempt) outcome.attempt->answer.clear();
+  for (std::string* text : {&outcome.reason, &outcome.cause})
+    text->resize(CutAtCharacter(*text, kShortTextBytes).size());
+}
 
 }  // namespace
 
@@ -145,7 +167,7 @@ Clerk::Shares Clerk::SharesNow() const {
   for (const auto& [user, holds] : outbox_.HoldsByUser()) {
     shares.jobs.Take(user, holds.jobs);
     shares.dead.Take(user, holds.dead);
-    shares.bytes.Take(user, holds.job_bytes + holds.dead_bytes);
+    shares.bytes.Take(user, SharedBytes(holds));
     lines += holds.job_bytes + holds.dead_bytes;
   }
   if (used_bytes_ > lines) shares.bytes.Take(kNobody, used_bytes_ - lines);
@@ -171,7 +193,7 @@ void Clerk::AdmitOne(Submission& submission, std::size_t most, Shares& shares) {
   };
   // A submission is of one user: as a rule all of it fits.
   std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < most; ++i) bytes += submission.jobs[i]->job.line.size();
+  for (std::size_t i = 0; i < most; ++i) bytes += SharedBytes(*submission.jobs[i]);
   std::size_t admitted = most;
   const User user = submission.jobs.empty() ? User() : submission.jobs.front()->uid;
   if (most > 0 && user_may(user, most, bytes)) {
@@ -180,7 +202,7 @@ void Clerk::AdmitOne(Submission& submission, std::size_t most, Shares& shares) {
   } else if (most > 0) {
     admitted = 0;
     for (; !submission.all_or_none && admitted < most; ++admitted) {
-      const std::uint64_t line = submission.jobs[admitted]->job.line.size();
+      const std::uint64_t line = SharedBytes(*submission.jobs[admitted]);
       if (!user_may(user, 1, line)) break;
       take(user, 1, line);
       bytes -= line;
@@ -222,16 +244,19 @@ std::optional<Error> Clerk::WhyNobodyMay() const {
   const TurnedAway* last = nullptr;
   for (const auto& [user, holds] : outbox_.HoldsByUser()) {
     const auto found = turned_away_.find(user);
-    if (found == turned_away_.end() || holds.job_bytes + holds.dead_bytes < found->second.bytes)
-      return std::nullopt;
+    if (found == turned_away_.end() || SharedBytes(holds) < found->second.bytes) return std::nullopt;
     last = &found->second;
   }
   return last == nullptr ? std::nullopt : std::optional(last->why);
 }
 
-void Clerk::AddReport(WriteBatch& batch) const {
+void Clerk::AddReport(WriteBatch& batch) {
+  const bool is_short_of_room = IsBeyondNineTenths();
   batch.outcomes.reserve(pending_.outcomes.size());
-  for (const Outcome& outcome : pending_.outcomes) batch.outcomes.push_back(&outcome);
+  for (Outcome& outcome : pending_.outcomes) {
+    if (is_short_of_room && outcome.kind == OutcomeKind::kDead) Shorten(outcome);
+    batch.outcomes.push_back(&outcome);
+  }
   batch.parks = pending_.parks;
   batch.gates = pending_.gates;
 }
@@ -323,11 +348,12 @@ void Clerk::ConfirmReport(Done& done) {
   pending_.gates.clear();
 }
 
-// Where the room begins that is kept for others. What a reader holds of the WAL does not count: to remove
-// rows makes that grow.
+// Where the room begins that is kept for others, with what the deaths of waiting jobs will add. What a reader
+// holds of the WAL does not count: to remove rows makes that grow.
 bool Clerk::IsBeyondNineTenths() const {
   const std::uint64_t limit = limits_.outbox.max_bytes;
-  return used_bytes_ - std::min(used_bytes_, held_wal_.bytes()) > limit - limit / 10;
+  const std::uint64_t used = used_bytes_ - std::min(used_bytes_, held_wal_.bytes());
+  return used + outbox_.Total().jobs * kDeathBytes > limit - limit / 10;
 }
 
 // Where it gives way a step of it goes, whatever its age.

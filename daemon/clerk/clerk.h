@@ -8,7 +8,8 @@
 //
 // Of max_jobs and max_bytes each user has a share (core/user_shares.h); dead letters count in it when a job
 // is accepted. Who has used his up is refused, and he alone. History has no share: it gives way, oldest
-// first, once the file takes more than nine tenths of max_bytes, and while it keeps jobs out.
+// first, once the file takes more than nine tenths of max_bytes, and while it keeps jobs out. For what its
+// death adds each waiting job counts some bytes more; beyond the nine tenths deaths are recorded in short.
 //
 // Threads: belongs to one thread, which drives it (daemon/clerk/clerk_thread.h).
 #pragma once
@@ -119,7 +120,7 @@ class Clerk {
   Result<bool> PruneHistory(Timestamp now);
   void TellHistoryGivesWay(Timestamp now);
   void LogRecounts();
-  void AddReport(WriteBatch& batch) const;
+  void AddReport(WriteBatch& batch);
 
   Outbox outbox_;
   Limits limits_;

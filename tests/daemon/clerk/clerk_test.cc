@@ -100,6 +100,21 @@ struct Fixture {
     return jobs;
   }
 
+  // They die of answers as long as they are kept.
+  void ReportDeaths(std::span<std::unique_ptr<QueuedJob>> jobs) {
+    Report report;
+    for (auto& job : jobs) {
+      report.outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kDead, 400, now));
+      Outcome& outcome = report.outcomes.back();
+      outcome.attempt->answer = std::string(1'024, 'a');
+      outcome.reason = std::string(300, 'r');
+      outcome.cause = std::string(200, 'c');
+    }
+    report.ticket = 1;
+    clerk->Add(std::move(report));
+    Work();
+  }
+
   void ReportDelivered(std::unique_ptr<QueuedJob> job, std::uint64_t ticket) {
     Report report;
     report.outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200, now));
@@ -290,6 +305,27 @@ TEST_CASE("clerk: one user's lines do not use up max_bytes for the others") {
   REQUIRE(done.submissions[0]->refused);
   CHECK(done.submissions[0]->refused->kind == ErrorKind::kFull);
   CHECK_FALSE(done.submissions[1]->refused);
+}
+
+TEST_CASE("clerk: what the deaths of one user's jobs add does not use up max_bytes for the others") {
+  for (const std::size_t bytes : {0UL, 500UL, 5000UL}) {
+    CAPTURE(bytes);
+    Fixture fixture;
+    fixture.limits.outbox.max_bytes = 3'000'000;
+    fixture.Start();
+    std::vector<std::unique_ptr<QueuedJob>> jobs;
+    for (auto more = fixture.AcceptedOf(33, 100, bytes); !more.empty();
+         more = fixture.AcceptedOf(33, 100, bytes))
+      std::move(more.begin(), more.end(), std::back_inserter(jobs));
+    CHECK(jobs.size() >= 300);
+    for (std::span left(jobs); !left.empty(); left = left.subspan(std::min<std::size_t>(left.size(), 20)))
+      fixture.ReportDeaths(left.first(std::min<std::size_t>(left.size(), 20)));
+    CHECK(fixture.clerk->State().used_bytes < 2'900'000);
+    CHECK(Ask(fixture.file, "SELECT max(length(answer)) FROM dead_letters") == 1'024);
+    CHECK(Ask(fixture.file, "SELECT min(length(reason)) FROM dead_letters") > 50);
+    fixture.SubmitOf(1000, 1, 90'000);
+    CHECK_FALSE(fixture.Work().submissions[0]->refused);
+  }
 }
 
 TEST_CASE("clerk: attempts of one user do not use up max_bytes for the others: history gives way") {
