@@ -410,6 +410,48 @@ def web_pages(build):
 
 
 @attack(is_quick=True)
+def open_paths(build):
+    """Where `open_paths` lets anybody hand over metrics: no other job, no web page, never with our credentials."""
+    port = free_port()
+    right = "Basic " + base64.b64encode(f"{SITE_ID}:{API_KEY}".encode()).decode()
+    carried = []  # (path, whether the request had credentials)
+
+    def answer(_, path, headers, __):
+        carried.append((path, headers.get("Authorization") is not None))
+        return 200, {}, b"{}"
+
+    metric = b'{"delivery_id":"x","metric":"opened","timestamp":1700000000}'
+    closed = [
+        ("an event", "POST", "/api/v1/events", {}, b'{"name":"e"}', 401),
+        ("a customer", "PUT", "/api/v1/customers/7", {}, b"{}", 401),
+        ("an event behind an open path", "POST", "/unsubscribe/../api/v1/events", {}, b'{"name":"e"}', None),
+        ("the same, encoded", "POST", "/unsubscribe/%2e%2e%2fapi%2fv1%2fevents", {}, b'{"name":"e"}', None),
+        ("a wrong key", "POST", "/api/v1/metrics", {"Authorization": "Basic eDp5"}, metric, 401),
+        ("a web page", "POST", "/api/v1/metrics", {"Origin": "null", "Content-Type": "text/plain"}, metric, 403),
+        ("DNS rebinding", "POST", "/api/v1/metrics", {"Host": "evil.example"}, metric, 421),
+        ("a long body", "POST", "/api/v1/metrics", {}, metric + b" " * 20_000, 413),
+    ]
+    with scene(build, answer, track=f"  track: [{{tcp: 127.0.0.1:{port}, open_paths: true}}]\n") as (daemon, _):
+        wrong = []
+        for name, method, path, headers, body, expected in closed:
+            status = ask_tcp(port, method, path, headers, body)
+            if status < 400 or (expected and status != expected):
+                wrong.append(f"{name}: {status}, not {expected or 'refused'}")
+        opened = {"/api/v1/metrics": metric, "/push/events": b'{"delivery_id":"x","event":"opened","device_id":"d","timestamp":1700000000}', "/unsubscribe/abc": metric}
+        for path, body in opened.items():
+            status = ask_tcp(port, "POST", path, {"Content-Type": "application/json"}, body)
+            if status >= 300:
+                wrong.append(f"{path} is not open: {status}")
+        if ask_tcp(port, "POST", "/api/v1/metrics", {"Authorization": right, "Content-Type": "application/json"}, metric) >= 300:
+            wrong.append("with credentials: refused")
+        await_true(lambda: len(carried) >= 4, 20)
+        if sorted(has for _, has in carried) != [False, False, False, True]:
+            wrong.append(f"sent, and whether with credentials: {carried}")
+        demand(not wrong, "; ".join(wrong))
+        return f"{len(closed)} of {len(closed)} refused, 3 open ones sent without credentials"
+
+
+@attack(is_quick=True)
 def dripping_heads(build):
     """Connections whose request never ends, on the endpoint and for metrics."""
     _allow_files(8192)

@@ -63,6 +63,7 @@ BUGS = [
     Bug("followers-overtake-deferred", "core/lanes.cc", "    lane.troubled = true;\n", "    lane.troubled = true;\n    lane.turn = Sequence{};\n"),
     Bug("stowed-jobs-overtaken", "daemon/delivery/backlog.cc",
         "if (!found) break;\n      after = *found;", "break;\n      after = *found;"),
+    Bug("bytes-not-counted", "daemon/delivery/window.cc", "  change(counts.bytes, entry.bytes_);\n", "", "--hostile"),
     Bug("share-not-enforced", "daemon/clerk/clerk.cc",
         "!shares.refused.contains(user) && shares.jobs.Allows(user, jobs) &&", "jobs > 0 &&", "--hostile"),
     Bug("parked-jobs-overtaken", "core/lanes.cc",
