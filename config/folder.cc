@@ -162,6 +162,10 @@ Result<Folder> Folder::Make(const std::filesystem::path& directory, mode_t mode)
   return folder;
 }
 
+std::filesystem::path Folder::Held() const {
+  return "/proc/self/fd/" + std::to_string(directory_.get());
+}
+
 struct stat Folder::Status() const {
   struct stat status{};
   ::fstat(directory_.get(), &status);

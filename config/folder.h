@@ -30,6 +30,8 @@ class Folder {
   static Result<Folder> Make(const std::filesystem::path& directory, mode_t mode);
 
   const std::filesystem::path& path() const { return path_; }
+  // A path to what is held, whatever becomes of path(); good for this process while this object lives.
+  std::filesystem::path Held() const;
   struct stat Status() const;
   // As the present user.
   bool IsWritable() const;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/folder.h"
 #include "config/loopback_certificate.h"
 #include "config/named_files.h"
 #include "config/warnings.h"
@@ -112,14 +113,25 @@ bool IsOutOfSight(const std::filesystem::path& path) {
   return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
 }
 
-// The daemon has another working directory.
-int Backup(const Context& context, const std::string& file) {
+// As the daemon, which has another working directory and follows fewer links, is to be told it. Where the
+// caller may not look, or nothing is, the path stays as it is and the daemon says what is wrong.
+Result<std::filesystem::path> BackupPath(const std::string& file) {
   std::error_code failed;
   const std::filesystem::path path = std::filesystem::absolute(file, failed);
-  if (failed)
-    return Report(context.console, Error{ErrorKind::kIo, "no working directory: " + failed.message(), {}});
+  if (failed) return Fail(ErrorKind::kIo, "no working directory: " + failed.message());
+  const Result<Folder> folder = Folder::Of(path);
+  if (!folder && folder.error().kind == ErrorKind::kConflict) return Failure(folder.error());
+  const std::filesystem::path real =
+      folder ? std::filesystem::read_symlink(folder->Held(), failed) : std::filesystem::path();
+  return real.empty() ? path.lexically_normal() : real / path.filename();
+}
+
+int Backup(const Context& context, const std::string& file) {
+  const Result<std::filesystem::path> told = BackupPath(file);
+  if (!told) return Report(context.console, told.error());
+  const std::filesystem::path& path = *told;
   JsonWriter body;
-  body.Object().Key("path").String(path.lexically_normal().string()).EndObject();
+  body.Object().Key("path").String(path.string()).EndObject();
   const int code = AskAndPrint(
       context,
       [&](AdminClient& client) { return client.Post("/v1/backup", body.Text(), Patience::kAsLongAsItTakes); },

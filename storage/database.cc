@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -197,13 +198,13 @@ std::string NameFor(const std::filesystem::path& file, OpenMode mode) {
 
 }  // namespace
 
-Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode) {
+Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode, const char* vfs) {
   // SQLite would count its memory under a lock of the whole process. Refused when it runs already: then it
   // counts.
   static const int counts_memory = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   static_cast<void>(counts_memory);
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(NameFor(file, mode).c_str(), &handle, FlagsOf(mode), nullptr);
+  const int code = sqlite3_open_v2(NameFor(file, mode).c_str(), &handle, FlagsOf(mode), vfs);
   Database database(handle);
   if (code != SQLITE_OK) return FailFrom(handle, file.string());
   sqlite3_busy_timeout(handle, kBusyMs);
@@ -285,7 +286,7 @@ std::int64_t Database::Changes() const {
   return sqlite3_changes64(handle_);
 }
 
-Result<void> Database::CopyPages(Database& target, const std::filesystem::path& file,
+Result<void> Database::CopyPages(Database& target, const std::filesystem::path& name,
                                  const std::function<bool()>& gives_up) {
   sqlite3_backup* backup = sqlite3_backup_init(target.handle_, "main", handle_, "main");
   bool has_given_up = false;
@@ -295,8 +296,8 @@ Result<void> Database::CopyPages(Database& target, const std::filesystem::path& 
     has_given_up = code == SQLITE_OK && gives_up();
   }
   sqlite3_backup_finish(backup);
-  if (has_given_up) return Fail(ErrorKind::kBusy, file.string() + ": given up");
-  if (code != SQLITE_DONE) return FailFrom(target.handle_, file.string());
+  if (has_given_up) return Fail(ErrorKind::kBusy, name.string() + ": given up");
+  if (code != SQLITE_DONE) return FailFrom(target.handle_, name.string());
   return {};
 }
 
@@ -309,28 +310,56 @@ bool HasReservedName(const std::filesystem::path& file) {
                              [&](const char* suffix) { return name.ends_with(suffix); });
 }
 
+// SQLite's default way to files, but that it takes a path as it is given. The default follows each link in it
+// and opens the text it finds, which leads elsewhere once somebody has swapped a part of it.
+class VfsOfGivenPaths {
+ public:
+  VfsOfGivenPaths() : vfs_(*sqlite3_vfs_find(nullptr)) {
+    vfs_.pNext = nullptr;
+    vfs_.zName = name_.c_str();
+    vfs_.xFullPathname = &Copy;
+    sqlite3_vfs_register(&vfs_, 0);
+  }
+  ~VfsOfGivenPaths() { sqlite3_vfs_unregister(&vfs_); }
+  VfsOfGivenPaths(const VfsOfGivenPaths&) = delete;
+  VfsOfGivenPaths& operator=(const VfsOfGivenPaths&) = delete;
+  const char* name() const { return name_.c_str(); }
+
+ private:
+  static int Copy(sqlite3_vfs*, const char* path, int bytes_max, char* out) {
+    const std::size_t bytes = std::strlen(path) + 1;
+    if (bytes > static_cast<std::size_t>(bytes_max)) return SQLITE_CANTOPEN;
+    std::memcpy(out, path, bytes);
+    return SQLITE_OK;
+  }
+
+  const std::string name_ = "given-paths-" + std::to_string(reinterpret_cast<std::uintptr_t>(this));
+  sqlite3_vfs vfs_;
+};
+
 }  // namespace
 
-Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file,
+Result<std::uint64_t> Database::BackupTo(const std::filesystem::path& file, const std::filesystem::path& name,
                                          const std::function<bool()>& gives_up) {
   if (HasReservedName(file)) {
-    return Fail(ErrorKind::kConflict, file.string() + ": a file beside a database has such a name", "path");
+    return Fail(ErrorKind::kConflict, name.string() + ": a file beside a database has such a name", "path");
   }
   // Created by us alone (O_EXCL, 0600): neither an existing file nor a planted link is written through.
   const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor < 0) {
     const int why = errno;
     return Fail(why == EEXIST ? ErrorKind::kConflict : ErrorKind::kIo,
-                file.string() + ": " + std::generic_category().message(why), "path");
+                name.string() + ": " + std::generic_category().message(why), "path");
   }
   fchmod(descriptor, 0600);  // with a strict umask SQLite could not open it
   close(descriptor);
+  const VfsOfGivenPaths vfs;
   Result<void> copied = [&]() -> Result<void> {
-    ASSIGN_OR_RETURN(Database target, Open(file, OpenMode::kReadWrite));
+    ASSIGN_OR_RETURN(Database target, Open(file, OpenMode::kReadWrite, vfs.name()));
     // One read transaction around all steps: without it a busy writer would make the copy start over again
     // and again.
     const Result<void> begun = Execute("BEGIN; SELECT count(*) FROM sqlite_schema");
-    Result<void> done = begun ? CopyPages(target, file, gives_up) : begun;
+    Result<void> done = begun ? CopyPages(target, name, gives_up) : begun;
     static_cast<void>(Execute("ROLLBACK"));
     if (done) static_cast<void>(target.Execute("DELETE FROM start"));  // storage/start_stamp.h
     return done;

@@ -90,7 +90,7 @@ enum class OpenMode { kReadWrite, kReadOnly, kImmutable };
 
 class Database {
  public:
-  static Result<Database> Open(const std::filesystem::path& file, OpenMode mode);
+  static Result<Database> Open(const std::filesystem::path& file, OpenMode mode, const char* vfs = nullptr);
   Database(Database&& other) noexcept;
   Database& operator=(Database&& other) noexcept;
   ~Database();
@@ -109,9 +109,13 @@ class Database {
   Result<std::int64_t> Scalar(std::string_view sql);  // first column of the first row; 0 when there is none
   std::int64_t Changes() const;                       // rows changed by the last statement
   // Online, a state of one moment; the file must not exist, and have no name such as SQLite gives; fsynced;
-  // its size. Asks `gives_up` every few
-  // megabytes; kBusy once it says so.
-  Result<std::uint64_t> BackupTo(const std::filesystem::path& file, const std::function<bool()>& gives_up);
+  // its size. Asks `gives_up` every few megabytes; kBusy once it says so. `file` is taken as it stands, so
+  // that a path through /proc/self/fd leads to what the descriptor holds; messages call it `name`.
+  Result<std::uint64_t> BackupTo(const std::filesystem::path& file, const std::filesystem::path& name,
+                                 const std::function<bool()>& gives_up);
+  Result<std::uint64_t> BackupTo(const std::filesystem::path& file, const std::function<bool()>& gives_up) {
+    return BackupTo(file, file, gives_up);
+  }
   Failure Damaged(std::string_view detail) const;  // kCorrupt, for what SQLite itself did not notice
 
  private:
@@ -123,7 +127,7 @@ class Database {
   explicit Database(sqlite3* handle) : handle_(handle), wal_(std::make_unique<Wal>()) {}
   static int OnCommit(void* wal, sqlite3* handle, const char* database, int frames);
   static int CheckpointNow(sqlite3* handle, int mode, Wal& wal);
-  Result<void> CopyPages(Database& target, const std::filesystem::path& file,
+  Result<void> CopyPages(Database& target, const std::filesystem::path& name,
                          const std::function<bool()>& gives_up);
   sqlite3* handle_ = nullptr;
   std::unique_ptr<Wal> wal_;

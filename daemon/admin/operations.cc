@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/folder.h"
 #include "config/log_level.h"
 #include "core/gate.h"
 #include "core/limits.h"
@@ -327,8 +328,11 @@ Result<ForgetCount> Operations::Forget(const std::string& customer,
 Result<std::uint64_t> Operations::Backup(const std::filesystem::path& file) {
   if (!file.is_absolute()) return Fail(ErrorKind::kInvalid, "must be an absolute path", "path");
   if (stopping_) return Stopping();
+  const Result<Folder> folder = Folder::Of(file);
+  if (!folder) return Fail(folder.error().kind, folder.error().message, "path");
   ASSIGN_OR_RETURN(Database database, Database::Open(parts_.config.Get()->outbox.path, OpenMode::kReadOnly));
-  Result<std::uint64_t> bytes = database.BackupTo(file, [this] { return stopping_.load(); });
+  Result<std::uint64_t> bytes =
+      database.BackupTo(folder->Held() / file.filename(), file, [this] { return stopping_.load(); });
   return !bytes && stopping_ ? Stopping() : bytes;
 }
 

@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 
 #include "ctl/options.h"
 #include "tests/ctl/fake_daemon.h"
@@ -535,39 +533,6 @@ TEST_CASE("maintenance: forget needs --yes, reload and metrics") {
   CHECK(daemon.Last().body == R"({"customer":"42","connection":"eu"})");
   CHECK(daemon.Run({"reload"}).code == 0);
   CHECK(daemon.Run({"metrics"}).out == "outboxd_jobs 1\n");
-}
-
-TEST_CASE("backup: names an absolute path to the daemon") {
-  AdminFixture daemon(
-      [](const AdminRequest&) { return AdminAnswer{200, R"({"path":"/x/copy.db","bytes":2048})"}; });
-  CHECK(daemon.Run({"backup", "copy.db"}).out == "2.0 KiB written to /x/copy.db\n");
-  CHECK(daemon.Last().body ==
-        R"({"path":")" + (std::filesystem::current_path() / "copy.db").string() + R"("})");
-}
-
-TEST_CASE("backup: a file that only the daemon sees, in a /tmp of its own, is not a backup") {
-  AdminFixture daemon(
-      [](const AdminRequest&) { return AdminAnswer{200, R"({"path":"copy.db","bytes":2048})"}; });
-  const TempFolder folder;
-  const Ran unseen = daemon.Run({"backup", (folder / "copy.db").string()});
-  CHECK(unseen.code == 1);
-  CHECK(Contains(unseen.err, (folder / "copy.db").string() + " is not there"));
-  CHECK(daemon.Run({"backup", folder.Write("copy.db", "written")}).code == 0);
-}
-
-TEST_CASE("backup: a daemon that hangs is told within seconds, however long a backup may take") {
-  const TempFolder folder;
-  std::atomic<bool> has_asked = false;
-  const SocketServer hung(folder / "admin.sock", [&](std::string& received) {
-    has_asked = has_asked || !received.empty();
-    return SocketServer::Step{};
-  });
-  const auto begun = std::chrono::steady_clock::now();
-  const Ran ran = RunCtl({"--socket", (folder / "admin.sock").string(), "backup", (folder / "x").string()});
-  CHECK(has_asked);
-  CHECK(ran.code == 69);
-  CHECK(Contains(ran.err, "has stopped answering"));
-  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(40));
 }
 
 const char* kConfig =

@@ -5,6 +5,8 @@
 // (After a crash right then the WAL may hold that commit whole, and it comes back as one: powerloss_test.cc
 // allows for it. A producer that was refused and repeats has then two jobs, never none.)
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "tests/storage/outbox_script.h"
 #include "tests/support/fault_vfs.h"
@@ -111,6 +113,25 @@ TEST_CASE(
     CHECK_FALSE(std::filesystem::exists(copy));
   }
   CHECK(test::Ask(copy, "SELECT count(*) FROM outbox") == 2);
+}
+
+TEST_CASE("faults: a backup is opened by the path that was given, of which nothing is looked up again") {
+  TempDir folder;
+  std::filesystem::create_directory(folder / "held");
+  const int held = open((folder / "held").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  REQUIRE(held >= 0);
+  FaultVfs vfs;
+  REQUIRE(Outbox::Open(folder / "outbox.db", 7));
+  auto reader = Database::Open(folder / "outbox.db", OpenMode::kReadOnly);
+  REQUIRE(reader);
+  const std::string given = "/proc/self/fd/" + std::to_string(held) + "/copy.db";
+  REQUIRE(reader->BackupTo(given, folder / "held" / "copy.db", test::NeverGivesUp));
+  CHECK(vfs.files().contains(given));
+  const auto again = reader->BackupTo(given, folder / "held" / "copy.db", test::NeverGivesUp);
+  REQUIRE_FALSE(again);
+  CHECK(again.error().message.starts_with((folder / "held" / "copy.db").string() + ": "));
+  close(held);
+  CHECK(test::Ask(folder / "held" / "copy.db", "SELECT count(*) FROM outbox") == 0);
 }
 
 }  // namespace outboxd

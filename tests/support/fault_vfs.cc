@@ -33,7 +33,7 @@ FaultVfs& OwnerOf(sqlite3_vfs* vfs) {
   return *static_cast<FaultVfs*>(vfs->pAppData);
 }
 sqlite3_vfs* Below(sqlite3_vfs* vfs) {
-  return vfs->pNext;
+  return OwnerOf(vfs).real();
 }
 
 void Apply(std::string& content, const FaultVfs::Change& change) {
@@ -218,6 +218,7 @@ class FaultVfs::Shim {
   explicit Shim(FaultVfs& owner) {
     sqlite3_vfs* real = sqlite3_vfs_find(nullptr);
     if (real == nullptr || std::string(real->zName) == kName) GiveUp("another FaultVfs is in use");
+    owner.real_ = real;
     vfs_.iVersion = 2;
     vfs_.szOsFile = static_cast<int>(sizeof(OpenFile)) + real->szOsFile;
     vfs_.mxPathname = real->mxPathname;
@@ -232,7 +233,6 @@ class FaultVfs::Shim {
     vfs_.xCurrentTime = CurrentTime;
     vfs_.xGetLastError = LastError;
     vfs_.xCurrentTimeInt64 = CurrentTimeInt64;
-    // Becomes the first of the list, so `pNext` is the one that was the default.
     if (sqlite3_vfs_register(&vfs_, 1) != SQLITE_OK) GiveUp("the VFS cannot be registered");
   }
   ~Shim() { sqlite3_vfs_unregister(&vfs_); }

@@ -24,6 +24,8 @@
 #include <string>
 #include <vector>
 
+struct sqlite3_vfs;
+
 namespace outboxd::test {
 
 enum class FaultKind { kIo, kFull };
@@ -66,11 +68,13 @@ class FaultVfs {
     std::vector<Change> changes;
   };
   std::map<std::string, File>& files() { return files_; }
+  sqlite3_vfs* real() const { return real_; }
 
  private:
   class Shim;
   // What the disk holds of `file` after a power cut; nullopt: it is not there.
   static std::optional<std::string> Held(const File& file, Unsynced unsynced, std::mt19937_64& random);
+  sqlite3_vfs* real_ = nullptr;  // which was the default
   std::unique_ptr<Shim> shim_;
   std::mt19937_64 random_;
   std::map<std::string, File> files_;  // by path

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "tests/support/as_user.h"
 #include "tests/system/scene.h"
 
 namespace outboxd {
@@ -136,6 +137,26 @@ TEST_CASE("access: a backup never goes into what is there already, nor through a
   CHECK(std::filesystem::is_symlink(daemon.Dir() / "link"));
   daemon.Accept(Event("1", 1));
   daemon.AwaitDrained();
+}
+
+TEST_CASE("access: a backup follows no link of another user's on the way, whoever asks for it") {
+  if (!CanBeOthers()) return;
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
+  const Path elsewhere = daemon.Dir() / "elsewhere";
+  std::filesystem::create_directory(elsewhere);
+  std::filesystem::create_symlink(elsewhere, daemon.Dir() / "way");
+  REQUIRE(daemon.Ctl({"backup", daemon.Dir() / "way" / "own.db"}).status.code == 0);
+  CHECK(std::filesystem::exists(elsewhere / "own.db"));
+  REQUIRE(lchown((daemon.Dir() / "way").c_str(), kOtherUser, kOtherUser) == 0);
+  const std::string target = daemon.Dir() / "way" / "copy.db";
+  const Finished refused = daemon.Ctl({"backup", target});
+  CHECK(refused.status.code == 1);
+  CHECK(refused.err.find("goes through a symbolic link of ") != std::string::npos);
+  const HttpAnswer asked = daemon.Admin().Post("/v1/backup", R"({"path":)" + Quoted(target) + "}");
+  CHECK(asked.status == 409);
+  CHECK(asked.body.find("goes through a symbolic link of ") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(elsewhere / "copy.db"));
 }
 
 }  // namespace
