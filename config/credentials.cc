@@ -33,7 +33,9 @@ Result<std::string> ReadCredential(const CredentialSource& source, CredentialKin
   }
   if (Result<void> checked = config_values::CheckCredential(text, kind); !checked) {
     const std::string file = source.file.empty() ? "" : source.file.string() + " ";
-    return Fail(ErrorKind::kInvalid, where + ": " + file + checked.error().message, where);
+    const bool is_json = text.starts_with('{') || text.starts_with('[');
+    const std::string hint = is_json ? "; it looks like JSON: write the value alone" : "";
+    return Fail(ErrorKind::kInvalid, where + ": " + file + checked.error().message + hint, where);
   }
   return text;
 }

@@ -2,7 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,27 +41,15 @@ std::string_view OddIn(std::string_view text) {
   constexpr std::string_view kBlanks = " \t";
   constexpr std::string_view kNameBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
   if (text.empty()) return "";
+  if (text.front() == '{' || text.front() == '[') return "looks like JSON, which is not read as such";
   if (text.find_first_of(kBlanks) != text.npos) return "has blanks in it";
   if (text.front() == '"' || text.front() == '\'' || text.back() == '"' || text.back() == '\'')
     return "stands in quotes, which count";
+  if (text.find_first_of("\"\\") != text.npos) return "has \" or \\ in it, as JSON escapes them";
   const std::size_t name = text.find_first_not_of(kNameBytes);
   const bool is_assignment =
       name != text.npos && name > 0 && text[name] == '=' && text.find_first_not_of('=', name) != text.npos;
   return is_assignment ? "begins with NAME=, which counts" : "";
-}
-
-void WarnOfOddCredentials(const std::string& path, const ConnectionConfig& connection,
-                          std::vector<std::string>& warnings) {
-  const Result<Credentials> credentials = ReadCredentials(connection);
-  if (!credentials) return;
-  const auto warn = [&](const char* key, const CredentialSource& source, std::string_view odd) {
-    if (odd.empty()) return;
-    const std::string where = source.file.empty() ? "" : "_file: " + source.file.string();
-    warnings.push_back(path + key + (where.empty() ? ": it" : where) + " " + std::string(odd) +
-                       ": is that a part of it?");
-  };
-  warn("site_id", connection.site_id, OddIn(credentials->site_id));
-  warn("api_key", connection.api_key, OddIn(credentials->api_key));
 }
 
 void WarnOfDisk(const OutboxConfig& outbox, std::vector<std::string>& warnings) {
@@ -83,6 +73,21 @@ void WarnOfDisk(const OutboxConfig& outbox, std::vector<std::string>& warnings) 
 
 }  // namespace
 
+std::vector<std::string> CredentialWarnings(const ConnectionConfig& connection) {
+  std::vector<std::string> warnings;
+  const Result<Credentials> credentials = ReadCredentials(connection);
+  if (!credentials) return warnings;
+  const auto warn = [&](const char* key, const CredentialSource& source, std::string_view odd) {
+    if (odd.empty()) return;
+    const std::string where = source.file.empty() ? ": it" : "_file: " + source.file.string();
+    warnings.push_back("connections." + connection.name + "." + key + where + " " + std::string(odd) +
+                       ": is that a part of it?");
+  };
+  warn("site_id", connection.site_id, OddIn(credentials->site_id));
+  warn("api_key", connection.api_key, OddIn(credentials->api_key));
+  return warnings;
+}
+
 std::vector<std::string> ConfigWarnings(const Config& config) {
   std::vector<std::string> warnings;
   WarnOfDisk(config.outbox, warnings);
@@ -96,7 +101,7 @@ std::vector<std::string> ConfigWarnings(const Config& config) {
           "base_url: http sends the credentials and all data in the clear; use https, or http to this "
           "machine alone");
     }
-    WarnOfOddCredentials(path, connection, warnings);
+    std::ranges::move(CredentialWarnings(connection), std::back_inserter(warnings));
     // One that came from the environment does not stand in the file.
     const std::string& key = connection.api_key.value;
     if (is_public && text && !key.empty() && text->find(key) != std::string::npos) {

@@ -1,5 +1,5 @@
-// config/warnings.h — what a config may say and a careful operator would not: told by `outboxd --check` and
-// `outboxctl check`, never refused.
+// config/warnings.h — what a config may say and a careful operator would not: told by `outboxd --check`,
+// `outboxctl check` and, of credentials, `outboxctl probe`, never refused.
 #pragma once
 
 #include <string>
@@ -12,5 +12,8 @@ namespace outboxd {
 // Sentences that begin with the key. Looks at the file again: who may read it, and whether a key stands in
 // it.
 std::vector<std::string> ConfigWarnings(const Config& config);
+
+// Of a connection's site id and API key, read now, alone; they are not shown.
+std::vector<std::string> CredentialWarnings(const ConnectionConfig& connection);
 
 }  // namespace outboxd

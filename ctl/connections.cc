@@ -65,6 +65,8 @@ void PrintProbe(const Context& context, const JsonValue& report) {
   if (report["duration_ms"].IsNumber())
     console.out << " (" << ShowSpan(Milliseconds(report["duration_ms"].Int())) << ")";
   console.out << '\n';
+  for (const JsonValue& warning : report["warnings"].Items())
+    console.out << "warning: " << EscapeForTerminal(warning.String()) << '\n';
 }
 
 Result<std::vector<std::string>> ConnectionNames(AdminClient& client) {

@@ -231,7 +231,7 @@ HttpResponse AnswerProbe(const Call& call) {
   const Result<ProbeReport> report = call.control.Probe(call.argument);
   if (!report) return ErrorAnswer(report.error());
   JsonWriter writer;
-  WriteProbe(writer, call.argument, *report);
+  WriteProbe(writer, call.argument, *report, call.control.WarningsOf(call.argument));
   return JsonAnswer(writer);
 }
 

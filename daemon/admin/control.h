@@ -38,6 +38,7 @@ class Control {
   virtual Result<ConnectionStatus> Pause(const std::string& connection) = 0;
   virtual Result<ConnectionStatus> Resume(const std::string& connection) = 0;
   virtual Result<ProbeReport> Probe(const std::string& connection) = 0;
+  virtual std::vector<std::string> WarningsOf(const std::string& connection) = 0;  // of its credentials
 
   virtual Result<std::uint64_t> CountDead(const DeadFilter& filter) = 0;
   // How many dead letters were put back, or are gone.

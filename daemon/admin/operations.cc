@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "config/folder.h"
 #include "config/log_level.h"
+#include "config/warnings.h"
 #include "core/gate.h"
 #include "core/limits.h"
 #include "core/result.h"
@@ -216,6 +217,12 @@ Result<ProbeReport> Operations::Probe(const std::string& connection) {
     }));
     return {};
   });
+}
+
+std::vector<std::string> Operations::WarningsOf(const std::string& connection) {
+  const std::shared_ptr<const Config> config = parts_.config.Get();
+  const auto found = config->connections.find(connection);
+  return found == config->connections.end() ? std::vector<std::string>() : CredentialWarnings(found->second);
 }
 
 // A ClerkTask must be copyable and outlive the caller's patience: what it needs lives in shared state.

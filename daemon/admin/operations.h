@@ -60,6 +60,7 @@ class Operations final : public Control {
   Result<ConnectionStatus> Pause(const std::string& connection) override;
   Result<ConnectionStatus> Resume(const std::string& connection) override;
   Result<ProbeReport> Probe(const std::string& connection) override;
+  std::vector<std::string> WarningsOf(const std::string& connection) override;
   Result<std::uint64_t> CountDead(const DeadFilter& filter) override;
   Result<std::uint64_t> Redrive(const DeadFilter& filter) override;
   Result<void> Amend(const OperatorWork::Amendment& amendment, std::chrono::seconds max_age) override;

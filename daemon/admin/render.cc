@@ -305,14 +305,17 @@ void WriteGroup(JsonWriter& writer, const DeadGroup& group) {
   writer.Key("example").String(group.example).EndObject();
 }
 
-void WriteProbe(JsonWriter& writer, std::string_view connection, const ProbeReport& report) {
+void WriteProbe(JsonWriter& writer, std::string_view connection, const ProbeReport& report,
+                const std::vector<std::string>& warnings) {
   writer.Object().Key("connection").String(connection).Key("ok").Bool(report.ok);
   if (report.status != 0) writer.Key("status").Int(report.status);
   WriteText(writer, "region", report.region);
   if (report.environment_id != 0) writer.Key("environment_id").Int(report.environment_id);
   writer.Key("duration_ms").Int(report.duration.count());
   WriteText(writer, "message", report.message);
-  writer.EndObject();
+  writer.Key("warnings").Array();
+  for (const std::string& warning : warnings) writer.String(warning);
+  writer.EndArray().EndObject();
 }
 
 }  // namespace outboxd

@@ -30,7 +30,8 @@ void WriteJob(JsonWriter& writer, const JobRow& row, JobState state);  // with `
 void WriteAttempt(JsonWriter& writer, const AttemptRow& row);
 void WriteDead(JsonWriter& writer, const DeadRow& row);  // with `line` and `answer` where the row has them
 void WriteGroup(JsonWriter& writer, const DeadGroup& group);
-void WriteProbe(JsonWriter& writer, std::string_view connection, const ProbeReport& report);
+void WriteProbe(JsonWriter& writer, std::string_view connection, const ProbeReport& report,
+                const std::vector<std::string>& warnings);
 
 // Members of an object. Optional ones: absent values write nothing.
 void WriteSuspicion(JsonWriter& writer,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/credentials.h"
 
 namespace outboxd {
 namespace {
@@ -25,6 +26,7 @@ class ConfigFile {
   ConfigFile(const ConfigFile&) = delete;
   ConfigFile& operator=(const ConfigFile&) = delete;
 
+  const std::filesystem::path& Folder() const { return folder_; }
   // What a file of this mode is warned of, with `members` of its connection besides the site id.
   std::vector<std::string> Warnings(mode_t mode, const std::string& members) const {
     const std::filesystem::path file = folder_ / "outboxd.yaml";
@@ -44,7 +46,10 @@ TEST_CASE("warnings: of credentials with blanks, quotes or NAME= around them") {
   for (const auto& [key, odd] :
        {std::pair("' abc'", "has blanks in it"), std::pair("'abc def'", "has blanks in it"),
         std::pair("'\"abc\"'", "stands in quotes"), std::pair("\"'abc'\"", "stands in quotes"),
-        std::pair("CIO_API_KEY=abc", "begins with NAME=")}) {
+        std::pair("CIO_API_KEY=abc", "begins with NAME="),
+        std::pair("'{\"key\":\"abc\"}'", "looks like JSON"),
+        std::pair("'{\"key\": \"abc\"}'", "looks like JSON"), std::pair("'[\"abc\"]'", "looks like JSON"),
+        std::pair("'a\"abc'", "has \" or \\ in it"), std::pair("'a\\nabc'", "has \" or \\ in it")}) {
     const auto warnings = file.Warnings(0640, std::string("api_key: ") + key);
     REQUIRE_MESSAGE(warnings.size() == 1, key);
     CHECK(warnings[0].starts_with("connections.default.api_key: it "));
@@ -53,6 +58,29 @@ TEST_CASE("warnings: of credentials with blanks, quotes or NAME= around them") {
   }
   for (const char* key : {"abc", "YWJj=", "ABC==", "a=b", "=a"})
     CHECK(file.Warnings(0640, "api_key: '" + std::string(key) + "'").empty());
+}
+
+TEST_CASE("warnings: a credentials file of JSON is told as such, where it is refused too") {
+  const ConfigFile file;
+  const auto told = [&](const std::string& content) {
+    const std::filesystem::path key = file.Folder() / "key";
+    std::ofstream(key) << content;
+    ConnectionConfig connection;
+    connection.name = "eu";
+    connection.site_id.value = "s";
+    connection.api_key.file = key;
+    const Result<Credentials> credentials = ReadCredentials(connection);
+    const auto warnings = CredentialWarnings(connection);
+    CHECK(warnings.size() == (credentials ? 1 : 0));
+    const std::string text = credentials ? warnings.at(0) : credentials.error().message;
+    CHECK(text.starts_with("connections.eu.api_key_file: " + key.string() + " "));
+    CHECK(text.find("abc") == std::string::npos);
+    return text;
+  };
+  CHECK(told("{\"api_key\":\"abc\"}\n").find("looks like JSON") != std::string::npos);
+  CHECK(told("{\n  \"api_key\": \"abc\"\n}\n").ends_with("; it looks like JSON: write the value alone"));
+  CHECK(told("\"abc\"\n").find("stands in quotes") != std::string::npos);
+  CHECK(told("ab\\\"c\n").find("has \" or \\ in it") != std::string::npos);
 }
 
 TEST_CASE("warnings: of a base URL without TLS to any other machine") {

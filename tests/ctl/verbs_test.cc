@@ -488,6 +488,13 @@ TEST_CASE("connections: pause, resume and probe") {
   CHECK(LineCount(daemon.Run({"probe", "--json"}).out) == 2);
 }
 
+TEST_CASE("connections: a probe shows the warnings of odd credentials below what it found") {
+  AdminFixture daemon(AdminAnswer{
+      200,
+      R"({"connection":"eu","ok":true,"region":"eu","duration_ms":3,"warnings":["first","se\u001bcond"]})"});
+  CHECK(daemon.Run({"probe", "eu"}).out == "eu: ok, region eu (3ms)\nwarning: first\nwarning: se\\x1bcond\n");
+}
+
 TEST_CASE("connections: probe without a name leaves out what is not in the config") {
   AdminFixture daemon([](const AdminRequest& request) {
     if (request.target == "/v1/status") {

@@ -17,6 +17,7 @@ class FakeControl final : public Control {
   std::vector<Sequence> in_flight;
   std::optional<Error> error;  // what every command fails with
   ProbeReport probe;
+  std::vector<std::string> warnings;  // of each connection
   std::string needs_restart;
 
   std::vector<std::string> calls;
@@ -52,6 +53,7 @@ class FakeControl final : public Control {
   Result<ProbeReport> Probe(const std::string& connection) override {
     return Done("probe " + connection, probe);
   }
+  std::vector<std::string> WarningsOf(const std::string&) override { return warnings; }
   Result<std::uint64_t> CountDead(const DeadFilter& which) override { return Change("count", which); }
   Result<std::uint64_t> Redrive(const DeadFilter& which) override { return Change("redrive", which); }
   Result<void> Amend(const OperatorWork::Amendment& amendment, std::chrono::seconds) override {

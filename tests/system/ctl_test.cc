@@ -251,6 +251,17 @@ TEST_CASE("ctl: probe tells whether credentials and region are right") {
   CHECK_FALSE(Parsed(away.out)["message"].String().empty());
 }
 
+TEST_CASE("ctl: probe tells of an odd key, as check does") {
+  SimUnderTest sim;
+  const DaemonUnderTest daemon(sim, {{"connections.default.api_key", R"("'key'")"}});
+  const Finished probed = daemon.Ctl({"probe"});
+  CHECK(probed.status.code == 1);
+  const std::string warning =
+      "warning: connections.default.api_key: it stands in quotes, which count: is that a part of it?\n";
+  CHECK(probed.out.find(warning) != std::string::npos);
+  CHECK(daemon.Ctl({"check", daemon.ConfigFile()}).out.find(warning) != std::string::npos);
+}
+
 TEST_CASE("ctl: a backup opens as an outbox and has the jobs") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);

@@ -491,8 +491,12 @@ TEST_CASE("admin api: a probe tells what it found, or why it found nothing") {
   CHECK(good["ok"].Bool());
   CHECK(good["environment_id"].Int() == 3);
   CHECK_FALSE(good.Has("message"));
+  CHECK(good["warnings"].Items().empty());
+  api.control.warnings = {"connections.default.api_key: it has blanks in it"};
   api.control.probe = {false, 0, "", 0, Milliseconds(5), "connect: Connection refused"};
   const JsonValue bad = api.Json("POST", "/v1/connections/default/probe");
+  REQUIRE(bad["warnings"].Items().size() == 1);
+  CHECK(bad["warnings"].Items()[0].String() == api.control.warnings[0]);
   CHECK_FALSE(bad["ok"].Bool(true));
   CHECK_FALSE(bad.Has("status"));
   CHECK(bad["message"].String() == "connect: Connection refused");
