@@ -153,7 +153,8 @@ Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connectio
                              std::string_view content_type) {
   ASSIGN_OR_RETURN(const JobType type, TypeOf(route, body));
   RETURN_IF_ERROR(CheckTarget(target));
-  Job job;
+  Result<Job> made;  // in its place: a job is large to move
+  Job& job = *made;
   job.type = type;
   job.connection = connection;
   job.call = std::make_unique<TrackCall>();
@@ -164,7 +165,7 @@ Result<Job> MakeTrackCallJob(const TrackRoute& route, std::string_view connectio
   WriteLine(job, body.text());
   RETURN_IF_ERROR(ReadCall(route, body, job));
   RETURN_IF_ERROR(CheckNew(job));
-  return job;
+  return made;
 }
 
 void AppendTrackCallBody(std::string& out, const Job& job, const Stamp& stamp) {

@@ -4,6 +4,7 @@
 #include <sys/poll.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -58,6 +59,8 @@ class Deferrals {
   // Their connections still sleep but for the first one's, which wakes the server's thread to wake the
   // others: a commit answers many, and each waking from another thread costs a system call.
   std::vector<Exchange*> answered_ GUARDED_BY(mutex_);
+  // Whether there are any. Written under the lock: most answers of a commit are sent when there are none.
+  std::atomic<bool> has_answered_{false};
 };
 
 struct Exchange final : MhdRequest, HttpExchange {
@@ -85,6 +88,7 @@ void Deferrals::Answered(std::span<Exchange* const> exchanges) {
   MutexLock lock(mutex_);  // until the end: without one asleep the server may end
   const bool is_first = answered_.empty();
   answered_.insert(answered_.end(), exchanges.begin(), exchanges.end());
+  has_answered_ = true;
   if (!is_first) return;
   MHD_resume_connection(answered_.front()->connection);
   --asleep_;
@@ -92,10 +96,12 @@ void Deferrals::Answered(std::span<Exchange* const> exchanges) {
 }
 
 void Deferrals::WakeAnswered() {
+  if (!has_answered_) return;
   std::vector<Exchange*> waking;
   {
     MutexLock lock(mutex_);
     waking.swap(answered_);
+    has_answered_ = false;
   }
   if (waking.size() < 2) return;
   for (std::size_t i = 1; i < waking.size(); ++i) MHD_resume_connection(waking[i]->connection);

@@ -81,12 +81,12 @@ Result<std::unique_ptr<QueuedJob>> MakeJob(const TrackRoute& route, std::string_
                                            std::string_view method, std::string_view target,
                                            const TrackBody& body, CallCredentials credentials,
                                            std::size_t line_bytes_max, std::string_view content_type = {}) {
-  ASSIGN_OR_RETURN(Job job,
-                   MakeTrackCallJob(route, connection, method, target, body, credentials, content_type));
-  if (job.line.size() > line_bytes_max)
+  Result<Job> job = MakeTrackCallJob(route, connection, method, target, body, credentials, content_type);
+  if (!job) return Failure(std::move(job).error());
+  if (job->line.size() > line_bytes_max)
     return Fail(ErrorKind::kFull, "is too large for one job (limits.line_bytes)");
   auto queued = std::make_unique<QueuedJob>();
-  queued->job = std::move(job);
+  queued->job = std::move(*job);
   return queued;
 }
 
