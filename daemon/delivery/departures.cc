@@ -104,6 +104,9 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
         return SendAlone(*next, terms);
       }
       Gather(*next, terms);
+    } else if (IsGatheredFirst(terms)) {
+      part_turn_ = true;
+      departure = SendTogether(std::exchange(gathered_, {}).jobs, terms, expired);
     } else if (!parts_.empty()) {
       departure = SendTogether(TakePart(terms), terms, expired);
     } else if (has_heavy) {
@@ -134,8 +137,17 @@ std::optional<Sequence> Departures::PopNamed(const Terms& terms) {
   if (!troubled_users_.empty()) {
     const auto may_go = [&](User user) { return !IsHeldBack(user, terms); };
     if (const auto sequence = PopOfUsers(is_retrys, fresh_end, may_go)) return sequence;
+    if (IsGatheredFirst(terms)) return std::nullopt;
   }
   return PopOfUsers(is_retrys, fresh_end, [](User) { return true; });
+}
+
+// Only held-back jobs are ready besides: alone they would leave while the others linger, and keep the gate
+// closed to them.
+bool Departures::IsGatheredFirst(const Terms& terms) const {
+  const bool is_held_back = gathered_.is_of_troubled != troubled_users_.IsTheirTurn(terms.limit);
+  return !gathered_.jobs.empty() && !is_held_back && !(fresh_.empty() && retries_.empty()) &&
+         !troubled_users_.empty();
 }
 
 // While others have jobs that are ready. When it is the turn of those in trouble, it is not the others'.

@@ -108,6 +108,7 @@ class Departures {
   Departure SendHeavy(const Terms& terms, Expired& expired);
   std::optional<Sequence> PopNamed(const Terms& terms);
   bool IsHeldBack(User user, const Terms& terms) const;
+  bool IsGatheredFirst(const Terms& terms) const;
   std::optional<Sequence> PopRepeat(const Terms& terms);
   template <typename Predicate>
   std::optional<Sequence> PopOfUsers(bool is_retrys, UserTurns::End fresh_end, Predicate may_go);

@@ -200,6 +200,23 @@ TEST_CASE("departures: what has no batch form goes alone, past those that linger
   CHECK(fixture.departures.LingersSince());
 }
 
+TEST_CASE("departures: gathered jobs leave before one of a user in trouble, who has none of their turns") {
+  Fixture fixture;
+  fixture.batch.enabled = true;
+  TroubledUsers& users = fixture.departures.troubled_users();
+  users.OnFailed(User(7));
+  users.OnSent(User(7));  // his turn is over
+  users.OnReturned();
+  auto bad = test::NewJob(R"({"type":"raw","method":"GET","path":"/v1/x"})");
+  bad->uid = 7;
+  fixture.Add(std::move(bad));
+  fixture.Add("1", "a");
+  fixture.Add("2", "b");
+  CHECK(fixture.Next() == EventNames{"a", "b"});
+  CHECK(fixture.Next() == EventNames{""});
+  CHECK(fixture.departures.empty());
+}
+
 TEST_CASE("departures: followers ride with the first of their lane when the config says so") {
   Fixture fixture;
   fixture.batch.enabled = fixture.batch.same_lane = true;
