@@ -58,8 +58,7 @@ Result<void> ReadCall(const TrackRoute& route, const TrackBody& body, Job& job) 
 Result<void> CheckTarget(std::string_view target) {
   if (target.size() > limits::kRawPathBytes)
     return Bad("is longer than " + std::to_string(limits::kRawPathBytes) + " bytes", "target");
-  if (!std::all_of(target.begin(), target.end(), IsTargetByte))
-    return Bad("must be a target of HTTP, percent-encoded", "target");
+  if (!AreTargetBytes(target)) return Bad("must be a target of HTTP, percent-encoded", "target");
   return {};
 }
 

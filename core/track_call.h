@@ -9,6 +9,7 @@
 // "content_type", which some libraries send all the same.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,6 +26,9 @@ namespace outboxd {
 // What the target of an HTTP request may hold.
 constexpr bool IsTargetByte(char byte) {
   return byte > ' ' && byte < 0x7f && byte != '#';
+}
+constexpr bool AreTargetBytes(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char byte) { return IsTargetByte(byte); });
 }
 
 // Member `request` of a job line: fills in job.call and Job::body. kInvalid; `field` is the path below

@@ -1,6 +1,5 @@
 #include "daemon/intake/track_endpoint.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -64,7 +63,7 @@ std::optional<std::string> BasicCredentials(const HttpRequestView& request) {
 
 // What no request line may hold is encoded, in `clean`; everything else stays as it came.
 std::string_view CleanTarget(std::string_view target, std::string& clean) {
-  if (std::all_of(target.begin(), target.end(), IsTargetByte)) return target;
+  if (AreTargetBytes(target)) return target;
   clean.reserve(target.size());
   for (const char byte : target) {
     if (IsTargetByte(byte)) {
