@@ -70,15 +70,26 @@ Admission Lanes::Admit(Sequence sequence, std::span<const LaneKey> lanes) {
     lane.turn = sequence;
     return Admission::kReady;
   }
-  pinned_.emplace(ToNumber(sequence), std::vector<LaneKey>(lanes.begin(), lanes.end()));
-  for (const LaneKey key : lanes) InsertSorted(lanes_[key].jobs, sequence);
+  if (const std::optional<LaneKey> under = ParksUnder(sequence, lanes)) {
+    MarkParked(*under, sequence);
+    return Admission::kPark;
+  }
+  Join(sequence, lanes);
   return GiveTurn(sequence, lanes) ? Admission::kReady : Admission::kWaits;
 }
 
-bool Lanes::WouldPark(Sequence sequence, std::span<const LaneKey> lanes) const {
-  if (lanes.size() != 1) return false;
-  const auto lane = lanes_.find(lanes[0]);
-  return lane != lanes_.end() && Parks(lane->second, sequence);
+void Lanes::Join(Sequence sequence, std::span<const LaneKey> lanes) {
+  pinned_.emplace(ToNumber(sequence), std::vector<LaneKey>(lanes.begin(), lanes.end()));
+  for (const LaneKey key : lanes) InsertSorted(lanes_[key].jobs, sequence);
+}
+
+std::optional<LaneKey> Lanes::ParksUnder(Sequence sequence, std::span<const LaneKey> lanes) const {
+  const auto parks = [&](LaneKey key) {
+    const auto lane = lanes_.find(key);
+    return lane != lanes_.end() && Parks(lane->second, sequence);
+  };
+  const auto found = std::find_if(lanes.begin(), lanes.end(), parks);
+  return found == lanes.end() ? std::nullopt : std::optional(*found);
 }
 
 bool Lanes::IsReady(Sequence sequence, std::span<const LaneKey> lanes) const {
@@ -186,6 +197,13 @@ bool Lanes::Forget(Sequence sequence, std::span<const LaneKey> lanes) {
 void Lanes::MarkParked(LaneKey lane, Sequence from) {
   std::optional<Sequence>& parked_from = lanes_[lane].parked_from;
   parked_from = parked_from ? std::min(*parked_from, from) : from;
+}
+
+std::optional<Sequence> Lanes::UnknownBehind(LaneKey lane) const {
+  const auto found = lanes_.find(lane);
+  if (found == lanes_.end()) return Sequence{};
+  if (found->second.parked_from) return std::nullopt;
+  return found->second.jobs.empty() ? Sequence{} : found->second.jobs.back();
 }
 
 std::optional<Sequence> Lanes::RefillFrom(LaneKey lane) const {

@@ -2,12 +2,14 @@
 //
 // A job may keep the order of several lanes (merge, segments); it is ready when it is first in all of them.
 // Few jobs of a lane are held in memory: behind a failing head, or past `lane_jobs_max`, followers are parked
-// on disk and come back when the lane opens, so a million of them cost the others nothing. Jobs of several
-// lanes are never parked.
+// on disk and come back when the lane opens, so a million of them cost the others nothing. One of several
+// lanes is parked under a lane that it must wait in; that it keeps the others is known on disk alone, and who
+// comes for one of these is to be parked behind it by the caller.
 //
 // A job has its lanes' turn from the moment it is named ready until it is released, through failed attempts
 // as well: a redriven job with a lower sequence goes before those that wait, never past the one that may be
-// on its way. Pure; belongs to one thread.
+// on its way. (Parked under one of several lanes, it lets those that the others hold go first.) Pure; belongs
+// to one thread.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +28,7 @@ namespace outboxd {
 enum class Admission : std::uint8_t {
   kReady,  // held; may be started now
   kWaits,  // held; Release() will name it
-  kPark,   // not held: the caller marks it on disk as parked under the job's only lane
+  kPark,   // not held: the caller marks it on disk as parked under ParksUnder()
 };
 
 // What an ended job set free.
@@ -43,8 +45,8 @@ class Lanes {
 
   // `lanes` sorted and unique (LanesOf); a job without lanes is always ready and never held.
   Admission Admit(Sequence sequence, std::span<const LaneKey> lanes);
-  // Whether Admit() would say kPark.
-  bool WouldPark(Sequence sequence, std::span<const LaneKey> lanes) const;
+  // The first of `lanes` in which the job would be, or was just told to be, parked; nullopt: in none.
+  std::optional<LaneKey> ParksUnder(Sequence sequence, std::span<const LaneKey> lanes) const;
   // It has the turn and no attempt is under way.
   bool IsReady(Sequence sequence, std::span<const LaneKey> lanes) const;
 
@@ -52,9 +54,9 @@ class Lanes {
   void Start(Sequence sequence, std::span<const LaneKey> lanes);
   // The attempt ended and the job is not settled: it keeps its turn.
   void Stop(Sequence sequence, std::span<const LaneKey> lanes);
-  // The job failed and waits for its next attempt. Its followers of one lane are given up (`evicted`, to be
-  // parked) and later ones will be parked, until the job is released. Also for a job found deferred at start:
-  // it is held whatever else its lanes hold.
+  // The job failed and waits for its next attempt. Its held followers of one lane are given up (`evicted`, to
+  // be parked) and later ones will be parked, until the job is released. Also for a job found deferred at
+  // start: it is held whatever else its lanes hold.
   void Hold(Sequence sequence, std::span<const LaneKey> lanes, std::vector<Sequence>& evicted);
   // The job is settled, or was removed: it leaves its lanes.
   void Release(Sequence sequence, std::span<const LaneKey> lanes, LanesOpened& opened);
@@ -64,8 +66,13 @@ class Lanes {
   // parked behind it.
   bool Forget(Sequence sequence, std::span<const LaneKey> lanes);
 
-  // Parked rows of `lane` from a time before this object (start, or Forget()).
+  // Parked rows of `lane` that were not told by Admit() or Hold().
   void MarkParked(LaneKey lane, Sequence from);
+  // A parked job of several lanes is read back: it is held in all of them from now on, and named when it is
+  // first in all. Before Refilled() of the lane it was parked under.
+  void Join(Sequence sequence, std::span<const LaneKey> lanes);
+  // Behind whom rows of `lane` may be parked without being known; nullopt when some are known.
+  std::optional<Sequence> UnknownBehind(LaneKey lane) const;
   // Where to read `lane`'s parked rows from; nullopt when there are none or its next job is held already.
   std::optional<Sequence> RefillFrom(LaneKey lane) const;
   // `loaded` (ascending) were read back and are held now; further parked rows start at `next` at the earliest
@@ -117,7 +124,7 @@ class Lanes {
   std::size_t lane_jobs_max_;
   Map lanes_;
   std::unordered_map<std::uint64_t, std::vector<LaneKey>>
-      pinned_;  // held jobs that are never parked, and their lanes
+      pinned_;  // held jobs that are not given up, and their lanes
 };
 
 }  // namespace outboxd

@@ -257,8 +257,16 @@ Result<std::optional<JobRow>> Inspection::DeferredBefore(const std::string& conn
 }
 
 Result<std::optional<JobRow>> Inspection::ParkedBefore(std::int64_t parked, Sequence sequence) {
-  return FirstJob("SELECT seq FROM outbox WHERE parked = ? AND seq < ? ORDER BY seq LIMIT 1",
-                  SqlCondition{{}, {parked, ToSql(sequence)}});
+  ASSIGN_OR_RETURN(
+      std::optional<JobRow> kept,
+      FirstJob("SELECT l.seq FROM stowed_lanes l CROSS JOIN outbox o ON o.seq = l.seq WHERE "
+               "l.lane = ? AND l.seq < ? AND o.stowed IS NOT NULL AND o.parked IS NOT NULL ORDER "
+               "BY l.seq LIMIT 1",
+               SqlCondition{{}, {parked, ToSql(sequence)}}));
+  ASSIGN_OR_RETURN(std::optional<JobRow> here,
+                   FirstJob("SELECT seq FROM outbox WHERE parked = ? AND seq < ? ORDER BY seq LIMIT 1",
+                            SqlCondition{{}, {parked, ToSql(sequence)}}));
+  return kept && here && here->sequence < kept->sequence ? here : kept ? kept : here;
 }
 
 Result<Page<DeadRow>> Inspection::DeadRows(const DeadFilter& filter, const PageRequest& request,

@@ -74,8 +74,6 @@ Result<void> Outbox::TryWriting() {
   return Transaction([&] { return sequences_.ReserveOne(); });
 }
 
-constexpr std::string_view kPark = "UPDATE outbox SET parked = ? WHERE seq = ?";
-
 Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
   RETURN_IF_ERROR(sequences_.Reserve(batch.accepted.size()));
   for (QueuedJob* queued : batch.accepted) {
@@ -83,7 +81,7 @@ Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
   }
   RETURN_IF_ERROR(outcomes_.WriteAll(batch.outcomes, now));
   for (const Park& park : batch.parks) {
-    RETURN_IF_ERROR(park_.Run(ToSql(park.lane), ToSql(park.sequence)));
+    RETURN_IF_ERROR(WritePark(park));
   }
   for (const auto& [connection, gate] : batch.gates) {
     RETURN_IF_ERROR(WriteGate(connection, gate));
@@ -109,6 +107,23 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
                      moment.boot, moment.boot_ms, moment.synchronised);
 }
 
+constexpr std::string_view kPark = "UPDATE outbox SET parked = ?, stowed = ? WHERE seq = ?";
+constexpr std::string_view kForgetLanes = "DELETE FROM stowed_lanes WHERE seq = ?";
+constexpr std::string_view kKeepLane = "INSERT INTO stowed_lanes (seq, lane) VALUES (?, ?)";
+
+// It may have been parked before, and have kept the lane where it waits now.
+Result<void> Outbox::WritePark(const Park& park) {
+  const bool keeps_others = !park.others.empty();
+  const std::optional<std::int64_t> stowed = keeps_others ? std::optional<std::int64_t>(0) : std::nullopt;
+  RETURN_IF_ERROR(park_.Run(ToSql(park.lane), stowed, ToSql(park.sequence)));
+  if (!keeps_others || file_->database().Changes() == 0) return {};
+  RETURN_IF_ERROR(forget_lanes_.Run(ToSql(park.sequence)));
+  for (const LaneKey lane : park.others) {
+    RETURN_IF_ERROR(keep_lane_.Run(ToSql(park.sequence), ToSql(lane)));
+  }
+  return {};
+}
+
 constexpr std::string_view kGate =
     "INSERT OR REPLACE INTO connections (name, state, pause, detail, since_ms, reopen_ms, failures) VALUES "
     "(?, ?, ?, ?, ?, ?, ?)";
@@ -121,6 +136,8 @@ Result<void> Outbox::WriteGate(const std::string& connection, const GateSnapshot
 Result<void> Outbox::Prepare() {
   ASSIGN_OR_RETURN(append_, file_->database().Prepare(kAppend));
   ASSIGN_OR_RETURN(park_, file_->database().Prepare(kPark));
+  ASSIGN_OR_RETURN(forget_lanes_, file_->database().Prepare(kForgetLanes));
+  ASSIGN_OR_RETURN(keep_lane_, file_->database().Prepare(kKeepLane));
   ASSIGN_OR_RETURN(gate_, file_->database().Prepare(kGate));
   return {};
 }

@@ -37,9 +37,11 @@
 
 namespace outboxd {
 
+// A row is to be marked: it waits on disk in `lane`.
 struct Park {
   Sequence sequence{};
   LaneKey lane{};
+  std::vector<LaneKey> others;  // that it keeps meanwhile
 };
 
 // Everything one commit writes.
@@ -102,6 +104,7 @@ class Outbox {
   Result<void> Transaction(const Work& work);
   Result<void> WriteAll(WriteBatch& batch, Timestamp now);
   Result<void> Append(QueuedJob& queued, Timestamp now);
+  Result<void> WritePark(const Park& park);
   Result<void> WriteGate(const std::string& connection, const GateSnapshot& gate);
 
   std::unique_ptr<OutboxFile> file_;  // the other members hold on to it
@@ -110,7 +113,7 @@ class Outbox {
   OperatorWork operator_work_;
   Maintenance maintenance_;
   std::mt19937_64 random_;
-  Statement append_, park_, gate_;
+  Statement append_, park_, forget_lanes_, keep_lane_, gate_;
 };
 
 }  // namespace outboxd

@@ -77,6 +77,13 @@ std::optional<Milliseconds> BootTimeAt(const Statement& row, int boot, int colum
 
 }  // namespace
 
+LaneList StoredJob::LanesWith(LaneKey lane) const {
+  if (others.empty()) return LaneList(lane);
+  std::vector<LaneKey> lanes = others;
+  lanes.push_back(lane);
+  return LaneList(std::move(lanes));
+}
+
 // A row may be damaged: whatever stands in it, a StoredJob comes out.
 StoredJob OutboxReader::Decode(const Statement& row) const {
   const auto known_time = [&](int column) {
@@ -208,8 +215,10 @@ Result<OutboxReader::Parked> OutboxReader::ReadParked(std::string_view connectio
       parked.next = SequenceAt(parked_, kSeq);
       break;
     }
-    parked.jobs.push_back(Decode(parked_));
-    bytes += WindowCost(parked.jobs.back().job->job);
+    StoredJob& stored = parked.jobs.emplace_back(Decode(parked_));
+    bytes += WindowCost(stored.job->job);
+    if (!stored.job->stowed) continue;
+    ASSIGN_OR_RETURN(stored.others, ReadKeptLanes(stored.job->sequence));
   }
   parked_.Reset();
   return parked;
@@ -263,7 +272,7 @@ Result<std::vector<Sequence>> OutboxReader::ReadStowedAfter(std::string_view con
   }
 }
 
-Result<bool> OutboxReader::HasStowed(std::string_view connection) {
+Result<bool> OutboxReader::HasKept(std::string_view connection) {
   ASSIGN_OR_RETURN(
       Statement row,
       database_.Prepare("SELECT 1 FROM outbox INDEXED BY outbox_stowed WHERE stowed IS NOT NULL AND "
@@ -272,50 +281,51 @@ Result<bool> OutboxReader::HasStowed(std::string_view connection) {
   return row.Step();
 }
 
-// A row that is gone, or no longer stowed, may have left its lanes behind.
-constexpr std::string_view kStowedIn =
+// A row that is gone, or keeps nothing any more, may have left its lanes behind.
+constexpr std::string_view kKeptIn =
     "SELECT l.seq FROM stowed_lanes l CROSS JOIN outbox o ON o.seq = l.seq WHERE l.lane = ? AND l.seq > ? "
-    "AND "
-    "o.stowed IS NOT NULL AND o.due_ms IS NOT NULL AND o.connection = ? ORDER BY l.seq LIMIT 1";
+    "AND o.stowed IS NOT NULL AND (o.due_ms IS NOT NULL OR typeof(o.parked) = 'integer' AND o.parked <> "
+    "l.lane) AND o.connection = ? ORDER BY l.seq LIMIT 1";
 
-Result<std::optional<Sequence>> OutboxReader::FindStowed(std::string_view connection, LaneKey lane,
-                                                         Sequence after) {
-  ASSIGN_OR_RETURN(const bool row, stowed_in_.BindAll(ToSql(lane), ToSql(after), connection).Step());
+Result<std::optional<Sequence>> OutboxReader::FindKept(std::string_view connection, LaneKey lane,
+                                                       Sequence after) {
+  ASSIGN_OR_RETURN(const bool row, kept_in_.BindAll(ToSql(lane), ToSql(after), connection).Step());
   std::optional<Sequence> found;
-  if (row) found = SequenceAt(stowed_in_, 0);
-  stowed_in_.Reset();
+  if (row) found = SequenceAt(kept_in_, 0);
+  kept_in_.Reset();
   return found;
 }
 
-constexpr std::string_view kStowedLanes = "SELECT lane FROM stowed_lanes WHERE seq = ?";
+constexpr std::string_view kKeptLanes = "SELECT lane FROM stowed_lanes WHERE seq = ?";
 
-Result<LaneList> OutboxReader::ReadStowedLanes(Sequence sequence) {
+Result<std::vector<LaneKey>> OutboxReader::ReadKeptLanes(Sequence sequence) {
   std::vector<LaneKey> lanes;
-  stowed_lanes_.BindAll(ToSql(sequence));
+  kept_lanes_.BindAll(ToSql(sequence));
   for (;;) {
-    ASSIGN_OR_RETURN(const bool row, stowed_lanes_.Step());
+    ASSIGN_OR_RETURN(const bool row, kept_lanes_.Step());
     if (!row) break;
-    lanes.push_back(LaneKey{static_cast<std::uint64_t>(stowed_lanes_.Int(0))});
+    lanes.push_back(LaneKey{static_cast<std::uint64_t>(kept_lanes_.Int(0))});
   }
-  stowed_lanes_.Reset();
-  return LaneList(std::move(lanes));
+  kept_lanes_.Reset();
+  return lanes;
 }
 
 Result<std::uint64_t> OutboxReader::CountStowed(std::string_view connection) {
   ASSIGN_OR_RETURN(
       Statement count,
       database_.Prepare("SELECT count(*) FROM outbox INDEXED BY outbox_stowed WHERE stowed IS NOT "
-                        "NULL AND connection = ?"));
+                        "NULL AND connection = ? AND due_ms IS NOT NULL"));
   RETURN_IF_ERROR(count.BindAll(connection).Step());
   return static_cast<std::uint64_t>(count.Int(0));
 }
 
 constexpr std::string_view kFirstParked =
-    "SELECT seq FROM outbox WHERE parked = ? AND seq > 0 AND connection = ? AND due_ms IS NULL ORDER BY seq "
+    "SELECT seq FROM outbox WHERE parked = ? AND seq > ? AND connection = ? AND due_ms IS NULL ORDER BY seq "
     "LIMIT 1";
 
-Result<std::optional<Sequence>> OutboxReader::FirstParked(std::string_view connection, LaneKey lane) {
-  ASSIGN_OR_RETURN(const bool row, first_parked_.BindAll(ToSql(lane), connection).Step());
+Result<std::optional<Sequence>> OutboxReader::FirstParked(std::string_view connection, LaneKey lane,
+                                                          Sequence after) {
+  ASSIGN_OR_RETURN(const bool row, first_parked_.BindAll(ToSql(lane), ToSql(after), connection).Step());
   std::optional<Sequence> first;
   if (row) first = SequenceAt(first_parked_, 0);
   first_parked_.Reset();
@@ -345,8 +355,8 @@ Result<std::vector<OutboxReader::ParkedLane>> OutboxReader::ReadParkedLanes(std:
     last = key;
     const ParkedLane lane{LaneKey{static_cast<std::uint64_t>(last)}, SequenceAt(next_parked_lane_, 1)};
     next_parked_lane_.Reset();
-    ASSIGN_OR_RETURN(const std::optional<Sequence> stowed, FindStowed(connection, lane.lane, Sequence{}));
-    if (!stowed) lanes.push_back(lane);
+    ASSIGN_OR_RETURN(const std::optional<Sequence> kept, FindKept(connection, lane.lane, Sequence{}));
+    if (!kept || lane.first < *kept) lanes.push_back(lane);
   }
   next_parked_lane_.Reset();
   return lanes;
@@ -410,8 +420,8 @@ Result<void> OutboxReader::Prepare() {
   ASSIGN_OR_RETURN(next_parked_lane_, database_.Prepare(kNextParkedLane));
   ASSIGN_OR_RETURN(oldest_, database_.Prepare(kOldest));
   ASSIGN_OR_RETURN(next_stowed_, database_.Prepare(kNextStowed));
-  ASSIGN_OR_RETURN(stowed_in_, database_.Prepare(kStowedIn));
-  ASSIGN_OR_RETURN(stowed_lanes_, database_.Prepare(kStowedLanes));
+  ASSIGN_OR_RETURN(kept_in_, database_.Prepare(kKeptIn));
+  ASSIGN_OR_RETURN(kept_lanes_, database_.Prepare(kKeptLanes));
   ASSIGN_OR_RETURN(first_parked_, database_.Prepare(kFirstParked));
   return {};
 }

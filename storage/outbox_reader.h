@@ -35,6 +35,8 @@ struct StoredJob {
   std::unique_ptr<QueuedJob> job;
   std::string unreadable;
   bool parked = false;
+  std::vector<LaneKey> others;  // of ReadParked(): lanes that it keeps besides
+  LaneList LanesWith(LaneKey lane) const;
 };
 
 class OutboxReader {
@@ -73,11 +75,11 @@ class OutboxReader {
     LaneKey lane{};
     Sequence first{};
   };
-  // Where jobs of `connection` are parked, without lanes that a stowed job keeps and those in which all of
-  // them are deferred.
+  // Where jobs of `connection` are parked, without lanes that a job before them keeps, which waits elsewhere,
+  // and those in which all of them are deferred.
   Result<std::vector<ParkedLane>> ReadParkedLanes(std::string_view connection);
-  // The first of `connection` parked under `lane` that is not deferred.
-  Result<std::optional<Sequence>> FirstParked(std::string_view connection, LaneKey lane);
+  // The first of `connection` behind `after` parked under `lane` that is not deferred.
+  Result<std::optional<Sequence>> FirstParked(std::string_view connection, LaneKey lane, Sequence after);
 
   // A deferred job that waits on disk alone.
   struct Stowed {
@@ -90,10 +92,12 @@ class OutboxReader {
   // The latest of `connection` that are due after `due`.
   Result<std::vector<Sequence>> ReadStowedAfter(std::string_view connection, Timestamp due,
                                                 std::size_t count_max);
-  Result<bool> HasStowed(std::string_view connection);
-  // The next behind `after` that keeps `lane`.
-  Result<std::optional<Sequence>> FindStowed(std::string_view connection, LaneKey lane, Sequence after);
-  Result<LaneList> ReadStowedLanes(Sequence sequence);
+  // Whether any keeps a lane and waits elsewhere: stowed, or parked under another one.
+  Result<bool> HasKept(std::string_view connection);
+  // The next of them behind `after` that keeps `lane`.
+  Result<std::optional<Sequence>> FindKept(std::string_view connection, LaneKey lane, Sequence after);
+  // Of a stowed one all, of a parked one the others.
+  Result<std::vector<LaneKey>> ReadKeptLanes(Sequence sequence);
   Result<std::uint64_t> CountStowed(std::string_view connection);
   Result<std::uint64_t> CountParked(std::string_view connection);
   Result<std::map<std::string, GateSnapshot, std::less<>>> ReadGates();
@@ -110,8 +114,8 @@ class OutboxReader {
   Database database_;
   std::optional<Timestamp> set_;           // when the wall clock was first seen set
   std::optional<std::int64_t> this_boot_;  // its number; nullopt: no row is of it
-  Statement after_, users_, one_, parked_, deferred_, next_parked_lane_, oldest_, next_stowed_, stowed_in_,
-      stowed_lanes_, first_parked_;
+  Statement after_, users_, one_, parked_, deferred_, next_parked_lane_, oldest_, next_stowed_, kept_in_,
+      kept_lanes_, first_parked_;
 };
 
 }  // namespace outboxd

@@ -178,16 +178,15 @@ Result<void> OutcomeWriter::Defer(const Outcome& outcome) {
                              TextOrNull{SuspicionName(queued.suspicion)}, queued.refusals,
                              ToSql(queued.counted_at), stowed, ToSql(queued.sequence)));
   if (file_->database().Changes() == 0) return NoteLate(queued);
-  return outcome.stow ? Stow(queued, *outcome.stow) : Result<void>();
+  if (queued.stowed || outcome.stow) RETURN_IF_ERROR(unpark_.Run(ToSql(queued.sequence)));
+  return outcome.stow ? Keep(queued, *outcome.stow) : Result<void>();
 }
 
 constexpr std::string_view kUnpark = "UPDATE outbox SET parked = NULL WHERE seq = ? AND parked IS NOT NULL";
 constexpr std::string_view kKeepLane = "INSERT OR IGNORE INTO stowed_lanes (seq, lane) VALUES (?, ?)";
 constexpr std::string_view kForgetLanes = "DELETE FROM stowed_lanes WHERE seq = ?";
 
-// It has a time of its own to wait for, no longer an earlier job.
-Result<void> OutcomeWriter::Stow(const QueuedJob& queued, const LaneList& lanes) {
-  RETURN_IF_ERROR(unpark_.Run(ToSql(queued.sequence)));
+Result<void> OutcomeWriter::Keep(const QueuedJob& queued, const LaneList& lanes) {
   for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
     RETURN_IF_ERROR(keep_lane_.Run(ToSql(queued.sequence), ToSql(lane)));
   }

@@ -35,7 +35,7 @@ class OutcomeWriter {
   Result<void> RemoveRun(std::span<const Outcome* const> run);
   void ForgetUsers(std::span<const Outcome* const> run);
   Result<void> Defer(const Outcome& outcome);
-  Result<void> Stow(const QueuedJob& queued, const LaneList& lanes);
+  Result<void> Keep(const QueuedJob& queued, const LaneList& lanes);
   Result<void> NoteLate(const QueuedJob& queued);
 
   OutboxFile* file_;

@@ -108,16 +108,16 @@ ALTER TABLE outbox ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;     -- answer
 ALTER TABLE outbox ADD COLUMN counted_ms INTEGER;                      -- the last of them, or of charges alone
 ALTER TABLE counters ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;  -- jobs, since format 4
 )sql",
-    // Deferred jobs beyond memory, what each user holds, and lines as they were before an operator corrected
-    // them. Rows from before are not stowed; users are
-    // counted at the first start.
+    // Deferred jobs beyond memory, parked ones of several lanes, what each user holds, and lines as they were
+    // before an operator corrected them. Rows from before are not stowed; users are counted at the first start.
     R"sql(
 ALTER TABLE outbox ADD COLUMN stowed INTEGER;  -- not null: deferred, and in memory only once it is due; how
-                                               -- many jobs its next request may hold, 0: any number
+                                               -- many jobs its next request may hold, 0: any number. Or
+                                               -- parked, and it keeps other lanes as well
 DROP INDEX outbox_deferred;
 CREATE INDEX outbox_deferred ON outbox (due_ms) WHERE due_ms IS NOT NULL AND stowed IS NULL;
 CREATE INDEX outbox_stowed ON outbox (connection, due_ms) WHERE stowed IS NOT NULL;
-CREATE TABLE stowed_lanes (      -- those that stowed jobs keep
+CREATE TABLE stowed_lanes (      -- that stowed jobs keep, and parked ones besides that where they wait
   seq         INTEGER NOT NULL,
   lane        INTEGER NOT NULL,      -- its key
   PRIMARY KEY (seq, lane)

@@ -81,7 +81,7 @@ void Clerk::Add(Report report) {
     return;
   }
   std::move(report.outcomes.begin(), report.outcomes.end(), std::back_inserter(pending_.outcomes));
-  pending_.parks.insert(pending_.parks.end(), report.parks.begin(), report.parks.end());
+  std::move(report.parks.begin(), report.parks.end(), std::back_inserter(pending_.parks));
   std::move(report.gates.begin(), report.gates.end(), std::back_inserter(pending_.gates));
   pending_.ticket = std::max(pending_.ticket, report.ticket);
 }

@@ -106,7 +106,7 @@ std::optional<Window::Due> Backlog::NextDue(Timestamp now) const {
 // Rows that are looked at again wait for the marks under way, or they would be parked twice.
 bool Backlog::MayReadBack() const {
   const Parking& parking = held_.parking();
-  return IsBehind() && HasRoom() && parking.rows_being_marked() < kMarksMax &&
+  return IsBehind() && HasRoom() && parking.marks_under_way() < kMarksMax &&
          (cursor_ >= parking.frontier() || !parking.IsMarking());
 }
 
@@ -122,7 +122,7 @@ void Backlog::OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, Sequence 
   Sequence through = last;
   for (std::unique_ptr<QueuedJob>& job : jobs) {
     if (job->sequence <= cursor_) continue;  // read back from disk before the news came
-    if (!HasRoom()) {
+    if (!HasRoom() || held_.stowed().any()) {
       through = Sequence{ToNumber(job->sequence) - 1};
       break;
     }
@@ -142,41 +142,61 @@ Result<void> Backlog::AdmitRead(OutboxReader& reader, StoredJob stored, Report& 
   if (held_.stowed().any() && stored.unreadable.empty()) {
     const LaneList lanes = LanesFor(stored.job->job);
     const Sequence sequence = stored.job->sequence;
-    ASSIGN_OR_RETURN(const bool is_parked, IsParkedBehindStowed(reader, sequence, lanes, report));
-    if (is_parked) return {};
+    if (held_.window().Find(sequence) == nullptr) {
+      ASSIGN_OR_RETURN(const std::optional<LaneKey> waits, WaitsOnDiskIn(reader, sequence, lanes));
+      if (waits) {
+        held_.Park(sequence, *waits, lanes, report);
+        return {};
+      }
+    }
+    RETURN_IF_ERROR(BringTurns(reader, stored, lanes, report));
     RETURN_IF_ERROR(FindParkedIn(reader, lanes));
   }
   Admit(std::move(stored), report);
   return {};
 }
 
-// Otherwise none of its lanes is left on disk alone.
-Result<bool> Backlog::IsParkedBehindStowed(OutboxReader& reader, Sequence sequence, const LaneList& lanes,
-                                           Report& report) {
-  if (held_.window().Find(sequence) != nullptr) return false;
-  for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
-    for (Sequence after{};;) {
-      ASSIGN_OR_RETURN(const std::optional<Sequence> found,
-                       reader.FindStowed(endpoint_->config.name, lane, after));
-      if (!found) break;
-      after = *found;
-      if (held_.window().Find(*found) != nullptr) continue;
-      if (lanes.size() == 1 && *found < sequence) {
-        held_.Park(sequence, lane, report);
-        return true;
-      }
-      ASSIGN_OR_RETURN(const std::optional<StoredJob> stowed, reader.ReadOne(*found));
-      if (stowed) RETURN_IF_ERROR(Bring(reader, *stowed, report));
-    }
+// The first job that keeps `lane`, waits elsewhere and is not in memory.
+Result<std::optional<Sequence>> Backlog::FirstKept(OutboxReader& reader, LaneKey lane) {
+  for (Sequence after{};;) {
+    ASSIGN_OR_RETURN(const std::optional<Sequence> found,
+                     reader.FindKept(endpoint_->config.name, lane, after));
+    if (!found || held_.window().Find(*found) == nullptr) return found;
+    after = *found;
   }
-  return false;
 }
 
-// Of lanes that memory knows nothing of: the stowed one before them is gone, and was not told of yet.
-Result<void> Backlog::FindParkedIn(OutboxReader& reader, const LaneList& lanes) {
-  for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
-    if (held_.lanes().Has(lane)) continue;
-    ASSIGN_OR_RETURN(const std::optional<Sequence> first, reader.FirstParked(endpoint_->config.name, lane));
+// The first of `lanes` in which one waits, before `sequence`, that memory does not know.
+Result<std::optional<LaneKey>> Backlog::WaitsOnDiskIn(OutboxReader& reader, Sequence sequence,
+                                                      std::span<const LaneKey> lanes) {
+  for (const LaneKey lane : lanes) {
+    ASSIGN_OR_RETURN(std::optional<Sequence> before, FirstKept(reader, lane));
+    if (!before || *before >= sequence) before = held_.parking().FirstBeingMarked(lane);
+    if (before && *before < sequence) return std::optional(lane);
+  }
+  return std::optional<LaneKey>();
+}
+
+// Stowed ones keep the turn through their failures.
+Result<void> Backlog::BringTurns(OutboxReader& reader, const StoredJob& stored,
+                                 std::span<const LaneKey> lanes, Report& report) {
+  if (!stored.job->redriven) return {};
+  for (const LaneKey lane : lanes) {
+    ASSIGN_OR_RETURN(const std::optional<Sequence> kept, FirstKept(reader, lane));
+    if (!kept || *kept <= stored.job->sequence) continue;
+    ASSIGN_OR_RETURN(const std::optional<StoredJob> later, reader.ReadOne(*kept));
+    if (later && later->job->due) RETURN_IF_ERROR(Bring(reader, *later, report));
+  }
+  return {};
+}
+
+// In lanes of which memory knows no parked rows: the one that kept them is gone, and was not told of yet.
+Result<void> Backlog::FindParkedIn(OutboxReader& reader, std::span<const LaneKey> lanes) {
+  for (const LaneKey lane : lanes) {
+    const std::optional<Sequence> after = held_.lanes().UnknownBehind(lane);
+    if (!after) continue;
+    ASSIGN_OR_RETURN(const std::optional<Sequence> first,
+                     reader.FirstParked(endpoint_->config.name, lane, *after));
     if (first) held_.FindParked(lane, *first);
     held_.FindBeingMarked(lane);
   }
@@ -185,10 +205,12 @@ Result<void> Backlog::FindParkedIn(OutboxReader& reader, const LaneList& lanes) 
 
 // Its lanes are what the disk says, whatever lanes it would have now; jobs may be parked behind it.
 Result<void> Backlog::Bring(OutboxReader& reader, const StoredJob& stored, Report& report) {
-  ASSIGN_OR_RETURN(const LaneList lanes, reader.ReadStowedLanes(stored.job->sequence));
+  ASSIGN_OR_RETURN(std::vector<LaneKey> kept, reader.ReadKeptLanes(stored.job->sequence));
+  const LaneList lanes(std::move(kept));
   std::vector<OutboxReader::ParkedLane> parked;
   for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
-    ASSIGN_OR_RETURN(const std::optional<Sequence> first, reader.FirstParked(endpoint_->config.name, lane));
+    ASSIGN_OR_RETURN(const std::optional<Sequence> first,
+                     reader.FirstParked(endpoint_->config.name, lane, Sequence{}));
     if (first) parked.push_back({lane, *first});
   }
   held_.AdmitStowed(stored, lanes, report);
@@ -222,9 +244,7 @@ Result<void> Backlog::LookAtStowed(OutboxReader& reader, Timestamp now) {
   ASSIGN_OR_RETURN(const bool has_ended, stowed.HasEnded(reader, name, now));
   if (!has_ended && !stowed.HasTakenAway()) return {};
   ASSIGN_OR_RETURN(const std::vector<OutboxReader::ParkedLane> parked, reader.ReadParkedLanes(name));
-  for (const OutboxReader::ParkedLane& lane : parked) {
-    if (!held_.lanes().Has(lane.lane)) held_.FindParked(lane.lane, lane.first);
-  }
+  for (const OutboxReader::ParkedLane& lane : parked) held_.FindParked(lane.lane, lane.first);
   stowed.OnLookedFor();
   if (has_ended) stowed.End();
   return {};
@@ -307,7 +327,59 @@ Result<void> Backlog::Refill(OutboxReader& reader, Report& report) {
     const std::size_t bytes_max = HasRoom() ? limits_.window_bytes - InTurn().bytes : 0;
     ASSIGN_OR_RETURN(OutboxReader::Parked parked,
                      reader.ReadParked(endpoint_->config.name, *lane, *from, count, bytes_max));
+    if (held_.stowed().any()) RETURN_IF_ERROR(CutParked(reader, *lane, parked, report));
+    std::vector<std::pair<Sequence, std::vector<LaneKey>>> others;
+    for (StoredJob& stored : parked.jobs) {
+      if (!stored.others.empty()) others.emplace_back(stored.job->sequence, stored.others);
+    }
     held_.AdmitParked(*lane, std::move(parked), report);
+    for (const auto& [sequence, lanes] : others) RETURN_IF_ERROR(FindParkedBehind(reader, sequence, lanes));
+  }
+  return {};
+}
+
+// The first of the other lanes of a parked job in which it has to wait.
+Result<std::optional<LaneKey>> Backlog::WaitsIn(OutboxReader& reader, Sequence sequence,
+                                                std::span<const LaneKey> lanes) {
+  if (const std::optional<LaneKey> held = held_.lanes().ParksUnder(sequence, lanes)) return held;
+  ASSIGN_OR_RETURN(const std::optional<LaneKey> waits, WaitsOnDiskIn(reader, sequence, lanes));
+  if (waits) return waits;
+  RETURN_IF_ERROR(FindParkedIn(reader, lanes));
+  return held_.lanes().ParksUnder(sequence, lanes);
+}
+
+// At the first job that waits in another lane, or is to wait there from now on: who comes behind it waits for
+// it.
+Result<void> Backlog::CutParked(OutboxReader& reader, LaneKey lane, OutboxReader::Parked& read,
+                                Report& report) {
+  ASSIGN_OR_RETURN(std::optional<Sequence> end, FirstKept(reader, lane));
+  auto goes = read.jobs.begin();
+  for (; goes != read.jobs.end(); ++goes) {
+    const Sequence sequence = goes->job->sequence;
+    if (end && sequence > *end) break;
+    RETURN_IF_ERROR(BringTurns(reader, *goes, goes->LanesWith(lane), report));
+    if (goes->others.empty() || held_.window().Find(sequence) != nullptr) continue;
+    ASSIGN_OR_RETURN(const std::optional<LaneKey> waits, WaitsIn(reader, sequence, goes->others));
+    if (!waits) continue;
+    held_.parking().out_of_memory().Subtract();
+    held_.Park(sequence, *waits, goes->LanesWith(lane), report);
+    end = sequence;
+    break;
+  }
+  if (goes == read.jobs.end() && (!end || !read.next || *read.next < *end)) return {};
+  read.jobs.erase(goes, read.jobs.end());
+  read.next.reset();
+  return {};
+}
+
+// One came into memory, and with it what waits on disk behind it in `lanes`.
+Result<void> Backlog::FindParkedBehind(OutboxReader& reader, Sequence sequence,
+                                       std::span<const LaneKey> lanes) {
+  for (const LaneKey lane : lanes) {
+    ASSIGN_OR_RETURN(const std::optional<Sequence> first,
+                     reader.FirstParked(endpoint_->config.name, lane, sequence));
+    if (first) held_.FindParked(lane, *first);
+    held_.FindBeingMarked(lane);
   }
   return {};
 }

@@ -8,10 +8,11 @@
 //
 // While there is no room, jobs of users who have few in memory are read ahead (look_ahead.h).
 //
-// Deferred jobs beyond limits.deferred_jobs are stowed (stowed_jobs.h). While there are any, each job is read
-// back from disk and its lanes are looked for there: a job of a stowed one's lane is parked. A job that
-// cannot be parked, since it keeps several lanes or goes before the stowed one, brings that one back into
-// memory.
+// Deferred jobs beyond limits.deferred_jobs are stowed (stowed_jobs.h), and a parked job of several lanes
+// keeps those where it does not wait. While there are any such, each job is read back from disk and its lanes
+// are looked for there: behind one that keeps a lane of it, it is parked. A redriven job that goes before a
+// stowed one, which has the turn, brings that one back into memory. A lane is refilled up to the first that
+// keeps it and waits elsewhere; who comes into memory brings what is known of its lanes along.
 //
 // No thread, no lock: belongs to the dispatcher. Time is an argument.
 #pragma once
@@ -19,6 +20,8 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
@@ -79,9 +82,16 @@ class Backlog {
   LaneList LanesFor(const Job& job) const;
   void Admit(StoredJob stored, Report& report);
   Result<void> AdmitRead(OutboxReader& reader, StoredJob stored, Report& report);
-  Result<bool> IsParkedBehindStowed(OutboxReader& reader, Sequence sequence, const LaneList& lanes,
-                                    Report& report);
-  Result<void> FindParkedIn(OutboxReader& reader, const LaneList& lanes);
+  Result<std::optional<Sequence>> FirstKept(OutboxReader& reader, LaneKey lane);
+  Result<std::optional<LaneKey>> WaitsOnDiskIn(OutboxReader& reader, Sequence sequence,
+                                               std::span<const LaneKey> lanes);
+  Result<void> BringTurns(OutboxReader& reader, const StoredJob& stored, std::span<const LaneKey> lanes,
+                          Report& report);
+  Result<void> FindParkedIn(OutboxReader& reader, std::span<const LaneKey> lanes);
+  Result<std::optional<LaneKey>> WaitsIn(OutboxReader& reader, Sequence sequence,
+                                         std::span<const LaneKey> lanes);
+  Result<void> CutParked(OutboxReader& reader, LaneKey lane, OutboxReader::Parked& read, Report& report);
+  Result<void> FindParkedBehind(OutboxReader& reader, Sequence sequence, std::span<const LaneKey> lanes);
   Result<void> Bring(OutboxReader& reader, const StoredJob& stored, Report& report);
   Result<void> LookAtStowed(OutboxReader& reader, Timestamp now);
   void MoveCursor(Sequence through);

@@ -50,12 +50,18 @@ void HeldJobs::Admit(StoredJob stored, LaneList lanes, Report& report) {
   entry.lanes = std::move(lanes);
   const Admission admission = lanes_.Admit(sequence, entry.lanes);
   if (admission == Admission::kPark) {
-    parking_.Mark(sequence, entry.lanes.front(), report);
+    const LaneList kept = std::move(entry.lanes);
     window_.Erase(sequence);
-    return;
+    return Park(sequence, *lanes_.ParksUnder(sequence, kept), kept, report);
   }
   window_.Fill(entry, std::move(stored.job));
   if (admission == Admission::kReady) departures_.Add(entry);
+}
+
+void HeldJobs::Park(Sequence sequence, LaneKey lane, const LaneList& lanes, Report& report) {
+  if (lanes_.Has(lane)) lanes_.MarkParked(lane, sequence);
+  if (lanes.size() > 1) stowed_.OnKept();
+  parking_.Mark(sequence, lane, lanes, report);
 }
 
 void HeldJobs::AdmitDeferred(const StoredJob& stored, LaneList lanes) {
@@ -110,11 +116,12 @@ void HeldJobs::AdmitParked(LaneKey lane, OutboxReader::Parked read, Report& repo
       continue;
     }
     loaded.push_back(sequence);
-    // Parked under this lane, whatever lanes it would have now: the connection may have kept another order
-    // then, or the row is damaged.
-    entry.lanes = LaneList(lane);
+    // As it was parked, whatever lanes it would have now: the connection may have kept another order then, or
+    // the row is damaged.
+    entry.lanes = stored.LanesWith(lane);
     entry.parked = true;
     window_.Fill(entry, std::move(stored.job));
+    if (entry.lanes.size() > 1) lanes_.Join(sequence, entry.lanes);
   }
   LanesOpened opened;
   lanes_.Refilled(lane, loaded, next, opened);
@@ -194,7 +201,7 @@ void HeldJobs::Evict(Sequence sequence, Report& report) {
   if (entry.parked) {
     parking_.out_of_memory().Add();
   } else {
-    parking_.Mark(sequence, entry.lanes.front(), report);
+    parking_.Mark(sequence, entry.lanes.front(), entry.lanes, report);
   }
   window_.Erase(sequence);
 }
@@ -208,6 +215,7 @@ void HeldJobs::OnCommitted(Outcome outcome) {
     return;
   }
   if (entry->state() != State::kSettling) return OnCommittedLate(outcome, *entry);
+  if (std::exchange(outcome.job->stowed, false)) entry->parked = false;  // as OutcomeWriter leaves its row
   if (entry->removed && outcome.kind != OutcomeKind::kDeferred) return Release(sequence, *entry);
   switch (outcome.kind) {
     case OutcomeKind::kDelivered:

@@ -40,14 +40,16 @@ class HeldJobs {
   void MarkAhead(Sequence sequence) { window_.MarkAhead(window_.At(sequence)); }
   // At start, before all others.
   void AdmitDeferred(const StoredJob& stored, LaneList lanes);
-  // Rows of `lane` that were parked, read from where it is to be refilled.
+  // Rows of `lane` that were parked, read from where it is to be refilled: none that must wait in another
+  // lane, and none behind a job that waits in another one.
   void AdmitParked(LaneKey lane, OutboxReader::Parked read, Report& report);
-  // Rows of `lane` from `first` on are parked; nothing of it was in memory.
+  // Rows of `lane` from `first` on are parked; memory did not know.
   void FindParked(LaneKey lane, Sequence first);
   // A stowed job, which keeps `lanes`, comes into memory; it waits there until it is due.
   void AdmitStowed(const StoredJob& stored, LaneList lanes, Report& report);
-  // A job just read whose lane a stowed one keeps.
-  void Park(Sequence sequence, LaneKey lane, Report& report) { parking_.Mark(sequence, lane, report); }
+  // A row just read, of a job that is not held: it waits in `lane`, which it keeps like all of `lanes`, for
+  // one on disk.
+  void Park(Sequence sequence, LaneKey lane, const LaneList& lanes, Report& report);
   // Rows of `lane` are on their way to be parked although nothing of it is in memory.
   void FindBeingMarked(LaneKey lane);
   // The row of a deferred job, read when it was due; nullopt: it is gone. `longest` as in Window::NextDue().

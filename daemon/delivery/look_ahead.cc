@@ -144,14 +144,16 @@ Result<bool> LookAhead::MayAnybodyGain(OutboxReader& reader, const LimitsConfig&
 // Nothing before it in its lanes is on disk alone, and it would not be sent there itself.
 Result<bool> LookAhead::MayTake(OutboxReader& reader, const Terms& terms, Sequence sequence,
                                 const LaneList& lanes) {
-  if (held_.lanes().WouldPark(sequence, lanes)) return false;
+  if (held_.lanes().ParksUnder(sequence, lanes)) return false;
   if (!held_.stowed().any()) return true;
   for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
-    ASSIGN_OR_RETURN(const std::optional<Sequence> stowed,
-                     reader.FindStowed(terms.connection.name, lane, Sequence{}));
-    if (stowed || held_.parking().FirstBeingMarked(lane)) return false;
-    if (held_.lanes().Has(lane)) continue;
-    ASSIGN_OR_RETURN(const std::optional<Sequence> parked, reader.FirstParked(terms.connection.name, lane));
+    ASSIGN_OR_RETURN(const std::optional<Sequence> kept,
+                     reader.FindKept(terms.connection.name, lane, Sequence{}));
+    if (kept || held_.parking().FirstBeingMarked(lane)) return false;
+    const std::optional<Sequence> after = held_.lanes().UnknownBehind(lane);
+    if (!after) continue;
+    ASSIGN_OR_RETURN(const std::optional<Sequence> parked,
+                     reader.FirstParked(terms.connection.name, lane, *after));
     if (parked) return false;
   }
   return true;

@@ -12,6 +12,7 @@
 #include "core/time.h"
 #include "core/ulid.h"
 #include "daemon/clerk/report.h"
+#include "storage/outbox.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {
@@ -27,21 +28,30 @@ void EstimatedRows::Recount(std::uint64_t rows, Timestamp now) {
   counted_ = now;
 }
 
-void Parking::Mark(Sequence sequence, LaneKey lane, Report& report) {
+void Parking::Mark(Sequence sequence, LaneKey lane, std::span<const LaneKey> lanes, Report& report) {
   CHECK(report.ticket.has_value());
-  report.parks.push_back({sequence, lane});
-  Marks& marks = marks_.try_emplace({lane, *report.ticket}, Marks{sequence, 0}).first->second;
+  Park& park = report.parks.emplace_back(Park{sequence, lane, {}});
+  MarkIn(lane, sequence, *report.ticket);
+  for (const LaneKey other : lanes) {
+    if (other == lane) continue;
+    park.others.push_back(other);
+    MarkIn(other, sequence, *report.ticket);
+  }
+  out_of_memory_.Add();
+}
+
+void Parking::MarkIn(LaneKey lane, Sequence sequence, std::uint64_t ticket) {
+  Marks& marks = marks_.try_emplace({lane, ticket}, Marks{sequence, 0}).first->second;
   marks.first = std::min(marks.first, sequence);
   ++marks.rows;
-  ++rows_being_marked_;
-  out_of_memory_.Add();
+  ++marks_under_way_;
 }
 
 void Parking::OnTicket(std::uint64_t ticket) {
   std::erase_if(marks_, [&](const auto& entry) {
     const auto& [lane, written_with] = entry.first;
     if (written_with > ticket) return false;
-    rows_being_marked_ -= entry.second.rows;
+    marks_under_way_ -= entry.second.rows;
     refills_.push_back(lane);
     return true;
   });
@@ -104,7 +114,7 @@ void Parking::CheckInvariants() const {
     CHECK(marks.rows > 0);
     rows += marks.rows;
   }
-  CHECK(rows == rows_being_marked_);
+  CHECK(rows == marks_under_way_);
   CHECK(later_refills_.empty() || later_refills_.begin()->first > frontier_);
 }
 

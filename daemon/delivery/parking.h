@@ -1,7 +1,8 @@
 // daemon/delivery/parking.h — the jobs of one connection that wait on disk for earlier ones of their lane.
 //
-// A job is parked when its row is marked with its lane. Until the mark is written (the clerk tells by ticket)
-// it is under way, and the lane is not read past it. A lane whose head has left is read back ("refilled").
+// A job is parked when its row is marked with a lane of it, and with the others that it keeps. Until the mark
+// is written (the clerk tells by ticket) it is under way, and none of the lanes is read past it. A lane whose
+// head has left is read back ("refilled").
 // Rows beyond the frontier, the highest row read so far, are not taken: rows of the lane that are not parked
 // may stand before them.
 // No thread, no lock: belongs to the dispatcher.
@@ -46,11 +47,11 @@ class EstimatedRows {
 class Parking {
  public:
   // The row is to be marked; `report`, which has its ticket, takes the mark along. Counts it as out of
-  // memory.
-  void Mark(Sequence sequence, LaneKey lane, Report& report);
+  // memory. `lanes` are all of the job, `lane` is the one where it waits.
+  void Mark(Sequence sequence, LaneKey lane, std::span<const LaneKey> lanes, Report& report);
   // Every report up to `ticket` is written. The lanes marked with them are to be refilled.
   void OnTicket(std::uint64_t ticket);
-  std::size_t rows_being_marked() const { return rows_being_marked_; }
+  std::size_t marks_under_way() const { return marks_under_way_; }  // one for each lane of a row
   bool IsMarking() const { return !marks_.empty(); }
   std::optional<Sequence> FirstBeingMarked(LaneKey lane) const;
 
@@ -68,7 +69,7 @@ class Parking {
   EstimatedRows& out_of_memory() { return out_of_memory_; }
   const EstimatedRows& out_of_memory() const { return out_of_memory_; }
 
-  // Aborts when the rows being marked are counted wrong or a refill waits although the frontier has come.
+  // Aborts when the marks under way are counted wrong or a refill waits although the frontier has come.
   // For tests.
   void CheckInvariants() const;
   // Whether something will have `lane` refilled: a refill, now or later, or a mark under way. Slow; for
@@ -80,8 +81,10 @@ class Parking {
     Sequence first{};
     std::size_t rows = 0;
   };
+  void MarkIn(LaneKey lane, Sequence sequence, std::uint64_t ticket);
+
   std::map<std::pair<LaneKey, std::uint64_t>, Marks> marks_;  // by lane and ticket
-  std::size_t rows_being_marked_ = 0;
+  std::size_t marks_under_way_ = 0;
   std::deque<LaneKey> refills_;
   std::multimap<Sequence, LaneKey> later_refills_;  // by the parked row, all beyond the frontier
   Sequence frontier_{};

@@ -31,7 +31,7 @@ Result<void> StowedJobs::Load(OutboxReader& reader, std::string_view connection,
   ASSIGN_OR_RETURN(const std::uint64_t rows, reader.CountStowed(connection));
   rows_.Recount(rows, now);
   looked_ = now;
-  any_ = rows > 0;
+  ASSIGN_OR_RETURN(any_, reader.HasKept(connection));
   return {};
 }
 
@@ -84,7 +84,7 @@ Result<bool> StowedJobs::HasEnded(OutboxReader& reader, std::string_view connect
   const Milliseconds interval = rows_.is_doubted() ? kDoubtedInterval : kStowedInterval;
   if (!any_ || !HasCome(looked_, interval, now)) return false;
   looked_ = now;
-  ASSIGN_OR_RETURN(const bool are_there, reader.HasStowed(connection));
+  ASSIGN_OR_RETURN(const bool are_there, reader.HasKept(connection));
   if (are_there && rows_.MustRecount(now, kDoubtedInterval)) {
     ASSIGN_OR_RETURN(const std::uint64_t rows, reader.CountStowed(connection));
     rows_.Recount(rows, now);

@@ -1,8 +1,10 @@
 // daemon/delivery/stowed_jobs.h — the deferred jobs of one connection that wait on disk alone, because memory
-// has its share of deferred jobs: how many there are, and which of them is due next.
+// has its share of deferred jobs: how many there are, and which of them is due next. And whether there are
+// any jobs at all that keep lanes on disk.
 //
-// A stowed job keeps its lanes on disk. Such a lane has no place in memory: who comes for it looks at the
-// disk first (Backlog). The rows are passed in the order of their due; one that is passed is in memory, and
+// A stowed job keeps its lanes on disk, and so does a parked one of several lanes with all but that where it
+// waits. Memory knows nothing of such a lane: who comes for it looks at the disk first (Backlog). The rows of
+// stowed jobs are passed in the order of their due; one that is passed is in memory, and
 // stays marked until its next outcome is written. No thread, no lock: belongs to the dispatcher. Time is an
 // argument.
 #pragma once
@@ -23,8 +25,10 @@ class StowedJobs {
  public:
   using Stowed = OutboxReader::Stowed;
 
-  // Whether the disk has to be asked at all. False only when there are none for certain.
+  // Whether jobs may keep lanes on disk, which has to be asked then. False only when none does for certain.
   bool any() const { return any_; }
+  // One of several lanes was parked.
+  void OnKept() { any_ = true; }
   // Those out of memory.
   EstimatedRows& rows() { return rows_; }
   const EstimatedRows& rows() const { return rows_; }

@@ -207,17 +207,30 @@ TEST_CASE("lanes: a job of several lanes waits until it is first in all of them"
   CHECK(lanes.Release(3, {kA, kB}).ready == Numbers({4}));
 }
 
-TEST_CASE("lanes: a job of several lanes is never parked, and goes after those parked before it") {
+TEST_CASE(
+    "lanes: a job of several lanes is parked under the one that it must wait in, and comes back to all") {
   Short lanes(1);
+  lanes.Admit(1, {kB});
+  CHECK(lanes.Admit(2, {kB}) == Admission::kPark);
+  CHECK(lanes.Admit(3, {kA, kB}) == Admission::kPark);
+  CHECK(lanes.lanes.ParksUnder(Sequence{3}, Keys{kA, kB}) == kB);
+  CHECK(!lanes.lanes.Has(kA));
+  CHECK(lanes.Release(1, {kB}).refill == Keys{kB});
+  lanes.lanes.Join(Sequence{3}, Keys{kA, kB});
+  CHECK(lanes.Refilled(kB, {2, 3}, std::nullopt).ready == Numbers({2}));
+  CHECK(lanes.Admit(4, {kA}) == Admission::kPark);
+  CHECK(lanes.Release(2, {kB}).ready == Numbers({3}));
+  CHECK(lanes.Release(3, {kA, kB}).refill == Keys{kA});
+}
+
+TEST_CASE("lanes: a held job of several lanes is not given up behind one that failed") {
+  Short lanes(8);
   lanes.Admit(1, {kA});
-  CHECK(lanes.Admit(2, {kA}) == Admission::kPark);
-  CHECK(lanes.Admit(3, {kA, kB}) == Admission::kWaits);
+  lanes.Admit(2, {kA, kB});
   lanes.Start(1, {kA});
   CHECK(lanes.Hold(1, {kA}).empty());
-  CHECK(lanes.Release(1, {kA}).refill == Keys{kA});
-  CHECK(!lanes.IsReady(3, {kA, kB}));
-  CHECK(lanes.Refilled(kA, {2}, std::nullopt).ready == Numbers({2}));
-  CHECK(lanes.Release(2, {kA}).ready == Numbers({3}));
+  CHECK(lanes.Admit(3, {kA, kB}) == Admission::kPark);
+  CHECK(lanes.Release(1, {kA}).ready == Numbers({2}));
 }
 
 TEST_CASE("lanes: a redriven job goes before those that wait, not before the one whose turn it is") {
@@ -307,12 +320,15 @@ enum class State : std::uint8_t { kSettled, kWaiting, kReady, kActive, kDeferred
 struct ModelJob {
   Keys lanes;
   State state = State::kSettled;
+  std::optional<LaneKey> home;        // where it is parked
+  bool stood_back = false;            // redriven, and parked under one of several lanes
   std::uint64_t admitted = 0;         // tick of its last admission
   std::optional<std::uint64_t> turn;  // tick at which it was named ready
 };
 
 // Plays the queue around the lanes and the disk below it, keeps everything in the simplest form, and checks
 // each promise.
+// Size: each move of the queue and each of its questions to the disk is a step of its own.
 class Model {
  public:
   Model(std::uint64_t seed, std::size_t lane_jobs_max, std::size_t lane_count, bool redrives)
@@ -422,7 +438,9 @@ class Model {
     ModelJob& job = jobs_[sequence];
     job.admitted = tick_;
     job.turn.reset();
+    job.stood_back = false;
     ++unsettled_;
+    if (const std::optional<LaneKey> waits = KeptBefore(sequence, job.lanes)) return Park(sequence, *waits);
     switch (lanes_.Admit(sequence, job.lanes)) {
       case Admission::kReady:
         job.state = State::kReady;
@@ -432,10 +450,59 @@ class Model {
         job.state = State::kWaiting;
         return;
       case Admission::kPark:
-        REQUIRE(job.lanes.size() == 1);
-        job.state = State::kParking;
-        return;
+        return Park(sequence, *lanes_.ParksUnder(sequence, job.lanes));
     }
+  }
+
+  void Park(Sequence sequence, LaneKey lane) {
+    ModelJob& job = jobs_[sequence];
+    job.state = State::kParking;
+    job.home = lane;
+    job.stood_back = job.stood_back || (job.lanes.size() > 1 && ToNumber(sequence) < last_);
+    if (lanes_.Has(lane)) lanes_.MarkParked(lane, sequence);
+  }
+
+  static bool IsOnDisk(const ModelJob& job) {
+    return job.state == State::kParking || job.state == State::kParked;
+  }
+
+  static bool Keeps(const ModelJob& job, LaneKey key) {
+    return IsOnDisk(job) && job.home != key && Meet(job.lanes, {key});
+  }
+
+  std::optional<Sequence> FirstKept(LaneKey key) const {
+    for (const auto& [sequence, job] : jobs_) {
+      if (Keeps(job, key)) return sequence;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Sequence> FirstParked(LaneKey key, Sequence after) const {
+    for (const auto& [sequence, job] : jobs_) {
+      if (sequence > after && IsOnDisk(job) && job.home == key) return sequence;
+    }
+    return std::nullopt;
+  }
+
+  // The lane in which one on disk is before it, that the lanes do not know.
+  std::optional<LaneKey> KeptBefore(Sequence sequence, const Keys& lanes) const {
+    for (const LaneKey key : lanes) {
+      const std::optional<Sequence> kept = FirstKept(key);
+      if (kept && *kept < sequence) return key;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<LaneKey> WaitsIn(Sequence sequence, const Keys& lanes) const {
+    const std::optional<LaneKey> held = lanes_.ParksUnder(sequence, lanes);
+    return held ? held : KeptBefore(sequence, lanes);
+  }
+
+  void FindParkedBehind(Sequence sequence, LaneKey key) {
+    const std::optional<Sequence> first = FirstParked(key, sequence);
+    if (!first) return;
+    lanes_.MarkParked(key, *first);
+    refills_.push_back(key);
   }
 
   void StartOne() {
@@ -457,7 +524,7 @@ class Model {
       CAPTURE(ToNumber(sequence));
       CAPTURE(ToNumber(other_sequence));
       REQUIRE(other.state != State::kActive);
-      if (other_sequence < sequence) REQUIRE(other.admitted > *job.turn);
+      if (other_sequence < sequence && !other.stood_back) REQUIRE(other.admitted > *job.turn);
     }
   }
 
@@ -483,7 +550,7 @@ class Model {
       REQUIRE(jobs_[follower].state == State::kWaiting);
       REQUIRE(jobs_[follower].lanes.size() == 1);
       REQUIRE(follower > sequence);
-      jobs_[follower].state = State::kParking;
+      Park(follower, jobs_[follower].lanes.front());
     }
   }
 
@@ -510,8 +577,9 @@ class Model {
     const State state = kCancellable[Below(4)];
     WithOne(state, [&](Sequence sequence) {
       if (state != State::kParked) return Release(sequence);
-      jobs_[sequence].state = State::kSettled;  // a row like any other: nobody is told
+      jobs_[sequence].state = State::kSettled;  // a row like any other: nobody is told but who kept lanes
       --unsettled_;
+      for (const LaneKey key : jobs_[sequence].lanes) FindParkedBehind(Sequence{}, key);
     });
   }
 
@@ -543,26 +611,44 @@ class Model {
     Sequences loaded;
     std::optional<Sequence> next;
     bool parking = false;
-    for (const auto& [sequence, job] : jobs_) {
-      if (job.lanes != Keys{key}) continue;
-      parking = parking || job.state == State::kParking;
-      if (job.state != State::kParked && job.state != State::kParking) continue;
-      REQUIRE(sequence >= *from);
-      if (job.state != State::kParked || next) continue;
-      if (loaded.size() == count) {
-        next = sequence;
-      } else {
-        loaded.push_back(sequence);
-      }
-    }
+    for (const auto& [sequence, job] : jobs_)
+      parking = parking || (job.state == State::kParking && Meet(job.lanes, {key}));
     if (parking) return refills_.push_back(key);  // again when they are on disk
+    const std::optional<Sequence> kept = FirstKept(key);
+    for (std::optional<Sequence> row = FirstParked(key, Sequence{}); row; row = FirstParked(key, *row)) {
+      if (kept && *row > *kept) break;
+      REQUIRE(*row >= *from);
+      if (loaded.size() == count) {
+        next = row;
+        break;
+      }
+      Keys others = jobs_[*row].lanes;
+      std::erase(others, key);
+      if (const std::optional<LaneKey> waits = WaitsIn(*row, others)) {
+        Park(*row, *waits);
+        break;
+      }
+      loaded.push_back(*row);
+    }
+    Load(key, loaded, next);
+  }
+
+  void Load(LaneKey key, const Sequences& loaded, std::optional<Sequence> next) {
     for (const Sequence sequence : loaded) {
-      jobs_[sequence].state = State::kWaiting;
-      jobs_[sequence].turn.reset();
+      ModelJob& job = jobs_[sequence];
+      job.state = State::kWaiting;
+      job.home.reset();
+      job.turn.reset();
+      if (job.lanes.size() > 1) lanes_.Join(sequence, job.lanes);
     }
     LanesOpened opened;
     lanes_.Refilled(key, loaded, next, opened);
     Open(opened);
+    for (const Sequence sequence : loaded) {
+      for (const LaneKey other : jobs_[sequence].lanes) {
+        if (other != key) FindParkedBehind(sequence, other);
+      }
+    }
   }
 
   std::mt19937_64 random_;

@@ -81,8 +81,8 @@ void MakeOutbox(const std::filesystem::path& file) {
   auto& all = *jobs;
   WriteBatch marks;
   for (const std::size_t parked : {1U, 6U, 7U})
-    marks.parks.push_back({all[parked]->sequence, MakeLaneKey("default", "1")});
-  marks.parks.push_back({all[9]->sequence, MakeLaneKey("other", "1")});
+    marks.parks.push_back({all[parked]->sequence, MakeLaneKey("default", "1"), {}});
+  marks.parks.push_back({all[9]->sequence, MakeLaneKey("other", "1"), {}});
   marks.gates.emplace_back("default", GateSnapshot{GateState::kThrottled, PauseReason::kNone, "503", kMade,
                                                    kMade + Milliseconds(100), 2});
   REQUIRE(outbox->Write(marks, kMade));

@@ -40,7 +40,7 @@ struct Fixture {
 
   void Park(std::size_t index, LaneKey lane) {
     WriteBatch batch;
-    batch.parks.push_back({At(index), lane});
+    batch.parks.push_back({At(index), lane, {}});
     REQUIRE(outbox->Write(batch, kNow));
   }
 

@@ -132,7 +132,7 @@ class OutboxScript {
 
   Result<void> Mark() {
     WriteBatch batch;
-    batch.parks.push_back({held_[2]->sequence, LaneKey{7}});
+    batch.parks.push_back({held_[2]->sequence, LaneKey{7}, {}});
     batch.gates.emplace_back("default", GateSnapshot{});
     return outbox_->Write(batch, kNow);
   }

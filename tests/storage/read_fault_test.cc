@@ -46,7 +46,7 @@ struct Fixture {
       REQUIRE(test::Settle(*outbox, OutcomeOf(index, OutcomeKind::kDead), kNow));
       REQUIRE(test::Settle(*outbox, OutcomeOf(kEach + index, OutcomeKind::kDeferred), kNow));
       WriteBatch batch;
-      batch.parks.push_back({jobs[2 * kEach + index]->sequence, LaneKey{index / 6 + 1}});
+      batch.parks.push_back({jobs[2 * kEach + index]->sequence, LaneKey{index / 6 + 1}, {}});
       batch.gates.emplace_back("default", GateSnapshot{});
       REQUIRE(outbox->Write(batch, kNow));
     }
@@ -303,7 +303,7 @@ TEST_CASE("read faults: a deed is done or not, and done the next time it is aske
          WriteBatch batch;
          batch.accepted.push_back(accepted.get());
          batch.outcomes = {&dead, &deferred, &delivered, &neighbour, &late};
-         batch.parks.push_back({fixture.jobs.back()->sequence, LaneKey{9}});
+         batch.parks.push_back({fixture.jobs.back()->sequence, LaneKey{9}, {}});
          batch.gates.emplace_back("other", GateSnapshot{});
          return outbox.Write(batch, kNow);
        }},

@@ -161,7 +161,7 @@ TEST_CASE(
   CHECK(test::ReadDeferred(*reader, "default")->size() == 1);
   CHECK(test::ReadDeferred(*reader, "away")->size() == 2);
   CHECK(reader->ReadParkedLanes("default")->size() == 1);
-  CHECK_FALSE(*reader->HasStowed("default"));
+  CHECK_FALSE(*reader->HasKept("default"));
   CHECK(test::Ask(file, "SELECT count(*) FROM amended") == 0);
   // Their times stay whatever the clock does: of what boot they are is not known.
   const Timestamp accepted = (*reader->ReadOne(Sequence{3}))->job->stamp.accepted;

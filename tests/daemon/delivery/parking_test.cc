@@ -64,17 +64,17 @@ TEST_CASE("parking: an estimate is recounted only when it is doubted, and once a
 TEST_CASE("parking: marks are under way until their report is written; then their lanes are refilled") {
   Parking parking;
   Report first = ReportWith(1), second = ReportWith(2);
-  parking.Mark(Sequence{5}, kA, first);
-  parking.Mark(Sequence{6}, kB, first);
-  parking.Mark(Sequence{7}, kA, second);
+  parking.Mark(Sequence{5}, kA, LaneList(kA), first);
+  parking.Mark(Sequence{6}, kB, LaneList(kB), first);
+  parking.Mark(Sequence{7}, kA, LaneList(kA), second);
   CHECK(first.parks.size() == 2);
-  CHECK(parking.rows_being_marked() == 3);
+  CHECK(parking.marks_under_way() == 3);
   CHECK(parking.out_of_memory().rows() == 3);
   CHECK(parking.WillRefill(kA));
   CHECK(TakeRefills(parking).empty());
   parking.OnTicket(1);
   parking.CheckInvariants();
-  CHECK(parking.rows_being_marked() == 1);
+  CHECK(parking.marks_under_way() == 1);
   CHECK(TakeRefills(parking) == std::vector{kA, kB});
   CHECK_FALSE(parking.WillRefill(kB));
   CHECK(parking.IsMarking());
@@ -88,8 +88,8 @@ TEST_CASE("parking: of the rows of a lane those before the first that is being m
   Parking parking;
   parking.MoveFrontier(Sequence{100});
   Report report = ReportWith(1);
-  parking.Mark(Sequence{7}, kA, report);
-  parking.Mark(Sequence{3}, kB, report);
+  parking.Mark(Sequence{7}, kA, LaneList(kA), report);
+  parking.Mark(Sequence{3}, kB, LaneList(kB), report);
   OutboxReader::Parked rows = Rows({5, 6, 8});
   CHECK(parking.Cut(kA, rows) == Sequence{7});
   CHECK(rows.jobs.size() == 2);
