@@ -109,7 +109,8 @@ ALTER TABLE outbox ADD COLUMN counted_ms INTEGER;                      -- the la
 ALTER TABLE counters ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;  -- jobs, since format 4
 )sql",
     // Deferred jobs beyond memory, parked ones of several lanes, what each user holds, and lines as they were
-    // before an operator corrected them. Rows from before are not stowed; users are counted at the first start.
+    // before an operator corrected them. Rows from before are not stowed; users are counted at the first
+    // start.
     R"sql(
 ALTER TABLE outbox ADD COLUMN stowed INTEGER;  -- not null: deferred, and in memory only once it is due; how
                                                -- many jobs its next request may hold, 0: any number. Or
