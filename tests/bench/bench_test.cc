@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "core/job.h"
+#include "core/job_line.h"
 #include "core/json.h"
 #include "tests/bench/event.h"
 #include "tests/bench/histogram.h"
@@ -110,6 +113,19 @@ TEST_CASE("bench event: every line is valid JSON of the size asked for and its c
     CHECK(customers.size() == 50);
   }
   CHECK_THROWS(EventMaker({10, 1, "c", false}));
+}
+
+TEST_CASE("bench event: one that claims keeps its own lane and that of the events it claims") {
+  EventOptions options;
+  options.claims = "stuck";
+  const EventMaker maker(options);
+  std::string line;
+  maker.Append(line, 7);
+  line.pop_back();
+  const auto job = ParseStoredLine(line);
+  REQUIRE(job.has_value());
+  const LaneList own(std::vector{MakeLaneKey("default", maker.Customer(7)), MakeLaneKey("default", "stuck")});
+  CHECK(LanesOf(*job) == std::span<const LaneKey>(own));
 }
 
 }  // namespace outboxd::bench

@@ -35,6 +35,9 @@ EventMaker::EventMaker(const EventOptions& options) : options_(options) {
       Make(R"({"type":"pageview","id":")", R"(","url":"https://www.example.com/pricing","data":{"visit":")",
            R"(","referrer":"https://search.example.com/","width":1280,"note":")");
   templates_ = {track};
+  if (!options.claims.empty())
+    templates_ = {Make(R"({"type":"identify","id":")", R"(","attributes":{"last_order":")",
+                       R"(","anonymous_id":")" + options.claims + R"(","note":")")};
   if (!options.credentials.empty()) templates_ = {MakeRequest()};
   if (options.is_mixed)
     templates_ = {track, track, identify, track, track, pageview, track, identify, track, track};

@@ -14,6 +14,7 @@ struct EventOptions {
   std::uint64_t customers = 10'000;
   std::string prefix = "c";   // of the customer's id
   bool is_mixed = false;      // 7 of 10 track, 2 identify, 1 pageview instead of track alone
+  std::string claims{};       // identify alone, which claims the events of this anonymous id
   std::string credentials{};  // "site_id:api_key": requests with a body of `bytes` instead of lines
 };
 

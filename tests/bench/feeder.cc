@@ -244,6 +244,8 @@ int main(int argc, char** argv) {
   app.add_option("--customers", options.events.customers, "customers the events are about")
       ->capture_default_str();
   app.add_option("--prefix", options.events.prefix, "of the customers' ids")->capture_default_str();
+  app.add_option("--claims", options.events.claims,
+                 "identify alone, claiming the events of this anonymous id");
   app.add_option("--credentials", options.events.credentials,
                  "SITE_ID:API_KEY: requests to a Track-compatible endpoint instead of lines");
   app.add_flag("--mixed", options.events.is_mixed, "track, identify and pageview instead of track alone");

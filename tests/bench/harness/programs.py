@@ -251,11 +251,12 @@ class Bench:
         directory.mkdir()
         return directory
 
-    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c", seconds=0, credentials=""):
+    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c", seconds=0, credentials="", claims=""):
         return Program(
             [self.program("tests/bench/bench_feeder"), "--socket", socket_path, "--count", count, "--connections", connections]
             + ["--window", window, "--first", first, "--customers", customers, "--prefix", prefix, "--seconds", seconds]
-            + (["--credentials", credentials] if credentials else []),
+            + (["--credentials", credentials] if credentials else [])
+            + (["--claims", claims] if claims else []),
             log=self.work_dir / "feeder.log",
         )
 

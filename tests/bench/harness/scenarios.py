@@ -258,21 +258,27 @@ def drain(run):
 
 
 def beside_stuck_lane(run):
+    yield _beside_stuck(run, "behind it", customers=1, prefix="stuck")
+    yield _beside_stuck(run, "that claim its events", customers=1_000_000, prefix="claim", claims="stuck0000000000")
+
+
+def _beside_stuck(run, kind, **followers):
     stuck, count = run.size(1_000_000, 100_000), run.size(300_000, 50_000)
     directory = run.bench.new_directory()
     # Each failure of the head closes the connection's gate as well, with the default backoff: a second or so, at first often, then ever rarer.
     with Sink(run.bench) as sink, Outboxd(run.bench, directory, sink.url) as daemon:
         usual = _rate_of_others(run, sink, daemon, count, 0)
         sink.set(status=503, customer="stuck")
-        run.bench.feed(daemon.producer, stuck, customers=1, prefix="stuck")
-        beside = _rate_of_others(run, sink, daemon, count, stuck)
+        run.bench.feed(daemon.producer, 1, customers=1, prefix="stuck")
+        run.bench.feed(daemon.producer, stuck, **followers)
+        beside = _rate_of_others(run, sink, daemon, count, stuck + 1)
         failed = sink.stats()["failed"]
     remove_tree(directory)
-    row = Row("h", f"{count:,} others beside a failing head and {stuck:,} behind it", beside["rate"], beside["cpu_per_1000"], beside["peak_bytes"],
+    row = Row("h", f"{count:,} others beside a failing head and {stuck:,} {kind}", beside["rate"], beside["cpu_per_1000"], beside["peak_bytes"],
               beside["ack_us"], run.bare_posts()["rate"], extra={"threads_us": beside["threads_us"], "rate_without": usual["rate"], "failures": failed})
     share = beside["rate"] / usual["rate"]
     row.goals = [at_least(share, 0.7, f"0.70 of the rate without the stuck lane (is {share:.2f} of {usual['rate']:,.0f}/s)")]
-    yield row
+    return row
 
 
 def _rate_of_others(run, sink, daemon, count, left):
