@@ -199,6 +199,11 @@ void Lanes::MarkParked(LaneKey lane, Sequence from) {
   parked_from = parked_from ? std::min(*parked_from, from) : from;
 }
 
+bool Lanes::Holds(LaneKey lane) const {
+  const auto found = lanes_.find(lane);
+  return found != lanes_.end() && !found->second.jobs.empty();
+}
+
 std::optional<Sequence> Lanes::UnknownBehind(LaneKey lane) const {
   const auto found = lanes_.find(lane);
   if (found == lanes_.end()) return Sequence{};

@@ -90,6 +90,7 @@ class Lanes {
   // What is held already stays.
   void Configure(std::size_t lane_jobs_max) { lane_jobs_max_ = lane_jobs_max; }
   std::size_t LaneCount() const { return lanes_.size(); }
+  bool Holds(LaneKey lane) const;
   // Whether anything is known of it.
   bool Has(LaneKey lane) const { return lanes_.contains(lane); }
   // Each lane with its held jobs, ascending; valid until the next change. Slow; for tests.

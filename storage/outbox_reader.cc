@@ -296,6 +296,15 @@ Result<std::optional<Sequence>> OutboxReader::FindKept(std::string_view connecti
   return found;
 }
 
+Result<void> OutboxReader::ReadKept(const std::function<void(LaneKey)>& each) {
+  ASSIGN_OR_RETURN(Statement lanes, database_.Prepare("SELECT lane FROM stowed_lanes"));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, lanes.Step());
+    if (!row) return {};
+    each(LaneKey{static_cast<std::uint64_t>(lanes.Int(0))});
+  }
+}
+
 constexpr std::string_view kKeptLanes = "SELECT lane FROM stowed_lanes WHERE seq = ?";
 
 Result<std::vector<LaneKey>> OutboxReader::ReadKeptLanes(Sequence sequence) {

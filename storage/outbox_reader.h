@@ -96,6 +96,8 @@ class OutboxReader {
   Result<bool> HasKept(std::string_view connection);
   // The next of them behind `after` that keeps `lane`.
   Result<std::optional<Sequence>> FindKept(std::string_view connection, LaneKey lane, Sequence after);
+  // Every lane that is kept, of whatever connection, and perhaps more.
+  Result<void> ReadKept(const std::function<void(LaneKey)>& each);
   // Of a stowed one all, of a parked one the others.
   Result<std::vector<LaneKey>> ReadKeptLanes(Sequence sequence);
   Result<std::uint64_t> CountStowed(std::string_view connection);

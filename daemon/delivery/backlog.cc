@@ -118,29 +118,25 @@ Milliseconds Backlog::LongestWait() const {
 void Backlog::OnAccepted(std::vector<std::unique_ptr<QueuedJob>> jobs, Sequence last, Report& report) {
   const bool caught_up = !IsBehind();
   tail_ = std::max(tail_, last);
-  if (!caught_up || held_.stowed().any()) return;
+  if (!caught_up) return;
   Sequence through = last;
   for (std::unique_ptr<QueuedJob>& job : jobs) {
     if (job->sequence <= cursor_) continue;  // read back from disk before the news came
-    if (!HasRoom() || held_.stowed().any()) {
+    LaneList lanes = LanesFor(job->job);
+    if (!HasRoom() || held_.stowed().MayKeep(lanes)) {
       through = Sequence{ToNumber(job->sequence) - 1};
       break;
     }
     StoredJob stored;
     stored.job = std::move(job);
-    Admit(std::move(stored), report);
+    held_.Admit(std::move(stored), std::move(lanes), report);
   }
   MoveCursor(std::max(cursor_, through));
 }
 
-void Backlog::Admit(StoredJob stored, Report& report) {
-  LaneList lanes = LanesFor(stored.job->job);
-  held_.Admit(std::move(stored), std::move(lanes), report);
-}
-
 Result<void> Backlog::AdmitRead(OutboxReader& reader, StoredJob stored, Report& report) {
-  if (held_.stowed().any() && stored.unreadable.empty()) {
-    const LaneList lanes = LanesFor(stored.job->job);
+  LaneList lanes = LanesFor(stored.job->job);
+  if (held_.stowed().MayKeep(lanes) && stored.unreadable.empty()) {
     const Sequence sequence = stored.job->sequence;
     if (held_.window().Find(sequence) == nullptr) {
       ASSIGN_OR_RETURN(const std::optional<LaneKey> waits, WaitsOnDiskIn(reader, sequence, lanes));
@@ -152,7 +148,7 @@ Result<void> Backlog::AdmitRead(OutboxReader& reader, StoredJob stored, Report& 
     RETURN_IF_ERROR(BringTurns(reader, stored, lanes, report));
     RETURN_IF_ERROR(FindParkedIn(reader, lanes));
   }
-  Admit(std::move(stored), report);
+  held_.Admit(std::move(stored), std::move(lanes), report);
   return {};
 }
 
@@ -349,7 +345,7 @@ Result<std::optional<LaneKey>> Backlog::WaitsIn(OutboxReader& reader, Sequence s
 }
 
 // At the first job that waits in another lane, or is to wait there from now on: who comes behind it waits for
-// it.
+// it. A lane that holds nobody is forgotten until then.
 Result<void> Backlog::CutParked(OutboxReader& reader, LaneKey lane, OutboxReader::Parked& read,
                                 Report& report) {
   ASSIGN_OR_RETURN(std::optional<Sequence> end, FirstKept(reader, lane));
@@ -367,8 +363,11 @@ Result<void> Backlog::CutParked(OutboxReader& reader, LaneKey lane, OutboxReader
     break;
   }
   if (goes == read.jobs.end() && (!end || !read.next || *read.next < *end)) return {};
+  auto rest = goes;
+  if (rest != read.jobs.end() && rest->job->sequence == *end) ++rest;  // it waits elsewhere now
+  if (rest != read.jobs.end()) read.next = rest->job->sequence;
+  if (!held_.lanes().Holds(lane)) read.next.reset();
   read.jobs.erase(goes, read.jobs.end());
-  read.next.reset();
   return {};
 }
 

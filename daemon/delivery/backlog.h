@@ -9,9 +9,9 @@
 // While there is no room, jobs of users who have few in memory are read ahead (look_ahead.h).
 //
 // Deferred jobs beyond limits.deferred_jobs are stowed (stowed_jobs.h), and a parked job of several lanes
-// keeps those where it does not wait. While there are any such, each job is read back from disk and its lanes
-// are looked for there: behind one that keeps a lane of it, it is parked. A redriven job that goes before a
-// stowed one, which has the turn, brings that one back into memory. A lane is refilled up to the first that
+// keeps those where it does not wait. Who comes for a lane that may be kept is read back from disk, and the
+// lane is looked for there: behind one that keeps a lane of it, it is parked. A redriven job that goes before
+// a stowed one, which has the turn, brings that one back into memory. A lane is refilled up to the first that
 // keeps it and waits elsewhere; who comes into memory brings what is known of its lanes along.
 //
 // No thread, no lock: belongs to the dispatcher. Time is an argument.
@@ -79,7 +79,6 @@ class Backlog {
   std::optional<Timestamp> NextWaiting(Timestamp now) const;
   Milliseconds LongestWait() const;
   LaneList LanesFor(const Job& job) const;
-  void Admit(StoredJob stored, Report& report);
   Result<void> AdmitRead(OutboxReader& reader, StoredJob stored, Report& report);
   Result<std::optional<Sequence>> FirstKept(OutboxReader& reader, LaneKey lane);
   Result<std::optional<LaneKey>> WaitsOnDiskIn(OutboxReader& reader, Sequence sequence,

@@ -60,7 +60,7 @@ void HeldJobs::Admit(StoredJob stored, LaneList lanes, Report& report) {
 
 void HeldJobs::Park(Sequence sequence, LaneKey lane, const LaneList& lanes, Report& report) {
   if (lanes_.Has(lane)) lanes_.MarkParked(lane, sequence);
-  if (lanes.size() > 1) stowed_.OnKept();
+  if (lanes.size() > 1) stowed_.OnKept(lanes);
   parking_.Mark(sequence, lane, lanes, report);
 }
 
@@ -236,8 +236,8 @@ void HeldJobs::OnDeferred(const Outcome& outcome, Window::Entry& entry) {
   const bool removed = std::exchange(entry.removed, false);
   if (outcome.stow) entry.parked = false;
   if (outcome.stow && !removed && !entry.acquitted && lanes_.Forget(job.sequence, entry.lanes)) {
-    window_.Erase(job.sequence);
-    return stowed_.OnLeft({*job.due, job.sequence});
+    stowed_.OnLeft({*job.due, job.sequence}, entry.lanes);
+    return window_.Erase(job.sequence);
   }
   entry.batch_max = job.batch_max;
   window_.MarkSuspect(job.sequence, entry, !entry.acquitted && job.suspicion != Suspicion::kNone);
@@ -316,7 +316,8 @@ void HeldJobs::CheckInvariants() const {
   for (const auto& [lane, jobs] : lanes_.Held()) {
     places -= jobs.size();
     for (const Sequence sequence : jobs) CHECK(window_.Find(sequence) != nullptr);
-    CHECK(!lanes_.RefillFrom(lane) || parking_.WillRefill(lane));
+    const bool may_wait_for_kept = stowed_.MayKeep(LaneList(lane));
+    CHECK((!lanes_.RefillFrom(lane) || parking_.WillRefill(lane) || may_wait_for_kept));
   }
   CHECK(places == 0);
 }

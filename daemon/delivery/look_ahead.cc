@@ -27,7 +27,6 @@ namespace {
 constexpr std::size_t kAheadJobs = 256;            // of all users
 constexpr std::size_t kUserJobs = 64;              // who has so many in memory, however they came, has enough
 constexpr std::size_t kExaminedRows = 1000;        // in one Read()
-constexpr int kPassedBits = 23;                    // a megabyte
 constexpr Milliseconds kInterval{1000};            // of passes at least, and after a halt at most
 constexpr std::uint64_t kRowsPerMillisecond = 10;  // between the beginnings of two passes
 
@@ -83,11 +82,11 @@ Result<void> LookAhead::Read(OutboxReader& reader, const Terms& terms, Report& r
     position_ = sequence;
     if (!stored.unreadable.empty() || held_.window().Find(sequence) != nullptr) continue;
     LaneList lanes = terms.connection.order == LaneOrder::kNone ? LaneList() : LanesOf(job.job);
-    const bool fits = may_gain && !IsPassed(lanes) && HasRoom(terms.limits, WindowCost(job.job));
+    const bool fits = may_gain && !passed_.MayHaveAny(lanes) && HasRoom(terms.limits, WindowCost(job.job));
     ASSIGN_OR_RETURN(const bool may_take,
                      fits ? MayTake(reader, terms, sequence, lanes) : Result<bool>(false));
     if (!may_take) {
-      Pass(lanes);
+      passed_.Add(lanes);
       continue;
     }
     users = {users.jobs + 1, true};
@@ -117,8 +116,7 @@ void LookAhead::Begin(const Terms& terms) {
   position_ = terms.cursor;
   rows_ = 0;
   begun_ = terms.now;
-  ++salt_;
-  passed_.assign(std::size_t{1} << kPassedBits, false);
+  passed_.Clear();
 }
 
 LookAhead::HeldByUser LookAhead::CountHeld() const {
@@ -145,7 +143,7 @@ Result<bool> LookAhead::MayAnybodyGain(OutboxReader& reader, const LimitsConfig&
 Result<bool> LookAhead::MayTake(OutboxReader& reader, const Terms& terms, Sequence sequence,
                                 const LaneList& lanes) {
   if (held_.lanes().ParksUnder(sequence, lanes)) return false;
-  if (!held_.stowed().any()) return true;
+  if (!held_.stowed().MayKeep(lanes)) return true;
   for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
     ASSIGN_OR_RETURN(const std::optional<Sequence> kept,
                      reader.FindKept(terms.connection.name, lane, Sequence{}));
@@ -157,19 +155,6 @@ Result<bool> LookAhead::MayTake(OutboxReader& reader, const Terms& terms, Sequen
     if (parked) return false;
   }
   return true;
-}
-
-std::size_t LookAhead::BitOf(LaneKey lane) const {
-  return static_cast<std::size_t>((static_cast<std::uint64_t>(lane) * (2 * salt_ + 1)) >> (64 - kPassedBits));
-}
-
-bool LookAhead::IsPassed(const LaneList& lanes) const {
-  const std::span<const LaneKey> keys(lanes);
-  return std::any_of(keys.begin(), keys.end(), [&](LaneKey lane) { return passed_[BitOf(lane)]; });
-}
-
-void LookAhead::Pass(const LaneList& lanes) {
-  for (const LaneKey lane : std::span<const LaneKey>(lanes)) passed_[BitOf(lane)] = true;
 }
 
 }  // namespace outboxd

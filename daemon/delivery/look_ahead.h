@@ -25,6 +25,7 @@
 #include "core/user_shares.h"
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/held_jobs.h"
+#include "daemon/delivery/lane_set.h"
 #include "storage/outbox_reader.h"
 
 namespace outboxd {
@@ -66,9 +67,6 @@ class LookAhead {
   bool IsHalted(Timestamp now) const;
   bool MustWaitFor(User user, const Held& held) const;
   Result<bool> MayTake(OutboxReader& reader, const Terms& terms, Sequence sequence, const LaneList& lanes);
-  std::size_t BitOf(LaneKey lane) const;
-  bool IsPassed(const LaneList& lanes) const;
-  void Pass(const LaneList& lanes);
 
   HeldJobs& held_;
   bool is_under_way_ = false;
@@ -76,8 +74,7 @@ class LookAhead {
   std::uint64_t rows_ = 0;  // that this pass looked at, at most
   std::optional<Timestamp> begun_, halted_;
   std::size_t go_on_at_ = 0;  // jobs read ahead: half of what they were when it halted
-  std::uint64_t salt_ = 0;    // lanes that shared a bit do not in the next pass
-  std::vector<bool> passed_;  // lanes passed over
+  LaneSet passed_;            // lanes passed over
 };
 
 }  // namespace outboxd

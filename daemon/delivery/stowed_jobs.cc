@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
+#include "core/job.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
@@ -32,11 +34,16 @@ Result<void> StowedJobs::Load(OutboxReader& reader, std::string_view connection,
   rows_.Recount(rows, now);
   looked_ = now;
   ASSIGN_OR_RETURN(any_, reader.HasKept(connection));
-  return {};
+  return any_ ? reader.ReadKept([this](LaneKey lane) { kept_.Add(std::span(&lane, 1)); }) : Result<void>();
 }
 
-void StowedJobs::OnLeft(Stowed job) {
+void StowedJobs::OnKept(std::span<const LaneKey> lanes) {
   any_ = true;
+  kept_.Add(lanes);
+}
+
+void StowedJobs::OnLeft(Stowed job, std::span<const LaneKey> lanes) {
+  OnKept(lanes);
   rows_.Add();
   if (job <= passed_) {
     // Others of its millisecond may be passed once more: they are found in memory.
@@ -95,6 +102,7 @@ Result<bool> StowedJobs::HasEnded(OutboxReader& reader, std::string_view connect
 void StowedJobs::End() {
   any_ = false;
   has_taken_away_ = false;
+  kept_.Clear();
   rows_.Clear();
 }
 

@@ -10,12 +10,15 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
+#include "core/job.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "daemon/delivery/lane_set.h"
 #include "daemon/delivery/parking.h"
 #include "storage/outbox_reader.h"
 
@@ -25,10 +28,13 @@ class StowedJobs {
  public:
   using Stowed = OutboxReader::Stowed;
 
-  // Whether jobs may keep lanes on disk, which has to be asked then. False only when none does for certain.
+  // Whether jobs may keep lanes on disk. False only when none does for certain.
   bool any() const { return any_; }
+  // Whether they may keep one of these, or others be parked there behind them that memory does not know: the
+  // disk has to be asked.
+  bool MayKeep(std::span<const LaneKey> lanes) const { return any_ && kept_.MayHaveAny(lanes); }
   // One of several lanes was parked.
-  void OnKept() { any_ = true; }
+  void OnKept(std::span<const LaneKey> lanes);
   // Those out of memory.
   EstimatedRows& rows() { return rows_; }
   const EstimatedRows& rows() const { return rows_; }
@@ -36,7 +42,7 @@ class StowedJobs {
   // At start: none is in memory.
   Result<void> Load(OutboxReader& reader, std::string_view connection, Timestamp now);
   // Its row is written, and it has left memory.
-  void OnLeft(Stowed job);
+  void OnLeft(Stowed job, std::span<const LaneKey> lanes);
   // One came into memory.
   void OnCame() { rows_.Subtract(); }
 
@@ -61,6 +67,7 @@ class StowedJobs {
 
  private:
   bool any_ = false;
+  LaneSet kept_;
   bool has_taken_away_ = false;
   EstimatedRows rows_;
   Stowed passed_{FromUnixMs(0) - Milliseconds::max() / 2, Sequence{}};
