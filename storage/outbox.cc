@@ -109,8 +109,6 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
 }
 
 constexpr std::string_view kPark = "UPDATE outbox SET parked = ?, stowed = ? WHERE seq = ?";
-constexpr std::string_view kForgetLanes = "DELETE FROM stowed_lanes WHERE seq = ?";
-constexpr std::string_view kKeepLane = "INSERT INTO stowed_lanes (seq, lane) VALUES (?, ?)";
 
 // It may have been parked before, and have kept the lane where it waits now.
 Result<void> Outbox::WritePark(const Park& park) {
@@ -118,11 +116,7 @@ Result<void> Outbox::WritePark(const Park& park) {
   const std::optional<std::int64_t> stowed = keeps_others ? std::optional<std::int64_t>(0) : std::nullopt;
   RETURN_IF_ERROR(park_.Run(ToSql(park.lane), stowed, ToSql(park.sequence)));
   if (!keeps_others || file_->database().Changes() == 0) return {};
-  RETURN_IF_ERROR(forget_lanes_.Run(ToSql(park.sequence)));
-  for (const LaneKey lane : park.others) {
-    RETURN_IF_ERROR(keep_lane_.Run(ToSql(park.sequence), ToSql(lane)));
-  }
-  return {};
+  return outcomes_.KeepLanes(park.sequence, park.others);
 }
 
 constexpr std::string_view kGate =
@@ -137,8 +131,6 @@ Result<void> Outbox::WriteGate(const std::string& connection, const GateSnapshot
 Result<void> Outbox::Prepare() {
   ASSIGN_OR_RETURN(append_, file_->database().Prepare(kAppend));
   ASSIGN_OR_RETURN(park_, file_->database().Prepare(kPark));
-  ASSIGN_OR_RETURN(forget_lanes_, file_->database().Prepare(kForgetLanes));
-  ASSIGN_OR_RETURN(keep_lane_, file_->database().Prepare(kKeepLane));
   ASSIGN_OR_RETURN(gate_, file_->database().Prepare(kGate));
   return {};
 }

@@ -113,7 +113,7 @@ class Outbox {
   OperatorWork operator_work_;
   Maintenance maintenance_;
   std::mt19937_64 random_;
-  Statement append_, park_, forget_lanes_, keep_lane_, gate_;
+  Statement append_, park_, gate_;
 };
 
 }  // namespace outboxd

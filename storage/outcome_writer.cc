@@ -179,16 +179,17 @@ Result<void> OutcomeWriter::Defer(const Outcome& outcome) {
                              ToSql(queued.counted_at), stowed, ToSql(queued.sequence)));
   if (file_->database().Changes() == 0) return NoteLate(queued);
   if (queued.stowed || outcome.stow) RETURN_IF_ERROR(unpark_.Run(ToSql(queued.sequence)));
-  return outcome.stow ? Keep(queued, *outcome.stow) : Result<void>();
+  return outcome.stow ? KeepLanes(queued.sequence, *outcome.stow) : Result<void>();
 }
 
 constexpr std::string_view kUnpark = "UPDATE outbox SET parked = NULL WHERE seq = ? AND parked IS NOT NULL";
-constexpr std::string_view kKeepLane = "INSERT OR IGNORE INTO stowed_lanes (seq, lane) VALUES (?, ?)";
+constexpr std::string_view kKeepLane = "INSERT INTO stowed_lanes (seq, lane) VALUES (?, ?)";
 constexpr std::string_view kForgetLanes = "DELETE FROM stowed_lanes WHERE seq = ?";
 
-Result<void> OutcomeWriter::Keep(const QueuedJob& queued, const LaneList& lanes) {
-  for (const LaneKey lane : std::span<const LaneKey>(lanes)) {
-    RETURN_IF_ERROR(keep_lane_.Run(ToSql(queued.sequence), ToSql(lane)));
+Result<void> OutcomeWriter::KeepLanes(Sequence sequence, std::span<const LaneKey> lanes) {
+  RETURN_IF_ERROR(forget_lanes_.Run(ToSql(sequence)));
+  for (const LaneKey lane : lanes) {
+    RETURN_IF_ERROR(keep_lane_.Run(ToSql(sequence), ToSql(lane)));
   }
   return {};
 }

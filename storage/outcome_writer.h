@@ -10,6 +10,7 @@
 #include "core/job.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "core/ulid.h"
 #include "storage/database.h"
 #include "storage/outbox_file.h"
 #include "storage/outcome.h"
@@ -25,6 +26,8 @@ class OutcomeWriter {
   // whether its row is still there or not. An outcome of a job that was cancelled meanwhile only adds its
   // attempt; one of a job that is nowhere any more (forgotten, dropped) leaves no trace.
   Result<void> WriteAll(std::vector<const Outcome*>& outcomes, Timestamp now);
+  // The job keeps these lanes on disk, and no others.
+  Result<void> KeepLanes(Sequence sequence, std::span<const LaneKey> lanes);
 
  private:
   explicit OutcomeWriter(OutboxFile& file) : file_(&file) {}
@@ -35,7 +38,6 @@ class OutcomeWriter {
   Result<void> RemoveRun(std::span<const Outcome* const> run);
   void ForgetUsers(std::span<const Outcome* const> run);
   Result<void> Defer(const Outcome& outcome);
-  Result<void> Keep(const QueuedJob& queued, const LaneList& lanes);
   Result<void> NoteLate(const QueuedJob& queued);
 
   OutboxFile* file_;

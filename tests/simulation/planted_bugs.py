@@ -141,7 +141,7 @@ BUGS = [
     Bug("deferred-jobs-take-the-room", "daemon/delivery/backlog.cc",
         "return in_turn.jobs < limits_.window_jobs && in_turn.bytes",
         "return held_.window().entries().size() < limits_.window_jobs && in_turn.bytes", "--hostile"),
-    Bug("read-ahead-of-its-lane", "daemon/delivery/look_ahead.cc", "may_gain && !IsPassed(lanes) &&", "may_gain &&"),
+    Bug("read-ahead-of-its-lane", "daemon/delivery/look_ahead.cc", "may_gain && !passed_.MayHaveAny(lanes) &&", "may_gain &&"),
     Bug("nobody-is-read-ahead", "daemon/delivery/look_ahead.cc", "  halted_.reset();\n", "  return {};\n", "--hostile"),
     Bug("crowd-has-every-turn", "daemon/delivery/troubled_users.h",
         "if (users_.size() < kMost) users_.insert(user);", "", "--hostile"),
