@@ -144,7 +144,7 @@ BUGS = [
     Bug("read-ahead-of-its-lane", "daemon/delivery/look_ahead.cc", "may_gain && !passed_.MayHaveAny(lanes) &&", "may_gain &&"),
     Bug("nobody-is-read-ahead", "daemon/delivery/look_ahead.cc", "  halted_.reset();\n", "  return {};\n", "--hostile"),
     Bug("crowd-has-every-turn", "daemon/delivery/troubled_users.h",
-        "if (users_.size() < kMost) users_.insert(user);", "", "--hostile"),
+        "if (users_.size() < kMost) users_.insert(user);", "users_.erase(user);", "--hostile"),
     Bug("repeats-keep-the-probe", "daemon/delivery/departures.cc",
         "std::exchange(repeat_turn_, is_calm || !repeat_turn_) || is_calm;", "std::exchange(repeat_turn_, true) || is_calm;", "--hostile"),
     Bug("suspect-forgotten-at-restart", "storage/outbox_reader.cc",
