@@ -5,30 +5,11 @@
 #include <algorithm>
 
 #include "ctl/options.h"
+#include "tests/ctl/admin_fixture.h"
 #include "tests/ctl/fake_daemon.h"
 
 namespace outboxd::test {
 namespace {
-
-// A daemon that gives one answer to everything.
-struct AdminFixture {
-  explicit AdminFixture(AdminAnswer answer)
-      : AdminFixture([answer](const AdminRequest&) { return answer; }) {}
-  explicit AdminFixture(FakeAdmin::Handler handler) : admin(folder / "admin.sock", std::move(handler)) {}
-
-  Ran Run(std::vector<std::string> arguments, const RunOptions& options = {}) {
-    arguments.insert(arguments.begin(), {"--socket", (folder / "admin.sock").string(), "--utc"});
-    return RunCtl(arguments, options);
-  }
-  AdminRequest Last() {
-    const std::vector<AdminRequest> requests = admin.Requests();
-    REQUIRE_FALSE(requests.empty());
-    return requests.back();
-  }
-
-  TempFolder folder;
-  FakeAdmin admin;
-};
 
 AdminAnswer Refusal(int status, const std::string& kind, const std::string& message) {
   return {status, R"({"error":{"kind":")" + kind + R"(","field":"job","message":")" + message + R"("}})"};

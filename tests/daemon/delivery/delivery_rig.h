@@ -155,6 +155,17 @@ class DeliveryRig {
     }
   }
 
+  // The names of what leaves from now on, in its order, when everything is delivered.
+  std::vector<std::string> RestInOrder() {
+    std::vector<std::string> names;
+    for (int round = 0; round < 4'000 && Total().jobs > 0; ++round) {
+      for (const std::string& name : OutNames()) names.push_back(name);
+      AnswerAll(200);
+      if (out.empty()) PassToWake();
+    }
+    return names;
+  }
+
   void Redrive(const DeadFilter& filter = {}) { daemon_.Redrive(filter); }
   void Cancel(Sequence sequence) { daemon_.Cancel(sequence); }
   void Forget(const std::string& customer) {

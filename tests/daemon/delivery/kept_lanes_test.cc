@@ -37,15 +37,6 @@ struct Failed : DeliveryRig {
     Accept({TrackLine("head", "head")});
     AnswerAll(500);
   }
-  Sent RestInOrder() {
-    Sent names;
-    for (int round = 0; round < 4'000 && Total().jobs > 0; ++round) {
-      for (const std::string& name : OutNames()) names.push_back(name);
-      AnswerAll(200);
-      if (out.empty()) PassToWake();
-    }
-    return names;
-  }
 };
 
 }  // namespace

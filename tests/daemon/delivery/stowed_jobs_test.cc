@@ -56,16 +56,6 @@ struct Tight : DeliveryRig {
     REQUIRE(Stowed(*this) == 1);
     head = clerk().outbox().LastSequence();
   }
-  // What leaves from now on, in its order, when everything is delivered.
-  Sent RestInOrder() {
-    Sent names;
-    for (int round = 0; round < 2'000 && Total().jobs > 0; ++round) {
-      for (const std::string& name : OutNames()) names.push_back(name);
-      AnswerAll(200);
-      if (out.empty()) PassToWake();
-    }
-    return names;
-  }
 
   Sequence head{};
 };
