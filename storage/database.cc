@@ -22,6 +22,7 @@
 
 #include "core/check.h"
 #include "core/result.h"
+#include "storage/gathered_writes.h"
 
 namespace outboxd {
 namespace {
@@ -204,7 +205,10 @@ Result<Database> Database::Open(const std::filesystem::path& file, OpenMode mode
   static const int counts_memory = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   static_cast<void>(counts_memory);
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(NameFor(file, mode).c_str(), &handle, FlagsOf(mode), vfs);
+  const std::string name = NameFor(file, mode);
+  const int code = mode == OpenMode::kReadWrite && vfs == nullptr
+                       ? OpenGathering(name, &handle, FlagsOf(mode))
+                       : sqlite3_open_v2(name.c_str(), &handle, FlagsOf(mode), vfs);
   Database database(handle);
   if (code != SQLITE_OK) return FailFrom(handle, file.string());
   sqlite3_busy_timeout(handle, kBusyMs);

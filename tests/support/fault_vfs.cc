@@ -82,6 +82,7 @@ int Read(sqlite3_file* file, void* buffer, int length, sqlite3_int64 offset) {
 
 int Write(sqlite3_file* file, const void* bytes, int length, sqlite3_int64 offset) {
   OpenFile& open = Of(file);
+  if (open.record != nullptr) ++open.record->writes;
   const int failed = open.owner->Count(SQLITE_IOERR_WRITE);
   if (open.owner->IsPowerCut()) return SQLITE_IOERR_WRITE;
   if (failed != SQLITE_OK) length /= 2;
@@ -177,7 +178,7 @@ int Open(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int flags,
   if (name == nullptr) return SQLITE_OK;
   const auto [place, fresh] = open.owner->files().try_emplace(name);
   open.record = &place->second;
-  if (fresh && existed) *open.record = {true, ContentOf(name), {}};
+  if (fresh && existed) *open.record = {true, ContentOf(name), {}, 0};
   return SQLITE_OK;
 }
 
@@ -319,7 +320,7 @@ void FaultVfs::Recover(const std::filesystem::path& folder, Unsynced unsynced, s
   for (auto& [path, file] : files_) {
     if (std::filesystem::path(path).parent_path() != folder) continue;
     const std::optional<std::string> content = Held(file, unsynced, random);
-    file = {content.has_value(), content.value_or(""), {}};
+    file = {content.has_value(), content.value_or(""), {}, 0};
     if (content) {
       Overwrite(path, *content);
     } else {

@@ -66,6 +66,7 @@ class FaultVfs {
     bool on_disk = false;
     std::string synced;
     std::vector<Change> changes;
+    std::uint64_t writes = 0;  // calls
   };
   std::map<std::string, File>& files() { return files_; }
   sqlite3_vfs* real() const { return real_; }
