@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string_view>
 #include <unordered_map>
@@ -96,10 +97,14 @@ class BareAccept {
   explicit BareAccept(const BareAcceptOptions& options)
       : options_(options), table_(options.file), listener_(ListenUnix(options.socket)) {
     Watch(epoll_, listener_.number(), EPOLLIN, kListenerTag);
+    if (options.deliver) poster_.emplace(*options.deliver);
   }
   std::string Run();
 
  private:
+  bool IsDone() const;
+  int Wait(std::span<epoll_event> ready);
+  void Deliver();
   void Accept();
   void Read(Client& client);
   void InsertLines(Client& client);
@@ -115,14 +120,15 @@ class BareAccept {
   std::uint64_t lines_ = 0;
   std::uint64_t commits_ = 0;
   std::size_t unsent_bytes_ = 0;  // over all clients
+  std::optional<Poster> poster_;
 };
 
 std::string BareAccept::Run() {
   std::array<epoll_event, 256> ready{};
   const double cpu_before = ProcessCpuSeconds();
-  while (lines_ < options_.count || unsent_bytes_ > 0) {
+  while (!IsDone()) {
     const std::uint64_t lines_before = lines_;
-    const int count = epoll_wait(epoll_.number(), ready.data(), static_cast<int>(ready.size()), -1);
+    const int count = Wait(ready);
     if (count < 0 && errno != EINTR) FailSystem("epoll_wait");
     const auto each = [&](auto work) {
       for (int i = 0; i < count; ++i) {
@@ -135,6 +141,7 @@ std::string BareAccept::Run() {
     commits_ += lines_ > lines_before ? 1 : 0;
     table_.Commit();
     each([this](Client& client) { Answer(client); });
+    Deliver();
   }
   JsonWriter json;
   json.Object()
@@ -143,8 +150,27 @@ std::string BareAccept::Run() {
       .Key("commits")
       .Int(static_cast<std::int64_t>(commits_));
   json.Key("cpu_seconds").Number(ProcessCpuSeconds() - cpu_before);
+  json.Key("switches").Int(static_cast<std::int64_t>(ContextSwitches()));
+  json.Key("written_bytes").Int(static_cast<std::int64_t>(WrittenBytes()));
   json.Key("peak_bytes").Int(static_cast<std::int64_t>(PeakMemoryBytes())).EndObject();
   return json.Take();
+}
+
+bool BareAccept::IsDone() const {
+  return lines_ >= options_.count && unsent_bytes_ == 0 && (!poster_ || poster_->FinishedEvents() >= lines_);
+}
+
+int BareAccept::Wait(std::span<epoll_event> ready) {
+  if (poster_) poster_->Wait(epoll_.number());
+  return epoll_wait(epoll_.number(), ready.data(), static_cast<int>(ready.size()), poster_ ? 0 : -1);
+}
+
+void BareAccept::Deliver() {
+  if (!poster_) return;
+  poster_->Perform();
+  const bool is_behind = poster_->StartedEvents() < lines_;
+  while (!poster_->IsFull() && poster_->StartedEvents() < lines_) poster_->Start();
+  if (is_behind) poster_->Perform();
 }
 
 void BareAccept::Accept() {

@@ -15,6 +15,7 @@
 #include "core/json.h"
 #include "tests/bench/event.h"
 #include "tests/bench/histogram.h"
+#include "tests/bench/pace.h"
 #include "tests/bench/sink_http.h"
 
 namespace outboxd::bench {
@@ -95,6 +96,22 @@ TEST_CASE("bench histogram: a percentile is at most one bucket above the exact o
   }
   CHECK(histogram.Longest() == values.back());
   CHECK(Histogram().Percentile(0.5) == 0);
+}
+
+TEST_CASE("bench pace: events are due evenly, and errors do not add up") {
+  const Pace pace(3, 1'000);
+  CHECK(pace.DueNs(0) == 1'000);
+  CHECK(pace.DueNs(1) == 333'334'333);
+  CHECK(pace.DueNs(3) == kNsASecond + 1'000);
+  CHECK(pace.DueNs(3'000'000) == 1'000'000 * kNsASecond + 1'000);
+}
+
+TEST_CASE("bench pace: nobody waits for what is due") {
+  CHECK(WaitUntil(5 * kNsASecond / 2, 0).tv_sec == 2);
+  CHECK(WaitUntil(5 * kNsASecond / 2, 0).tv_nsec == kNsASecond / 2);
+  const timespec late = WaitUntil(0, kNsASecond);
+  CHECK(late.tv_sec == 0);
+  CHECK(late.tv_nsec == 0);
 }
 
 TEST_CASE("bench event: every line is valid JSON of the size asked for and its customer is known") {

@@ -1,5 +1,5 @@
 // bench_sink: a Track API that only counts, at a few microseconds a request. One thread; keep-alive and
-// pipelining.
+// pipelining; TLS where it is given a certificate.
 //
 //   GET  /_stats                                        the counts as JSON
 //   POST /_set?status=503&customer=stuck&delay_ms=20    what to answer from now on, all requests or those
@@ -16,10 +16,14 @@
 #include <cstdio>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <unordered_map>
 
 #include "core/json.h"
+#include "tests/bench/channel.h"
+#include "tests/bench/pace.h"
 #include "tests/bench/sink_http.h"
 #include "tests/bench/sockets.h"
 
@@ -47,10 +51,10 @@ struct Counts {
 };
 
 struct Client {
-  Descriptor socket;
+  Channel channel;
   std::uint64_t tag = 0;
-  SinkReader reader;
-  std::string out;
+  SinkReader reader{};
+  std::string out{};
   bool closes = false;
   bool wants_continue = false;
 };
@@ -91,8 +95,9 @@ Behaviour ReadBehaviour(std::string_view target) {
 
 class Sink {
  public:
-  Sink(std::uint16_t port, Behaviour behaviour)
-      : listener_(ListenLoopback(port)), behaviour_(std::move(behaviour)) {
+  // `identity`: null for plain HTTP; outlives the sink.
+  Sink(std::uint16_t port, const Identity* identity, Behaviour behaviour)
+      : listener_(ListenLoopback(port)), identity_(identity), behaviour_(std::move(behaviour)) {
     Watch(epoll_, listener_.number(), EPOLLIN, kListenerTag);
   }
   std::uint16_t Port() const { return PortOf(listener_); }
@@ -107,11 +112,12 @@ class Sink {
   void Count(const SinkRequest& request, int status);
   void AnswerDue();
   void Flush(Client& client);
-  int WaitMs() const;
+  int Wait(std::span<epoll_event> ready) const;
   std::string Stats() const;
 
   Descriptor epoll_ = MakeEpoll();
   Descriptor listener_;
+  const Identity* identity_;
   Behaviour behaviour_;
   Counts counts_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Client>> clients_;
@@ -124,7 +130,7 @@ class Sink {
 void Sink::Run() {
   std::array<epoll_event, 256> ready{};
   for (;;) {
-    const int count = epoll_wait(epoll_.number(), ready.data(), static_cast<int>(ready.size()), WaitMs());
+    const int count = Wait(ready);
     if (count < 0 && errno != EINTR) FailSystem("epoll_wait");
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = ready[static_cast<std::size_t>(i)];
@@ -138,19 +144,21 @@ void Sink::Run() {
   }
 }
 
-// Rounded down: the last part of a millisecond is spent polling, so that an answer is not late.
-int Sink::WaitMs() const {
-  if (delayed_.empty()) return -1;
-  return static_cast<int>(std::max<std::int64_t>(0, (delayed_.front().due_ns - MonotonicNs()) / 1'000'000));
+// To the microsecond, and asleep: at everyday rates an answer is always about to be due, and a sink that
+// polled for it would take one core from the daemon.
+int Sink::Wait(std::span<epoll_event> ready) const {
+  const auto room = static_cast<int>(ready.size());
+  if (delayed_.empty()) return epoll_wait(epoll_.number(), ready.data(), room, -1);
+  const timespec wait = WaitUntil(delayed_.front().due_ns, MonotonicNs());
+  return epoll_pwait2(epoll_.number(), ready.data(), room, &wait, nullptr);
 }
 
 void Sink::Accept() {
   for (Descriptor socket = AcceptFrom(listener_); socket.number() >= 0; socket = AcceptFrom(listener_)) {
-    auto client = std::make_unique<Client>();
-    client->tag = ++last_tag_;
-    client->socket = std::move(socket);
-    Watch(epoll_, client->socket.number(), EPOLLIN | EPOLLOUT | EPOLLET, client->tag);
-    clients_.emplace(client->tag, std::move(client));
+    const std::uint64_t tag = ++last_tag_;
+    auto client = std::make_unique<Client>(Client{Channel(std::move(socket), identity_), tag});
+    Watch(epoll_, client->channel.Number(), EPOLLIN | EPOLLOUT | EPOLLET, tag);
+    clients_.emplace(tag, std::move(client));
   }
 }
 
@@ -158,12 +166,11 @@ void Sink::Serve(Client& client, std::uint32_t events) {
   const auto on_request = [this, &client](const SinkRequest& request) { OnRequest(client, request); };
   bool is_open = (events & (EPOLLERR | EPOLLHUP)) == 0;
   while (is_open && (events & EPOLLIN) != 0) {
-    const ssize_t count = recv(client.socket.number(), buffer_.data(), buffer_.size(), 0);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) break;
-    is_open = count > 0 && client.reader.Take({buffer_.data(), static_cast<std::size_t>(count)}, on_request,
-                                              client.wants_continue);
+    const std::optional<std::size_t> count = client.channel.Receive(buffer_);
+    if (count == 0) break;
+    is_open = count && client.reader.Take({buffer_.data(), *count}, on_request, client.wants_continue);
     // The epoll is edge-triggered: a read that did not fill the buffer emptied the socket.
-    if (count < static_cast<ssize_t>(buffer_.size())) break;
+    if (client.channel.ShortReadsDrain() && count < buffer_.size()) break;
   }
   if (is_open) {
     Flush(client);
@@ -174,7 +181,7 @@ void Sink::Serve(Client& client, std::uint32_t events) {
 
 void Sink::Flush(Client& client) {
   if (std::exchange(client.wants_continue, false)) client.out.insert(0, kContinue);
-  const bool is_open = SendSome(client.socket.number(), client.out);
+  const bool is_open = client.channel.Send(client.out);
   if (!is_open || (client.closes && client.out.empty())) clients_.erase(client.tag);
 }
 
@@ -262,6 +269,7 @@ std::string Sink::Stats() const {
 
 int main(int argc, char** argv) {
   std::uint16_t port = 0;
+  std::string certificate, key;
   outboxd::bench::Behaviour behaviour;
   CLI::App app("A Track API that only counts; prints its port, ends with SIGTERM");
   app.add_option("--port", port, "on the loopback; 0 takes a free one");
@@ -270,9 +278,15 @@ int main(int argc, char** argv) {
   app.add_option("--status", behaviour.status, "what is answered")->check(CLI::Range(200, 599));
   app.add_option("--fail-customer", behaviour.customer,
                  "only requests whose target holds this text get --status, others 200");
+  CLI::Option* tls =
+      app.add_option("--tls-certificate", certificate, "speak TLS with this certificate (PEM)");
+  app.add_option("--tls-key", key, "its key (PEM)")->needs(tls);
+  tls->needs("--tls-key");
   CLI11_PARSE(app, argc, argv);
   try {
-    outboxd::bench::Sink sink(port, behaviour);
+    std::optional<outboxd::bench::Identity> identity;
+    if (!certificate.empty()) identity.emplace(certificate, key);
+    outboxd::bench::Sink sink(port, identity ? &*identity : nullptr, behaviour);
     std::printf("%u\n", static_cast<unsigned>(sink.Port()));
     std::fflush(stdout);
     sink.Run();

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 #include <stdexcept>
 #include <system_error>
 
@@ -137,6 +138,22 @@ std::uint64_t PeakMemoryBytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::uint64_t ContextSwitches() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_nvcsw + usage.ru_nivcsw);
+}
+
+std::uint64_t WrittenBytes() {
+  std::ifstream counts("/proc/self/io");
+  std::string name;
+  std::uint64_t value = 0;
+  while (counts >> name >> value) {
+    if (name == "write_bytes:") return value;
+  }
+  throw std::runtime_error("/proc/self/io has no write_bytes");
 }
 
 }  // namespace outboxd::bench

@@ -43,5 +43,8 @@ bool SendSome(int descriptor, std::string& out);
 std::int64_t MonotonicNs();
 double ProcessCpuSeconds();
 std::uint64_t PeakMemoryBytes();
+std::uint64_t ContextSwitches();  // of this process, voluntary or not
+// What this process caused to be written to disk, in whole pages; 0 where the files are in memory.
+std::uint64_t WrittenBytes();
 
 }  // namespace outboxd::bench
