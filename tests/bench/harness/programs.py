@@ -1,12 +1,14 @@
 """The programs of a benchmark run: starting, measuring and ending them."""
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import os
 import pathlib
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import time
@@ -51,6 +53,26 @@ class Program:
             except FileNotFoundError:
                 pass  # it has ended
         return spent
+
+    def thread_switches(self):
+        """Context switches by thread name, as pairs: by waiting for something, which is a wake-up each, and by losing the processor to others."""
+        counts = {}
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                fields = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended
+            name = fields["Name"].rstrip("0123456789").rstrip("-")
+            waits, losses = counts.get(name, (0, 0))
+            counts[name] = (waits + int(fields["voluntary_ctxt_switches"]), losses + int(fields["nonvoluntary_ctxt_switches"]))
+        return counts
+
+    def written_bytes(self):
+        """What it caused to be written to disk, in whole pages, without what the file system adds."""
+        for line in pathlib.Path(f"/proc/{self.pid}/io").read_text().splitlines():
+            if line.startswith("write_bytes:"):
+                return int(line.split()[1])
+        raise BenchError("the kernel does not count what is written (/proc/PID/io)")
 
     def _memory(self, name):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
@@ -103,11 +125,18 @@ class Program:
 class Sink(Program):
     """The Track API that only counts."""
 
-    def __init__(self, bench, **behaviour):
-        super().__init__([bench.program("tests/bench/bench_sink")])
+    def __init__(self, bench, tls=False, **behaviour):
+        identity = bench.identity() if tls else None
+        options = ["--tls-certificate", identity.certificate, "--tls-key", identity.key] if tls else []
+        super().__init__([bench.program("tests/bench/bench_sink"), *options])
         self.port = int(self.process.stdout.readline())
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.ca_file = identity.certificate if tls else None
+        if tls:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            self.connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
+        else:
+            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         if behaviour:
             self.set(**behaviour)
 
@@ -141,14 +170,14 @@ class Sink(Program):
 class Outboxd(Program):
     """The daemon under test, in a directory of its own."""
 
-    def __init__(self, bench, directory, sink_url, batch=False, max_in_flight=256):
+    def __init__(self, bench, directory, sink_url, batch=False, max_in_flight=256, ca_file=None):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(exist_ok=True)
         self.producer = self.directory / "p.sock"
         self.admin = self.directory / "a.sock"
         self.track = self.directory / "t.sock"
         config = self.directory / "outboxd.yaml"
-        config.write_text(make_config(self.directory, sink_url, batch, max_in_flight))
+        config.write_text(make_config(self.directory, sink_url, bench.batch_setting(batch), max_in_flight, ca_file))
         self.started = time.monotonic()
         super().__init__([bench.daemon, "--config", config], log=self.directory / "log")
         self.ready_seconds = self._await_ready()
@@ -221,15 +250,23 @@ class Outboxd(Program):
         return sum(file.stat().st_size for file in self.directory.glob("outbox.db*"))
 
 
-def make_config(directory, sink_url, batch, max_in_flight):
+def make_config(directory, sink_url, batch, max_in_flight, ca_file=None):
     return (
         f"outbox: {{path: {directory}/outbox.db, max_jobs: 20000000, max_bytes: 60GiB}}\n"
         f"listen:\n  producer: {{path: {directory}/p.sock}}\n  admin: {{path: {directory}/a.sock}}\n  track: [{{unix: {directory}/t.sock}}]\n"
         "connections:\n  default:\n"
         f"    base_url: {sink_url}\n    site_id: bench\n    api_key: bench\n    rate_limit: 0\n    max_in_flight: {max_in_flight}\n"
-        + ("    batch: {enabled: true}\n" if batch else "")
+        f"    batch: {batch}\n"
+        + (f"    ca_file: {ca_file}\n" if ca_file else "")
         + "log: {level: warn}\n"
     )
+
+
+@dataclasses.dataclass
+class Identity:
+    """Who the sink is over TLS: a certificate that is its own authority, and its key."""
+    certificate: pathlib.Path
+    key: pathlib.Path
 
 
 class Bench:
@@ -241,6 +278,8 @@ class Bench:
         self.daemon = pathlib.Path(daemon_dir or build_dir) / "daemon/outboxd"
         self.work_dir = pathlib.Path(work_dir)
         self._directories = 0
+        self._identity = None
+        self._knows_batch_mode = None
 
     def program(self, name):
         return self.build_dir / name
@@ -251,10 +290,30 @@ class Bench:
         directory.mkdir()
         return directory
 
-    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c", seconds=0, credentials="", claims=""):
+    def identity(self):
+        if self._identity is None:
+            self._identity = Identity(self.work_dir / "sink.pem", self.work_dir / "sink.key")
+            command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=sink"]
+            command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self._identity.key, "-out", self._identity.certificate]
+            made = subprocess.run(command, capture_output=True, text=True)
+            if made.returncode != 0:
+                raise BenchError(f"openssl: {made.stderr.strip()}")
+        return self._identity
+
+    def batch_setting(self, is_on):
+        """The value of connections.*.batch, in the words that this version of the daemon knows."""
+        if self._knows_batch_mode is None:
+            file = self.work_dir / "mode.yaml"
+            file.write_text(make_config(self.work_dir, "http://127.0.0.1:9", "{mode: off}", 256))
+            self._knows_batch_mode = subprocess.run([self.daemon, "--config", file, "--check"], capture_output=True).returncode == 0
+        if self._knows_batch_mode:
+            return "{mode: on}" if is_on else "{mode: off}"
+        return "{enabled: true}" if is_on else "{enabled: false}"
+
+    def feeder(self, socket_path, count, connections=1, window=8192, first=0, customers=10_000, prefix="c", seconds=0, credentials="", claims="", rate=0):
         return Program(
             [self.program("tests/bench/bench_feeder"), "--socket", socket_path, "--count", count, "--connections", connections]
-            + ["--window", window, "--first", first, "--customers", customers, "--prefix", prefix, "--seconds", seconds]
+            + ["--window", window, "--first", first, "--customers", customers, "--prefix", prefix, "--seconds", seconds, "--rate", rate]
             + (["--credentials", credentials] if credentials else [])
             + (["--claims", claims] if claims else []),
             log=self.work_dir / "feeder.log",
@@ -262,24 +321,28 @@ class Bench:
 
     def feed(self, socket_path, count, **options):
         with self.feeder(socket_path, count, **options) as feeder:
-            fed = feeder.result(timeout=60 + count / 1000)
+            fed = feeder.result(timeout=60 + count / (options.get("rate") or 1000))
         if fed["refused"]:
             raise BenchError(f"{fed['refused']} of {count} events were refused: {fed['first_refusal']}")
         return fed
 
-    def bare_accept(self, count, connections, window):
+    def bare_accept(self, count, connections, window, rate=0, sink=None):
+        """`sink`: where each event is delivered too."""
         directory = self.new_directory()
         socket_path = directory / "s.sock"
         command = [self.program("tests/bench/bench_bare"), "accept", "--socket", socket_path, "--file", directory / "bare.db", "--count", count]
+        if sink:
+            command += ["--deliver-to", sink.url] + (["--ca-file", sink.ca_file] if sink.ca_file else [])
         with Program(command, log=self.work_dir / "bare.log") as bare:
             while not socket_path.exists():
                 if bare.process.poll() is not None:
                     raise BenchError(f"the bare loop did not start{bare.log_tail()}")
                 time.sleep(0.005)
-            fed = self.feed(socket_path, count, connections=connections, window=window)
+            fed = self.feed(socket_path, count, connections=connections, window=window, rate=rate)
             result = bare.result(timeout=60)
         remove_tree(directory)
-        return {"rate": fed["rate"], "cpu_per_1000": result["cpu_seconds"] / count * 1000, "ack_us": fed["ack_us"], "peak_bytes": result["peak_bytes"]}
+        figures = {"switches": result["switches"] / count, "written_kib": result["written_bytes"] / count / 1024, "peak_bytes": result["peak_bytes"]}
+        return {"rate": fed["rate"], "cpu_per_1000": result["cpu_seconds"] / count * 1000, "ack_us": fed["ack_us"], **figures}
 
     def bare_post(self, sink_url, count, items=0, in_flight=64):
         command = [self.program("tests/bench/bench_bare"), "post", "--url", sink_url, "--count", count, "--items", items, "--in-flight", in_flight]
