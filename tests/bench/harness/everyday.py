@@ -5,6 +5,8 @@ import statistics
 import time
 
 import pairs
+import peers
+from costs import Costs
 from programs import BenchError, Outboxd, Sink, remove_tree
 from rows import Row, at_least, at_most, number, table
 
@@ -18,6 +20,7 @@ SETTLE_SECONDS = 1.5  # what is still written after the last answer: its outcome
 GOAL_KIB = 10
 GOAL_SWITCHES = 4
 GOAL_WAKE_UPS = 2
+GOAL_CPU = 1.2  # of syslog-ng's, which neither syncs nor acknowledges
 
 HEADS = ["", "scenario", "events/s", "CPU µs each", "switches each", "of them forced", "KiB written each", "ack p50 ms", "p99", "peak MB", "goals"]
 
@@ -25,8 +28,10 @@ HEADS = ["", "scenario", "events/s", "CPU µs each", "switches each", "of them f
 def everyday(run):
     """Rows of the daemon beside the bare loop at the same rate, then of the daemon at rest."""
     for rate, seconds in (QUICK_RATES if run.quick else RATES).items():
-        yield _row(f"{rate}/s, one at a time", cost_at(run, rate, seconds))
-        yield _row(f"{rate}/s, the bare loop", _bare_at(run, rate, seconds), is_ours=False)
+        ours = _row(f"{rate}/s, one at a time", cost_at(run, rate, seconds))
+        bare = _row(f"{rate}/s, the bare loop", _bare_at(run, rate, seconds), is_ours=False)
+        others = list(_peers_at(run, rate, seconds, ours)) if run.peers else []
+        yield from (ours, bare, *others)
     yield _idle_row(idle(run))
 
 
@@ -39,9 +44,9 @@ def cost_at(run, rate, seconds, batch=False):
         sink.reset()
         count = max(PRODUCERS, round(rate * seconds))
         daemon.forget_peak()
-        before = _Costs(daemon)
+        before = Costs(daemon)
         fed = _feed(run, daemon, sink, rate, count, first=first)
-        result = _Costs(daemon).since(before, count)
+        result = Costs(daemon).since(before, count)
         if daemon.waiting():
             raise BenchError(f"{daemon.waiting()} of {count} events wait after all were answered")
         doubled = sink.stats()["delivered"] - count
@@ -60,43 +65,15 @@ def _feed(run, daemon, sink, rate, count, first):
     return fed
 
 
-class _Costs:
-    """The daemon's counters at one moment."""
-
-    def __init__(self, daemon):
-        self.at = time.monotonic()
-        self.cpu = daemon.cpu_seconds()
-        self.threads = daemon.thread_seconds()
-        self.switches = daemon.thread_switches()
-        self.written = daemon.written_bytes()
-
-    def since(self, before, count):
-        switches, lost = ({name: pair[kind] - before.switches.get(name, (0, 0))[kind] for name, pair in self.switches.items()} for kind in (0, 1))
-        switches = {name: waits + lost[name] for name, waits in switches.items()}
-        threads = {name: spent - before.threads.get(name, 0) for name, spent in self.threads.items()}
-        seconds = self.at - before.at
-        return {
-            "count": count,
-            "cpu_us": (self.cpu - before.cpu) / count * 1e6,
-            "cpu_share": (self.cpu - before.cpu) / seconds,
-            "switches": sum(switches.values()) / count,
-            "involuntary": sum(lost.values()) / count,
-            "switches_a_second": sum(switches.values()) / seconds,
-            "written_kib": (self.written - before.written) / count / 1024,
-            "everyday_threads": {name: {"cpu_us": spent / count * 1e6, "switches": switches.get(name, 0) / count, "switches_a_second": switches.get(name, 0) / seconds}
-                                 for name, spent in threads.items()},
-        }
-
-
 def idle(run):
     """How often the daemon wakes up when it has delivered what there was and nothing more comes."""
     directory = run.bench.new_directory()
     with Sink(run.bench, tls=True, delay_ms=ANSWER_MS) as sink, Outboxd(run.bench, directory, sink.url, ca_file=sink.ca_file) as daemon:
         _feed(run, daemon, sink, 100, 100, first=0)
         time.sleep(SETTLE_SECONDS)
-        before = _Costs(daemon)
+        before = Costs(daemon)
         time.sleep(IDLE_SECONDS / 2 if run.quick else IDLE_SECONDS)
-        result = _Costs(daemon).since(before, 1)
+        result = Costs(daemon).since(before, 1)
         result["peak_bytes"] = daemon.peak_bytes()
     remove_tree(directory)
     return result
@@ -108,8 +85,21 @@ def _bare_at(run, rate, seconds):
     return {"cpu_us": bare["cpu_per_1000"] * 1000, **bare}
 
 
+def _peers_at(run, rate, seconds, ours):
+    """What a user would pick instead, at the same rate. One that cannot be had does not end the run."""
+    for name, measure in peers.EVERYDAY.items():
+        try:
+            result = measure(run, rate, round(rate * seconds), ANSWER_MS)
+        except (BenchError, OSError) as error:
+            run.report(f"   m {rate}/s, {name}: {str(error).strip().splitlines()[-1]}")
+            continue
+        if name == peers.EVERYDAY_MEASURE:
+            ours.goals.append(at_most(ours.extra["everyday"]["cpu_us"], GOAL_CPU * result["cpu_us"], f"{GOAL_CPU} times the CPU of syslog-ng"))
+        yield _row(f"{rate}/s, {name}", result, is_ours=False)
+
+
 def _row(name, result, is_ours=True):
-    row = Row("m", name, result["rate"], result["cpu_us"] / 1000, result["peak_bytes"], result["ack_us"], extra={"everyday": result})
+    row = Row("m", name, result["rate"], result["cpu_us"] / 1000, result["peak_bytes"], result.get("ack_us"), extra={"everyday": result})
     if is_ours:
         row.goals = [
             at_least(result["rate"], 0.97 * result["wanted_rate"], "keeps the rate"),
@@ -131,29 +121,30 @@ def cells(row):
     # At rest there is no event; the figures are those of a second.
     a_second = result
     if row.rate is None:
-        a_second = {"cpu_us": result["cpu_share"] * 1e6, "switches": result["switches_a_second"], "involuntary": 0, "written_kib": 0}
+        a_second = {"cpu_us": result["cpu_share"] * 1e6, "switches": result["switches_a_second"], "written_kib": 0}
+    forced = f"{a_second['forced_switches']:.2f}" if "forced_switches" in a_second else "-"
     times = [number(row.ack_us[key] / 1000) if row.ack_us else "-" for key in ("p50", "p99")]
-    return ["m", row.name, number(row.rate), number(a_second["cpu_us"]), f"{a_second['switches']:.2f}", f"{a_second.get('involuntary', 0):.2f}",
+    return ["m", row.name, number(row.rate), number(a_second["cpu_us"]), f"{a_second['switches']:.2f}", forced,
             f"{a_second['written_kib']:.1f}", *times,
             f"{row.peak_bytes / 1e6:.1f}", "NOT MET: " + "; ".join(failed) if failed else "met" if row.goals else ""]
 
 
 def report(rows):
     """The table of the rows, and the one of their threads."""
-    threads = [(row.name, row.extra["everyday"], row.rate is None) for row in rows if "everyday_threads" in row.extra["everyday"]]
+    threads = [(row.name, row.extra["everyday"], row.rate is None) for row in rows if row.goals]
     return table(HEADS, [cells(row) for row in rows]) + "\n\n" + thread_table(threads)
 
 
 def thread_table(results):
     """`results`: name, figures, and whether they are of a second instead of an event."""
-    names = sorted({name for _, result, _ in results for name in result["everyday_threads"]})
+    names = sorted({name for _, result, _ in results for name in result["by_thread"]})
 
     def show(spent, is_rest):
         if spent is None:
             return "-"
         return f"{spent['switches_a_second']:.1f}" if is_rest else f"{spent['cpu_us']:.0f} ({spent['switches']:.2f})"
 
-    lines = [["m", name] + [show(result["everyday_threads"].get(thread), is_rest) for thread in names] + [""] for name, result, is_rest in results]
+    lines = [["m", name] + [show(result["by_thread"].get(thread), is_rest) for thread in names] + [""] for name, result, is_rest in results]
     return table(["", "CPU µs each (switches each); at rest switches a second"] + names + [""], lines)
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 import peer_setup
+from costs import Costs
 from programs import BenchError, Program, Sink, remove_tree
 from rows import number
 
@@ -128,6 +129,11 @@ def _lines(count):
     return "".join(lines).encode()
 
 
+def _syslog_ng_command(directory, config):
+    own_files = ["--persist-file", directory / "persist", "--control", directory / "control", "--pidfile", directory / "pid"]
+    return [*peer_setup.syslog_ng(), "--foreground", "--stderr", "--no-caps", "--cfgfile", config, *own_files]
+
+
 def _syslog_ng(workers):
     def measure_it(run, count):
         command = peer_setup.syslog_ng()
@@ -142,9 +148,8 @@ def _syslog_ng(workers):
                 connection.sendall(lines)
 
         with Sink(run.bench) as sink:
-            config = _fill_in("syslog-ng.conf", directory, port=sink.port, workers=workers)
-            own_files = ["--persist-file", directory / "persist", "--control", directory / "control", "--pidfile", directory / "pid"]
-            with _start("syslog-ng", [*command, "--foreground", "--stderr", "--no-caps", "--cfgfile", config, *own_files], directory) as daemon:
+            config = _fill_in("syslog-ng.conf", directory, url=sink.url, tls="", workers=workers)
+            with _start("syslog-ng", _syslog_ng_command(directory, config), directory) as daemon:
                 _await_socket(daemon, producer)
                 result = _deliver(sink, [daemon], count, feed)
         remove_tree(directory)
@@ -192,6 +197,75 @@ def _library(run, count):
     remove_tree(directory)
     return {"version": peer_setup.NPM_VERSIONS["customerio-node"], **result}
 
+
+# At everyday rates, beside scenario (m): each returns what an event costs, as costs.Costs has it.
+
+
+def _at_rate(rate, items, send):
+    """Sends each item when it is due; ends after twice the time that all should take. Returns how many were sent, and at what rate."""
+    start = time.monotonic()
+    seconds = len(items) / rate
+    sent = 0
+    for item in items:
+        time.sleep(max(0.0, start + sent / rate - time.monotonic()))
+        send(item)
+        sent += 1
+        if time.monotonic() - start > 2 * seconds:
+            break
+    return sent, sent / max(time.monotonic() - start, sent / rate)
+
+
+def _everyday_syslog_ng(run, rate, count, answer_ms):
+    """One worker a request under way: they sleep for the answer."""
+    lines = _lines(count).splitlines(keepends=True)
+    directory = run.bench.new_directory()
+    producer = directory / "s.sock"
+    with Sink(run.bench, tls=True, delay_ms=answer_ms) as sink:
+        config = _fill_in("syslog-ng.conf", directory, url=sink.url, tls=f'tls(ca-file("{sink.ca_file}"))', workers=64)
+        with _start("syslog-ng", _syslog_ng_command(directory, config), directory) as daemon, contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+            _await_socket(daemon, producer)
+            connection.settimeout(DELIVER_SECONDS)
+            connection.connect(str(producer))
+            _at_rate(rate, lines[:rate], connection.sendall)  # its connections are made
+            sink.await_delivered(min(rate, count))
+            sink.reset()
+            before = Costs(daemon)
+            sent, reached = _at_rate(rate, lines, connection.sendall)
+            sink.await_delivered(sent)
+            result = Costs(daemon).since(before, sent)
+            result |= {"rate": reached, "peak_bytes": daemon.peak_bytes()}
+    remove_tree(directory)
+    return result
+
+
+def _everyday_redis(run, rate, count, answer_ms):
+    """Each event is pushed and, by who would deliver it, popped again; both wait for the sync. Nothing is delivered."""
+    directory = run.bench.new_directory()
+    queue = directory / "r.sock"
+    with _start("redis", [*peer_setup.redis(), _fill_in("redis.conf", directory)], directory) as server, contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+        _await_socket(server, queue)
+        connection.settimeout(DELIVER_SECONDS)
+        connection.connect(str(queue))
+
+        def ask(*words):
+            connection.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+            if connection.recv(65536)[:1] not in (b":", b"$"):
+                raise BenchError("Redis refused a command")
+
+        def push_and_pop(line):
+            ask(b"LPUSH", b"queue", line)
+            ask(b"RPOP", b"queue")
+
+        before = Costs(server)
+        sent, reached = _at_rate(rate, _lines(count).splitlines(), push_and_pop)
+        result = Costs(server).since(before, sent)
+        result |= {"rate": reached, "peak_bytes": server.peak_bytes()}
+    remove_tree(directory)
+    return result
+
+
+EVERYDAY_MEASURE = "syslog-ng, no ack, no fsync"  # whose cost of processor time is the measure for ours
+EVERYDAY = {EVERYDAY_MEASURE: _everyday_syslog_ng, "Redis, push and pop, no delivery": _everyday_redis}
 
 SYSLOG_NG_LOSES = "what it has not read yet, unknown to the sender; at power loss what was not synced"
 PEERS = [

@@ -24,6 +24,7 @@ class Run:
         self.repeat = repeat
         self.report = report
         self.profiler = profiler  # a context for what is measured of a daemon
+        self.peers = False  # also measure what a user would pick instead
         self._posts = {}
         self._batches = None
 
