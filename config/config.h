@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "config/log_level.h"
+#include "core/batch_switch.h"
 #include "core/job.h"
 #include "core/policy.h"
 #include "core/result.h"
@@ -57,7 +58,8 @@ struct OutboxConfig {
 };
 
 struct BatchConfig {
-  bool enabled = false;
+  BatchMode mode = BatchMode::kAuto;
+  std::optional<bool> enabled;  // as 0.1.0 wrote `mode` (config/warnings.h tells of it); `mode` follows it
   std::uint32_t max_items = 1000;
   std::uint64_t max_bytes = 500'000;
   Milliseconds linger{5};

@@ -118,6 +118,13 @@ KeyRow<Owner> Key(const std::string& name, Member Owner::* member, const ValueTy
   return row;
 }
 
+// A key that has another name now: still read, and no longer told of.
+template <typename Owner>
+KeyRow<Owner> Renamed(KeyRow<Owner> row) {
+  row.describe = [](const Owner&, const std::string&, std::vector<ConfigKey>&) {};
+  return row;
+}
+
 // A section inside a section. `place` is a pointer to its struct's member; std::identity() when its keys are
 // members of the owner itself.
 template <typename Owner, typename Inner, typename Place>

@@ -13,6 +13,7 @@
 #include "config/section.h"
 #include "config/value_type.h"
 #include "config/values.h"
+#include "core/batch_switch.h"
 #include "core/duration.h"
 #include "core/job.h"
 #include "core/limits.h"
@@ -152,19 +153,30 @@ SectionKeys<RetryPolicy> RetryKeys() {
           CheckRetry};
 }
 
+// `enabled`, which is read for one release more.
+void CheckBatch(const ConfigSection& section, BatchConfig& batch) {
+  if (!batch.enabled) return;
+  const BatchMode meant = *batch.enabled ? BatchMode::kOn : BatchMode::kOff;
+  if (section.Has("mode") && batch.mode != meant)
+    section.Problem("enabled", "is the old name of mode and says otherwise; leave it out");
+  batch.mode = meant;
+}
+
 SectionKeys<BatchConfig> BatchKeys() {
   return {{
-      Key("enabled", &BatchConfig::enabled, Flag(), kReload,
-          "what has no v2 form without loss goes one a request all the same"),
-      Key("max_items", &BatchConfig::max_items, Count<std::uint32_t>(1, 10'000), kReload,
-          "jobs in a request"),
-      Key("max_bytes", &BatchConfig::max_bytes, Size(kKilobyte, limits::kBatchBytes), kReload,
-          "of a request"),
-      Key("linger", &BatchConfig::linger, Duration(kNone, seconds(10)), kReload,
-          "how long a job waits for others to go with"),
-      Key("same_lane", &BatchConfig::same_lane, Flag(), kReload,
-          "whether jobs of one customer may share a request"),
-  }};
+              Key("mode", &BatchConfig::mode, Choice<BatchMode>(), kReload,
+                  "off, on, or auto: while more jobs wait than single requests carry within a second"),
+              Renamed(Key("enabled", &BatchConfig::enabled, Flag(), kReload, "")),
+              Key("max_items", &BatchConfig::max_items, Count<std::uint32_t>(1, 10'000), kReload,
+                  "jobs in a request"),
+              Key("max_bytes", &BatchConfig::max_bytes, Size(kKilobyte, limits::kBatchBytes), kReload,
+                  "of a request"),
+              Key("linger", &BatchConfig::linger, Duration(kNone, seconds(10)), kReload,
+                  "how long a job waits for others to go with, while batches are used"),
+              Key("same_lane", &BatchConfig::same_lane, Flag(), kReload,
+                  "whether jobs of one customer may share a request"),
+          },
+          CheckBatch};
 }
 
 struct CredentialHelp {

@@ -14,6 +14,7 @@
 #include "config/outbox_disk.h"
 #include "config/small_file.h"
 #include "config/values.h"
+#include "core/names.h"
 #include "core/result.h"
 
 namespace outboxd {
@@ -88,8 +89,19 @@ std::vector<std::string> CredentialWarnings(const ConnectionConfig& connection) 
   return warnings;
 }
 
+std::vector<std::string> RenamedKeys(const Config& config) {
+  std::vector<std::string> renamed;
+  for (const auto& [name, connection] : config.connections) {
+    if (!connection.batch.enabled) continue;
+    renamed.push_back("connections." + name +
+                      ".batch.enabled: write mode: " + std::string(NameOf(connection.batch.mode)) +
+                      " instead; the next release no longer knows enabled");
+  }
+  return renamed;
+}
+
 std::vector<std::string> ConfigWarnings(const Config& config) {
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings = RenamedKeys(config);
   WarnOfDisk(config.outbox, warnings);
   const Result<std::string> text = ReadSmallFile(config.file, kFileBytes);
   const bool is_public = OthersMayRead(config);

@@ -13,6 +13,9 @@ namespace outboxd {
 // it.
 std::vector<std::string> ConfigWarnings(const Config& config);
 
+// Keys of an earlier release that are read for this one more, with what stands for them now.
+std::vector<std::string> RenamedKeys(const Config& config);
+
 // Of a connection's site id and API key, read now, alone; they are not shown.
 std::vector<std::string> CredentialWarnings(const ConnectionConfig& connection);
 

@@ -30,6 +30,8 @@ struct Errors {
   std::optional<std::string> astray;  // says of an error that names no item; or of a list that cannot be read
 };
 
+constexpr int kNotFound = 404;
+constexpr int kMethodNotAllowed = 405;
 constexpr std::size_t kReasonBytes = 300;
 constexpr std::string_view kErrors = "errors";
 
@@ -119,6 +121,14 @@ BatchVerdict JudgeItems(Verdict whole, const Answer& answer, std::size_t count) 
   return verdict;
 }
 
+// In whatever words: as of something else than the API, unless every status is believed.
+BatchVerdict WithoutRoute(Verdict whole, Trust trust) {
+  if (!whole.believed) whole.reason += ": perhaps the host has no batches";
+  whole.fate = trust == Trust::kEveryStatus ? Fate::kSplit : Fate::kNotTrackApi;
+  whole.believed = Fate::kSplit;
+  return {std::move(whole), {}, true};
+}
+
 }  // namespace
 
 BatchVerdict JudgeBatch(const Answer& answer, std::size_t count, const RetryPolicy& policy, Timestamp now,
@@ -126,9 +136,11 @@ BatchVerdict JudgeBatch(const Answer& answer, std::size_t count, const RetryPoli
   const Expected expected = trust == Trust::kEveryStatus ? Expected::kAnything : Expected::kV2;
   Verdict whole = JudgeAnswer(answer, expected, policy, now);
   if (whole.fate == Fate::kDelivered) return JudgeItems(std::move(whole), answer, count);
+  if (count > 1 && (answer.status == kNotFound || answer.status == kMethodNotAllowed))
+    return WithoutRoute(std::move(whole), trust);
   if (whole.fate == Fate::kRejected && count > 1) whole.fate = Fate::kSplit;
   if (whole.believed && count > 1) whole.believed = Fate::kSplit;
-  return BatchVerdict{std::move(whole), {}};
+  return {std::move(whole), {}, false};
 }
 
 }  // namespace outboxd

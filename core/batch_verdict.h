@@ -6,7 +6,10 @@
 //                 may mean any of them: those not rejected go again in halves. Of a body that was cut the
 //                 errors that are whole count; what they do not name goes by the status: delivered.
 //   400, 413 …    refused as a whole: all go again in halves, until the culprit is alone and can be rejected.
-//   not the API's (HTML, another 404) as for one job; where it is believed, all go again in halves.
+//   404, 405      perhaps the host has no batches: not the API's until the region probe succeeds. Then it has
+//                 none, and all go again by themselves (core/batch_switch.h). At once where every status is
+//                 believed.
+//   not the API's (HTML, another 4xx) as for one job; where it is believed, all go again in halves.
 //   other         as for one job: deferred, or the connection pauses.
 // Sending an item again is harmless: an event has its ULID, and the other actions say what is to be, not what
 // is to change. Sources: the Track API's reference of /api/v2/batch (207 with errors[].batch_index, counted
@@ -35,6 +38,7 @@ struct BatchVerdict {
   Verdict
       rest;  // of the request, and of every job that is not in `refused`. kSplit: to be sent again in halves
   std::vector<ItemRefusal> refused;  // by index, each once
+  bool is_route_missing = false;     // where this is believed: the host has no batches
 };
 
 // `count` jobs were sent, at least one. Never kSplit for a single one.

@@ -122,21 +122,21 @@ void Gate::OnSent(Timestamp now) {
   }
 }
 
-void Gate::OnSuccess(Timestamp sent, Timestamp now) {
-  TakeAnswer(sent, now, Kind::kDelivery);
+bool Gate::OnSuccess(Timestamp sent, Timestamp now) {
+  return TakeAnswer(sent, now, Kind::kDelivery);
 }
 
 void Gate::OnRefusal(Timestamp sent, Timestamp now) {
   TakeAnswer(sent, now, Kind::kOther);
 }
 
-void Gate::TakeAnswer(Timestamp sent, Timestamp now, Kind kind) {
-  if (IsStale(sent)) return;
+bool Gate::TakeAnswer(Timestamp sent, Timestamp now, Kind kind) {
+  if (IsStale(sent)) return false;
   switch (snapshot_.state) {
     case GateState::kOpen:
       Remember(kind);
       Grow(now - sent);
-      break;
+      return true;
     case GateState::kProbing:
       Remember(kind);
       limit_ = 1;
@@ -146,11 +146,12 @@ void Gate::TakeAnswer(Timestamp sent, Timestamp now, Kind kind) {
       snapshot_.failures = 0;
       snapshot_.detail.clear();
       Enter(GateState::kOpen, now);
-      break;
+      return true;
     case GateState::kThrottled:
     case GateState::kPaused:
       break;
   }
+  return false;
 }
 
 void Gate::OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after,

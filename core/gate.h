@@ -102,7 +102,8 @@ class Gate {
 
   // Outcomes of attempts. `sent` is when the attempt left, not before its OnSent(); `random` is uniform in
   // [0, 1).
-  void OnSuccess(Timestamp sent, Timestamp now);
+  // False when it is ignored.
+  bool OnSuccess(Timestamp sent, Timestamp now);
   // As a success, for the API is up and takes our credentials, but not a delivery: a rejected job.
   void OnRefusal(Timestamp sent, Timestamp now);
   void OnTrouble(Timestamp sent, Timestamp now, std::optional<Milliseconds> retry_after, std::string detail,
@@ -136,7 +137,7 @@ class Gate {
 
  private:
   enum class Kind : std::uint8_t { kOther, kDelivery };
-  void TakeAnswer(Timestamp sent, Timestamp now, Kind kind);
+  bool TakeAnswer(Timestamp sent, Timestamp now, Kind kind);
   void Remember(Kind kind);
   bool AreOthersDelivered() const;
   void Enter(GateState state, Timestamp now);

@@ -133,6 +133,14 @@ std::string ReasonText(const JsonValue& status, const JsonValue& connection) {
   return reason;
 }
 
+// "auto: not needed", "on: used"; "off". An older daemon tells nothing of it.
+std::string BatchText(const JsonValue& connection) {
+  const std::string mode = connection["batch"]["mode"].String();
+  std::string use = connection["batch"]["use"].String();
+  std::replace(use.begin(), use.end(), '_', ' ');
+  return use == mode ? mode : mode + ": " + use;
+}
+
 void PrintConnections(const Context& context, const JsonValue& status) {
   Table table({{"CONNECTION"},
                {"STATE"},
@@ -144,6 +152,7 @@ void PrintConnections(const Context& context, const JsonValue& status) {
                {"BLOCKED", Align::kRight},
                {"DEAD", Align::kRight},
                {"OLDEST", Align::kRight},
+               {"BATCHES"},
                {"REASON"}});
   for (const JsonValue& connection : status["connections"].Items()) {
     const auto count = [&](const char* name) { return FormatCount(connection[name].Int()); };
@@ -152,7 +161,7 @@ void PrintConnections(const Context& context, const JsonValue& status) {
                AgeAt(status, connection["since_ms"]), count("jobs"), count("ready"),
                FormatCount(connection["requests"].Int(connection["in_flight"].Int())) + "/" + count("limit"),
                count("deferred"), count("blocked"), count("dead"), AgeAt(status, connection["oldest_ms"]),
-               ReasonText(status, connection)});
+               BatchText(connection), ReasonText(status, connection)});
   }
   table.Print(context.console);
 }

@@ -127,6 +127,7 @@ Result<Assembly::Loaded> Assembly::Load(const Config& config) {
   dispatcher.SeeClock(clock);
   RETURN_IF_ERROR(dispatcher.Start(endpoints, config.limits, outbox.AtStart(), clock.wall));
   WarnOfForgottenConnections(outbox, config);
+  LogRenamedKeys(config);
   return Loaded{std::move(crashes), std::move(endpoints), std::move(metrics), std::move(outbox),
                 std::move(dispatcher)};
 }

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "config/keys.h"
 #include "config/log_level.h"
+#include "config/warnings.h"
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/log.h"
@@ -16,6 +17,11 @@
 #include "daemon/delivery/endpoint.h"
 
 namespace outboxd {
+
+void LogRenamedKeys(const Config& config) {
+  for (const std::string& key : RenamedKeys(config))
+    Log(LogLevel::kWarn, "a key of the config has another name now", {{"key", key}});
+}
 
 Reloader::Reloader(Parts parts) : parts_(parts), started_(parts.config.Get()) {}
 
@@ -44,6 +50,7 @@ Result<std::string> Reloader::TakeEffect() {
   parts_.config.Replace(std::move(fresh));
   const std::shared_ptr<const Config> config = parts_.config.Get();
   parts_.intake->Configure(*config, endpoints);  // its Refresh() finds the new one
+  LogRenamedKeys(*config);
   Log(LogLevel::kInfo, "config reloaded", {{"file", config->file.string()}});
   return fixed;
 }

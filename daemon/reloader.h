@@ -15,6 +15,9 @@
 
 namespace outboxd {
 
+// Keys of the config that have another name now, at each start and reload.
+void LogRenamedKeys(const Config& config);
+
 class Reloader {
  public:
   // All of it outlives this object. `intake` is filled before the first Reload().

@@ -234,6 +234,10 @@ void WriteConnection(JsonWriter& writer, const ConnectionStatus& connection) {
   WriteCount(writer, "limit", connection.limit);
   WriteCount(writer, "max_in_flight", connection.max_in_flight);
   writer.Key("rate_limit").Number(connection.rate_limit);
+  writer.Key("batch").Object().Key("mode").String(NameOf(connection.batch_mode));
+  writer.Key("use").String(NameOf(connection.batch_use));
+  WriteCount(writer, "items", connection.batch_items);
+  writer.EndObject();
   WriteCount(writer, "jobs", connection.jobs);
   WriteCount(writer, "ready", connection.Ready());
   WriteCount(writer, "in_flight", connection.in_flight);

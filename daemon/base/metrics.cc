@@ -145,6 +145,11 @@ void ReadLimits(const DaemonStatus& status, Samples& samples) {
     samples.Add(connection.limit, {{"connection", connection.name}});
 }
 
+void ReadBatches(const DaemonStatus& status, Samples& samples) {
+  for (const ConnectionStatus& connection : status.connections)
+    samples.Add(connection.batch_use == BatchUse::kUsed ? 1 : 0, {{"connection", connection.name}});
+}
+
 void ReadListeners(const DaemonStatus& status, Samples& samples) {
   for (const ListenerStatus& listener : status.listeners)
     samples.Add(listener.problem.empty() ? 1 : 0, {{"key", listener.key}, {"address", listener.address}});
@@ -168,6 +173,8 @@ constexpr ReadRow kRead[] = {
      &ReadStates},
     {"outboxd_connection_limit", "Requests that may be in flight at once at present, at most max_in_flight",
      kGauge, &ReadLimits},
+    {"outboxd_connection_batches", "1 while jobs may share requests, 0 while each goes by itself", kGauge,
+     &ReadBatches},
     {"outboxd_listening", "1 for a TCP address of the config that is listened on, 0 while it cannot be",
      kGauge, &ReadListeners},
     {"outboxd_log_lines_dropped_total", "Log lines that stderr did not take", prometheus::MetricType::Counter,

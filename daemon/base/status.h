@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/batch_switch.h"
 #include "core/gate.h"
 #include "core/names.h"
 #include "core/time.h"
@@ -32,7 +33,10 @@ struct ConnectionStatus {
   GateSnapshot gate;
   std::uint32_t limit = 0, max_in_flight = 0;
   double rate_limit = 0;
-  std::uint64_t requests = 0;  // in flight: fewer than jobs in flight when they leave in batches
+  BatchMode batch_mode = BatchMode::kAuto;
+  BatchUse batch_use = BatchUse::kNotNeeded;
+  std::uint32_t batch_items = 1;  // jobs that a request may have now
+  std::uint64_t requests = 0;     // in flight: fewer than jobs in flight when they leave in batches
   std::uint64_t jobs = 0, in_flight = 0, deferred = 0, blocked = 0, dead = 0;
   std::uint64_t suspects = 0;            // of the jobs in memory
   std::optional<Sequence> oldest_known;  // of those in memory, which are the oldest but for redriven ones

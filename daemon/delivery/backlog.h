@@ -18,6 +18,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,6 +65,8 @@ class Backlog {
   std::optional<Timestamp> NextRead(Timestamp now) const;
   // Whether rows wait on disk that were not looked at.
   bool IsBehind() const { return cursor_ < tail_; }
+  // How many rows have no room in memory, at most: other connections' count too.
+  std::uint64_t ShutOut() const { return IsShutOut() ? ToNumber(tail_) - ToNumber(cursor_) : 0; }
   // Memory has its share of deferred jobs: one more waits on disk alone.
   bool IsDeferredFull() const { return held_.window().In(Window::State::kDeferred) >= limits_.deferred_jobs; }
 

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "config/credentials.h"
+#include "core/batch_switch.h"
 #include "core/batch_verdict.h"
 #include "core/check.h"
 #include "core/gate.h"
@@ -81,6 +82,10 @@ PauseReason ReasonOf(Fate fate) {
   return PauseReason::kNone;
 }
 
+BatchSwitch::Rules BatchRules(const ConnectionConfig& config) {
+  return {config.batch.mode, config.batch.max_items, config.rate_limit};
+}
+
 // Uniform in [0, 1).
 double Random(std::mt19937_64& random) {
   return std::uniform_real_distribution<double>(0.0, 1.0)(random);
@@ -94,6 +99,7 @@ ConnectionQueue::ConnectionQueue(std::shared_ptr<const Endpoint> endpoint, const
       random_(seed),
       gate_(endpoint_->config.max_in_flight, endpoint_->config.retry, now),
       limiter_(endpoint_->config.rate_limit, now),
+      batches_(BatchRules(endpoint_->config)),
       held_(limits.lane_jobs),
       backlog_(held_, endpoint_, limits),
       prober_(endpoint_->config.probe_interval),
@@ -115,6 +121,7 @@ void ConnectionQueue::Configure(std::shared_ptr<const Endpoint> endpoint, const 
   const ConnectionConfig& config = endpoint->config;
   gate_.Configure(config.max_in_flight, config.retry);
   limiter_.Configure(config.rate_limit);
+  batches_.Configure(BatchRules(config));
   prober_.Configure(config.probe_interval);
   held_.Configure(limits.lane_jobs);
   backlog_.Configure(endpoint, limits);
@@ -131,12 +138,14 @@ Result<void> ConnectionQueue::Pump(OutboxReader& reader, Timestamp now, Actions&
   SweepExpired(now, actions.report);
   SendProbe(now, actions);
   Send(now, actions);
+  LookAtLoad(now);
   ReportGate(actions);
   return read;
 }
 
 void ConnectionQueue::ReportGate(Actions& actions) {
   if (gate_.TakeChanged()) actions.report.gates.emplace_back(endpoint_->config.name, gate_.Snapshot());
+  if (std::exchange(must_tell_no_batches_, false)) actions.without_batches.push_back(endpoint_->config.name);
 }
 
 // --- sending
@@ -154,6 +163,7 @@ Departures::Terms ConnectionQueue::TermsNow(Timestamp now) const {
   const bool probing = gate_.Snapshot().state == GateState::kProbing;
   const auto company = probing ? Departures::Company::kRefused : Departures::Company::kSought;
   Departures::Terms terms{endpoint_->config.batch, endpoint_->config.retry, company, now};
+  terms.items_max = batches_.ItemsMax();
   terms.suspects = suspect_turns_.Now(probing);
   terms.is_recovering = gate_.IsRecovering();
   terms.limit = gate_.Limit();
@@ -179,6 +189,7 @@ void ConnectionQueue::Send(Timestamp now, Actions& actions) {
     transfer.is_of_troubled = next.is_of_troubled;
     next.is_heavy ? share_.TakeHeavy() : share_.Take(next.cost);
     transfer.deliveries = deliveries_;
+    batches_.OnSent(next.job ? 1 : next.batch.size(), now);
     suspect_turns_.OnSent(next.job && next.job->suspicion != Suspicion::kNone);
     transfer.job = std::move(next.job);
     transfer.batch = std::move(next.batch);
@@ -186,6 +197,15 @@ void ConnectionQueue::Send(Timestamp now, Actions& actions) {
     gate_.OnSent(now);
     limiter_.TryTake(now);
   }
+}
+
+// What is ready now could not leave.
+void ConnectionQueue::LookAtLoad(Timestamp now) {
+  BatchSwitch::Load load;
+  load.waiting = held_.window().In(State::kReady) + backlog_.ShutOut();
+  load.is_open = gate_.Snapshot().state == GateState::kOpen;
+  load.waits_for_an_answer = load.is_open && load.waiting > 0 && requests_out_ >= gate_.Limit();
+  batches_.Look(load, now);
 }
 
 // While the gate is closed nobody looks at the ready jobs, yet their time may run out.
@@ -238,6 +258,7 @@ void ConnectionQueue::OnFinished(Finished finished, Timestamp now, Actions& acti
     return AnswerQuestions(now, actions.report);
   }
   CHECK(requests_out_ > 0 && !finished.transfer.Jobs().empty());
+  if (finished.ending == Ending::kAnswered) batches_.OnAnswered(now);
   const BatchVerdict verdict = JudgeAll(finished, now);
   if (MustAsk(finished, verdict.rest, now)) {
     prober_.Ask();
@@ -271,7 +292,7 @@ BatchVerdict ConnectionQueue::JudgeAll(const Finished& finished, Timestamp now) 
   const RetryPolicy& retry = endpoint_->config.retry;
   const Trust trust = endpoint_->config.strict_answers ? Trust::kTrackApi : Trust::kEveryStatus;
   if (finished.transfer.job)
-    return BatchVerdict{Judge(finished.answer, finished.transfer.job->job, retry, now, trust), {}};
+    return {Judge(finished.answer, finished.transfer.job->job, retry, now, trust), {}, false};
   return JudgeBatch(finished.answer, finished.transfer.batch.size(), retry, now, trust);
 }
 
@@ -322,10 +343,12 @@ void ConnectionQueue::Conclude(Finished& finished, const BatchVerdict& verdict, 
     return;
   }
   const Ruling first = RuleOn(verdict.rest, finished, *jobs.front(), jobs.size(), standing, now);
-  TellGate(finished, verdict.rest, first, is_suspects, now);
+  const bool has_no_batches = verdict.is_route_missing && first.course == Course::kSplit;
+  if (has_no_batches) LoseBatches();
+  TellGate(request, verdict.rest, first, is_suspects, now);
   if (is_suspects) {
     TellTurns(first.course);
-  } else {
+  } else if (!has_no_batches) {
     TellUsers(jobs.front()->uid, finished, verdict.rest);
   }
   for (std::unique_ptr<QueuedJob>& job : jobs) {
@@ -421,11 +444,18 @@ void ConnectionQueue::TellTurns(Course course) {
   }
 }
 
-void ConnectionQueue::TellGate(const Finished& finished, const Verdict& verdict, const Ruling& ruling,
+void ConnectionQueue::LoseBatches() {
+  must_tell_no_batches_ = must_tell_no_batches_ || batches_.Use() != BatchUse::kNoRoute;
+  batches_.OnNoRoute();
+}
+
+void ConnectionQueue::TellGate(const Request& request, const Verdict& verdict, const Ruling& ruling,
                                bool is_suspects, Timestamp now) {
+  const Finished& finished = request.finished;
   switch (verdict.fate) {
     case Fate::kDelivered:
-      return gate_.OnSuccess(finished.sent, now);
+      if (gate_.OnSuccess(finished.sent, now)) batches_.OnSuccess(request.jobs);
+      return;
     case Fate::kRejected:
     case Fate::kSplit:
       return gate_.OnRefusal(finished.sent, now);
@@ -465,6 +495,9 @@ ConnectionStatus ConnectionQueue::Status() const {
   status.limit = gate_.Limit();
   status.max_in_flight = config.max_in_flight;
   status.rate_limit = config.rate_limit;
+  status.batch_mode = config.batch.mode;
+  status.batch_use = batches_.Use();
+  status.batch_items = batches_.ItemsMax();
   status.requests = requests_out_;
   status.in_flight = window.In(State::kInFlight);
   status.deferred = window.In(State::kDeferred) + held_.stowed().rows().rows();

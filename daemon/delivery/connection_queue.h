@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "core/batch_switch.h"
 #include "core/batch_verdict.h"
 #include "core/gate.h"
 #include "core/job.h"
@@ -47,6 +48,7 @@ namespace outboxd {
 struct Actions {
   std::vector<Transfer> transfers;
   Report report;
+  std::vector<std::string> without_batches;  // connections whose host turned out to have none
 };
 
 // What the last run left of a connection, beside its jobs.
@@ -79,7 +81,7 @@ class ConnectionQueue {
 
   // Reads back, expires, and sends what may be sent. `reader` sees everything committed.
   Result<void> Pump(OutboxReader& reader, Timestamp now, Actions& actions);
-  // Whether it changed since the last call; Pump does so as well.
+  // Whether it changed since the last call, and whether batches are lost; Pump does so as well.
   void ReportGate(Actions& actions);
   // Jobs wait, none is ready, and what is out or being written may set them free.
   bool IsStarved() const;
@@ -103,6 +105,7 @@ class ConnectionQueue {
   Departures::Terms TermsNow(Timestamp now) const;
   bool TryAdmitRequest(Timestamp now);
   void Send(Timestamp now, Actions& actions);
+  void LookAtLoad(Timestamp now);
   void SweepExpired(Timestamp now, Report& report);
   void SendProbe(Timestamp now, Actions& actions);
   void OnProbeFinished(const Finished& finished, Timestamp now);
@@ -121,19 +124,22 @@ class ConnectionQueue {
   void PauseFor(const Finished& finished, const Verdict& verdict, Timestamp now);
   void TellUsers(User user, const Finished& finished, const Verdict& verdict);
   void TellTurns(Course course);
-  void TellGate(const Finished& finished, const Verdict& verdict, const Ruling& ruling, bool is_suspects,
+  void TellGate(const Request& request, const Verdict& verdict, const Ruling& ruling, bool is_suspects,
                 Timestamp now);
+  void LoseBatches();
 
   std::shared_ptr<const Endpoint> endpoint_;
   std::mt19937_64 random_;
   Gate gate_;
   RateLimiter limiter_;
+  BatchSwitch batches_;
   HeldJobs held_;
   Backlog backlog_;
   RegionProber prober_;
   SuspectTurns suspect_turns_;
   SendingShare share_;
   RefusedRow refused_row_;
+  bool must_tell_no_batches_ = false;
   std::vector<Finished> questions_;  // answers that wait for the probe's word; nothing leaves meanwhile
   bool is_asking_ = true;            // not once it stops
   std::uint64_t deliveries_ = 0;     // the connection's delivery counter

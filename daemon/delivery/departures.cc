@@ -94,19 +94,17 @@ Departure Departures::Next(const Terms& terms, Expired& expired) {
       departure = SendTogether(TakePart(terms), terms, expired);
     } else if (IsGatheredDue(terms)) {
       part_turn_ = true;
-      departure = terms.company == Company::kRefused
-                      ? SendOneOfGathered(terms, expired)
-                      : SendTogether(std::exchange(gathered_, {}).jobs, terms, expired);
+      departure = SendGathered(terms, expired);
     } else if (Window::Entry* next = PopReady(terms)) {
       if (Expire(*next, terms, expired)) continue;
-      if (!terms.batch.enabled || !FitsBatch(next->job->job)) {
+      if (terms.items_max <= 1 || !FitsBatch(next->job->job)) {
         part_turn_ = true;
         return SendAlone(*next, terms);
       }
       Gather(*next, terms);
     } else if (IsGatheredFirst(terms)) {
       part_turn_ = true;
-      departure = SendTogether(std::exchange(gathered_, {}).jobs, terms, expired);
+      departure = SendGathered(terms, expired);
     } else if (!parts_.empty()) {
       departure = SendTogether(TakePart(terms), terms, expired);
     } else if (has_heavy) {
@@ -242,9 +240,9 @@ Departure Departures::SendOne(Pop pop, const Terms& terms, Expired& expired) {
 
 // --- batches
 
-bool Departures::FitsGathered(const Job& job, const BatchConfig& batch) const {
-  return gathered_.jobs.size() < batch.max_items &&
-         gathered_.bytes + BatchItemBytesMax(job) <= batch.max_bytes;
+bool Departures::FitsGathered(const Job& job, const Terms& terms) const {
+  return gathered_.jobs.size() < terms.items_max &&
+         gathered_.bytes + BatchItemBytesMax(job) <= terms.batch.max_bytes;
 }
 
 void Departures::Gather(Window::Entry& entry, const Terms& terms) {
@@ -255,26 +253,26 @@ void Departures::Gather(Window::Entry& entry, const Terms& terms) {
     gathered_.bytes = kBatchFrameBytes;
     gathered_.since = terms.now;
     gathered_.is_of_troubled = is_troubled;
-  } else if (!FitsGathered(job, terms.batch) || is_troubled != gathered_.is_of_troubled) {
+  } else if (!FitsGathered(job, terms) || is_troubled != gathered_.is_of_troubled) {
     gathered_.full = true;
     fresh_.PushFront(entry.job->uid, sequence);
     return;
   }
   gathered_.jobs.push_back(sequence);
   gathered_.bytes += BatchItemBytesMax(job);
-  gathered_.full = gathered_.jobs.size() >= terms.batch.max_items;
+  gathered_.full = gathered_.jobs.size() >= terms.items_max;
   const bool leads = terms.batch.same_lane && entry.lanes.size() == 1 && !IsFence(job);
-  if (leads) GatherFollowers(sequence, entry.lanes.front(), terms.batch);
+  if (leads) GatherFollowers(sequence, entry.lanes.front(), terms);
 }
 
-void Departures::GatherFollowers(Sequence sequence, LaneKey lane, const BatchConfig& batch) {
+void Departures::GatherFollowers(Sequence sequence, LaneKey lane, const Terms& terms) {
   for (const Sequence follower : lanes_.Behind(sequence, lane)) {
     Window::Entry* entry = window_.Find(follower);
     if (entry == nullptr || entry->state() != State::kWaiting || entry->lanes.size() != 1 ||
         entry->job->batch_max)
       return;
     const Job& job = entry->job->job;
-    if (!FitsBatch(job) || IsFence(job) || !FitsGathered(job, batch)) return;
+    if (!FitsBatch(job) || IsFence(job) || !FitsGathered(job, terms)) return;
     window_.MakeReady(*entry);
     gathered_.jobs.push_back(follower);
     gathered_.bytes += BatchItemBytesMax(job);
@@ -283,7 +281,9 @@ void Departures::GatherFollowers(Sequence sequence, LaneKey lane, const BatchCon
 
 bool Departures::IsGatheredDue(const Terms& terms) const {
   if (gathered_.jobs.empty()) return false;
-  if (gathered_.full || terms.now < gathered_.since || terms.company == Company::kRefused) return true;
+  // Fewer may share a request than when they gathered, or none.
+  const bool is_enough = gathered_.full || gathered_.jobs.size() >= terms.items_max;
+  if (is_enough || terms.now < gathered_.since || terms.company == Company::kRefused) return true;
   const bool others = !fresh_.empty() || !retries_.empty();
   return terms.now - gathered_.since >= terms.batch.linger + (others ? kGatherPatience : Milliseconds(0));
 }
@@ -291,8 +291,7 @@ bool Departures::IsGatheredDue(const Terms& terms) const {
 // As many as the smallest allowance among them. Of both halves the jobs came back in order.
 std::vector<Sequence> Departures::TakePart(const Terms& terms) {
   std::vector<Sequence> together;
-  const bool alone = terms.company == Company::kRefused || !terms.batch.enabled;
-  std::size_t count_max = alone ? 1 : terms.batch.max_items;
+  std::size_t count_max = terms.company == Company::kRefused ? 1 : terms.items_max;
   while (!parts_.empty() && together.size() < count_max) {
     const Sequence sequence = parts_.front();
     const Window::Entry* entry = window_.Find(sequence);
@@ -343,13 +342,16 @@ Departure Departures::SendTogether(std::span<const Sequence> jobs, const Terms& 
   return departure;
 }
 
-// The others lose their place in the batch, not in the queue.
-Departure Departures::SendOneOfGathered(const Terms& terms, Expired& expired) {
-  const std::vector<Sequence> jobs = std::exchange(gathered_, {}).jobs;
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    Departure departure = SendTogether(std::span(jobs).subspan(i, 1), terms, expired);
+// As many as may share a request now. The others lose their place in the batch, not in the queue.
+Departure Departures::SendGathered(const Terms& terms, Expired& expired) {
+  const std::vector<Sequence> gathered = std::exchange(gathered_, {}).jobs;
+  const std::size_t count_max = terms.company == Company::kRefused ? 1 : terms.items_max;
+  for (std::span<const Sequence> jobs = gathered; !jobs.empty();) {
+    const std::size_t count = std::min(count_max, jobs.size());
+    Departure departure = SendTogether(jobs.first(count), terms, expired);
+    jobs = jobs.subspan(count);
     if (departure.empty()) continue;
-    Disband(std::span(jobs).subspan(i + 1));
+    Disband(jobs);
     return departure;
   }
   return {};

@@ -4,12 +4,12 @@
 // second time where the gate probes or recovers, for they may be what closes it); then the parts of a batch
 // that was refused as a whole, in halves and apart from the others. Fresh jobs and retries (which failed
 // before) take turns, so that neither starves the other. Suspects go alone, when it is their turn
-// (suspect_turns.h). With batches on, those that fit one gather until it is full or the first has lingered; a
-// job that is left alone goes by itself. With `same_lane` the followers of a gathered job ride with it, in
-// their order. Heavy jobs (core/job_cost.h) go alone, when the daemon's turn is theirs (sending_budget.h), in
-// turns with all others. Patient jobs, whose own timeout is longer than the connection's, have half of the
-// requests at most, so that they cannot all be out for minutes, and are the probe only where nothing else is
-// ready.
+// (suspect_turns.h). While several may share a request (core/batch_switch.h), those that fit one gather until
+// it is full or the first has lingered; a job that is left alone goes by itself. With `same_lane` the
+// followers of a gathered job ride with it, in their order. Heavy jobs (core/job_cost.h) go alone, when the
+// daemon's turn is theirs (sending_budget.h), in turns with all others. Patient jobs, whose own timeout is
+// longer than the connection's, have half of the requests at most, so that they cannot all be out for
+// minutes, and are the probe only where nothing else is ready.
 //
 // The queues name jobs by sequence: one that left, ended or lost its place otherwise is skipped when its turn
 // comes. No thread, no lock: belongs to the dispatcher. Time is an argument.
@@ -63,6 +63,7 @@ class Departures {
     const RetryPolicy& retry;
     Company company = Company::kSought;
     Timestamp now{};
+    std::uint32_t items_max = 1;  // of jobs in a request
     SuspectTurn suspects = SuspectTurn::kLast;
     bool is_recovering = false;  // as the gate has it
     bool may_send_heavy = true;
@@ -116,15 +117,15 @@ class Departures {
   bool MaySendPatient(const Terms& terms) const;
   bool Expire(Window::Entry& entry, const Terms& terms, Expired& expired);
   void Gather(Window::Entry& entry, const Terms& terms);
-  void GatherFollowers(Sequence sequence, LaneKey lane, const BatchConfig& batch);
-  bool FitsGathered(const Job& job, const BatchConfig& batch) const;
+  void GatherFollowers(Sequence sequence, LaneKey lane, const Terms& terms);
+  bool FitsGathered(const Job& job, const Terms& terms) const;
   bool IsGatheredDue(const Terms& terms) const;
   std::vector<Sequence> TakePart(const Terms& terms);
   template <typename Pop>
   Departure SendOne(Pop pop, const Terms& terms, Expired& expired);
   Departure SendAlone(Window::Entry& entry, const Terms& terms);
   Departure SendTogether(std::span<const Sequence> jobs, const Terms& terms, Expired& expired);
-  Departure SendOneOfGathered(const Terms& terms, Expired& expired);
+  Departure SendGathered(const Terms& terms, Expired& expired);
   void Disband(std::span<const Sequence> jobs);
 
   Window& window_;

@@ -101,6 +101,11 @@ void DispatcherThread::Act(Actions& actions) {
          {"pause", PauseReasonName(gate.pause)},
          {"detail", open ? "" : gate.detail}});
   }
+  for (const std::string& connection : actions.without_batches) {
+    Log(LogLevel::kWarn,
+        "the host has no /api/v2/batch: every job goes by itself until the config is read again",
+        {{"connection", connection}});
+  }
   if (LogEnabled(LogLevel::kDebug)) {
     for (const Transfer& transfer : actions.transfers) {
       for (const std::unique_ptr<QueuedJob>& job : transfer.Jobs()) {

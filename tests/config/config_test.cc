@@ -69,8 +69,8 @@ auto All(const SocketConfig& value) {
   return std::tuple(path, mode, group, users);
 }
 auto All(const BatchConfig& value) {
-  const auto& [enabled, max_items, max_bytes, linger, same_lane] = value;
-  return std::tuple(enabled, max_items, max_bytes, linger, same_lane);
+  const auto& [mode, enabled, max_items, max_bytes, linger, same_lane] = value;
+  return std::tuple(mode, enabled, max_items, max_bytes, linger, same_lane);
 }
 auto All(const PerUserLimits& value) {
   const auto& [connections, jobs, bytes] = value;
@@ -201,7 +201,7 @@ connections:
     strict_answers: false
     ca_file: /ca.pem
     retry: {base: 2s, max_attempts: 3}
-    batch: {enabled: true, max_items: 2, max_bytes: 64KiB, linger: 0ms, same_lane: true}
+    batch: {mode: on, max_items: 2, max_bytes: 64KiB, linger: 0ms, same_lane: true}
 retry: {base: 3s, cap: 4min, max_age: 1d}
 limits: {line_bytes: 1KiB}
 history: {keep: 0s, max_rows: 0}
@@ -227,7 +227,7 @@ log: {level: debug}
   CHECK(connection.connection_lifetime == 90s);
   CHECK_FALSE(connection.strict_answers);
   CHECK(connection.ca_file == "/ca.pem");
-  CHECK(All(connection.batch) == std::tuple(true, 2U, 65536U, 0ms, true));
+  CHECK(All(connection.batch) == std::tuple(BatchMode::kOn, std::optional<bool>(), 2U, 65536U, 0ms, true));
   CHECK(config.history.keep == 0s);
   CHECK(config.metrics.tcp == "[::]:9480");
   CHECK(config.workers == 4);
@@ -240,6 +240,22 @@ TEST_CASE("config: a connection's retry overrides the global one key by key, whe
   CHECK(config.retry.base == 3s);
   CHECK(config.connections.at("main").retry.base == 2s);
   CHECK(config.connections.at("main").retry.cap == 4min);
+}
+
+TEST_CASE("config: batch.enabled, as an earlier release wrote it, says on or off") {
+  const auto mode = [](const std::string& batch) {
+    return Good(InConnection("    batch: {" + batch + "}\n")).connections.at("main").batch.mode;
+  };
+  CHECK(mode("max_items: 2") == BatchMode::kAuto);
+  CHECK(mode("enabled: true") == BatchMode::kOn);
+  CHECK(mode("enabled: false") == BatchMode::kOff);
+  CHECK(mode("enabled: true, mode: on") == BatchMode::kOn);
+  const char* told =
+      "connections.main.batch.enabled: is the old name of mode and says otherwise; leave it out";
+  CheckRefused({
+      {InConnection("    batch: {enabled: true, mode: off}\n"), told},
+      {InConnection("    batch: {mode: auto, enabled: false}\n"), told},
+  });
 }
 
 TEST_CASE("config: an empty section means its defaults") {
@@ -426,6 +442,10 @@ TEST_CASE("config: choices and flags are refused with what is allowed") {
        "connections.main.order: must be per_customer or none, not \"strict\""},
       {InConnection("    batch: {same_lane: yes}\n"),
        "connections.main.batch.same_lane: must be true or false, not \"yes\""},
+      {InConnection("    batch: {mode: true}\n"),
+       "connections.main.batch.mode: must be off, on or auto, not \"true\""},
+      {InConnection("    batch: {enabled: auto}\n"),
+       "connections.main.batch.enabled: must be true or false, not \"auto\""},
   });
 }
 

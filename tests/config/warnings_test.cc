@@ -41,6 +41,16 @@ class ConfigFile {
   std::filesystem::path folder_;
 };
 
+TEST_CASE("warnings: of a key that has another name now") {
+  const ConfigFile file;
+  CHECK(file.Warnings(0640, "api_key: k, batch: {mode: on}").empty());
+  const auto warnings = file.Warnings(0640, "api_key: k, batch: {enabled: true}");
+  REQUIRE(warnings.size() == 1);
+  CHECK(
+      warnings[0] ==
+      "connections.default.batch.enabled: write mode: on instead; the next release no longer knows enabled");
+}
+
 TEST_CASE("warnings: of credentials with blanks, quotes or NAME= around them") {
   const ConfigFile file;
   for (const auto& [key, odd] :

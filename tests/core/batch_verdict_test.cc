@@ -89,11 +89,34 @@ TEST_CASE("batch verdict: any error about a batch of one is about that one") {
 }
 
 TEST_CASE("batch verdict: a batch refused as a whole is split, one job alone is rejected") {
-  for (const int status : {400, 404, 413, 422}) {
+  for (const int status : {400, 413, 422}) {
     CAPTURE(status);
     CHECK(JudgeIt(status, R"({"errors":[{"reason":"invalid"}]})", 2).rest.fate == Fate::kSplit);
     CHECK(JudgeIt(status, R"({"errors":[{"reason":"invalid"}]})", 1).rest.fate == Fate::kRejected);
   }
+}
+
+TEST_CASE("batch verdict: 404 and 405 in whatever words may mean that the host has no batches") {
+  for (const int status : {404, 405}) {
+    for (const char* body : {R"({"meta":{"error":"Not Found"}})", R"({"errors":[{"reason":"invalid"}]})",
+                             "404 page not found", ""}) {
+      CAPTURE(status);
+      CAPTURE(std::string(body));
+      const BatchVerdict verdict = JudgeIt(status, body);
+      CHECK(verdict.rest.fate == Fate::kNotTrackApi);
+      CHECK(verdict.rest.believed == Fate::kSplit);
+      CHECK(verdict.is_route_missing);
+      CHECK_FALSE(JudgeIt(status, body, 1).is_route_missing);
+      Answer answer;
+      answer.status = status;
+      answer.body = body;
+      const BatchVerdict trusted = JudgeBatch(answer, 3, RetryPolicy{}, kNow, Trust::kEveryStatus);
+      CHECK(trusted.rest.fate == Fate::kSplit);
+      CHECK(trusted.is_route_missing);
+    }
+  }
+  for (const int status : {200, 207, 400, 401, 410, 413, 500, 0})
+    CHECK_FALSE(JudgeIt(status, R"({"errors":[]})").is_route_missing);
 }
 
 TEST_CASE("batch verdict: what says nothing about the jobs is judged as for one") {

@@ -229,6 +229,19 @@ TEST_CASE(
   CHECK(bench.State() == GateState::kOpen);
 }
 
+TEST_CASE("gate: a success says whether it counted") {
+  GateBench bench;
+  REQUIRE(bench.Send());
+  const Timestamp before = bench.now;
+  CHECK(bench.gate.OnSuccess(before, bench.now));
+  bench.Trouble();
+  CHECK_FALSE(bench.gate.OnSuccess(before, bench.now));
+  bench.now = *bench.gate.ReopenAt();
+  REQUIRE(bench.Send());
+  CHECK_FALSE(bench.gate.OnSuccess(before, bench.now));
+  CHECK(bench.gate.OnSuccess(bench.now, bench.now));
+}
+
 TEST_CASE("gate: a late success from before the closure does not open it") {
   GateBench bench;
   REQUIRE(bench.Send());

@@ -26,10 +26,10 @@ const Numbering kDoomed{"doomed", std::numeric_limits<std::size_t>::max()};
 constexpr std::uint64_t kBacklog = 4000;  // events accepted and not yet arrived; then the producers wait
 constexpr std::chrono::milliseconds kPatience = std::chrono::minutes(5);
 
-// In turn: one job a request, batches, batches that hold several jobs of a customer.
-constexpr std::array<const char*, 3> kBatch = {
-    "{enabled: false}", "{enabled: true, max_items: 50, linger: 2ms}",
-    "{enabled: true, max_items: 50, linger: 2ms, same_lane: true}"};
+// In turn: one job a request, batches, batches when they help, batches that hold several jobs of a customer.
+constexpr std::array<const char*, 4> kBatch = {"{mode: off}", "{mode: on, max_items: 50, linger: 2ms}",
+                                               "{mode: auto, max_items: 50}",
+                                               "{mode: on, max_items: 50, linger: 2ms, same_lane: true}"};
 
 constexpr std::string_view kFlaky = R"([
   {"match":{"event":"doomed","probability":0.5},"action":{"status":400}},

@@ -77,6 +77,7 @@ ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp 
   round.pumped = dispatcher_->Pump(now, actions);
   if (must_check) dispatcher_->CheckInvariants();
   round.transfers = std::move(actions.transfers);
+  round.without_batches = std::move(actions.without_batches);
   if (!actions.report.empty()) clerk_->Add(std::move(actions.report));
   return round;
 }

@@ -50,6 +50,7 @@ class ThreadlessDaemon : public SubmissionOrigin {
   struct Round {
     std::map<std::string, GateSnapshot> gates;  // as they were before anything left
     std::vector<Transfer> transfers;            // that left
+    std::vector<std::string> without_batches;   // connections whose host has none, as it turned out now
     Result<void> pumped;
   };
   // One round of the dispatcher over the first `count` messages; its report goes to the clerk. Before and

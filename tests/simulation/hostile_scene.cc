@@ -55,7 +55,7 @@ class Maker {
     config.retry.max_attempts = 3 + random_.Below(6);
     config.retry.max_age = std::chrono::hours(1);
     BatchConfig& batch = config.batch;
-    batch.enabled = random_.Chance(50);
+    batch.mode = random_.Pick(std::vector{BatchMode::kOff, BatchMode::kOn, BatchMode::kAuto});
     batch.max_items = 2 + random_.Below(20);
     batch.linger = Milliseconds(random_.Below(20));
     batch.same_lane = random_.Chance(40);

@@ -50,6 +50,7 @@ Meaning MeaningOf(const Transfer& transfer, const Said& said) {
   if (IsTrouble(status)) return Meaning::kDeferred;
   if (status == 401 || status == 403) return Meaning::kPausedAuth;
   if (status / 100 == 3) return Meaning::kPausedRegion;
+  if (transfer.kind == TransferKind::kBatch && (status == 404 || status == 405)) return Meaning::kNotTrackApi;
   if (!IsOwn(transfer, said)) return Meaning::kNotTrackApi;
   return status / 100 == 2 ? Meaning::kDelivered : Meaning::kRejected;
 }

@@ -45,7 +45,7 @@ void Simulation::Configure() {
   if (random_.Chance(20)) config_.retry.max_age = std::chrono::seconds(60 + random_.Below(3'600));
   config_.probe_interval = std::chrono::seconds(1 + random_.Below(60));
   BatchConfig& batch = config_.batch;
-  batch.enabled = random_.Chance(60);
+  batch.mode = random_.Pick(std::vector{BatchMode::kOff, BatchMode::kOn, BatchMode::kAuto, BatchMode::kAuto});
   batch.max_items = 2 + random_.Below(20);
   batch.max_bytes = random_.Chance(30) ? 20'000 : 500'000;
   batch.linger = Milliseconds(random_.Below(50));
@@ -63,10 +63,10 @@ void Simulation::Configure() {
     const Credentials credentials{config.site_id.value, config.api_key.value};
     setup_.endpoints[name] = std::make_shared<const Endpoint>(Endpoint{config, credentials});
   }
-  api_.emplace(random_, troubles_.api);
+  api_.emplace(random_, troubles_.api, random_.Chance(15) ? HasBatches::kNo : HasBatches::kYes);
   producer_.emplace(random_, connections_, troubles_.poison);
   ledger_.emplace(Rules{config_.retry.max_attempts, config_.retry.max_age.count(), !troubles_.clock,
-                        batch.enabled && batch.same_lane});
+                        batch.mode != BatchMode::kOff && batch.same_lane});
 }
 
 Summary Simulation::Run() {
@@ -219,8 +219,11 @@ void Simulation::Dispatch(std::size_t count) {
 
 void Simulation::Send(Transfer transfer, const GateSnapshot& gate_before) {
   Flight flight;
-  if (transfer.kind != TransferKind::kProbe)
-    flight.probes_gate = LinkOf(transfer.connection).OnSent(gate_before, Now());
+  if (transfer.kind != TransferKind::kProbe) {
+    Link& link = LinkOf(transfer.connection);
+    flight.probes_gate = link.OnSent(gate_before, transfer.Jobs().size(), Now());
+    flight.era = link.Era();
+  }
   flight.reply = api_->Receive(transfer);
   flight.sent = Now();
   flight.duration = flight.reply.latency;
@@ -298,18 +301,19 @@ test::ThreadlessDaemon::Call Simulation::Listen(const Flight& flight) {
   }
   const bool leaves_gate = flight.is_troubles_suspect && reply.meanings.front() == Meaning::kDeferred &&
                            !reply.answer.retry_after && reply.answer.status != kTooManyRequests;
-  return [this, connection, route = flight.transfer.route, reply, leaves_gate](Dispatcher& dispatcher) {
+  return [this, connection, route = flight.transfer.route, era = flight.era, reply,
+          leaves_gate](Dispatcher& dispatcher) {
     const GateState gate = dispatcher.Find(connection)->gate().state;
     Demand(!leaves_gate || gate_before_ != GateState::kOpen || gate == GateState::kOpen,
            "a suspect's failure closed the gate");
-    Hear(connection, route, reply);
+    Hear(connection, route, era, reply);
   };
 }
 
-void Simulation::Hear(const std::string& connection, Route route, const Reply& reply) {
+void Simulation::Hear(const std::string& connection, Route route, std::uint32_t era, const Reply& reply) {
   ledger_->OnHeard(connection, route, reply, Now());
   Link& link = LinkOf(connection);
-  link.OnHeard(reply.meanings.front(), Now());
+  link.OnHeard(reply.meanings.front(), reply.answer.status, reply.meanings.size(), era, Now());
   if (!reply.answer.retry_after || reply.meanings.front() != Meaning::kDeferred) return;
   link.OnRetryAfter(Now() +
                     std::min<Milliseconds>(std::chrono::seconds(std::atoi(reply.answer.retry_after->c_str())),
@@ -318,7 +322,7 @@ void Simulation::Hear(const std::string& connection, Route route, const Reply& r
 
 void Simulation::HearProbe(const std::string& connection, bool is_good) {
   if (is_good) ledger_->OnGoodProbeHeard(connection);
-  LinkOf(connection).OnProbeHeard(Now());
+  LinkOf(connection).OnProbeHeard(is_good, Now());
 }
 
 void Simulation::ActAsOperator() {
@@ -562,6 +566,7 @@ void Simulation::GiveMemory() {
   daemon_.Tell([this](Dispatcher& dispatcher) {
     const Result<void> configured = dispatcher.Configure(setup_.endpoints, setup_.limits, Now());
     Demand(configured.has_value(), configured ? "" : configured.error().message);
+    for (auto& [name, link] : links_) link.OnReload();
   });
 }
 

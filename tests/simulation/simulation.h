@@ -49,6 +49,7 @@ class Simulation {
     Timestamp ends{};  // by the world's
     Milliseconds duration{0};
     bool probes_gate = false;
+    std::uint32_t era = 0;             // the link's
     bool is_troubles_suspect = false;  // its job was one when it left: 5xx, resets and timeouts are its own
   };
   void Configure();
@@ -64,7 +65,7 @@ class Simulation {
   void FinishOne();
   void Finish(std::size_t index);
   test::ThreadlessDaemon::Call Listen(const Flight& flight);
-  void Hear(const std::string& connection, Route route, const Reply& reply);
+  void Hear(const std::string& connection, Route route, std::uint32_t era, const Reply& reply);
   void HearProbe(const std::string& connection, bool is_good);
   void LookForDeaths();
   void LookForAllDeaths();

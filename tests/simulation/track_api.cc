@@ -62,6 +62,9 @@ Reply TrackApi::Receive(const Transfer& transfer) {
 
 Said TrackApi::AnswerTo(const Transfer& transfer, const std::vector<SeenJob>& seen) {
   Said said = weather_.AnswerTo(transfer);
+  const bool is_fine = said.answer.status / 100 == 2 && said.voice == Voice::kApi;
+  if (is_fine && transfer.kind == TransferKind::kBatch && has_batches_ == HasBatches::kNo)
+    return weather_.NoRoute();
   const auto bad =
       std::find_if(seen.begin(), seen.end(), [](const SeenJob& job) { return job.poison != Poison::kNone; });
   const bool is_spoilt =

@@ -4,6 +4,7 @@
 // Weather is everybody's; poison is in one job and spoils its own request while the weather is fine.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,13 @@ struct Reply {
   Milliseconds latency{0};
 };
 
+enum class HasBatches : std::uint8_t { kNo, kYes };
+
 class TrackApi {
  public:
   // `troubled` false: the weather is always fine.
-  TrackApi(Random& random, bool troubled) : weather_(random), troubled_(troubled) {}
+  TrackApi(Random& random, bool troubled, HasBatches has_batches)
+      : weather_(random), troubled_(troubled), has_batches_(has_batches) {}
 
   Reply Receive(const Transfer& transfer);
   void ChangeWeather();
@@ -41,6 +45,7 @@ class TrackApi {
 
   Weather weather_;
   bool troubled_;
+  HasBatches has_batches_;
   bool poisons_ = true;
 };
 

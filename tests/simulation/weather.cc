@@ -129,9 +129,11 @@ Said Weather::Overloaded() {
 }
 
 Said Weather::Picky(const Transfer& transfer) {
-  constexpr std::array<int, 5> kRefusals = {400, 404, 410, 413, 422};
-  if (transfer.kind == TransferKind::kJob || random_.Chance(30))
-    return Refusal(kRefusals[random_.Below(kRefusals.size())], random_.Below(3));
+  constexpr std::array<int, 5> kRefusals = {400, 410, 413, 422, 404};
+  const bool is_job = transfer.kind == TransferKind::kJob;
+  const std::uint32_t kinds =
+      is_job ? kRefusals.size() : kRefusals.size() - 1;  // a host either has batches or not
+  if (is_job || random_.Chance(30)) return Refusal(kRefusals[random_.Below(kinds)], random_.Below(3));
   Said said = WithStatus(207);
   std::string& body = said.answer.body;
   body = "{\"errors\":[";
@@ -144,6 +146,18 @@ Said Weather::Picky(const Transfer& transfer) {
   }
   body += "]}";
   return said;
+}
+
+Said Weather::NoRoute() {
+  const int status = random_.Chance(80) ? 404 : 405;
+  switch (random_.Below(3)) {
+    case 0:
+      return Page(status);
+    case 1:
+      return InOtherWords(status, "404 page not found", Voice::kText);
+    default:
+      return Refusal(status, random_.Below(3));
+  }
 }
 
 // Whether the request was taken up is not known to who sent it, and not to us.

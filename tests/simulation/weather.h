@@ -22,6 +22,8 @@ class Weather {
   std::string Name() const;
 
   Said AnswerTo(const Transfer& transfer);
+  // Of a host that does not know the path.
+  Said NoRoute();
   Milliseconds Latency();
 
  private:

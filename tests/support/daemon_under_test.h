@@ -21,7 +21,7 @@
 namespace outboxd {
 
 // Config keys as dotted paths, values as YAML: {"retry.max_attempts", "3"}, {"connections.default.batch",
-// "{enabled: true}"}. An empty value takes a key out.
+// "{mode: on}"}. An empty value takes a key out.
 using ConfigValues = std::map<std::string, std::string>;
 
 // Test connections to the simulated API, short waits, paths inside `dir`.

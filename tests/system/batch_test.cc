@@ -9,7 +9,7 @@ namespace outboxd {
 namespace {
 
 ConfigValues Batches(const std::string& more = {}) {
-  return {{"connections.default.batch", "{enabled: true, linger: 20ms" + more + "}"},
+  return {{"connections.default.batch", "{mode: on, linger: 20ms" + more + "}"},
           {"connections.default.timeout", "2s"}};
 }
 
@@ -105,6 +105,45 @@ TEST_CASE("batch: what goes by v1 and what goes by v2 keep the order of their cu
   for (const char* customer : {"a", "b"}) CheckNumbered(sim, customer, 20);
   CHECK(CountBatches(sim) > 0);
   CHECK(JobRequests(sim).size() > CountBatches(sim));
+}
+
+TEST_CASE(
+    "batch: by themselves, a burst beyond the rate limit leaves in few requests and a trickle in single "
+    "ones") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"connections.default.rate_limit", "20"}});
+  AcceptAll(daemon, ManyEvents(1000, 200));
+  daemon.AwaitDrained(kLongPatience);
+  const SimReport report = sim.Report();
+  CheckFlawless(report);
+  CHECK(report.effects == 1000);
+  CHECK(report.requests < 100);
+  for (const char* customer : {"c0", "c199"}) CheckNumbered(sim, customer, 5);
+  CHECK(daemon.Status()["connections"].Items().front()["batch"]["mode"].String() == "auto");
+}
+
+TEST_CASE("batch: a host that has none is told once, and its jobs arrive singly, once and in order") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, Batches());
+  sim.Script(
+      R"([{"match":{"path_prefix":"/api/v2/batch"},"action":{"status":404,"body":"404 page not found"}}])");
+  AcceptAll(daemon, ManyEvents(300, 30));
+  daemon.AwaitDrained(kLongPatience);
+  const SimReport report = sim.Report();
+  CheckFlawless(report);
+  CHECK(report.effects == 300);
+  for (const char* customer : {"c0", "c29"}) CheckNumbered(sim, customer, 10);
+  const std::size_t batches = CountBatches(sim);
+  CHECK(batches > 0);
+  CHECK(daemon.Status()["connections"].Items().front()["batch"]["use"].String() == "no_route");
+  CHECK(daemon.Status()["states"]["dead"].Int() == 0);
+  AcceptAll(daemon, ManyEvents(50, 50));
+  daemon.AwaitDrained();
+  CHECK(CountBatches(sim) == batches);
+  const std::string log = daemon.Log();
+  const std::size_t told = log.find("the host has no /api/v2/batch");
+  CHECK(told != std::string::npos);
+  CHECK(log.find("the host has no /api/v2/batch", told + 1) == std::string::npos);
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ TEST_CASE(
 }
 
 TEST_CASE("endpoint: of a batch the good items are kept, the bad ones named, and all are delivered") {
-  Endpoint endpoint(ConfigValues{{"connections.default.batch", "{enabled: true}"}});
+  Endpoint endpoint(ConfigValues{{"connections.default.batch", "{mode: on}"}});
   const std::string event =
       R"({"type":"person","action":"event","identifiers":{"id":"7"},"name":"e","attributes":{"n":)";
   const HttpAnswer mixed = endpoint.Send(

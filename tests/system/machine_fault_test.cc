@@ -289,7 +289,7 @@ TEST_CASE("machine: SIGTERM at any moment ends it in order, and nothing is lost,
   std::mt19937_64 random(seed);
   SimUnderTest sim;
   DaemonUnderTest daemon(
-      sim, {{"limits.window_jobs", "200"}, {"connections.default.batch", "{enabled: true, max_items: 20}"}});
+      sim, {{"limits.window_jobs", "200"}, {"connections.default.batch", "{mode: on, max_items: 20}"}});
   sim.Script(
       R"([{"match":{"probability":0.2},"action":{"delay_ms":20,"jitter_ms":200}},{"match":{"probability":0.05},"action":{"status":503}}])");
   const std::vector<std::string> lines = ManyEvents(4'000, 200);

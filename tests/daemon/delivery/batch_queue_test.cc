@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 class BatchRig : public DeliveryRig {
  public:
   BatchRig() {
-    connection.batch.enabled = true;
+    connection.batch.mode = BatchMode::kOn;
     connection.batch.linger = milliseconds(0);
   }
 

@@ -47,6 +47,7 @@ class DeliveryRig {
     connection.site_id.value = "site";
     connection.api_key.value = "key";
     connection.rate_limit = 0;
+    connection.batch.mode = BatchMode::kOff;  // how many wait is no test's business but those of batches
   }
 
   // Opens the outbox and starts over, as after a crash: what was out or under way between the two is gone.
@@ -82,6 +83,7 @@ class DeliveryRig {
     ThreadlessDaemon::Round round = daemon_.Dispatch(count, now);
     REQUIRE_MESSAGE(round.pumped, (round.pumped ? "" : round.pumped.error().message));
     CheckGate(round.gates[connection.name], round.transfers);
+    told_of_no_batches += round.without_batches.size();
     for (Transfer& transfer : round.transfers) {
       auto& to = transfer.kind == TransferKind::kProbe ? probes : out;
       to.push_back({std::move(transfer), now});
@@ -203,6 +205,7 @@ class DeliveryRig {
   std::vector<std::pair<std::string, Sequence>>
       forgotten;                                      // customers, and the last job stored when that was done
   std::vector<std::unique_ptr<Submission>> answered;  // by the last WorkClerk()
+  std::size_t told_of_no_batches = 0;
 
  private:
   // Whatever a test does: nothing leaves that the gate forbids.

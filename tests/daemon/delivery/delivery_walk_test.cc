@@ -37,7 +37,7 @@ class Walk {
     rig_.limits.deferred_jobs = Below(4) == 0 ? Below(2) : Below(10);
     if (Below(2) == 0) {
       BatchConfig& batch = rig_.connection.batch;
-      batch.enabled = true;
+      batch.mode = BatchMode::kOn;
       batch.max_items = 2 + Below(6);
       batch.linger = Milliseconds(Below(3) == 0 ? 0 : Below(50));
       batch.same_lane = Below(2) == 0;
@@ -145,7 +145,7 @@ class Walk {
 
   Answer AnyAnswer() {
     if (Below(100) >= trouble_) return AnswerOf(200);
-    if (rig_.connection.batch.enabled && Below(2) == 0) return BatchTrouble();
+    if (rig_.connection.batch.mode == BatchMode::kOn && Below(2) == 0) return BatchTrouble();
     constexpr std::array<int, 9> kStatus = {0, 400, 401, 429, 500, 500, 503, 307, 404};
     Answer answer = AnswerOf(kStatus[Below(kStatus.size())]);
     if (answer.status == 429) answer.retry_after = std::to_string(Below(5));

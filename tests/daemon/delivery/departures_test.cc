@@ -20,6 +20,7 @@ constexpr Timestamp kNow = FromUnixMs(1'700'000'000'000);
 // Departures with what they rest on, and jobs named by their event.
 struct Fixture {
   Fixture() {
+    batch.mode = BatchMode::kOff;
     batch.max_items = 3;
     batch.linger = Milliseconds(10);
   }
@@ -60,7 +61,7 @@ struct Fixture {
   // The names of what leaves next.
   EventNames Next(Company company = Company::kSought) {
     Departures::Expired ended;
-    const Departure departure = departures.Next({batch, retry, company, now}, ended);
+    const Departure departure = departures.Next({batch, retry, company, now, ItemsMax()}, ended);
     Note(ended);
     departures.CheckInvariants();
     window.CheckInvariants();
@@ -73,10 +74,11 @@ struct Fixture {
   }
   void Sweep() {
     Departures::Expired ended;
-    departures.Sweep({batch, retry, Company::kSought, now}, ended);
+    departures.Sweep({batch, retry, Company::kSought, now, ItemsMax()}, ended);
     Note(ended);
     departures.CheckInvariants();
   }
+  std::uint32_t ItemsMax() const { return batch.mode == BatchMode::kOn ? batch.max_items : 1; }
   void Note(const Departures::Expired& ended) {
     for (const auto& job : ended) expired.push_back(job->job.name);
   }
@@ -146,7 +148,7 @@ TEST_CASE("departures: a sweep finds those too old behind a closed gate, and for
 
 TEST_CASE("departures: jobs gather until the batch is full") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   fixture.Add("a", "a");
   fixture.Add("b", "b");
   CHECK(fixture.Next().empty());
@@ -160,7 +162,7 @@ TEST_CASE("departures: jobs gather until the batch is full") {
 
 TEST_CASE("departures: a batch that has lingered leaves as it is, also as a single job") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   fixture.Add("a", "a");
   CHECK(fixture.Next().empty());
   fixture.now += Milliseconds(9);
@@ -172,7 +174,7 @@ TEST_CASE("departures: a batch that has lingered leaves as it is, also as a sing
 
 TEST_CASE("departures: a clock that was set back ends the lingering") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   fixture.Add("a", "a");
   CHECK(fixture.Next().empty());
   fixture.now -= Milliseconds(1);
@@ -181,7 +183,7 @@ TEST_CASE("departures: a clock that was set back ends the lingering") {
 
 TEST_CASE("departures: a job that does not fit by bytes begins the next batch") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   fixture.batch.max_bytes = 200;
   fixture.Add("a", std::string(80, 'a'));
   fixture.Add("b", std::string(80, 'b'));
@@ -193,7 +195,7 @@ TEST_CASE("departures: a job that does not fit by bytes begins the next batch") 
 
 TEST_CASE("departures: what has no batch form goes alone, past those that linger") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   fixture.Add("a", "a");
   fixture.Add(test::NewJob(R"({"type":"raw","method":"GET","path":"/v1/x"})"));
   CHECK(fixture.Next() == EventNames{""});
@@ -202,7 +204,7 @@ TEST_CASE("departures: what has no batch form goes alone, past those that linger
 
 TEST_CASE("departures: gathered jobs leave before one of a user in trouble, who has none of their turns") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   TroubledUsers& users = fixture.departures.troubled_users();
   users.OnFailed(User(7));
   users.OnSent(User(7));  // his turn is over
@@ -219,7 +221,8 @@ TEST_CASE("departures: gathered jobs leave before one of a user in trouble, who 
 
 TEST_CASE("departures: followers ride with the first of their lane when the config says so") {
   Fixture fixture;
-  fixture.batch.enabled = fixture.batch.same_lane = true;
+  fixture.batch.mode = BatchMode::kOn;
+  fixture.batch.same_lane = true;
   fixture.batch.linger = Milliseconds(0);
   for (const char* name : {"a1", "a2", "a3", "a4"}) fixture.Add("a", name);
   CHECK(fixture.Next() == EventNames{"a1", "a2", "a3"});
@@ -228,7 +231,7 @@ TEST_CASE("departures: followers ride with the first of their lane when the conf
 
 TEST_CASE("departures: without it a lane sends one job at a time") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   fixture.batch.linger = Milliseconds(0);
   for (const char* name : {"a1", "a2"}) fixture.Add("a", name);
   CHECK(fixture.Next() == EventNames{"a1"});
@@ -237,7 +240,8 @@ TEST_CASE("departures: without it a lane sends one job at a time") {
 
 TEST_CASE("departures: a job that changes who the customer is neither leads nor follows") {
   Fixture fixture;
-  fixture.batch.enabled = fixture.batch.same_lane = true;
+  fixture.batch.mode = BatchMode::kOn;
+  fixture.batch.same_lane = true;
   fixture.batch.linger = Milliseconds(0);
   fixture.Add("a", "a1");
   fixture.Add(test::NewJob(R"({"type":"destroy","id":"a"})"));
@@ -248,7 +252,8 @@ TEST_CASE("departures: a job that changes who the customer is neither leads nor 
 
 TEST_CASE("departures: the followers of one that expired in its batch wait until that is written") {
   Fixture fixture;
-  fixture.batch.enabled = fixture.batch.same_lane = true;
+  fixture.batch.mode = BatchMode::kOn;
+  fixture.batch.same_lane = true;
   auto head = test::NewJob(R"({"type":"track","id":"a","name":"head","max_age":5})");
   fixture.Add(std::move(head));
   fixture.Add("a", "follower");
@@ -263,7 +268,8 @@ TEST_CASE("departures: the followers of one that expired in its batch wait until
 
 TEST_CASE("departures: while the gate probes one job leaves, and the gathered ones go back to their places") {
   Fixture fixture;
-  fixture.batch.enabled = fixture.batch.same_lane = true;
+  fixture.batch.mode = BatchMode::kOn;
+  fixture.batch.same_lane = true;
   fixture.batch.max_items = 9;
   for (const char* name : {"a1", "a2"}) fixture.Add("a", name);
   fixture.Add("b", "b1");
@@ -278,7 +284,7 @@ TEST_CASE("departures: while the gate probes one job leaves, and the gathered on
 
 TEST_CASE("departures: parts of a refused batch go together, as many as the least of them allows") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   fixture.batch.max_items = 9;
   fixture.batch.linger = Milliseconds(0);
   fixture.Add("x", "fresh");
@@ -294,7 +300,7 @@ TEST_CASE("departures: parts of a refused batch go together, as many as the leas
 
 TEST_CASE("departures: of a batch whose connection broke twice each goes alone on a connection of its own") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   for (const auto& [name, unanswered] :
        {std::pair("once", 1U), std::pair("twice", 2U), std::pair("too", 1U)}) {
     auto job = test::NewJob(test::TrackLine(name, name));
@@ -323,18 +329,18 @@ TEST_CASE("departures: parts of a refused batch take turns with the others, also
 
 TEST_CASE("departures: parts go one by one while the gate probes, and when batches are off") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   for (const char* name : {"a", "b", "c", "d"}) fixture.AddPart(name, name, 4);
   CHECK(fixture.Next(Company::kRefused) == EventNames{"a"});
-  fixture.batch.enabled = false;
+  fixture.batch.mode = BatchMode::kOff;
   CHECK(fixture.Next() == EventNames{"b"});
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   CHECK(fixture.Next() == EventNames{"c", "d"});
 }
 
 TEST_CASE("departures: a part that was taken away and came back fresh holds nobody up") {
   Fixture fixture;
-  fixture.batch.enabled = true;
+  fixture.batch.mode = BatchMode::kOn;
   fixture.batch.linger = Milliseconds(0);
   fixture.AddPart("a", "a", 2);
   fixture.Erase(1);

@@ -19,7 +19,8 @@ constexpr Milliseconds kLongest = std::chrono::minutes(15);
 struct Fixture {
   Fixture() {
     report.ticket = 1;
-    batch.enabled = batch.same_lane = true;
+    batch.mode = BatchMode::kOn;
+    batch.same_lane = true;
     batch.linger = Milliseconds(0);
   }
 
@@ -44,7 +45,8 @@ struct Fixture {
   std::vector<std::unique_ptr<QueuedJob>> Send() {
     Departures::Expired expired;
     const RetryPolicy retry;
-    Departure departure = held.departures().Next({batch, retry, Departures::Company::kSought, kNow}, expired);
+    Departure departure =
+        held.departures().Next({batch, retry, Departures::Company::kSought, kNow, batch.max_items}, expired);
     held.CheckInvariants();
     if (departure.job) departure.batch.push_back(std::move(departure.job));
     return std::move(departure.batch);

@@ -161,7 +161,7 @@ TEST_CASE(
 
 TEST_CASE("outage: a batch that always times out on a slow line exhausts none of its thousand jobs") {
   DeliveryRig rig;
-  rig.connection.batch.enabled = true;
+  rig.connection.batch.mode = BatchMode::kOn;
   rig.connection.batch.linger = Milliseconds(0);
   rig.connection.retry.max_attempts = 2;
   rig.Start();

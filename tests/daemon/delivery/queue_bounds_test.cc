@@ -193,7 +193,8 @@ TEST_CASE("queue bounds: the oldest job is known, whatever waits before it on ot
 TEST_CASE(
     "queue bounds: a follower cancelled and redriven while it is out is not forgotten when its batch fails") {
   DeliveryRig rig;
-  rig.connection.batch.enabled = rig.connection.batch.same_lane = true;
+  rig.connection.batch.mode = BatchMode::kOn;
+  rig.connection.batch.same_lane = true;
   rig.connection.batch.linger = Milliseconds(0);
   rig.Start();
   rig.Accept(Lines("1", 3));

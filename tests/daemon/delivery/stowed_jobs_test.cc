@@ -314,7 +314,7 @@ TEST_CASE("stowed jobs: one whose line is damaged becomes a dead letter, and tho
 
 TEST_CASE("stowed jobs: how few may share its next request is not forgotten") {
   Tight rig;
-  rig.connection.batch.enabled = true;
+  rig.connection.batch.mode = BatchMode::kOn;
   rig.connection.batch.linger = Milliseconds(5);
   rig.Start();
   rig.Accept({TrackLine("1", "a"), TrackLine("2", "b"), TrackLine("3", "c"), TrackLine("4", "d")});

@@ -206,7 +206,7 @@ TEST_CASE("repeats: they go before others, and wait at a closed gate as everythi
 
 TEST_CASE("repeats: a batch goes again as it was") {
   DeliveryRig rig;
-  rig.connection.batch.enabled = true;
+  rig.connection.batch.mode = BatchMode::kOn;
   rig.connection.batch.linger = Milliseconds(0);
   rig.Start();
   rig.Accept({TrackLine("1", "a"), TrackLine("2", "b"), TrackLine("3", "c")});
