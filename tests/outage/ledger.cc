@@ -69,6 +69,26 @@ void Ledger::OnApiDown(Timestamp now, Timestamp until) {
   down_until_ = until;
 }
 
+void Ledger::OnRequest(std::uint64_t jobs, Timestamp now) {
+  Demand(!is_closed_ || jobs == 1, "a batch leaves through a closed gate");
+  Demand(jobs == 1 || config_.batch.mode != BatchMode::kOff, "a batch leaves though there are to be none");
+  Demand(config_.batch.mode != BatchMode::kAuto || jobs <= 2 * largest_taken_,
+         "a batch of " + std::to_string(jobs) + " leaves, though the largest taken has " +
+             std::to_string(largest_taken_));
+  ++out_;
+  figures_.most_jobs = std::max(figures_.most_jobs, jobs);
+  if (opened_) ++figures_.requests;
+  CheckRate(now);
+  CheckRamp(now);
+}
+
+void Ledger::OnRequestAnswered(std::uint64_t jobs, bool well) {
+  --out_;
+  if (!well) return;
+  if (opened_) ++successes_;
+  largest_taken_ = std::max(largest_taken_, jobs);
+}
+
 void Ledger::OnSent(const QueuedJob& job, std::uint64_t number, Timestamp now) {
   Demand(number >= 1 && number <= figures_.accepted, Job(number) + " was never accepted");
   Fate& fate = fates_[number - 1];
@@ -86,9 +106,6 @@ void Ledger::OnSent(const QueuedJob& job, std::uint64_t number, Timestamp now) {
   }
   figures_.most_attempts = std::max<std::uint64_t>(figures_.most_attempts, job.attempts + 1);
   customer.is_out = true;
-  ++out_;
-  CheckRate(now);
-  CheckRamp(now);
   if (fate == Fate::kTried) CheckRetry(number, now);
   if (fate == Fate::kWaits) CheckTurn(number, customer);
   fate = Fate::kOut;
@@ -143,7 +160,6 @@ void Ledger::CheckRetry(std::uint64_t number, Timestamp now) {
 void Ledger::OnAnswered(const QueuedJob& job, std::uint64_t number, bool well, Timestamp now) {
   Customer& customer = customers_[crowd_.CustomerOf(number)];
   customer.is_out = false;
-  --out_;
   const bool was_probe = number == probe_;
   if (was_probe) probe_ = 0;
   if (well) {
@@ -172,9 +188,7 @@ void Ledger::CheckProbes(Timestamp now) const {
 
 void Ledger::OnDelivered(std::uint64_t number, const Customer& customer, Timestamp now) {
   ++figures_.delivered;
-  if (opened_) {
-    ++successes_;
-  } else {
+  if (!opened_) {
     opened_ = now;
     is_closed_ = false;
     figures_.noticed = now - down_until_;

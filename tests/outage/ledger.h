@@ -24,6 +24,8 @@ struct Figures {
   std::uint64_t most_attempts = 0;                   // at one job, until it was delivered
   std::uint64_t first_second = 0, first_minute = 0;  // requests since the gate opened
   std::uint64_t most_out_first_second = 0, most_out = 0;
+  std::uint64_t requests = 0;       // since the gate opened
+  std::uint64_t most_jobs = 0;      // in a request
   std::uint64_t most_ahead_of = 0;  // jobs not settled that were accepted before one that left
   std::uint64_t most_behind =
       0;  // jobs settled that were accepted after one that left, of a customer without a failure
@@ -46,6 +48,10 @@ class Ledger {
   // Jobs are numbered from 1 as they are accepted. `waiting`: all that the outbox holds now.
   void OnAccepted(std::uint64_t count, std::uint64_t waiting, Timestamp now);
   void OnSettled(std::uint64_t waiting) { settled_ = figures_.accepted - waiting; }
+  // A request with so many jobs leaves, and then OnSent() of each; it was answered, and then OnAnswered() of
+  // each.
+  void OnRequest(std::uint64_t jobs, Timestamp now);
+  void OnRequestAnswered(std::uint64_t jobs, bool well);
   void OnSent(const QueuedJob& job, std::uint64_t number, Timestamp now);
   void OnAnswered(const QueuedJob& job, std::uint64_t number, bool well, Timestamp now);
   // Nothing waits any more: each job was delivered, or is a dead letter for its age. `first`: the first job's
@@ -90,7 +96,8 @@ class Ledger {
   std::optional<Timestamp> opened_;
   std::uint64_t probe_ = 0;  // the job that is out through the closed gate; 0: none
   std::uint64_t out_ = 0;
-  std::uint64_t successes_ = 0;  // since the gate opened
+  std::uint64_t successes_ = 0;      // requests, since the gate opened
+  std::uint64_t largest_taken_ = 1;  // jobs in one of them
   std::uint64_t settled_ = 0;
   std::uint64_t drained_ = 0;        // delivered of the backlog
   std::uint64_t jobs_of_tried_ = 0;  // accepted so far from customers that were tried

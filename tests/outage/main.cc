@@ -23,11 +23,13 @@ using outboxd::outage::Options;
 using outboxd::outage::Outage;
 
 constexpr const char* kUsage =
-    "usage: outboxd_outage [--jobs N] [--days D] [--max-age-hours H] [--progress]\n"
+    "usage: outboxd_outage [--jobs N] [--days D] [--max-age-hours H] [--rate N] [--batch MODE] [--progress]\n"
     "       outboxd_outage --few-hours H\n"
     "  --jobs N           accepted while the API is down (200000), 1000 at least\n"
     "  --days D           how long that lasts (3)\n"
     "  --max-age-hours H  retry.max_age (168; outboxd's own default is 72)\n"
+    "  --rate N           rate_limit (2000)\n"
+    "  --batch MODE       off, on or auto (off)\n"
     "  --progress         tells on stderr how far it is\n"
     "  --few-hours H      of each kind, with 1, 5 and 300 jobs and a restart between any two attempts\n"
     "exit: 0 all promises held, 1 one broke (it is named), 2 wrong usage\n";
@@ -51,6 +53,7 @@ std::optional<CommandLine> ReadCommandLine(int count, char** arguments) {
     std::uint64_t* number = name == "--jobs"            ? &line.options.jobs
                             : name == "--days"          ? &line.options.days
                             : name == "--max-age-hours" ? &line.options.max_age_hours
+                            : name == "--rate"          ? &line.options.rate_limit
                             : name == "--few-hours"     ? &line.few_hours
                                                         : nullptr;
     if (number != nullptr) {
@@ -58,6 +61,10 @@ std::optional<CommandLine> ReadCommandLine(int count, char** arguments) {
           index + 1 < count ? ToNumber(arguments[++index]) : std::nullopt;
       if (!value) return std::nullopt;
       *number = *value;
+    } else if (name == "--batch" && index + 1 < count) {
+      const auto mode = outboxd::kNames<outboxd::BatchMode>.Find(arguments[++index]);
+      if (!mode) return std::nullopt;
+      line.options.batch = *mode;
     } else if (name == "--progress") {
       line.progress = true;
     } else {
@@ -103,6 +110,8 @@ void Print(const Outage& outage) {
   PrintCount("  largest in flight", figures.most_out_first_second);
   PrintCount("requests in the first minute", figures.first_minute);
   PrintCount("largest in flight", figures.most_out);
+  PrintCount("requests since then", figures.requests);
+  PrintCount("  most jobs in one", figures.most_jobs);
   PrintFraction("from the open gate to the backlog's end, s", Seconds(figures.drained));
   PrintFraction("  to 95 % of the backlog, s", Seconds(figures.bulk_drained));
   PrintFraction("  deliveries a second until then",

@@ -17,11 +17,10 @@ using simulation::Demand;
 
 constexpr std::size_t kAll = ~std::size_t{0};
 constexpr std::uint32_t kCustomers = 50'000;
-constexpr double kRateLimit = 2'000;
 constexpr std::uint64_t kGroups = 5'000;  // in which the backlog is accepted, at the most
 constexpr std::uint64_t kGroupMin = 100;
 constexpr std::uint64_t kGroupsAReport = 250;
-constexpr std::uint64_t kFreshGroup = 5;  // every tenth of a second, a fortieth of the rate limit
+constexpr std::uint64_t kFreshGroup = 5;  // every tenth of a second, a fraction of the rate limit
 constexpr Milliseconds kFreshInterval{100};
 constexpr Milliseconds kReportPatience{10};  // outcomes gather that long in the clerk
 constexpr std::uint64_t kGrowthMax = 8 << 20;
@@ -39,7 +38,8 @@ ConnectionConfig MakeConfig(const Options& options) {
   config.name = "default";
   config.site_id.value = "site";
   config.api_key.value = "key";
-  config.rate_limit = kRateLimit;
+  config.rate_limit = static_cast<double>(options.rate_limit);
+  config.batch.mode = options.batch;
   config.retry.max_age = std::chrono::hours(options.max_age_hours);
   return config;
 }
@@ -66,6 +66,14 @@ void Outage::Run() {
   auto tables = Database::Open(setup_.file, OpenMode::kReadOnly);
   Demand(tables.has_value(), "the outbox cannot be opened for reading");
   ledger_.CheckEnd(*tables, first_);
+  if (options_.batch == BatchMode::kAuto) CheckPace();
+}
+
+// Batches when they help.
+void Outage::CheckPace() const {
+  const Figures& figures = ledger_.figures();
+  const std::chrono::duration<double> single(static_cast<double>(figures.bulk) / config_.rate_limit);
+  Demand(figures.bulk_drained * 4 <= single, "the backlog drains little faster than by single requests");
 }
 
 void Outage::Start() {
@@ -99,7 +107,7 @@ void Outage::GoDown() {
 void Outage::Drain() {
   Timestamp accept_at = now_;
   Timestamp look_at = now_;
-  const auto unhurried = std::chrono::seconds(2 * options_.jobs / static_cast<std::uint64_t>(kRateLimit));
+  const auto unhurried = std::chrono::seconds(2 * options_.jobs / options_.rate_limit);
   const Timestamp longest = now_ + unhurried + 3 * config_.retry.cap;
   for (std::uint64_t waiting = Waiting(), fresh = 0; waiting > 0; waiting = Waiting()) {
     if (now_ >= accept_at && waiting > fresh) {
@@ -170,8 +178,8 @@ void Outage::Dispatch() {
 
 void Outage::Send(Transfer transfer) {
   const bool is_probe = transfer.kind == TransferKind::kProbe;
-  Demand(is_probe || transfer.kind == TransferKind::kJob, "something else than a job leaves");
-  if (!is_probe) ledger_.OnSent(*transfer.job, ToNumber(transfer.job->sequence) - first_ + 1, now_);
+  if (!is_probe) ledger_.OnRequest(transfer.Jobs().size(), now_);
+  for (const auto& job : transfer.Jobs()) ledger_.OnSent(*job, ToNumber(job->sequence) - first_ + 1, now_);
   Flight flight{std::move(transfer), {}, now_};
   const Milliseconds duration = Answer(flight);
   flights_.emplace(now_ + duration, std::move(flight));
@@ -199,8 +207,11 @@ Milliseconds Outage::Answer(Flight& flight) {
 }
 
 void Outage::Finish(Flight flight) {
-  if (const QueuedJob* job = flight.transfer.job.get())
-    ledger_.OnAnswered(*job, ToNumber(job->sequence) - first_ + 1, flight.answer.status == 200, now_);
+  const bool is_well = flight.answer.status == 200;
+  if (flight.transfer.kind != TransferKind::kProbe)
+    ledger_.OnRequestAnswered(flight.transfer.Jobs().size(), is_well);
+  for (const auto& job : flight.transfer.Jobs())
+    ledger_.OnAnswered(*job, ToNumber(job->sequence) - first_ + 1, is_well, now_);
   const Ending ending = EndingOf(flight.answer);
   daemon_.Finish(
       {std::move(flight.transfer), ending, std::move(flight.answer), flight.sent, now_ - flight.sent});

@@ -1,13 +1,15 @@
 // tests/outage/outage.h — the API is down for days, is back, and what was accepted meanwhile drains: the real
 // core, storage, clerk and dispatcher over a real outbox, in virtual time.
 //
-// The Ledger judges what leaves; here it is judged that memory stays flat.
+// The Ledger judges what leaves; here it is judged that memory stays flat, and that with batch.mode auto the
+// backlog drains several times faster than rate_limit lets single requests out.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 
+#include "core/batch_switch.h"
 #include "tests/daemon/threadless_daemon.h"
 #include "tests/outage/crowd.h"
 #include "tests/outage/ledger.h"
@@ -20,6 +22,8 @@ struct Options {
   std::uint64_t jobs = 200'000;
   std::uint64_t days = 3;
   std::uint64_t max_age_hours = 168;
+  std::uint64_t rate_limit = 2'000;
+  BatchMode batch = BatchMode::kOff;
 };
 
 struct Memory {  // resident bytes
@@ -55,6 +59,7 @@ class Outage {
   void Dispatch();
   void Send(Transfer transfer);
   Milliseconds Answer(Flight& flight);
+  void CheckPace() const;
   void CheckGrowth(std::uint64_t resident) const;
   std::uint64_t Waiting();
   void Report(const std::string& what);
