@@ -151,7 +151,9 @@ std::string BareAccept::Run() {
       .Int(static_cast<std::int64_t>(commits_));
   json.Key("cpu_seconds").Number(ProcessCpuSeconds() - cpu_before);
   json.Key("switches").Int(static_cast<std::int64_t>(ContextSwitches()));
-  json.Key("written_bytes").Int(static_cast<std::int64_t>(WrittenBytes()));
+  const Written written = WrittenBytes();
+  json.Key("handed_bytes").Int(static_cast<std::int64_t>(written.handed_bytes));
+  json.Key("written_bytes").Int(static_cast<std::int64_t>(written.counted_bytes));
   json.Key("peak_bytes").Int(static_cast<std::int64_t>(PeakMemoryBytes())).EndObject();
   return json.Take();
 }

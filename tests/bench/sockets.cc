@@ -146,14 +146,16 @@ std::uint64_t ContextSwitches() {
   return static_cast<std::uint64_t>(usage.ru_nvcsw + usage.ru_nivcsw);
 }
 
-std::uint64_t WrittenBytes() {
+Written WrittenBytes() {
   std::ifstream counts("/proc/self/io");
+  Written written;
   std::string name;
   std::uint64_t value = 0;
   while (counts >> name >> value) {
-    if (name == "write_bytes:") return value;
+    if (name == "wchar:") written.handed_bytes = value;
+    if (name == "write_bytes:") written.counted_bytes = value;
   }
-  throw std::runtime_error("/proc/self/io has no write_bytes");
+  return written;
 }
 
 }  // namespace outboxd::bench

@@ -44,7 +44,11 @@ std::int64_t MonotonicNs();
 double ProcessCpuSeconds();
 std::uint64_t PeakMemoryBytes();
 std::uint64_t ContextSwitches();  // of this process, voluntary or not
-// What this process caused to be written to disk, in whole pages; 0 where the files are in memory.
-std::uint64_t WrittenBytes();
+struct Written {
+  std::uint64_t handed_bytes = 0;  // to the kernel, by write calls
+  std::uint64_t counted_bytes =
+      0;  // by the kernel, as written to disk: whole folios; 0 where files are in memory
+};
+Written WrittenBytes();  // by this process
 
 }  // namespace outboxd::bench

@@ -6,7 +6,7 @@ import time
 
 import pairs
 import peers
-from costs import Costs
+from costs import Costs, written_kib
 from programs import BenchError, Outboxd, Sink, remove_tree
 from rows import Row, at_least, at_most, number, table
 
@@ -22,7 +22,7 @@ GOAL_SWITCHES = 4
 GOAL_WAKE_UPS = 2
 GOAL_CPU = 1.2  # of syslog-ng's, which neither syncs nor acknowledges
 
-HEADS = ["", "scenario", "events/s", "CPU µs each", "switches each", "of them forced", "KiB written each", "ack p50 ms", "p99", "peak MB", "goals"]
+HEADS = ["", "scenario", "events/s", "CPU µs each", "switches each", "of them forced", "KiB handed over each", "KiB counted", "KiB on the disk", "ack p50 ms", "p99", "peak MB", "goals"]
 
 
 def everyday(run):
@@ -44,9 +44,9 @@ def cost_at(run, rate, seconds, batch=False):
         sink.reset()
         count = max(PRODUCERS, round(rate * seconds))
         daemon.forget_peak()
-        before = Costs(daemon)
+        before = Costs(run.bench, daemon)
         fed = _feed(run, daemon, sink, rate, count, first=first)
-        result = Costs(daemon).since(before, count)
+        result = Costs(run.bench, daemon).since(before, count)
         if daemon.waiting():
             raise BenchError(f"{daemon.waiting()} of {count} events wait after all were answered")
         doubled = sink.stats()["delivered"] - count
@@ -71,9 +71,9 @@ def idle(run):
     with Sink(run.bench, tls=True, delay_ms=ANSWER_MS) as sink, Outboxd(run.bench, directory, sink.url, ca_file=sink.ca_file) as daemon:
         _feed(run, daemon, sink, 100, 100, first=0)
         time.sleep(SETTLE_SECONDS)
-        before = Costs(daemon)
+        before = Costs(run.bench, daemon)
         time.sleep(IDLE_SECONDS / 2 if run.quick else IDLE_SECONDS)
-        result = Costs(daemon).since(before, 1)
+        result = Costs(run.bench, daemon).since(before, 1)
         result["peak_bytes"] = daemon.peak_bytes()
     remove_tree(directory)
     return result
@@ -103,7 +103,7 @@ def _row(name, result, is_ours=True):
     if is_ours:
         row.goals = [
             at_least(result["rate"], 0.97 * result["wanted_rate"], "keeps the rate"),
-            at_most(result["written_kib"], GOAL_KIB, f"{GOAL_KIB} KiB"),
+            at_most(written_kib(result), GOAL_KIB, f"{GOAL_KIB} KiB"),
             at_most(result["switches"], GOAL_SWITCHES, f"{GOAL_SWITCHES} switches"),
         ]
     return row
@@ -121,11 +121,12 @@ def cells(row):
     # At rest there is no event; the figures are those of a second.
     a_second = result
     if row.rate is None:
-        a_second = {"cpu_us": result["cpu_share"] * 1e6, "switches": result["switches_a_second"], "written_kib": 0}
+        a_second = {"cpu_us": result["cpu_share"] * 1e6, "switches": result["switches_a_second"]}
     forced = f"{a_second['forced_switches']:.2f}" if "forced_switches" in a_second else "-"
+    written = [f"{a_second[key]:.1f}" if a_second.get(key) is not None else "-" for key in ("handed_kib", "counted_kib", "disk_kib")]
     times = [number(row.ack_us[key] / 1000) if row.ack_us else "-" for key in ("p50", "p99")]
     return ["m", row.name, number(row.rate), number(a_second["cpu_us"]), f"{a_second['switches']:.2f}", forced,
-            f"{a_second['written_kib']:.1f}", *times,
+            *written, *times,
             f"{row.peak_bytes / 1e6:.1f}", "NOT MET: " + "; ".join(failed) if failed else "met" if row.goals else ""]
 
 
@@ -151,7 +152,7 @@ def thread_table(results):
 # Two builds
 
 
-FIGURES = {"CPU": "cpu_us", "switches": "switches", "KiB written": "written_kib"}
+FIGURES = {"CPU": "cpu_us", "switches": "switches", "KiB handed over": "handed_kib", "KiB written": "counted_kib"}
 PAIR_HEADS = ["", "scenario", "pairs", "figure", "this", "other", "this/other", "95 % interval"]
 
 
@@ -164,9 +165,10 @@ def compare(this, other, count, say):
             for run in (this, other) if index % 2 == 0 else (other, this):  # whoever goes second finds a warmer machine
                 results[run].append(cost_at(run, rate, seconds))
             mine, theirs = results[this][-1], results[other][-1]
-            say(f"   m {rate}/s {index + 1}/{count}: {mine['cpu_us']:.0f} µs, {mine['switches']:.2f} switches, {mine['written_kib']:.1f} KiB; other: "
-                f"{theirs['cpu_us']:.0f} µs, {theirs['switches']:.2f} switches, {theirs['written_kib']:.1f} KiB")
-        for figure, key in FIGURES.items():
+            say(f"   m {rate}/s {index + 1}/{count}: {mine['cpu_us']:.0f} µs, {mine['switches']:.2f} switches, {mine['handed_kib']:.1f} KiB; other: "
+                f"{theirs['cpu_us']:.0f} µs, {theirs['switches']:.2f} switches, {theirs['handed_kib']:.1f} KiB")
+        figures = dict(FIGURES) | ({"KiB on the disk": "disk_kib"} if results[this][0]["disk_kib"] is not None else {})
+        for figure, key in figures.items():
             mine, theirs = ([result[key] for result in results[run]] for run in (this, other))
             middle, low, high = pairs.interval([a / b for a, b in zip(mine, theirs)])
             lines.append(["m", f"{rate}/s, one at a time", str(count), figure, number(statistics.median(mine)), number(statistics.median(theirs)),
@@ -202,9 +204,10 @@ def ordinary_day(run, say):
 
 
 def _day_line(rate, kind, result):
-    a_day = result["written_kib"] * 1024 * rate * SECONDS_A_DAY
-    return [f"{rate:,}", kind, f"{result['cpu_us'] * rate / 1e4:.2g} %", number(result["cpu_us"]), f"{result['written_kib']:.1f}", number(a_day / 1e9),
-            f"{a_day * 365 / SSD_BYTES * 100:.2g} %", f"{result['peak_bytes'] / 1e6:.0f}", number(result["switches"] * rate)]
+    kib = written_kib(result)
+    a_day = kib * 1024 * rate * SECONDS_A_DAY
+    return [f"{rate:,}", kind, f"{number(result['cpu_us'] * rate / 1e4)} %", number(result["cpu_us"]), f"{kib:.1f}", number(a_day / 1e9),
+            f"{number(a_day * 365 / SSD_BYTES * 100)} %", f"{result['peak_bytes'] / 1e6:.0f}", number(result["switches"] * rate)]
 
 
 def _rest_line(result):

@@ -229,10 +229,10 @@ def _everyday_syslog_ng(run, rate, count, answer_ms):
             _at_rate(rate, lines[:rate], connection.sendall)  # its connections are made
             sink.await_delivered(min(rate, count))
             sink.reset()
-            before = Costs(daemon)
+            before = Costs(run.bench, daemon)
             sent, reached = _at_rate(rate, lines, connection.sendall)
             sink.await_delivered(sent)
-            result = Costs(daemon).since(before, sent)
+            result = Costs(run.bench, daemon).since(before, sent)
             result |= {"rate": reached, "peak_bytes": daemon.peak_bytes()}
     remove_tree(directory)
     return result
@@ -256,9 +256,9 @@ def _everyday_redis(run, rate, count, answer_ms):
             ask(b"LPUSH", b"queue", line)
             ask(b"RPOP", b"queue")
 
-        before = Costs(server)
+        before = Costs(run.bench, server)
         sent, reached = _at_rate(rate, _lines(count).splitlines(), push_and_pop)
-        result = Costs(server).since(before, sent)
+        result = Costs(run.bench, server).since(before, sent)
         result |= {"rate": reached, "peak_bytes": server.peak_bytes()}
     remove_tree(directory)
     return result

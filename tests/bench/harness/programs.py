@@ -68,11 +68,12 @@ class Program:
         return counts
 
     def written_bytes(self):
-        """What it caused to be written to disk, in whole pages, without what the file system adds."""
-        for line in pathlib.Path(f"/proc/{self.pid}/io").read_text().splitlines():
-            if line.startswith("write_bytes:"):
-                return int(line.split()[1])
-        raise BenchError("the kernel does not count what is written (/proc/PID/io)")
+        """What it handed over by write calls, and what the kernel counts as written because of it: whole folios, whose size is the file system's affair."""
+        try:
+            counts = dict(line.split(": ") for line in pathlib.Path(f"/proc/{self.pid}/io").read_text().splitlines())
+            return int(counts["wchar"]), int(counts["write_bytes"])
+        except (OSError, KeyError) as error:
+            raise BenchError("the kernel does not count what is written (/proc/PID/io)") from error
 
     def _memory(self, name):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
@@ -279,6 +280,7 @@ class Bench:
         self.work_dir = pathlib.Path(work_dir)
         self._directories = 0
         self._identity = None
+        self._disk = disk_of_its_own(work_dir)
         self._knows_batch_mode = None
 
     def program(self, name):
@@ -289,6 +291,13 @@ class Bench:
         directory = self.work_dir / str(self._directories)
         directory.mkdir()
         return directory
+
+    def disk_bytes(self):
+        """What has been written to the disk of the outboxes, by whomever; None where others write to it too."""
+        if self._disk is None:
+            return None
+        subprocess.run(["sync", "-f", self.work_dir], check=True)
+        return int(self._disk.read_text().split()[6]) * 512
 
     def identity(self):
         if self._identity is None:
@@ -333,6 +342,7 @@ class Bench:
         command = [self.program("tests/bench/bench_bare"), "accept", "--socket", socket_path, "--file", directory / "bare.db", "--count", count]
         if sink:
             command += ["--deliver-to", sink.url] + (["--ca-file", sink.ca_file] if sink.ca_file else [])
+        disk = self.disk_bytes()
         with Program(command, log=self.work_dir / "bare.log") as bare:
             while not socket_path.exists():
                 if bare.process.poll() is not None:
@@ -341,7 +351,8 @@ class Bench:
             fed = self.feed(socket_path, count, connections=connections, window=window, rate=rate)
             result = bare.result(timeout=60)
         remove_tree(directory)
-        figures = {"switches": result["switches"] / count, "written_kib": result["written_bytes"] / count / 1024, "peak_bytes": result["peak_bytes"]}
+        figures = {"switches": result["switches"] / count, "handed_kib": result["handed_bytes"] / count / 1024, "counted_kib": result["written_bytes"] / count / 1024,
+                   "disk_kib": (self.disk_bytes() - disk) / count / 1024 if disk is not None else None, "peak_bytes": result["peak_bytes"]}
         return {"rate": fed["rate"], "cpu_per_1000": result["cpu_seconds"] / count * 1000, "ack_us": fed["ack_us"], **figures}
 
     def bare_post(self, sink_url, count, items=0, in_flight=64):
@@ -349,6 +360,13 @@ class Bench:
         with Program(command, log=self.work_dir / "bare.log") as bare:
             result = bare.result(timeout=600)
         return {"rate": result["rate"], "cpu_per_1000": result["cpu_seconds"] / result["events"] * 1000, "peak_bytes": result["peak_bytes"]}
+
+
+def disk_of_its_own(directory):
+    """The kernel's counters of the disk that the directory is on; None where the host's files are on it too, or it has none."""
+    number = os.stat(directory).st_dev
+    counters = pathlib.Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/stat")
+    return counters if number != os.stat("/").st_dev and counters.exists() else None
 
 
 def remove_tree(directory):
