@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "storage/column.h"
 #include "storage/database.h"
+#include "storage/history_pack.h"
 
 namespace outboxd {
 namespace {
@@ -21,10 +22,22 @@ constexpr std::int64_t kSmallFileBytes = 4 << 20;  // counted whole at each star
 // The highest that a waiting job is believed to remember: a counter raised to it has room to grow.
 constexpr std::int64_t kDeliveriesRemembered = kDeliveriesMax / 2;
 
+Result<void> CountAttempts(Database& database, Counters::Map& counted) {
+  ASSIGN_OR_RETURN(Statement packs, database.Prepare("SELECT id, first_ms, records FROM history"));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, packs.Step());
+    if (!row) return {};
+    for (const AttemptRow& attempt : ReadPack(packs.Int(0), packs.Int(1), packs.Text(2)))
+      ++counted[attempt.connection].attempts;
+  }
+}
+
 // Row by row: SQLite would sort all of them in memory to group them. They come in runs of one connection.
 Result<Counters::Map> CountAll(Database& database) {
   Counters::Map counted;
+  RETURN_IF_ERROR(CountAttempts(database, counted));
   for (const CountedTable& table : kCountedTables) {
+    if (table.count == &Counts::attempts) continue;
     ASSIGN_OR_RETURN(Statement rows, database.Prepare("SELECT connection FROM " + std::string(table.name)));
     auto entry = counted.end();
     for (;;) {
@@ -119,8 +132,10 @@ Result<Stored> ReadStored(Database& database) {
 bool ArePossible(Database& database, const Counts& total) {
   for (const CountedTable& table : kCountedTables) {
     const std::string from = " FROM " + std::string(table.name) + ")";
+    const std::string highest = "(SELECT max(" + std::string(table.key) + ")" + from;
+    const std::string lowest = "(SELECT min(" + std::string(table.key) + ")" + from;
     const Result<std::int64_t> span =
-        database.Scalar("SELECT ifnull((SELECT max(seq)" + from + " - (SELECT min(seq)" + from + " + 1, 0)");
+        database.Scalar("SELECT ifnull(" + highest + " - " + lowest + " + 1, 0)");
     if (!span) continue;
     const bool has_one_a_sequence = table.count != &Counts::attempts;
     const std::uint64_t rows = total.*table.count;

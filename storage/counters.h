@@ -33,11 +33,13 @@ struct Counts {
 
 struct CountedTable {
   std::string_view name;
+  std::string_view key;
   std::uint64_t Counts::* count;
 };
-// OperatorWork goes by this order.
-inline constexpr std::array<CountedTable, 3> kCountedTables = {
-    {{"outbox", &Counts::jobs}, {"dead_letters", &Counts::dead}, {"attempts", &Counts::attempts}}};
+// OperatorWork goes by this order. A row of `history` holds many attempts.
+inline constexpr std::array<CountedTable, 3> kCountedTables = {{{"outbox", "seq", &Counts::jobs},
+                                                                {"dead_letters", "seq", &Counts::dead},
+                                                                {"history", "id", &Counts::attempts}}};
 
 // Counters of one connection that did not match its rows. `before` is below zero, as a signed number, where
 // more was subtracted than counted.

@@ -1,11 +1,14 @@
 #include "storage/inspection.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -16,6 +19,7 @@
 #include "storage/column.h"
 #include "storage/database.h"
 #include "storage/filter.h"
+#include "storage/history_pack.h"
 #include "storage/moving_time.h"
 
 namespace outboxd {
@@ -32,11 +36,6 @@ constexpr std::string_view kDeadQuery =
     "attempts,"
     " CASE WHEN json_valid(line) THEN json_extract(line, '$.ref') END, uid, answer, line FROM dead_letters "
     "WHERE seq = ?";
-constexpr std::string_view kAttemptQuery =
-    "SELECT seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, "
-    "answer"
-    " FROM attempts WHERE seq = ? ORDER BY attempt";
-
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
 JobRow ReadJob(const Statement& row, Detail detail) {
@@ -86,23 +85,6 @@ DeadRow ReadDead(const Statement& row, Detail detail) {
   return dead;
 }
 
-AttemptRow ReadAttempt(const Statement& row) {
-  AttemptRow attempt;
-  attempt.sequence = SequenceAt(row, 0);
-  attempt.attempt = CountAt(row, 1);
-  attempt.job = TextAt(row, 2);
-  attempt.connection = TextAt(row, 3);
-  attempt.type = TextAt(row, 4);
-  attempt.customer = TextAt(row, 5);
-  attempt.sent = TimeAt(row, 6);
-  attempt.duration = Milliseconds(row.Int(7));
-  attempt.result = TextAt(row, 8);
-  attempt.status = row.IntOrNull(9);
-  attempt.error = TextAt(row, 10);
-  attempt.answer = TextAt(row, 11);
-  return attempt;
-}
-
 DeadGroup ReadGroup(const Statement& row) {
   DeadGroup group;
   group.cause = TextAt(row, 0);
@@ -117,9 +99,6 @@ DeadGroup ReadGroup(const Statement& row) {
 
 std::size_t TextBytes(const JobRow& row) {
   return row.line.size();
-}
-std::size_t TextBytes(const AttemptRow& row) {
-  return row.answer.size();
 }
 std::size_t TextBytes(const DeadRow& row) {
   return row.line.size() + row.answer.size();
@@ -302,17 +281,88 @@ Result<std::vector<DeadGroup>> Inspection::DeadGroups() {
   }
 }
 
-Result<std::vector<AttemptRow>> Inspection::Attempts(Sequence sequence) {
-  return RowsOf<AttemptRow>(database_, kAttemptQuery, {sequence}, ReadAttempt);
+namespace {
+
+constexpr std::string_view kPackQuery =
+    "SELECT id, first_ms, last_ms, records FROM history WHERE id > ? ORDER BY id";
+
+std::vector<AttemptRow> PackAt(const Statement& row) {
+  return ReadPack(row.Int(0), row.Int(1), row.Text(3));
+}
+
+// Texts that a pack has if it has a match. What is usual is not written, and some texts have several forms.
+std::vector<std::string> TextsToFind(const AttemptFilter& filter) {
+  std::vector<std::string> texts;
+  for (const auto& wanted : {filter.customer, filter.connection, filter.name, filter.ref, filter.result}) {
+    if (!wanted || IsUsualInPack(*wanted)) continue;
+    if (std::optional<std::string> text = TextInPack(*wanted)) texts.push_back(std::move(*text));
+  }
+  return texts;
+}
+
+bool HasAll(std::string_view records, const std::vector<std::string>& texts) {
+  return std::all_of(texts.begin(), texts.end(), [&](const std::string& text) {
+    return memmem(records.data(), records.size(), text.data(), text.size()) != nullptr;
+  });
+}
+
+bool MayMatch(const Statement& row, const AttemptFilter& filter, const std::vector<std::string>& texts) {
+  const bool is_in_time =
+      (!filter.from || row.Int(2) >= ToSql(*filter.from)) && (!filter.to || row.Int(1) < ToSql(*filter.to));
+  return is_in_time && HasAll(row.Text(3), texts);
+}
+
+}  // namespace
+
+bool AttemptFilter::Matches(const AttemptRow& row) const {
+  const auto is = [](const std::optional<std::string>& wanted, const std::string& text) {
+    return !wanted || *wanted == text;
+  };
+  return is(customer, row.customer) && is(connection, row.connection) && is(name, row.name) &&
+         is(ref, row.ref) && is(result, row.result) && (!uid || row.uid == uid) &&
+         (!from || row.sent >= *from) && (!to || row.sent < *to);
+}
+
+// The random part of its id is like no other text.
+Result<std::vector<AttemptRow>> Inspection::Attempts(const Ulid& job) {
+  const std::string id = job.ToText();
+  const std::vector<std::string> texts = {'"' + id.substr(id.size() - kRandomDigits) + '"'};
+  ASSIGN_OR_RETURN(Statement packs, database_.Prepare(kPackQuery));
+  packs.BindAll(ToSql(job.SequencePart()) - 1);
+  std::vector<AttemptRow> found;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, packs.Step());
+    if (!row) break;
+    if (!HasAll(packs.Text(3), texts)) continue;
+    for (AttemptRow& attempt : PackAt(packs))
+      if (attempt.job == id) found.push_back(std::move(attempt));
+  }
+  std::stable_sort(found.begin(), found.end(), [](const AttemptRow& left, const AttemptRow& right) {
+    return left.attempt < right.attempt;
+  });
+  return found;
 }
 
 Result<Page<AttemptRow>> Inspection::Attempts(const AttemptFilter& filter, const PageRequest& request) {
-  JobFilter condition;
-  condition.customer = filter.customer;
-  condition.connection = filter.connection;
-  ASSIGN_OR_RETURN(Found found, Scan("attempts WHERE 1", outboxd::ToSql(condition), request, std::nullopt));
-  ASSIGN_OR_RETURN(auto rows, RowsOf<AttemptRow>(database_, kAttemptQuery, found.sequences, ReadAttempt));
-  return Page<AttemptRow>{std::move(rows), found.next, found.examined};
+  const std::vector<std::string> texts = TextsToFind(filter);
+  ASSIGN_OR_RETURN(Statement packs, database_.Prepare(kPackQuery));
+  packs.BindAll(ToSql(request.after));
+  Page<AttemptRow> page;
+  Sequence last{};
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, packs.Step());
+    if (!row) return page;
+    if (page.examined >= request.examined_max || page.rows.size() >= request.rows_max) break;
+    last = SequenceAt(packs, 0);
+    ++page.examined;
+    if (!MayMatch(packs, filter, texts)) continue;
+    std::vector<AttemptRow> attempts = PackAt(packs);
+    page.examined += attempts.size();
+    for (AttemptRow& attempt : attempts)
+      if (filter.Matches(attempt)) page.rows.push_back(std::move(attempt));
+  }
+  page.next = last;
+  return page;
 }
 
 }  // namespace outboxd

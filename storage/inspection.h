@@ -23,6 +23,7 @@
 #include "core/ulid.h"
 #include "storage/database.h"
 #include "storage/filter.h"
+#include "storage/history_pack.h"
 
 namespace outboxd {
 
@@ -42,15 +43,6 @@ struct JobRow {
   std::string line;                  // only from Job()
 };
 
-struct AttemptRow {
-  Sequence sequence{};
-  std::uint32_t attempt = 0;
-  std::string job, connection, type, customer, result, error, answer;
-  Timestamp sent{};
-  Milliseconds duration{0};
-  std::optional<std::int64_t> status;
-};
-
 struct DeadRow {
   Sequence sequence{};
   std::string job, connection, type, customer, death, reason, cause;
@@ -68,8 +60,13 @@ struct DeadGroup {
   Timestamp first{}, last{};  // deaths
 };
 
+// Absent members match everything. `from` and `to`: when it was sent, the first included, the second not.
 struct AttemptFilter {
-  std::optional<std::string> customer, connection;
+  std::optional<std::string> customer, connection, name, ref, result;
+  std::optional<std::int64_t> uid;
+  std::optional<Timestamp> from, to;
+
+  bool Matches(const AttemptRow& row) const;
 };
 
 enum class Detail { kRow, kFull };
@@ -108,10 +105,11 @@ class Inspection {
   // Largest first, at most 1000.
   Result<std::vector<DeadGroup>> DeadGroups();
 
-  // Every attempt of one job, oldest first.
-  Result<std::vector<AttemptRow>> Attempts(Sequence sequence);
-  // By customer and connection. All attempts of a job stand on one page, so a page may be longer than asked
-  // for.
+  // Every attempt of one job, oldest first. Looks through the history since the job was accepted.
+  Result<std::vector<AttemptRow>> Attempts(const Ulid& job);
+  // In the order of their recording. `after` and `next` are of packs (storage/history_pack.h), whose attempts
+  // all stand on one page, so a page may be longer than asked for. `examined` counts attempts that were read,
+  // and packs that were passed over.
   Result<Page<AttemptRow>> Attempts(const AttemptFilter& filter, const PageRequest& request);
 
  private:

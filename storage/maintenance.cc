@@ -4,47 +4,56 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/result.h"
 #include "core/time.h"
 #include "storage/column.h"
 #include "storage/database.h"
+#include "storage/history_pack.h"
 
 namespace outboxd {
 
-// Attempts are stored in the order of their jobs, which is nearly that of time: the walk goes through the
-// oldest jobs until it meets a stretch in which nothing is old enough, and starts over the next time.
+namespace {
+
+constexpr std::string_view kPacks =
+    "SELECT id, first_ms, last_ms, rows, records FROM history WHERE id > ? ORDER BY id";
+
+}  // namespace
+
+// Packs are stored in the order of recording, which is nearly that of time: the walk goes through the oldest
+// until it meets a stretch in which nothing is old enough, and starts over the next time.
 Result<bool> Maintenance::PruneHistory(Timestamp before, std::uint64_t rows_max_kept, std::size_t rows_max) {
   const std::uint64_t held = file_->counters().Total().attempts;
   const std::uint64_t excess = held > rows_max_kept ? held - rows_max_kept : 0;
-  ASSIGN_OR_RETURN(Statement rows, file_->database().Prepare(
-                                       "SELECT seq, attempt, connection, sent_ms FROM attempts WHERE (seq, "
-                                       "attempt) > (?, ?) ORDER BY seq, attempt LIMIT ?"));
-  if (excess > 0) prune_after_ = {0, 0};
-  rows.BindAll(prune_after_.first, prune_after_.second, static_cast<std::int64_t>(rows_max));
-  std::size_t seen = 0;
-  std::uint64_t removed = 0;
+  if (excess > 0) prune_after_ = kFromStart;
+  ASSIGN_OR_RETURN(Statement packs, file_->database().Prepare(kPacks));
+  packs.BindAll(prune_after_);
+  std::uint64_t seen = 0, removed = 0;
+  bool has_removed = false;
   Result<void> done = file_->Transaction([&]() -> Result<void> {
     ASSIGN_OR_RETURN(Statement remove_lines,
                      file_->database().Prepare("DELETE FROM amended WHERE amended_ms < ?"));
     RETURN_IF_ERROR(remove_lines.Run(ToSql(before)));
-    ASSIGN_OR_RETURN(Statement remove,
-                     file_->database().Prepare("DELETE FROM attempts WHERE seq = ? AND attempt = ?"));
-    for (;;) {
-      ASSIGN_OR_RETURN(const bool row, rows.Step());
+    ASSIGN_OR_RETURN(Statement remove, file_->database().Prepare("DELETE FROM history WHERE id = ?"));
+    while (seen < rows_max) {
+      ASSIGN_OR_RETURN(const bool row, packs.Step());
       if (!row) return {};
-      ++seen;
-      prune_after_ = {rows.Int(0), rows.Int(1)};
-      if (removed >= excess && rows.Int(3) >= ToSql(before)) continue;
-      RETURN_IF_ERROR(remove.Run(rows.Int(0), rows.Int(1)));
-      if (file_->database().Changes() == 0) continue;  // a damaged key names no row
-      file_->counters().Subtract(rows.Text(2), &Counts::attempts);
-      ++removed;
+      prune_after_ = packs.Int(0);
+      seen += std::max(CountAt(packs, 3), 1U);
+      if (removed >= excess && packs.Int(2) >= ToSql(before)) continue;
+      for (const AttemptRow& attempt : ReadPack(packs.Int(0), packs.Int(1), packs.Text(4))) {
+        file_->counters().Subtract(attempt.connection, &Counts::attempts);
+        ++removed;
+      }
+      RETURN_IF_ERROR(remove.Run(packs.Int(0)));
+      has_removed = true;
     }
+    return {};
   });
-  if (!done || removed == 0) prune_after_ = {0, 0};
+  if (!done || !has_removed) prune_after_ = kFromStart;
   if (!done) return Failure(done.error());
-  return removed > 0 && seen == rows_max;
+  return has_removed && seen >= rows_max;
 }
 
 Result<bool> Maintenance::Shrink(std::size_t pages_max, std::size_t pages_kept) {

@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <limits>
 
 #include "core/result.h"
 #include "core/time.h"
@@ -19,8 +19,8 @@ class Maintenance {
   // `file` outlives it.
   explicit Maintenance(OutboxFile& file) : file_(&file) {}
 
-  // History older than `before`, or beyond `rows_max_kept` rows; at most `rows_max` rows a call. True while
-  // there is more to do.
+  // Whole packs of history that are older than `before`, or beyond `rows_max_kept` attempts; looks at about
+  // `rows_max` attempts a call. True while there is more to do.
   Result<bool> PruneHistory(Timestamp before, std::uint64_t rows_max_kept, std::size_t rows_max);
   // Gives free pages beyond `pages_kept` back to the file system, at most `pages_max` a call. True while
   // there is more to give.
@@ -38,8 +38,9 @@ class Maintenance {
   bool MustTruncateWal() const { return file_->MustTruncateWal(); }
 
  private:
+  static constexpr std::int64_t kFromStart = std::numeric_limits<std::int64_t>::min();
   OutboxFile* file_;
-  std::pair<std::int64_t, std::int64_t> prune_after_{0, 0};  // seq, attempt
+  std::int64_t prune_after_ = kFromStart;  // a pack's id
 };
 
 }  // namespace outboxd

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/result.h"
 #include "core/time.h"
@@ -16,6 +17,7 @@
 #include "storage/counters.h"
 #include "storage/database.h"
 #include "storage/filter.h"
+#include "storage/history_pack.h"
 #include "storage/moved_row.h"
 #include "storage/outcome.h"
 #include "storage/sequences.h"
@@ -46,9 +48,7 @@ Result<OperatorWork::Examined> OperatorWork::Examine(const CountedTable& table, 
     examined.at_end = !row && count < kExaminedRows;
     if (!row) return examined;
     examined.through = SequenceAt(rows, 0);
-    const bool is_new = examined.matches.empty() ||
-                        examined.matches.back().first != examined.through;  // a job has many attempts
-    if (rows.Int(2) != 0 && is_new) examined.matches.emplace_back(examined.through, rows.Text(1));
+    if (rows.Int(2) != 0) examined.matches.emplace_back(examined.through, rows.Text(1));
   }
   return examined;
 }
@@ -88,7 +88,7 @@ Result<OperatorWork::Erased> OperatorWork::Erase(const CountedTable& table, cons
     ASSIGN_OR_RETURN(Statement forget_lanes,
                      file_->database().Prepare("DELETE FROM stowed_lanes WHERE seq = ?"));
     for (const auto& [sequence, connection] : examined.matches) {
-      if (table.count != &Counts::attempts) RETURN_IF_ERROR(ForgetUser(table, sequence));
+      RETURN_IF_ERROR(ForgetUser(table, sequence));
       RETURN_IF_ERROR(before_each(sequence, connection));
       if (table.count == &Counts::jobs) RETURN_IF_ERROR(forget_lanes.Run(ToSql(sequence)));
       RETURN_IF_ERROR(remove.Run(ToSql(sequence)));
@@ -217,14 +217,83 @@ Result<std::string> OperatorWork::Cancel(Sequence sequence, Timestamp now) {
 }
 
 // With the rows' bytes overwritten in the file.
-Result<OperatorWork::Erased> OperatorWork::EraseOverwriting(const CountedTable& table,
-                                                            const SqlCondition& condition, Sequence after,
-                                                            std::size_t rows_max) {
+template <typename Work>
+Result<OperatorWork::Erased> OperatorWork::Overwriting(const Work& erase) {
   RETURN_IF_ERROR(file_->database().Execute("PRAGMA secure_delete = ON"));
-  Result<Erased> erased = Erase(table, condition, after, rows_max, Nothing);
+  Result<Erased> erased = erase();
   static_cast<void>(file_->database().Execute("PRAGMA secure_delete = OFF"));
   if (erased && erased->rows > 0) file_->NoteErasedInWal();
   return erased;
+}
+
+Result<OperatorWork::Erased> OperatorWork::EraseRows(const CountedTable& table, const Whose& whose,
+                                                     Sequence after, std::size_t rows_max) {
+  SqlCondition condition{"customer = ?", {whose.customer}};
+  if (whose.connection) {
+    condition.sql += " AND connection = ?";
+    condition.values.emplace_back(*whose.connection);
+  }
+  return Erase(table, condition, after, rows_max, Nothing);
+}
+
+// One step through the packs: those with attempts of the customer are written anew without them.
+Result<OperatorWork::Erased> OperatorWork::EraseAttempts(const Whose& whose, Sequence after,
+                                                         std::size_t rows_max) {
+  const std::optional<std::string> text = TextInPack(whose.customer);
+  Erased erased;
+  erased.through = after;
+  Result<void> done = file_->Transaction([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(Statement packs,
+                     file_->database().Prepare("SELECT id, first_ms, records, rows FROM history WHERE id > ? "
+                                               "ORDER BY id"));
+    packs.BindAll(ToSql(after));
+    for (std::size_t examined = 0; examined < kExaminedRows && erased.rows < rows_max;) {
+      ASSIGN_OR_RETURN(const bool row, packs.Step());
+      erased.at_end = !row;
+      if (!row) return {};
+      erased.through = SequenceAt(packs, 0);
+      ++examined;
+      if (text && packs.Text(2).find(*text) == std::string_view::npos) continue;
+      examined += CountAt(packs, 3);
+      ASSIGN_OR_RETURN(const std::uint64_t gone, EraseFromPack(packs, whose));
+      erased.rows += gone;
+    }
+    return {};
+  });
+  if (!done) return Failure(done.error());
+  return erased;
+}
+
+// How many attempts it had of the customer.
+Result<std::uint64_t> OperatorWork::EraseFromPack(const Statement& pack, const Whose& whose) {
+  std::vector<AttemptRow> kept = ReadPack(pack.Int(0), pack.Int(1), pack.Text(2));
+  const bool is_unreadable = kept.empty() && TextInPack(whose.customer);
+  const auto of_others = [&](const AttemptRow& attempt) {
+    const bool is_theirs =
+        attempt.customer == whose.customer && (!whose.connection || attempt.connection == *whose.connection);
+    if (is_theirs) file_->counters().Subtract(attempt.connection, &Counts::attempts);
+    return !is_theirs;
+  };
+  const auto theirs = std::stable_partition(kept.begin(), kept.end(), of_others);
+  const auto gone = static_cast<std::uint64_t>(kept.end() - theirs);
+  if (gone == 0 && !is_unreadable) return gone;
+  file_->NoteErasedInWal();
+  kept.erase(theirs, kept.end());
+  if (kept.empty()) {
+    ASSIGN_OR_RETURN(Statement remove, file_->database().Prepare("DELETE FROM history WHERE id = ?"));
+    RETURN_IF_ERROR(remove.Run(pack.Int(0)));
+    return gone;
+  }
+  PackBuilder anew;
+  anew.Begin(pack.Int(0), TimeAt(pack, 1));
+  for (const AttemptRow& attempt : kept) anew.Add(RecordOf(attempt), std::string::npos);
+  ASSIGN_OR_RETURN(Statement replace,
+                   file_->database().Prepare(
+                       "UPDATE history SET first_ms = ?, last_ms = ?, rows = ?, records = ? WHERE id "
+                       "= ?"));
+  RETURN_IF_ERROR(replace.Run(ToSql(anew.first()), ToSql(anew.last()), static_cast<std::int64_t>(anew.size()),
+                              anew.Finish(), pack.Int(0)));
+  return gone;
 }
 
 // They are few: each was written by hand.
@@ -253,12 +322,11 @@ Result<OperatorWork::Step> OperatorWork::Forget(const std::string& customer,
   file_->NoteErasing();
   if (walk.after == Sequence{}) RETURN_IF_ERROR(ForgetAmended(customer, connection));
   const CountedTable& table = kCountedTables[walk.table];
-  SqlCondition condition{"customer = ?", {customer}};
-  if (connection) {
-    condition.sql += " AND connection = ?";
-    condition.values.emplace_back(*connection);
-  }
-  ASSIGN_OR_RETURN(Erased erased, EraseOverwriting(table, condition, walk.after, rows_max));
+  const Whose whose{customer, connection};
+  ASSIGN_OR_RETURN(Erased erased, Overwriting([&] {
+                     return table.count == &Counts::attempts ? EraseAttempts(whose, walk.after, rows_max)
+                                                             : EraseRows(table, whose, walk.after, rows_max);
+                   }));
   forgotten.*table.count += erased.rows;
   Step step;
   if (walk.table == 0) step.sequences = std::move(erased.sequences);

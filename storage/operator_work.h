@@ -32,7 +32,7 @@ class OperatorWork {
 
   struct Walk {
     std::size_t table = 0;  // of kCountedTables
-    Sequence after{};
+    Sequence after{};       // of its key
     std::uint64_t redrives = 0;
   };
   struct Step {
@@ -67,7 +67,7 @@ class OperatorWork {
   };
   struct Erased {
     std::vector<Sequence> sequences;
-    std::uint64_t rows = 0;  // a job has many attempts
+    std::uint64_t rows = 0;  // attempts, of history
     Sequence through{};
     bool at_end = false;
   };
@@ -88,8 +88,16 @@ class OperatorWork {
   template <typename BeforeEach>
   Result<Step> EraseDead(const DeadFilter& filter, const SqlCondition& condition, Walk& walk,
                          std::size_t rows_max, BeforeEach before_each);
-  Result<Erased> EraseOverwriting(const CountedTable& table, const SqlCondition& condition, Sequence after,
-                                  std::size_t rows_max);
+  template <typename Work>
+  Result<Erased> Overwriting(const Work& erase);
+  struct Whose {
+    std::string customer;
+    std::optional<std::string> connection;
+  };
+  Result<Erased> EraseRows(const CountedTable& table, const Whose& whose, Sequence after,
+                           std::size_t rows_max);
+  Result<Erased> EraseAttempts(const Whose& whose, Sequence after, std::size_t rows_max);
+  Result<std::uint64_t> EraseFromPack(const Statement& pack, const Whose& whose);
 
   OutboxFile* file_;
   std::uint64_t redrives_ = 0;  // steps that brought rows back into the outbox

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,12 +13,14 @@
 #include "core/job.h"
 #include "core/job_types.h"
 #include "core/result.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "core/ulid.h"
 #include "core/verdict.h"
 #include "storage/column.h"
 #include "storage/counters.h"
 #include "storage/database.h"
+#include "storage/history_pack.h"
 #include "storage/moved_row.h"
 #include "storage/outcome.h"
 
@@ -54,12 +57,8 @@ Result<void> OutcomeWriter::WriteAll(std::vector<const Outcome*>& outcomes, Time
     return std::pair(left->job->sequence, left->job->attempts) <
            std::pair(right->job->sequence, right->job->attempts);
   });
-  for (const Outcome* outcome : outcomes) {
-    if (outcome->job->stowed) RETURN_IF_ERROR(forget_lanes_.Run(ToSql(outcome->job->sequence)));
-    if (!outcome->attempt) continue;
-    RETURN_IF_ERROR(WriteAttempt(*outcome));
-  }
   const std::span<const Outcome* const> all = outcomes;
+  RETURN_IF_ERROR(WriteAttempts(all));
   for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     end = EndOfRun(all, begin);
     RETURN_IF_ERROR(end - begin > 1 ? RemoveRun(all.subspan(begin, end - begin))
@@ -83,27 +82,99 @@ Result<void> OutcomeWriter::WriteOne(const Outcome& outcome, Timestamp now) {
   return {};
 }
 
-#define OUTBOXD_INSERT_ATTEMPT                                                                            \
-  "INSERT OR IGNORE INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, " \
-  "result, status, error, answer) "
-constexpr std::string_view kAttempt = OUTBOXD_INSERT_ATTEMPT "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-// Asking for the job costs a batch 4 %: only once something was erased.
-constexpr std::string_view kAttemptOfKept = OUTBOXD_INSERT_ATTEMPT
-    "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 WHERE EXISTS (SELECT 1 FROM outbox WHERE seq = "
-    "?1) OR EXISTS (SELECT 1 FROM dead_letters WHERE seq = ?1)";
+namespace {
 
-Result<void> OutcomeWriter::WriteAttempt(const Outcome& outcome) {
+// Ids beyond come from damage; behind them there would be no room.
+constexpr std::int64_t kPackIdEnd = std::int64_t{1} << 48;
+
+Timestamp FirstSent(std::span<const Outcome* const> outcomes) {
+  Timestamp first = Timestamp::max();
+  for (const Outcome* outcome : outcomes)
+    if (outcome->attempt) first = std::min(first, outcome->attempt->sent);
+  return first;
+}
+
+// `id`: of the job, as text.
+AttemptRecord RecordOf(const Outcome& outcome, std::string_view id) {
   const QueuedJob& queued = *outcome.job;
   const Attempt& attempt = *outcome.attempt;
-  const auto id = queued.stamp.id.ToChars();
-  Statement& record = file_->HasErased() ? attempt_of_kept_ : attempt_;
-  RETURN_IF_ERROR(
-      record.Run(ToSql(queued.sequence), queued.attempts, std::string_view(id.data(), id.size()),
-                 queued.job.connection, JobTypeName(queued.job.type), TextOrNull{queued.job.customer},
-                 ToSql(attempt.sent), std::int64_t{attempt.duration.count()}, FateName(attempt.result),
-                 StatusOrNull(attempt.status), TextOrNull{attempt.error}, TextOrNull{attempt.answer}));
-  if (file_->database().Changes() > 0) file_->counters().Add(queued.job.connection, &Counts::attempts);
+  AttemptRecord record;
+  record.sequence = queued.sequence;
+  record.attempt = queued.attempts;
+  record.id_time = queued.stamp.id.Time();
+  record.random = id.substr(id.size() - kRandomDigits);
+  record.connection = queued.job.connection;
+  record.type = JobTypeName(queued.job.type);
+  record.customer = queued.job.customer;
+  record.name = CutAtCharacter(queued.job.name, kNameKeptBytes);
+  record.ref = queued.job.ref;
+  record.uid = queued.uid;
+  record.sent = attempt.sent;
+  record.accepted = queued.stamp.accepted;
+  record.duration = attempt.duration;
+  record.result = FateName(attempt.result);
+  record.status = attempt.status;
+  record.error = attempt.error;
+  record.answer = attempt.answer;
+  return record;
+}
+
+}  // namespace
+
+// Outcomes in the order of the sequence, which no id may be below.
+Result<void> OutcomeWriter::WriteAttempts(std::span<const Outcome* const> outcomes) {
+  if (outcomes.empty()) return {};
+  BeginPack(FirstSent(outcomes), outcomes.back()->job->sequence);
+  for (const Outcome* outcome : outcomes) {
+    if (outcome->job->stowed) RETURN_IF_ERROR(forget_lanes_.Run(ToSql(outcome->job->sequence)));
+    if (!outcome->attempt) continue;
+    RETURN_IF_ERROR(WriteAttempt(*outcome));
+  }
+  return WritePack();
+}
+
+void OutcomeWriter::BeginPack(Timestamp first, Sequence highest) {
+  constexpr std::int64_t kSequenceEnd = std::int64_t{1} << 40;
+  pack_.Begin(std::max(last_pack_ + 1, std::min(ToSql(highest), kSequenceEnd)), first);
+}
+
+Result<void> OutcomeWriter::WriteAttempt(const Outcome& outcome) {
+  if (file_->HasErased()) {
+    ASSIGN_OR_RETURN(const bool is_kept, IsKept(outcome.job->sequence));
+    if (!is_kept) return {};
+  }
+  const auto id = outcome.job->stamp.id.ToChars();
+  const AttemptRecord record = RecordOf(outcome, std::string_view(id.data(), id.size()));
+  if (!pack_.Add(record)) {
+    RETURN_IF_ERROR(WritePack());
+    pack_.Begin(last_pack_ + 1, pack_.first());
+    pack_.Add(record);
+  }
+  file_->counters().Add(record.connection, &Counts::attempts);
   return {};
+}
+
+// A row that is there already was damaged: no id is used twice.
+constexpr std::string_view kWritePack =
+    "INSERT OR REPLACE INTO history (id, first_ms, last_ms, rows, records) VALUES (?, ?, ?, ?, ?)";
+
+Result<void> OutcomeWriter::WritePack() {
+  if (pack_.size() == 0) return {};
+  last_pack_ = pack_.id();
+  return write_pack_.Run(pack_.id(), ToSql(pack_.first()), ToSql(pack_.last()),
+                         static_cast<std::int64_t>(pack_.size()), pack_.Finish());
+}
+
+// Whether the job is still there. It has to be asked only once something was erased, and costs a batch 4 %.
+constexpr std::string_view kKept =
+    "SELECT EXISTS (SELECT 1 FROM outbox WHERE seq = ?1) OR EXISTS (SELECT 1 FROM dead_letters WHERE seq = "
+    "?1)";
+
+Result<bool> OutcomeWriter::IsKept(Sequence sequence) {
+  ASSIGN_OR_RETURN(const bool row, kept_.BindAll(ToSql(sequence)).Step());
+  const bool is_kept = row && kept_.Int(0) != 0;
+  kept_.Reset();
+  return is_kept;
 }
 
 constexpr std::string_view kBury =
@@ -205,8 +276,10 @@ Result<void> OutcomeWriter::NoteLate(const QueuedJob& queued) {
 Result<OutcomeWriter> OutcomeWriter::Prepare(OutboxFile& file) {
   OutcomeWriter writer(file);
   Database& database = file.database();
-  ASSIGN_OR_RETURN(writer.attempt_, database.Prepare(kAttempt));
-  ASSIGN_OR_RETURN(writer.attempt_of_kept_, database.Prepare(kAttemptOfKept));
+  ASSIGN_OR_RETURN(writer.last_pack_,
+                   database.Scalar("SELECT max(id) FROM history WHERE id < " + std::to_string(kPackIdEnd)));
+  ASSIGN_OR_RETURN(writer.write_pack_, database.Prepare(kWritePack));
+  ASSIGN_OR_RETURN(writer.kept_, database.Prepare(kKept));
   ASSIGN_OR_RETURN(writer.bury_, database.Prepare(kBury));
   ASSIGN_OR_RETURN(writer.remove_, database.Prepare(kRemove));
   ASSIGN_OR_RETURN(writer.remove_run_, database.Prepare(kRemoveRun));

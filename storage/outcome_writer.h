@@ -1,9 +1,10 @@
-// storage/outcome_writer.h — writes what became of jobs: the history of their attempts, and the rows that go,
-// wait or die.
+// storage/outcome_writer.h — writes what became of jobs: the history of their attempts, packed
+// (storage/history_pack.h), and the rows that go, wait or die.
 //
 // Threads: belongs to one thread. Errors: those of storage/database.h; the caller's transaction then fails.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "core/time.h"
 #include "core/ulid.h"
 #include "storage/database.h"
+#include "storage/history_pack.h"
 #include "storage/outbox_file.h"
 #include "storage/outcome.h"
 
@@ -31,7 +33,11 @@ class OutcomeWriter {
 
  private:
   explicit OutcomeWriter(OutboxFile& file) : file_(&file) {}
+  Result<void> WriteAttempts(std::span<const Outcome* const> outcomes);
   Result<void> WriteAttempt(const Outcome& outcome);
+  void BeginPack(Timestamp first, Sequence highest);
+  Result<void> WritePack();
+  Result<bool> IsKept(Sequence sequence);
   Result<void> WriteOne(const Outcome& outcome, Timestamp now);
   Result<void> Bury(const Outcome& outcome, Timestamp now);
   Result<void> Remove(const QueuedJob& queued);
@@ -41,7 +47,9 @@ class OutcomeWriter {
   Result<void> NoteLate(const QueuedJob& queued);
 
   OutboxFile* file_;
-  Statement attempt_, attempt_of_kept_, bury_, remove_, remove_run_, defer_, late_, unpark_, keep_lane_,
+  PackBuilder pack_;
+  std::int64_t last_pack_ = 0;  // the highest id in use
+  Statement write_pack_, kept_, bury_, remove_, remove_run_, defer_, late_, unpark_, keep_lane_,
       forget_lanes_;
 };
 

@@ -165,6 +165,85 @@ CREATE TABLE amended (           -- lines that an operator replaced, as they wer
   line        TEXT NOT NULL,
   PRIMARY KEY (seq, amended_ms)
 ) WITHOUT ROWID;
+
+-- Attempts, packed: what one commit wrote of them (storage/history_pack.h has the format of `records`).
+CREATE TABLE history (
+  id          INTEGER PRIMARY KEY,   -- rises; never below the seq of a job in it
+  first_ms    INTEGER NOT NULL,      -- none was sent before
+  last_ms     INTEGER NOT NULL,      -- nor after
+  rows        INTEGER NOT NULL,      -- how many
+  records     TEXT NOT NULL
+);
+
+-- The old rows, in the order of their key, about 3500 bytes a pack. Those of a number that no job can have are
+-- left out.
+CREATE TABLE old_attempts (number INTEGER PRIMARY KEY, seq, attempt, end_seq, end_attempt, id, first_ms, last_ms,
+  rows);
+INSERT INTO old_attempts (seq, attempt) SELECT seq, attempt FROM (
+  SELECT seq, attempt, bytes, sum(bytes) OVER (ORDER BY seq, attempt ROWS UNBOUNDED PRECEDING) AS through FROM (
+    SELECT seq, attempt, 40 + ifnull(length(customer), 0) + CASE WHEN answer = '{}' THEN 0 ELSE
+      50 + ifnull(length(answer), 0) + ifnull(length(error), 0) END AS bytes
+    FROM attempts WHERE typeof(seq) = 'integer' AND seq BETWEEN 1 AND (1 << 40) - 2))
+  WHERE through / 3500 <> (through - bytes) / 3500 OR through = bytes;
+UPDATE old_attempts SET (end_seq, end_attempt) = (SELECT seq, attempt FROM old_attempts n WHERE n.number =
+  old_attempts.number + 1);
+UPDATE old_attempts SET end_seq = ifnull(end_seq, (1 << 40) - 1), end_attempt = ifnull(end_attempt, 0);
+UPDATE old_attempts SET (id, first_ms, last_ms, rows) = (
+  SELECT number + max(a.seq), min(CAST(a.sent_ms AS INTEGER)), max(CAST(a.sent_ms AS INTEGER)), count(*)
+  FROM attempts a WHERE (a.seq, a.attempt) >= (old_attempts.seq, old_attempts.attempt) AND
+    (a.seq, a.attempt) < (end_seq, end_attempt));
+INSERT INTO history (id, first_ms, last_ms, rows, records) SELECT id, first_ms, last_ms, rows, (
+  WITH old AS MATERIALIZED (
+    SELECT a.seq, a.attempt, CAST(a.job AS TEXT) AS job, CAST(a.customer AS TEXT) AS customer,
+      CAST(a.sent_ms AS INTEGER) AS sent_ms, CAST(a.duration_ms AS INTEGER) AS duration_ms,
+      CASE WHEN a.type = 'track' AND a.connection = 'default' AND a.result = 'delivered' AND a.status = 200 AND
+        a.answer = '{}' AND a.error IS NULL THEN '[]'
+      ELSE json_array(0, NULL, CAST(ifnull(a.answer, '') AS TEXT), CAST(a.type AS TEXT), CAST(a.result AS TEXT),
+        CAST(ifnull(a.status, 0) AS INTEGER), CAST(ifnull(a.error, '') AS TEXT), CAST(a.connection AS TEXT)) END
+      AS kind
+    FROM attempts a WHERE (a.seq, a.attempt) >= (p.seq, p.attempt) AND (a.seq, a.attempt) < (p.end_seq, p.end_attempt))
+  SELECT '[[' || (SELECT group_concat(kind) FROM (SELECT DISTINCT kind FROM old ORDER BY kind <> '[]', kind)) ||
+    '],' || group_concat(record) || ']' FROM (
+    SELECT json_array(substr(job, 19, 8), p.id - seq, p.first_ms - id_ms, sent_ms - p.first_ms, duration_ms,
+      ifnull(customer, ''), dense_rank() OVER (ORDER BY kind <> '[]', kind) - 1, 0, CAST(attempt AS INTEGER))
+      AS record
+    FROM (SELECT *, (SELECT sum(instr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', substr(job, value, 1)) - 1 << 50 - 5 * value)
+      FROM json_each('[1,2,3,4,5,6,7,8,9,10]')) AS id_ms FROM old) ORDER BY seq, attempt))
+FROM old_attempts p ORDER BY number;
+DROP TABLE old_attempts;
+DELETE FROM attempts;  -- at a stroke; to drop a full table takes as much memory as it is long
+DROP TABLE attempts;
+
+CREATE VIEW attempts AS            -- one row for each, for people. By json_each() alone: SQLite 3.40 takes its
+                                   -- other functions for unsafe where trusted_schema is off
+SELECT seq, attempt,
+  (SELECT group_concat(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (id_ms >> value & 31) + 1, 1), '')
+    FROM json_each('[45,40,35,30,25,20,15,10,5,0]')) ||
+  (SELECT group_concat(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (seq >> value & 31) + 1, 1), '')
+    FROM json_each('[35,30,25,20,15,10,5,0]')) || random AS job,
+  ifnull((SELECT value FROM json_each(kind) WHERE key = 7 AND type = 'text'), 'default') AS connection,
+  ifnull((SELECT value FROM json_each(kind) WHERE key = 3 AND type = 'text'), 'track') AS type,
+  nullif(customer, '') AS customer, sent_ms, duration_ms,
+  ifnull((SELECT value FROM json_each(kind) WHERE key = 4 AND type = 'text'), 'delivered') AS result,
+  nullif(ifnull((SELECT value FROM json_each(kind) WHERE key = 5), 200), 0) AS status,
+  nullif((SELECT value FROM json_each(kind) WHERE key = 6 AND type = 'text'), '') AS error,
+  nullif(ifnull((SELECT value FROM json_each(kind) WHERE key = 2 AND type = 'text'), '{}'), '') AS answer,
+  (SELECT value FROM json_each(kind) WHERE key = 0 AND type = 'text') AS name, ref,
+  (SELECT value FROM json_each(kind) WHERE key = 1) AS uid, id_ms + accepted AS accepted_ms
+FROM (
+  SELECT pack - (SELECT value FROM json_each(record) WHERE key = 1) AS seq,
+    ifnull((SELECT value FROM json_each(record) WHERE key = 8), 1) AS attempt,
+    first_ms - (SELECT value FROM json_each(record) WHERE key = 2) AS id_ms,
+    first_ms + (SELECT value FROM json_each(record) WHERE key = 3) AS sent_ms,
+    (SELECT value FROM json_each(record) WHERE key = 4) AS duration_ms,
+    (SELECT value FROM json_each(record) WHERE key = 0) AS random,
+    (SELECT value FROM json_each(record) WHERE key = 5) AS customer,
+    (SELECT value FROM json_each(record) WHERE key = 7 AND type = 'text') AS ref,
+    ifnull((SELECT value FROM json_each(record) WHERE key = 9), 0) AS accepted,
+    (SELECT value FROM json_each(records, '$[0]') WHERE type = 'array' AND key =
+      ifnull((SELECT value FROM json_each(record) WHERE key = 6), 0)) AS kind
+  FROM (SELECT history.id AS pack, first_ms, records, value AS record FROM history, json_each(records)
+    WHERE key > 0 AND type = 'array'));
 )sql",
 };
 

@@ -8,6 +8,7 @@
 #include "core/result.h"
 #include "core/ulid.h"
 #include "storage/database.h"
+#include "storage/history_pack.h"
 
 namespace outboxd {
 namespace {
@@ -18,6 +19,21 @@ std::string HighestIn(const std::string& table, const std::string& condition = "
   return "(SELECT ifnull(max(seq), 0) FROM " + table + " WHERE " + condition + ")";
 }
 
+// Of the last rows of history, in which the last numbers are unless many jobs waited behind others.
+Result<std::int64_t> HighestRecorded(Database& database) {
+  ASSIGN_OR_RETURN(Statement packs, database.Prepare("SELECT id, first_ms, records FROM history ORDER BY id "
+                                                     "DESC LIMIT 16"));
+  std::int64_t highest = 0;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, packs.Step());
+    if (!row) return highest;
+    for (const AttemptRow& attempt : ReadPack(packs.Int(0), packs.Int(1), packs.Text(2))) {
+      const std::uint64_t number = ToNumber(attempt.sequence);
+      if (number < Sequences::kEnd) highest = std::max(highest, static_cast<std::int64_t>(number));
+    }
+  }
+}
+
 }  // namespace
 
 Result<Sequences> Sequences::Load(Database& database) {
@@ -25,9 +41,10 @@ Result<Sequences> Sequences::Load(Database& database) {
   // A number that no job can have had says nothing, except that of a waiting job: new ones would stand before
   // it.
   const std::string possible = "typeof(seq) = 'integer' AND seq < " + std::to_string(kEnd);
-  ASSIGN_OR_RETURN(const std::int64_t used, database.Scalar("SELECT max(" + HighestIn("outbox") + ", " +
-                                                            HighestIn("dead_letters", possible) + ", " +
-                                                            HighestIn("attempts", possible) + ")"));
+  ASSIGN_OR_RETURN(const std::int64_t held, database.Scalar("SELECT max(" + HighestIn("outbox") + ", " +
+                                                            HighestIn("dead_letters", possible) + ")"));
+  ASSIGN_OR_RETURN(const std::int64_t recorded, HighestRecorded(database));
+  const std::int64_t used = std::max(held, recorded);
   if (reserved <= used || reserved > static_cast<std::int64_t>(kEnd)) {
     return Fail(ErrorKind::kInternal, "the next sequence is " + std::to_string(reserved) +
                                           ", the last one used " + std::to_string(used));

@@ -44,7 +44,8 @@ Result<Job> ReadLine(const DeadRow& letter, std::string line) {
 
 // Attempts that are gone from the history may have had no answer.
 Result<bool> MayHaveArrived(Inspection& inspection, const DeadRow& letter) {
-  ASSIGN_OR_RETURN(const std::vector<AttemptRow> attempts, inspection.Attempts(letter.sequence));
+  ASSIGN_OR_RETURN(const std::vector<AttemptRow> attempts,
+                   inspection.Attempts(Ulid::Parse(letter.job).value_or(Ulid())));
   const bool is_refused = std::all_of(attempts.begin(), attempts.end(), [](const AttemptRow& attempt) {
     return attempt.status.value_or(0) >= 400 && *attempt.status < 500;
   });

@@ -154,8 +154,8 @@ Result<Traces> FindTraces(Inspection& inspection, const Ulid& job) {
   if (waiting && waiting->job == id) traces.waiting = std::move(waiting);
   ASSIGN_OR_RETURN(auto dead, inspection.Dead(job.SequencePart()));
   if (dead && dead->job == id) traces.dead = std::move(dead);
-  ASSIGN_OR_RETURN(auto attempts, inspection.Attempts(job.SequencePart()));
-  if (!attempts.empty() && attempts.front().job == id) traces.attempts = std::move(attempts);
+  ASSIGN_OR_RETURN(auto attempts, inspection.Attempts(job));
+  traces.attempts = std::move(attempts);
   if (!traces.waiting && !traces.dead && traces.attempts.empty()) return Unknown(job);
   return traces;
 }
@@ -308,10 +308,8 @@ HttpResponse ListHistory(Inspection& inspection, const HistoryQuery& query) {
     const Result<Page<AttemptRow>> page = inspection.Attempts(query.filter, query.page);
     return page ? PageAnswer<AttemptRow>(*page, &WriteAttempt) : ErrorAnswer(page.error());
   }
-  Result<std::vector<AttemptRow>> rows = inspection.Attempts(query.job->SequencePart());
+  Result<std::vector<AttemptRow>> rows = inspection.Attempts(*query.job);
   if (!rows) return ErrorAnswer(rows.error());
-  const bool is_beyond = query.job->SequencePart() <= query.page.after;
-  if (is_beyond || (!rows->empty() && rows->front().job != query.job->ToText())) rows->clear();
   return PageAnswer<AttemptRow>(Page<AttemptRow>{std::move(*rows), std::nullopt, 0}, &WriteAttempt);
 }
 

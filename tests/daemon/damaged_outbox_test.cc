@@ -119,7 +119,7 @@ std::vector<Damage> Damages(const std::filesystem::path& file) {
   Writer writer(file);
   std::vector<Damage> damages;
   for (const std::string table :
-       {"outbox", "attempts", "dead_letters", "connections", "counters", "sequence"}) {
+       {"outbox", "history", "dead_letters", "connections", "counters", "sequence"}) {
     std::vector<Damage> rows = {{""}};
     if (table == "outbox") {
       rows.clear();
@@ -189,8 +189,7 @@ class Daemon {
     CHECK(counted.jobs == static_cast<std::uint64_t>(test::Ask(setup_.file, "SELECT count(*) FROM outbox")));
     CHECK(counted.dead ==
           static_cast<std::uint64_t>(test::Ask(setup_.file, "SELECT count(*) FROM dead_letters")));
-    CHECK(counted.attempts ==
-          static_cast<std::uint64_t>(test::Ask(setup_.file, "SELECT count(*) FROM attempts")));
+    CHECK(counted.attempts == test::CountAttempts(setup_.file));
     const std::string name = "new " + std::to_string(++starts_);
     REQUIRE(daemon_.Submit({TrackLine("new", name)}));
     RETURN_IF_ERROR(RunUntil(name, kRoundsMax));

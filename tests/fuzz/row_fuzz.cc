@@ -28,9 +28,7 @@ constexpr std::array<Table, 7> kTables = {{
                 "line",      "uid",          "failures",      "deliveries_at_failure",
                 "suspicion", "refusals",     "counted_ms",    "boot",
                 "boot_ms",   "synchronised", "redriven_boot", "redriven_boot_ms"}},
-    {"attempts",
-     {"seq", "attempt", "job", "connection", "type", "customer", "sent_ms", "duration_ms", "result", "status",
-      "error", "answer"}},
+    {"history", {"id", "first_ms", "last_ms", "rows", "records"}},
     {"dead_letters",
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason",
       "cause", "attempts", "line", "uid", "boot", "boot_ms", "synchronised"}},
@@ -54,7 +52,7 @@ class Surroundings {
 
   void Fill(FuzzedDataProvider& input) {
     Execute(
-        "PRAGMA synchronous = OFF; DELETE FROM outbox; DELETE FROM attempts; DELETE FROM dead_letters; "
+        "PRAGMA synchronous = OFF; DELETE FROM outbox; DELETE FROM history; DELETE FROM dead_letters; "
         "DELETE FROM connections; DELETE FROM counters; DELETE FROM sequence; INSERT INTO sequence VALUES "
         "(1000)");
     for (int left = input.ConsumeIntegralInRange(1, 4); left > 0; --left)
@@ -87,14 +85,17 @@ class Surroundings {
   }
 
   static void Bind(FuzzedDataProvider& input, sqlite3_stmt* statement, int column) {
-    constexpr std::array<const char*, 8> kTexts = {"default",
-                                                   "track",
-                                                   "01JDB3T0C5W7X8Y9Z0ABCDEFGH",
-                                                   R"({"type":"track","id":"1","name":"n"})",
-                                                   "open",
-                                                   "auth",
-                                                   "delivered",
-                                                   "rejected"};
+    constexpr std::array<const char*, 10> kTexts = {
+        "default",
+        "track",
+        "01JDB3T0C5W7X8Y9Z0ABCDEFGH",
+        R"({"type":"track","id":"1","name":"n"})",
+        "open",
+        "auth",
+        "delivered",
+        "rejected",
+        R"([[["n",33],[]],["ABCDEFGH",0,5,1,12,"1",1,"r",2,9]])",
+        R"([[[1e99]],["A",-1e18,1.5],[[]],["B",9,-7,0,"x",{},-1]])"};
     switch (input.ConsumeIntegralInRange(0, 6)) {
       case 0:
         sqlite3_bind_null(statement, column);
@@ -160,7 +161,7 @@ void LookAtAll(Inspection& inspection) {
     static_cast<void>(inspection.Job(jobs->rows[index].sequence));
   static_cast<void>(inspection.DeadRows({}, {}, Detail::kFull));
   static_cast<void>(inspection.DeadGroups());
-  static_cast<void>(inspection.Attempts(Sequence{1}));
+  static_cast<void>(inspection.Attempts(*Ulid::Parse("01JDB3T0C5W7X8Y9Z0ABCDEFGH")));
   static_cast<void>(inspection.Attempts(AttemptFilter{}, {}));
 }
 

@@ -188,7 +188,7 @@ TEST_CASE("counters: in a large file only what is impossible is counted anew") {
     change = "UPDATE counters SET dead = 0";
   }
   SUBCASE("rows counted, but none there") {
-    change = "DELETE FROM attempts";
+    change = "DELETE FROM history";
   }
   fixture.Change(change);
   CHECK(fixture.Load().ByConnection().at("default").jobs == 2);
@@ -198,7 +198,7 @@ TEST_CASE("counters: counting the rows anew sorts none of them") {
   const SortCount count;
   Fixture fixture;
   SortCount::sorts = 0;
-  fixture.Change("SELECT seq FROM attempts ORDER BY sent_ms");
+  fixture.Change("SELECT id FROM history ORDER BY last_ms");
   REQUIRE(SortCount::sorts == 1);
   fixture.Change("UPDATE counters SET jobs = 9");
   SortCount::sorts = 0;
@@ -210,12 +210,10 @@ TEST_CASE("counters: a damaged page of the history or the dead letters leaves th
   Fixture fixture;
   std::string table;
   SUBCASE("history") {
-    table = "attempts";
+    table = "history";
     fixture.Change(
         "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO "
-        "attempts "
-        "SELECT i, 1, job, connection, type, customer, sent_ms, duration_ms, result, status, error, "
-        "hex(zeroblob(100)) FROM n, attempts");
+        "history SELECT i, first_ms, last_ms, rows, records || hex(zeroblob(100)) FROM n, history");
   }
   SUBCASE("dead letters") {
     table = "dead_letters";
@@ -230,7 +228,7 @@ TEST_CASE("counters: a damaged page of the history or the dead letters leaves th
   DestroyFirstLeaf(fixture.file, table);
   auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
   REQUIRE(database);
-  REQUIRE_FALSE(database->Scalar("SELECT min(seq) FROM " + table));
+  REQUIRE_FALSE(database->Scalar("SELECT min(rowid) FROM " + table));
   auto counters = Counters::Load(*database);
   REQUIRE_MESSAGE(counters, (counters ? "" : counters.error().message));
   CHECK(counters->ByConnection() == kRight);

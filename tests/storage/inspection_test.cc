@@ -32,6 +32,12 @@ std::vector<std::uint64_t> Sequences(const std::vector<Row>& rows) {
 
 using Numbers = std::vector<std::uint64_t>;
 
+AttemptFilter OfCustomer(const std::string& customer) {
+  AttemptFilter filter;
+  filter.customer = customer;
+  return filter;
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -280,23 +286,24 @@ TEST_CASE("inspection: dead groups are counted by cause, death and status, large
   CHECK_FALSE(groups->at(1).status);
 }
 
-TEST_CASE("inspection: a customer's history keeps all attempts of a job on one page") {
+TEST_CASE("inspection: a customer's history comes pack by pack, all that matches of one on one page") {
   OutboxRows rows;
-  for (std::uint64_t sequence = 1; sequence <= 4; ++sequence) {
-    for (std::int64_t attempt = 1; attempt <= 3; ++attempt) {
-      AttemptLine line;
+  for (std::int64_t attempt = 1; attempt <= 3; ++attempt) {
+    std::vector<AttemptLine> pack;
+    for (std::uint64_t sequence = 1; sequence <= 4; ++sequence) {
+      AttemptLine& line = pack.emplace_back();
       line.sequence = sequence;
       line.attempt = attempt;
       line.customer = sequence == 2 ? "other" : "42";
       line.connection = sequence == 4 ? "eu" : "default";
       line.result = attempt == 3 ? "delivered" : "deferred";
-      rows.Add(line);
     }
+    rows.AddPack(pack);
   }
   Inspection inspection = Open(rows);
-  AttemptFilter filter{"42", std::nullopt};
+  AttemptFilter filter = OfCustomer("42");
   for (std::size_t rows_max = 1; rows_max <= 10; ++rows_max) {
-    for (std::size_t examined_max = 1; examined_max <= 13; ++examined_max) {
+    for (std::size_t examined_max = 1; examined_max <= 16; ++examined_max) {
       PageRequest request;
       request.rows_max = rows_max;
       request.examined_max = examined_max;
@@ -307,19 +314,89 @@ TEST_CASE("inspection: a customer's history keeps all attempts of a job on one p
         CHECK(page->rows.size() % 3 == 0);
         for (const std::uint64_t sequence : Sequences(page->rows)) collected.push_back(sequence);
         if (!page->next) break;
+        REQUIRE(*page->next > request.after);
         request.after = *page->next;
       }
-      CHECK(collected == Numbers{1, 1, 1, 3, 3, 3, 4, 4, 4});
+      CHECK(collected == Numbers{1, 3, 4, 1, 3, 4, 1, 3, 4});
     }
   }
   filter.connection = "eu";
   CHECK(Sequences(inspection.Attempts(filter, {})->rows) == Numbers{4, 4, 4});
-  const auto alone = inspection.Attempts(Sequence{3});
+  const auto alone = inspection.Attempts(*Ulid::Parse(OutboxRows::JobId(3)));
   REQUIRE(alone);
   REQUIRE(alone->size() == 3);
   CHECK(alone->at(2).attempt == 3);
   CHECK(alone->at(2).status == 200);
   CHECK(alone->at(2).duration == Milliseconds(12));
+}
+
+TEST_CASE("inspection: attempt filters name exactly what they say, ordinary texts and odd ones alike") {
+  OutboxRows rows;
+  const auto line = [](std::uint64_t sequence, const std::string& customer) {
+    AttemptLine attempt;
+    attempt.sequence = sequence;
+    attempt.customer = customer;
+    attempt.sent_ms = static_cast<std::int64_t>(sequence) * 1'000;
+    return attempt;
+  };
+  AttemptLine first = line(1, "a\"b\\c\n");
+  first.name = "purchase";
+  first.ref = "order-9";
+  first.uid = 33;
+  AttemptLine second = line(2, "default");
+  second.result = "deferred";
+  second.status.reset();
+  second.error = "timeout";
+  rows.AddPack({first, second});
+  AttemptLine third = line(3, "ü");
+  third.connection = "eu";
+  third.name = "default";
+  rows.AddPack({third, line(4, "")});
+  Inspection inspection = Open(rows);
+  const auto listed = [&](auto set) {
+    AttemptFilter filter;
+    set(filter);
+    const auto page = inspection.Attempts(filter, {});
+    REQUIRE(page);
+    return Sequences(page->rows);
+  };
+  CHECK(listed([](AttemptFilter&) {}) == Numbers{1, 2, 3, 4});
+  CHECK(listed([](AttemptFilter& filter) { filter.customer = "a\"b\\c\n"; }) == Numbers{1});
+  CHECK(listed([](AttemptFilter& filter) { filter.customer = "default"; }) == Numbers{2});
+  CHECK(listed([](AttemptFilter& filter) { filter.customer = "ü"; }) == Numbers{3});
+  CHECK(listed([](AttemptFilter& filter) { filter.customer = ""; }) == Numbers{4});
+  CHECK(listed([](AttemptFilter& filter) { filter.customer = "purchase"; }).empty());
+  CHECK(listed([](AttemptFilter& filter) { filter.connection = "default"; }) == Numbers{1, 2, 4});
+  CHECK(listed([](AttemptFilter& filter) { filter.connection = "eu"; }) == Numbers{3});
+  CHECK(listed([](AttemptFilter& filter) { filter.result = "delivered"; }) == Numbers{1, 3, 4});
+  CHECK(listed([](AttemptFilter& filter) { filter.result = "deferred"; }) == Numbers{2});
+  CHECK(listed([](AttemptFilter& filter) { filter.name = "default"; }) == Numbers{3});
+  CHECK(listed([](AttemptFilter& filter) { filter.name = "purchase"; }) == Numbers{1});
+  CHECK(listed([](AttemptFilter& filter) { filter.ref = "order-9"; }) == Numbers{1});
+  CHECK(listed([](AttemptFilter& filter) { filter.uid = 33; }) == Numbers{1});
+  CHECK(listed([](AttemptFilter& filter) { filter.from = FromUnixMs(2'000); }) == Numbers{2, 3, 4});
+  CHECK(listed([](AttemptFilter& filter) { filter.to = FromUnixMs(3'000); }) == Numbers{1, 2});
+  CHECK(listed([](AttemptFilter& filter) {
+          filter.from = FromUnixMs(2'000);
+          filter.to = FromUnixMs(4'000);
+          filter.result = "delivered";
+        }) == Numbers{3});
+}
+
+TEST_CASE("inspection: a damaged pack is passed over, and what is readable of it is read") {
+  OutboxRows rows;
+  rows.Add(AttemptLine{});
+  REQUIRE(rows.Handle().Execute(
+      "INSERT INTO history VALUES (2, 'x', x'00', 'many', 'no JSON'), (3, 1, 1, 1, x'ff00'), (4, 1, 1, 1, "
+      "'{}'), (5, 1500, 1500, 3, '[7,[\"00000007\",\"x\"],5,[\"00000007\",0,-1e30,[],null,\"42\",-9]]')"));
+  Inspection inspection = Open(rows);
+  const auto page = inspection.Attempts(AttemptFilter{}, {});
+  REQUIRE(page);
+  CHECK(Sequences(page->rows) == Numbers{1, 5});
+  CHECK(page->rows[1].customer == "42");
+  CHECK(page->rows[1].sent == FromUnixMs(1'500));
+  CHECK(page->rows[1].result == "delivered");
+  CHECK_FALSE(page->next);
 }
 
 TEST_CASE(
@@ -359,7 +436,7 @@ TEST_CASE("inspection: an open inspection holds no transaction, so the WAL can b
   REQUIRE(inspection.Job(Sequence{1}));
   REQUIRE(inspection.DeadRows({}, {}, Detail::kFull));
   REQUIRE(inspection.DeadGroups());
-  REQUIRE(inspection.Attempts(AttemptFilter{"42", std::nullopt}, PageRequest{}));
+  REQUIRE(inspection.Attempts(OfCustomer("42"), PageRequest{}));
   REQUIRE(inspection.DeferredBefore("default", "42", Sequence{5}));
   // First column: 1 when a reader was in the way.
   CHECK(rows.Handle().Scalar("PRAGMA wal_checkpoint(TRUNCATE)") == 0);

@@ -188,4 +188,61 @@ TEST_CASE(
   test::CheckCounts(*fixture.outbox, fixture.file);
 }
 
+TEST_CASE("outcome writer: an attempt is kept with its event's name, ref, user and time of acceptance") {
+  Fixture fixture;
+  auto job = test::NewJob(R"({"type":"track","id":"42","name":"purchase","ref":"order-9"})");
+  job->uid = 33;
+  WriteBatch batch;
+  batch.accepted.push_back(job.get());
+  REQUIRE(fixture.outbox->Write(batch, kNow));
+  job->stamp.accepted = kNow + Milliseconds(7);  // the clock was set
+  const std::string id = job->stamp.id.ToText();
+  const Outcome outcome = OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200, kNow + Milliseconds(20));
+  REQUIRE(test::Settle(*fixture.outbox, outcome, kNow));
+  CHECK(test::AskText(fixture.file,
+                      "SELECT seq || job || name || ref || uid || ' ' || accepted_ms || ' ' || sent_ms FROM "
+                      "attempts") == "1" + id + "purchaseorder-933 1700000000007 1700000000020");
+  auto page = std::move(fixture.Accept({R"({"type":"pageview","id":"42","url":"https://x"})"}).front());
+  page->job.name = std::string(3'000, 'x');  // as an earlier version took it
+  REQUIRE(test::Settle(*fixture.outbox, OutcomeOf(std::move(page), OutcomeKind::kDelivered, 200), kNow));
+  CHECK(Ask(fixture.file, "SELECT length(name) FROM attempts WHERE type = 'pageview'") == kNameKeptBytes);
+}
+
+TEST_CASE("outcome writer: the attempts of one commit are packed, no row longer than fits a page") {
+  Fixture fixture;
+  std::vector<std::string> lines;
+  for (int count = 0; count < 1'000; ++count) lines.push_back(TrackLine("customer-" + std::to_string(count)));
+  auto jobs = fixture.Accept(lines);
+  std::vector<Outcome> outcomes;
+  for (auto& job : jobs) outcomes.push_back(OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200));
+  fixture.Write(outcomes);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM history") < 20);
+  CHECK(Ask(fixture.file, "SELECT sum(rows) FROM history") == 1'000);
+  CHECK(Ask(fixture.file, "SELECT max(length(records)) FROM history") <= 4'000);
+  CHECK(Ask(fixture.file, "SELECT count(DISTINCT seq) FROM attempts") == 1'000);
+  CHECK(Ask(fixture.file,
+            "SELECT sum(length(job) = 26 AND customer = 'customer-' || (seq - 1)) FROM attempts") == 1'000);
+  // A job's attempts stand from the row of its sequence on.
+  CHECK(Ask(fixture.file, "SELECT min(id) FROM history") >= 1'000);
+  const std::int64_t last = Ask(fixture.file, "SELECT max(id) FROM history");
+  fixture.Reopen();
+  auto late = std::move(fixture.Accept({TrackLine("1")}).front());
+  REQUIRE(test::Settle(*fixture.outbox, OutcomeOf(std::move(late), OutcomeKind::kDelivered, 200), kNow));
+  CHECK(Ask(fixture.file, "SELECT max(id) FROM history") > last);
+  test::CheckCounts(*fixture.outbox, fixture.file);
+}
+
+TEST_CASE("outcome writer: a damaged row of history with the highest id there is stops no attempt") {
+  Fixture fixture;
+  auto job = std::move(fixture.Accept({TrackLine("1")}).front());
+  {
+    auto database = Database::Open(fixture.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("INSERT INTO history VALUES (9223372036854775807, 0, 0, 1, 'x')"));
+  }
+  fixture.Reopen();
+  REQUIRE(test::Settle(*fixture.outbox, OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200), kNow));
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM history") == 2);
+}
+
 }  // namespace outboxd

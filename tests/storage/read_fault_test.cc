@@ -283,7 +283,8 @@ TEST_CASE(
       {"dead", [](Inspection& inspection) { return SayAll(inspection.DeadRows({}, {}, Detail::kFull)); }},
       {"one dead", [&](Inspection& inspection) { return SayOne(inspection.Dead(at(0))); }},
       {"dead groups", [](Inspection& inspection) { return SayAll(inspection.DeadGroups()); }},
-      {"attempts of a job", [&](Inspection& inspection) { return SayAll(inspection.Attempts(at(0))); }},
+      {"attempts of a job",
+       [&](Inspection& inspection) { return SayAll(inspection.Attempts(fixture.jobs[0]->stamp.id)); }},
       {"attempts", [](Inspection& inspection) { return SayAll(inspection.Attempts(AttemptFilter{}, {})); }},
   };
   for (const auto& question : questions) AskWithFaults(fixture, fixture.vfs, question);

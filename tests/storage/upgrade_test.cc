@@ -49,7 +49,7 @@ TEST_CASE("upgrade: an outbox of format 1 goes on with every job, dead letter an
 
   auto inspection = Inspection::Open(file);
   REQUIRE(inspection);
-  CHECK(inspection->Attempts(Sequence{1})->size() == 1);
+  CHECK(inspection->Attempts((*reader->ReadOne(Sequence{1}))->job->stamp.id)->size() == 1);
   const auto row = inspection->Job(Sequence{4});
   REQUIRE((row && *row));
   CHECK_FALSE((*row)->uid);
@@ -189,6 +189,104 @@ TEST_CASE(
   const auto before = inspection->DeferredBefore("default", "42", Sequence{3});
   REQUIRE((before && *before));
   CHECK((*before)->sequence == Sequence{2});
+}
+
+std::vector<std::string> AllAttempts(const std::filesystem::path& file) {
+  auto database = Database::Open(file, OpenMode::kReadOnly);
+  REQUIRE(database);
+  auto rows = database->Prepare(
+      "SELECT seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, status, error, "
+      "answer FROM attempts ORDER BY seq, attempt");
+  REQUIRE(rows);
+  std::vector<std::string> all;
+  for (auto row = rows->Step(); row && *row; row = rows->Step()) {
+    std::string& line = all.emplace_back();
+    for (int column = 0; column < 12; ++column)
+      line.append(rows->IsNull(column) ? "NULL" : rows->Text(column)).append("|");
+  }
+  return all;
+}
+
+// Beside what the old program left: 300 jobs with up to three attempts each.
+void AddAttempts(const std::filesystem::path& file) {
+  auto database = Database::Open(file, OpenMode::kReadWrite);
+  REQUIRE(database);
+  REQUIRE(
+      database->Execute("WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 399), "
+                        "a(k) AS (VALUES (1), (2), (3)) INSERT INTO attempts SELECT i, k, '01JDB3T0C5' || "
+                        "substr('00000000' || i, -8) || 'W7X8Y9Z0', iif(i % 7 = 0, 'eu', 'default'), iif(i "
+                        "% 3 = 0, 'identify', 'track'), iif(i % 5 = 0, NULL, 'customer \"' || i), "
+                        "1732318658000 + i * 10 + k, k, iif(k = 1 + i % 3, 'delivered', 'deferred'), "
+                        "iif(k = 1 + i % 3, 200, iif(i % 2, 503, NULL)), iif(i % 2, NULL, 'reset'), iif(k "
+                        "= 1 + i % 3, '{}', iif(i % 2, '{\"error\": \"' || i || '\\\"\"}', NULL)) FROM "
+                        "n, a WHERE k <= 1 + i % 3"));
+}
+
+TEST_CASE("upgrade: every attempt of format 4 is in the packed history, as it was") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeOutbox(file, "outbox_v4.sql");
+  AddAttempts(file);
+  // The sequence inside an id is that of its job.
+  {
+    auto database = Database::Open(file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(
+        database->Execute("UPDATE attempts SET job = '01JDB3T0C5000000' || substr("
+                          "'0123456789ABCDEFGHJKMNPQRSTVWXYZ', (seq >> 5) + 1, 1) || substr("
+                          "'0123456789ABCDEFGHJKMNPQRSTVWXYZ', (seq & 31) + 1, 1) || 'W7X8Y9Z0' WHERE "
+                          "seq >= 100"));
+  }
+  const std::vector<std::string> before = AllAttempts(file);
+  REQUIRE(before.size() > 600);
+  auto outbox = Outbox::Open(file, 1);
+  REQUIRE_MESSAGE(outbox, (outbox ? "" : outbox.error().message));
+  CHECK(AllAttempts(file) == before);
+  CHECK(outbox->Total().attempts == before.size());
+  CHECK(test::Ask(file, "SELECT sum(rows) FROM history") == static_cast<std::int64_t>(before.size()));
+  CHECK(test::Ask(file, "SELECT max(length(records)) FROM history") <= 4'000);
+  CHECK(test::Ask(file, "SELECT count(*) FROM history") < 30);
+  // What was not kept then is not known; when a job was accepted its id says.
+  CHECK(test::Ask(file, "SELECT count(*) FROM attempts WHERE coalesce(name, ref, uid) IS NOT NULL") == 0);
+  CHECK(test::Ask(file,
+                  "SELECT count(*) FROM attempts WHERE seq >= 100 AND accepted_ms <> "
+                  "1732318658949") == 0);
+  auto inspection = Inspection::Open(file);
+  REQUIRE(inspection);
+  const auto job =
+      Ulid::Parse(test::AskText(file, "SELECT job FROM attempts WHERE seq = 398 AND attempt = 3"));
+  REQUIRE(job);
+  CHECK(job->SequencePart() == Sequence{398});
+  CHECK(inspection->Attempts(*job)->size() == 3);
+  AttemptFilter of_customer;
+  of_customer.customer = "customer \"398";
+  CHECK(inspection->Attempts(of_customer, {})->rows.size() == 3);
+}
+
+TEST_CASE("upgrade: damaged attempts of format 4 stop no start") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  MakeOutbox(file, "outbox_v4.sql");
+  AddAttempts(file);
+  {
+    auto database = Database::Open(file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute(
+        "UPDATE attempts SET answer = x'c3' WHERE seq % 11 = 0; UPDATE attempts SET customer = CAST(x'c328' "
+        "AS "
+        "TEXT), job = 'short', sent_ms = 'never', status = 1e300, connection = x'ff' WHERE seq % 13 = 0;"
+        "UPDATE attempts SET job = x'00', duration_ms = x'01', type = 7, result = x'', error = 5 WHERE seq % "
+        "17 = 0; INSERT INTO attempts VALUES ('x', 1, 'j', 'c', 't', NULL, 0, 0, 'r', NULL, NULL, NULL), "
+        "(9223372036854775807, 1, 'j', 'c', 't', NULL, 0, 0, 'r', NULL, NULL, NULL), (5, 'x', 'j', 'c', 't', "
+        "NULL, 0, 0, 'r', NULL, NULL, NULL), (5, -9223372036854775808, 'j', 'c', 't', NULL, "
+        "9223372036854775807, -9223372036854775808, 'r', NULL, NULL, NULL)"));
+  }
+  const std::int64_t sound =
+      test::Ask(file, "SELECT count(*) FROM attempts WHERE typeof(seq) = 'integer' AND seq < 1 << 40");
+  auto outbox = Outbox::Open(file, 1);
+  REQUIRE_MESSAGE(outbox, (outbox ? "" : outbox.error().message));
+  CHECK(outbox->Total().attempts == static_cast<std::uint64_t>(sound));
+  CHECK(test::CountAttempts(file) == static_cast<std::uint64_t>(sound));
 }
 
 TEST_CASE("upgrade: an outbox of an earlier format that lost a table is refused as damaged") {

@@ -5,13 +5,16 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/ulid.h"
 #include "storage/database.h"
+#include "storage/history_pack.h"
 #include "storage/schema.h"
 
 namespace outboxd::test {
@@ -45,6 +48,9 @@ struct AttemptLine {
   std::string result = "delivered";
   std::optional<std::int64_t> status = 200;
   std::string error, answer = "{}";
+  std::string name, ref;
+  std::optional<std::int64_t> uid;
+  std::int64_t accepted_ms = 1'000;
 };
 
 class OutboxRows {
@@ -100,21 +106,54 @@ class OutboxRows {
                            row.reason, row.cause, TextOrNull{row.answer}, row.attempts, row.line));
   }
 
-  void Add(const AttemptLine& row) {
-    const std::string job = JobId(row.sequence);
+  // In a pack of its own.
+  void Add(const AttemptLine& row) { AddPack({row}); }
+
+  // Returns its id.
+  std::int64_t AddPack(const std::vector<AttemptLine>& lines) {
+    std::uint64_t highest = 0;
+    std::int64_t first_ms = lines.front().sent_ms;
+    for (const AttemptLine& line : lines) {
+      highest = std::max(highest, line.sequence);
+      first_ms = std::min(first_ms, line.sent_ms);
+    }
+    last_pack_ = std::max(last_pack_ + 1, static_cast<std::int64_t>(highest));
+    PackBuilder pack;
+    pack.Begin(last_pack_, FromUnixMs(first_ms));
+    for (const AttemptLine& line : lines) REQUIRE(pack.Add(RecordOf(RowOf(line))));
     auto statement = database_->Prepare(
-        "INSERT INTO attempts (seq, attempt, job, connection, type, customer, sent_ms, duration_ms, result, "
-        "status, error, answer)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "INSERT INTO history (id, first_ms, last_ms, rows, records) VALUES (?, ?, ?, ?, ?)");
     REQUIRE(statement);
-    REQUIRE(statement->Run(static_cast<std::int64_t>(row.sequence), row.attempt, job, row.connection,
-                           row.type, TextOrNull{row.customer}, row.sent_ms, row.duration_ms, row.result,
-                           row.status, TextOrNull{row.error}, TextOrNull{row.answer}));
+    REQUIRE(statement->Run(pack.id(), ToUnixMs(pack.first()), ToUnixMs(pack.last()),
+                           static_cast<std::int64_t>(pack.size()), pack.Finish()));
+    return pack.id();
+  }
+
+  static AttemptRow RowOf(const AttemptLine& line) {
+    AttemptRow row;
+    row.sequence = Sequence{line.sequence};
+    row.attempt = static_cast<std::uint32_t>(line.attempt);
+    row.job = JobId(line.sequence);
+    row.connection = line.connection;
+    row.type = line.type;
+    row.customer = line.customer;
+    row.result = line.result;
+    row.error = line.error;
+    row.answer = line.answer;
+    row.name = line.name;
+    row.ref = line.ref;
+    row.sent = FromUnixMs(line.sent_ms);
+    row.accepted = FromUnixMs(line.accepted_ms);
+    row.duration = Milliseconds(line.duration_ms);
+    row.status = line.status;
+    row.uid = line.uid;
+    return row;
   }
 
  private:
   std::filesystem::path folder_;
   std::optional<Database> database_;
+  std::int64_t last_pack_ = 0;
 };
 
 }  // namespace outboxd::test

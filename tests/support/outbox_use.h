@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/job_line.h"
+#include "storage/history_pack.h"
 #include "storage/outbox.h"
 #include "storage/outbox_reader.h"
 
@@ -141,6 +142,18 @@ inline std::int64_t Ask(const std::filesystem::path& file, const std::string& sq
   const auto value = database->Scalar(sql);
   REQUIRE_MESSAGE(value, (value ? "" : value.error().message));
   return *value;
+}
+
+// As far as they can be read.
+inline std::uint64_t CountAttempts(const std::filesystem::path& file) {
+  auto database = Database::Open(file, OpenMode::kReadOnly);
+  REQUIRE(database);
+  auto packs = database->Prepare("SELECT id, first_ms, records FROM history");
+  REQUIRE(packs);
+  std::uint64_t count = 0;
+  for (auto row = packs->Step(); row && *row; row = packs->Step())
+    count += ReadPack(packs->Int(0), packs->Int(1), packs->Text(2)).size();
+  return count;
 }
 
 inline std::string AskText(const std::filesystem::path& file, const std::string& sql) {

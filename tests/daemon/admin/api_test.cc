@@ -350,7 +350,7 @@ TEST_CASE("admin api: history by job and by customer") {
   CHECK(api.Listed("/v1/history?job=" + OutboxRows::JobId(2)) == Numbers{2, 2});
   CHECK(api.Listed("/v1/history?customer=42") == Numbers{1, 1, 2, 2, 3, 3});
   CHECK(api.Listed("/v1/history?customer=42&connection=eu") == Numbers{3, 3});
-  CHECK(api.Listed("/v1/history?customer=42&limit=1") == Numbers{1, 1});
+  CHECK(api.Listed("/v1/history?customer=42&limit=1") == Numbers{1});
   CHECK(api.Get("/v1/history?customer=42&limit=1")["next"].Int() == 1);
   CHECK(api.Listed("/v1/history?customer=43").empty());
 }

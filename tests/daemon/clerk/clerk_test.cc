@@ -340,7 +340,7 @@ TEST_CASE("clerk: attempts of one user do not use up max_bytes for the others: h
   CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts WHERE attempt = 40 GROUP BY attempt") > 0);
 }
 
-TEST_CASE("clerk: history gives way to jobs that it keeps out, that of the oldest first") {
+TEST_CASE("clerk: history gives way to jobs that it keeps out, the oldest first") {
   Fixture fixture;
   fixture.Start();
   auto jobs = fixture.AcceptedOf(33, 100, 0);
@@ -356,8 +356,7 @@ TEST_CASE("clerk: history gives way to jobs that it keeps out, that of the oldes
   }
   CHECK(accepted > 12);
   CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 1'000);
-  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts WHERE seq = 1") == 0);
-  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts WHERE seq = 100") == 20);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts WHERE attempt <= 10") == 0);
 }
 
 TEST_CASE(
@@ -369,14 +368,14 @@ TEST_CASE(
   auto reader = Database::Open(fixture.file, OpenMode::kReadOnly);
   REQUIRE(reader);
   REQUIRE(reader->Execute("BEGIN; SELECT * FROM outbox"));
-  for (int round = 0; round < 10; ++round) jobs = fixture.ReportAttempts(std::move(jobs));
+  for (int round = 0; round < 100; ++round) jobs = fixture.ReportAttempts(std::move(jobs));
   fixture.Work();
   const OutboxState state = fixture.clerk->State();
   REQUIRE(state.wal_held_bytes > state.used_bytes / 2);
   fixture.limits.outbox.max_bytes = state.used_bytes;
   fixture.clerk->Configure(fixture.limits);
   for (int round = 0; round < 5; ++round) fixture.Work();
-  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 1'100);
+  CHECK(Ask(fixture.file, "SELECT count(*) FROM attempts") == 10'100);
 }
 
 TEST_CASE("clerk: a submission that wants all or none gets none when some would find no room, and says so") {
