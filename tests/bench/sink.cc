@@ -7,7 +7,6 @@
 //                                                       nothing; a member left out is as at the start
 //   POST /_reset                                        counts from zero
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -18,7 +17,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <unordered_map>
 
 #include "core/json.h"

@@ -47,8 +47,7 @@ def cost_at(run, rate, seconds, batch=False):
         before = Costs(run.bench, daemon)
         fed = _feed(run, daemon, sink, rate, count, first=first)
         result = Costs(run.bench, daemon).since(before, count)
-        if daemon.waiting():
-            raise BenchError(f"{daemon.waiting()} of {count} events wait after all were answered")
+        daemon.await_waiting(0)
         doubled = sink.stats()["delivered"] - count
         if doubled:
             raise BenchError(f"{doubled} events were delivered twice without any failure")
