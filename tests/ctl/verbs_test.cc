@@ -119,7 +119,7 @@ const char* kStatus =
     R"("rates":{"accepted_per_s":1200,"attempts_per_s":1190.5,"delivered_per_s":1180,"dead_per_s":0.1},)"
     R"("totals":{"accepted":1000000,"refused":5,"attempts":987655,"delivered":987655,"dead":3},)"
     R"("connections":[{"name":"default","base_url":"x","region":"us","state":"throttled","pause":"","detail":"503 Service Unavailable","since_ms":999808000,)"
-    R"("reopen_ms":1000012000,"failures":4,"limit":16,"max_in_flight":256,"rate_limit":1000,"jobs":12345,"ready":12000,"in_flight":1,"deferred":80,"blocked":9,"dead":3,"oldest_ms":999990000},)"
+    R"("reopen_ms":1000012000,"failures":4,"limit":16,"max_in_flight":256,"rate_limit":1000,"batch":{"mode":"auto","use":"not_needed","items":1},"jobs":12345,"ready":12000,"in_flight":1,"deferred":80,"blocked":9,"dead":3,"oldest_ms":999990000},)"
     R"({"name":"e\u001bu","base_url":"x","region":"eu","state":"paused","pause":"auth","detail":"401 Unauthorized","since_ms":999000000,"failures":0,)"
     R"("limit":1,"max_in_flight":8,"rate_limit":0,"jobs":0,"ready":0,"in_flight":0,"deferred":0,"blocked":0,"dead":0,"suspects":3}],)"
     R"("listeners":[{"key":"listen.track","address":"127.0.0.1:8480","listening":false,"problem":"127.0.0.1:8480: in\u001b use"},)"
@@ -135,7 +135,7 @@ TEST_CASE("status: people see the queue, rates, disk, and each connection with r
                            "1,200/s accepted, 1,191/s attempted, 1,180/s delivered, 0.1/s dead",
                            "1.2 GiB of at most 20.0 GiB; 1.0 KiB free on the disk", "throttled", "3m 12s",
                            "503 Service Unavailable; 4 failures in a row; next try in 12s", "paused (auth)",
-                           "401 Unauthorized; 3 suspects", "e\\x1bu",
+                           "401 Unauthorized; 3 suspects", "e\\x1bu", "auto: not needed",
                            "not listening: listen.track: 127.0.0.1:8480: in\\x1b use\n"}) {
     CHECK_MESSAGE(Contains(ran.out, part), (std::string(part) + "\n" + ran.out));
   }

@@ -142,7 +142,8 @@ TEST_CASE("order: the rate limit spreads requests over time") {
   constexpr std::int64_t kPerSecond = 100;
   constexpr std::size_t kEvents = 250;
   SimUnderTest sim;
-  DaemonUnderTest daemon(sim, {{"connections.default.rate_limit", std::to_string(kPerSecond)}});
+  DaemonUnderTest daemon(sim, {{"connections.default.rate_limit", std::to_string(kPerSecond)},
+                               {"connections.default.batch", "{mode: off}"}});
   AcceptAll(daemon, ManyEvents(kEvents, kEvents));
   daemon.AwaitDrained();
   const std::vector<SimRequestSeen> requests = sim.Requests();

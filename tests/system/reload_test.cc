@@ -86,6 +86,25 @@ TEST_CASE("reload: SIGHUP takes new limits") {
   daemon.AwaitDrained();
 }
 
+TEST_CASE(
+    "reload: a key that has another name now is obeyed, and told at the start, at a reload and by check") {
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim, {{"connections.default.batch", "{enabled: true}"}});
+  const auto is_told = [&](const std::string& key) {
+    return Await([&] { return daemon.Log().find(key) != std::string::npos; });
+  };
+  CHECK(is_told("connections.default.batch.enabled: write mode: on instead"));
+  CHECK(ConnectionOf(daemon.Status(), "default")["batch"]["mode"].String() == "on");
+  daemon.SetConfig("connections.default.batch", "{enabled: false}");
+  daemon.Reload();
+  const std::string key = "connections.default.batch.enabled: write mode: off instead";
+  CHECK(is_told(key));
+  CHECK(daemon.Ctl({"check", daemon.ConfigFile()}).out.find("warning: " + key) != std::string::npos);
+  daemon.AwaitStatus([](const JsonValue& status) {
+    return ConnectionOf(status, "default")["batch"]["mode"].String() == "off";
+  });
+}
+
 TEST_CASE("reload: a bad config is refused with its reason, and the old one stays in force") {
   SimUnderTest sim;
   DaemonUnderTest daemon(sim);

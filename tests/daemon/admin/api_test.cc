@@ -87,6 +87,9 @@ TEST_CASE("admin api: status tells every agreed member, and sums over the connec
   api.control.status.connections.push_back(api.control.status.connections[0]);
   api.control.status.connections[1].name = "eu";
   api.control.status.connections[0].suspects = 3;
+  api.control.status.connections[0].batch_mode = BatchMode::kOn;
+  api.control.status.connections[0].batch_use = BatchUse::kNoRoute;
+  api.control.status.connections[0].batch_items = 7;
   api.Gate().state = GateState::kPaused;
   api.Gate().pause = PauseReason::kAuth;
   api.Gate().detail = "401 Unauthorized";
@@ -110,6 +113,9 @@ TEST_CASE("admin api: status tells every agreed member, and sums over the connec
   CHECK(connection["oldest_ms"].Int() == 500);
   CHECK(connection["ready"].Int() == 4);
   CHECK(connection["suspects"].Int() == 3);
+  CHECK(connection["batch"]["mode"].String() == "on");
+  CHECK(connection["batch"]["use"].String() == "no_route");
+  CHECK(connection["batch"]["items"].Int() == 7);
   CHECK_FALSE(connection.Has("reopen_ms"));
 }
 

@@ -28,6 +28,7 @@ DaemonStatus SomeStatus() {
   connection.blocked = 1;
   connection.dead = 5;
   connection.suspects = 2;
+  connection.batch_use = BatchUse::kUsed;
   connection.oldest = FromUnixMs(40'000);
   connection.gate.state = GateState::kThrottled;
   status.connections.push_back(connection);
@@ -57,6 +58,7 @@ TEST_CASE("metrics: every agreed name is in the text, with its labels") {
   CHECK(HasLine(text, R"(outboxd_jobs{connection="default",state="in_flight"} 3)"));
   CHECK(HasLine(text, R"(outboxd_jobs{connection="default",state="dead"} 5)"));
   CHECK(HasLine(text, R"(outboxd_suspects{connection="default"} 2)"));
+  CHECK(HasLine(text, R"(outboxd_connection_batches{connection="default"} 1)"));
   CHECK(HasLine(text, R"(outboxd_oldest_job_age_seconds{connection="default"} 60)"));
   CHECK(HasLine(text, R"(outboxd_connection_state{connection="default",state="throttled"} 1)"));
   CHECK(HasLine(text, R"(outboxd_connection_state{connection="default",state="open"} 0)"));

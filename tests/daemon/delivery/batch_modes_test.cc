@@ -158,6 +158,35 @@ TEST_CASE("batch modes: with auto, batches grow from one job with each success a
   CHECK(rig.Total().dead == 0);
 }
 
+TEST_CASE("batch modes: a success of a request from before the closure makes no batch grow") {
+  ModeRig rig;
+  rig.connection.rate_limit = 1;
+  rig.connection.batch.linger = milliseconds(0);
+  rig.Start();
+  rig.Accept(Events(100));
+  REQUIRE(rig.Sizes() == std::vector<std::size_t>{1});
+  for (int round = 0; round < 3; ++round) {
+    rig.Pass(seconds(1));
+    rig.Accept(Events(30, "r" + std::to_string(round) + "-"));
+  }
+  REQUIRE(rig.out.size() >= 4);
+  REQUIRE(rig.Use() == BatchUse::kUsed);
+  rig.Finish(0, AnswerOf(429));
+  rig.Run();
+  REQUIRE(rig.Gate() == GateState::kThrottled);
+  const std::size_t before = rig.out.size();
+  rig.Submit(Events(100, "later"));
+  while (rig.out.size() == before) rig.PassToWake();
+  rig.Finish(before, AnswerOf(200));  // the probe
+  rig.Run();
+  REQUIRE(rig.Gate() == GateState::kOpen);
+  for (std::size_t late = 0; late < before; ++late) rig.Finish(0, AnswerOf(200));
+  rig.Run();
+  CHECK(rig.Queue().Status().batch_items == 2);
+  rig.DeliverRest();
+  CHECK(rig.Total().jobs == 0);
+}
+
 TEST_CASE("batch modes: on means full batches, also after a closure") {
   ModeRig rig(BatchMode::kOn);
   rig.connection.batch.linger = milliseconds(0);
@@ -219,6 +248,7 @@ TEST_CASE(
       rig.ProveWell();
       CHECK(rig.told_of_no_batches == 1);
       CHECK(rig.Use() == BatchUse::kNoRoute);
+      CHECK(rig.Queue().held().departures().troubled_users().empty());  // it was nobody's fault
       CHECK(rig.Gate() == GateState::kOpen);
       CHECK(Ask(rig.file,
                 "SELECT count(*) FROM outbox WHERE charged = 0 AND failures = 0 AND due_ms IS NULL") ==
