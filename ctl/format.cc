@@ -84,4 +84,42 @@ Result<Milliseconds> ReadDuration(std::string_view text) {
               "\"" + std::string(text) + "\" is not a duration; write it as 500ms, 30s, 10min, 72h or 7d");
 }
 
+namespace {
+
+std::optional<std::time_t> ToSeconds(std::tm broken_down, Zone zone) {
+  broken_down.tm_isdst = -1;
+  const std::time_t seconds = zone == Zone::kUtc ? timegm(&broken_down) : mktime(&broken_down);
+  if (seconds < 0) return std::nullopt;
+  return seconds;
+}
+
+// By the clock of `zone`.
+std::optional<Timestamp> ReadClockTime(const std::string& text, Timestamp now, Zone zone) {
+  constexpr std::array kForms = {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%H:%M:%S", "%H:%M"};
+  const std::time_t today = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  for (const char* form : kForms) {
+    std::tm read{};
+    if ((zone == Zone::kUtc ? gmtime_r(&today, &read) : localtime_r(&today, &read)) == nullptr) break;
+    read.tm_hour = read.tm_min = read.tm_sec = 0;
+    const char* end = strptime(text.c_str(), form, &read);
+    if (end == nullptr || *end != 0) continue;
+    const std::optional<std::time_t> seconds = ToSeconds(read, zone);
+    if (seconds) return Timestamp(std::chrono::seconds(*seconds));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Timestamp> ReadTime(std::string_view text, Timestamp now, Zone zone) {
+  if (const std::optional<Timestamp> at = ParseRfc3339(text)) return *at;
+  if (const Result<Milliseconds> ago = ReadDuration(text)) return now - *ago;
+  if (const std::optional<Timestamp> at = ReadClockTime(std::string(text), now, zone)) return *at;
+  return Fail(
+      ErrorKind::kInvalid,
+      "\"" + std::string(text) +
+          "\" is not a time; write it as 14:03, \"2026-01-31 14:03\", 2026-01-31T14:03:27Z, or how long "
+          "ago it was: 90s, 2h, 7d");
+}
+
 }  // namespace outboxd

@@ -25,4 +25,8 @@ std::string FormatTimesIn(std::string_view text, Zone zone);
 // core/duration.h; a number without a unit is seconds. kInvalid otherwise, or when beyond ten years.
 Result<Milliseconds> ReadDuration(std::string_view text);
 
+// When something was: RFC 3339, a duration before `now`, or the clock of `zone` as "2026-11-24 14:03:27" with
+// or without the seconds, the day alone, or the time of today alone.
+Result<Timestamp> ReadTime(std::string_view text, Timestamp now, Zone zone);
+
 }  // namespace outboxd

@@ -8,10 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "config/system_user.h"
 #include "core/encoding.h"
 #include "core/json.h"
 #include "core/result.h"
 #include "core/text.h"
+#include "core/time.h"
 #include "ctl/admin_client.h"
 #include "ctl/commands.h"
 #include "ctl/format.h"
@@ -29,7 +31,7 @@ struct ListOptions {
 };
 
 struct HistoryOptions {
-  std::optional<std::string> job, customer, connection;
+  std::optional<std::string> job, customer, connection, name, ref, result, uid, from, to;
 };
 
 int List(const Context& context, const ListOptions& options) {
@@ -118,15 +120,41 @@ int Explain(const Context& context, const std::string& job) {
       });
 }
 
-int History(const Context& context, const HistoryOptions& options) {
-  if (options.job.has_value() == options.customer.has_value()) {
-    return ReportUsage(context.console, "history of what? Give a job id or --customer ID");
+// What is asked for, but a job's id.
+Result<Query> HistoryQueryOf(const Context& context, const HistoryOptions& options) {
+  Query query;
+  for (const auto& [name, value] :
+       {std::pair("customer", &options.customer), std::pair("connection", &options.connection),
+        std::pair("name", &options.name), std::pair("ref", &options.ref),
+        std::pair("result", &options.result)}) {
+    if (*value) query.emplace_back(name, **value);
   }
-  ListRequest request{"/v1/history", {}, std::nullopt, 1000, "No attempt is on record."};
-  if (options.job) request.query.emplace_back("job", *options.job);
-  if (options.customer) request.query.emplace_back("customer", *options.customer);
-  if (options.connection) request.query.emplace_back("connection", *options.connection);
-  return PrintList(context, request, AttemptRows(context));
+  if (options.uid) {
+    const Result<std::uint32_t> number = UserId(*options.uid);
+    if (!number) return Fail(ErrorKind::kInvalid, "--uid " + *options.uid + ": " + number.error().message);
+    query.emplace_back("uid", std::to_string(*number));
+  }
+  for (const auto& [name, value] : {std::pair("from_ms", &options.from), std::pair("to_ms", &options.to)}) {
+    if (!*value) continue;
+    ASSIGN_OR_RETURN(const Timestamp at, ReadTime(**value, context.console.clock(), context.globals.zone()));
+    query.emplace_back(name, std::to_string(ToUnixMs(at)));
+  }
+  return query;
+}
+
+int History(const Context& context, const HistoryOptions& options) {
+  Result<Query> query = HistoryQueryOf(context, options);
+  if (!query) return ReportUsage(context.console, query.error().message);
+  if (options.job && !query->empty())
+    return ReportUsage(context.console, "a job's history is shown whole: give its id alone");
+  if (!options.job && query->empty()) {
+    return ReportUsage(context.console,
+                       "history of what? Give a job id, --customer ID, or what else is known of it");
+  }
+  if (options.job) query->emplace_back("job", *options.job);
+  return PrintList(context,
+                   {"/v1/history", std::move(*query), std::nullopt, 1000, "No attempt is on record."},
+                   AttemptRows(context));
 }
 
 int Cancel(const Context& context, const std::string& job) {
@@ -154,9 +182,17 @@ Action OnJob(CLI::App& command, const Context& context, int (*verb)(const Contex
 Action AddHistory(CLI::App& history, const Context& context) {
   const auto options = std::make_shared<HistoryOptions>();
   history.add_option("job", options->job, "Job id")->type_name("JOB");
-  history.add_option("--customer", options->customer, "All attempts for this customer")->type_name("ID");
-  history.add_option("--connection", options->connection, "With --customer: only on this connection")
-      ->type_name("NAME");
+  const auto add = [&](const char* flag, std::optional<std::string>& value, const char* help,
+                       const char* type) { history.add_option(flag, value, help)->type_name(type); };
+  add("--customer", options->customer, "Only attempts for this customer", "ID");
+  add("--connection", options->connection, "Only on this connection", "NAME");
+  add("--name", options->name, "Only events, or pages, of this name", "NAME");
+  add("--ref", options->ref, "Only jobs with this ref", "REF");
+  add("--result", options->result, "Only attempts with this result, such as deferred", "RESULT");
+  add("--uid", options->uid, "Only from producers of this user, by name or number", "USER");
+  add("--from", options->from, "Only what was sent then or later: 14:03, a date, RFC 3339, or how long ago",
+      "TIME");
+  add("--to", options->to, "Only what was sent before then", "TIME");
   return Running(context, options, History);
 }
 
@@ -168,7 +204,7 @@ constexpr Verb kJobVerbs[] = {
      [](CLI::App& command, const Context& context) { return OnJob(command, context, Explain); }},
     {"cancel", "Take a waiting job out of the queue; it becomes a dead letter",
      [](CLI::App& command, const Context& context) { return OnJob(command, context, Cancel); }},
-    {"history", "Attempts of a job, or of a customer job by job", AddHistory},
+    {"history", "Attempts of a job, or of a customer, an event, a ref, a time", AddHistory},
 };
 
 }  // namespace

@@ -153,6 +153,8 @@ RowView AttemptRows(const Context& context) {
            {"ATTEMPT", Align::kRight},
            {"TYPE"},
            {"CUSTOMER"},
+           {"NAME"},
+           {"REF"},
            {"TOOK", Align::kRight},
            {"STATUS", Align::kRight},
            {"RESULT"},
@@ -167,6 +169,8 @@ RowView AttemptRows(const Context& context) {
                     FormatCount(row["attempt"].Int()),
                     row["type"].String(),
                     row["customer"].String(),
+                    row["name"].String(),
+                    row["ref"].String(),
                     row["duration_ms"].IsNumber() ? ShowSpan(Milliseconds(row["duration_ms"].Int()))
                                                   : std::string(),
                     status == 0 ? std::string() : std::to_string(status),

@@ -18,10 +18,13 @@
 #include "core/json.h"
 #include "core/names.h"
 #include "core/result.h"
+#include "core/text.h"
 #include "core/time.h"
 #include "core/ulid.h"
+#include "core/verdict.h"
 #include "daemon/base/status.h"
 #include "storage/filter.h"
+#include "storage/history_pack.h"
 #include "storage/inspection.h"
 #include "storage/outcome.h"
 
@@ -84,6 +87,17 @@ Result<std::string> ParseDeath(std::string_view field, std::string_view text) {
   return Invalid(field, "must be " + ListNames<Death>());
 }
 
+Result<std::string> ParseFate(std::string_view field, std::string_view text) {
+  if (kNames<Fate>.Find(text)) return std::string(text);
+  return Invalid(field, "must be " + ListNames<Fate>());
+}
+
+Result<Timestamp> ParseTime(std::string_view field, std::string_view text) {
+  constexpr std::int64_t kLatestUnixMs = 253'402'300'799'999;
+  ASSIGN_OR_RETURN(const std::int64_t unix_ms, ParseWhole(field, text, 0, kLatestUnixMs));
+  return FromUnixMs(unix_ms);
+}
+
 template <typename Filter>
 Result<bool> SetCommon(Filter& filter, std::string_view name, const std::string& value) {
   if (name == "connection") return Store(Result<std::string>(value), filter.connection);
@@ -111,6 +125,19 @@ Result<bool> SetDead(DeadFilter& filter, std::string_view name, const std::strin
   if (name == "older_than_s") return Store(ParseAge(name, value, now), filter.dead_before);
   if (name == "newer_than_s") return Store(ParseAge(name, value, now), filter.dead_after);
   return SetCommon(filter, name, value);
+}
+
+Result<bool> SetHistory(AttemptFilter& filter, std::string_view name, const std::string& value) {
+  const Result<std::string> text(value);
+  if (name == "customer") return Store(text, filter.customer);
+  if (name == "connection") return Store(text, filter.connection);
+  if (name == "name") return Store(Result<std::string>(CutAtCharacter(value, kNameKeptBytes)), filter.name);
+  if (name == "ref") return Store(text, filter.ref);
+  if (name == "result") return Store(ParseFate(name, value), filter.result);
+  if (name == "uid") return Store(ParseWhole(name, value, 0, kUidMax), filter.uid);
+  if (name == "from_ms") return Store(ParseTime(name, value), filter.from);
+  if (name == "to_ms") return Store(ParseTime(name, value), filter.to);
+  return false;
 }
 
 Result<bool> SetPage(PageRequest& page, std::string_view name, const std::string& value) {
@@ -207,16 +234,18 @@ Result<DeadFilter> ParseDeadFilter(const NamedValues& values, Timestamp now) {
 
 Result<HistoryQuery> ParseHistoryQuery(const NamedValues& values) {
   HistoryQuery query;
+  bool has_filter = false;
   RETURN_IF_ERROR(ForEachName(values, [&](std::string_view name, const std::string& value) -> Result<bool> {
     if (name == "job") return Store(ParseJobId(name, value), query.job);
-    if (name == "customer") return Store(Result<std::string>(value), query.filter.customer);
-    if (name == "connection") return Store(Result<std::string>(value), query.filter.connection);
-    return SetPage(query.page, name, value);
+    Result<bool> known = SetHistory(query.filter, name, value);
+    if (!known) return known;
+    has_filter = has_filter || *known;
+    return *known ? known : SetPage(query.page, name, value);
   }));
-  if (query.job.has_value() == query.filter.customer.has_value())
-    return Invalid("job", "give either a job or a customer");
   if (query.job && query.filter.connection)
     return Invalid("connection", "goes with a customer, not with a job");
+  if (query.job.has_value() == has_filter)
+    return Invalid("job", "give either a job or a filter: customer, name, ref, …");
   return query;
 }
 

@@ -46,7 +46,7 @@ Result<DeadQuery> ParseDeadQuery(const NamedValues& values, Timestamp now);
 Result<DeadFilter> ParseDeadFilter(const NamedValues& values, Timestamp now);
 
 struct HistoryQuery {
-  std::optional<Ulid> job;  // or the filter, never both
+  std::optional<Ulid> job;  // or the filter, of which something is set, never both
   AttemptFilter filter;
   PageRequest page;
 };

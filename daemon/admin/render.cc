@@ -280,6 +280,10 @@ void WriteAttempt(JsonWriter& writer, const AttemptRow& row) {
   WriteStatusOf(writer, row.status);
   WriteText(writer, "error", row.error);
   WriteText(writer, "answer", row.answer);
+  WriteText(writer, "name", row.name);
+  WriteText(writer, "ref", row.ref);
+  if (row.uid) writer.Key("uid").Int(*row.uid);
+  WriteTime(writer, "accepted_ms", row.accepted);
   writer.EndObject();
 }
 

@@ -38,6 +38,24 @@ TEST_CASE("format: times within a text are written as those beside it") {
   CHECK(FormatTimesIn("", Zone::kLocal).empty());
 }
 
+TEST_CASE("format: a time is read as RFC 3339, as the clock shows it, or as how long ago it was") {
+  const Timestamp now = FromUnixMs(1'700'000'000'123);  // 22:13:20
+  const auto read = [&](const char* text) {
+    const Result<Timestamp> at = ReadTime(text, now, Zone::kUtc);
+    return at ? FormatRfc3339(*at) : at.error().message;
+  };
+  CHECK(read("2023-11-14T14:03:27+01:00") == "2023-11-14T13:03:27.000Z");
+  CHECK(read("2023-11-14 14:03:27") == "2023-11-14T14:03:27.000Z");
+  CHECK(read("2023-11-14 14:03") == "2023-11-14T14:03:00.000Z");
+  CHECK(read("2023-11-13") == "2023-11-13T00:00:00.000Z");
+  CHECK(read("14:03") == "2023-11-14T14:03:00.000Z");
+  CHECK(read("14:03:27") == "2023-11-14T14:03:27.000Z");
+  CHECK(read("2h") == "2023-11-14T20:13:20.123Z");
+  for (const char* text : {"", "noon", "14:03x", "25:00", "2023-11-14 14", "-1h"})
+    CHECK(read(text).starts_with("\"" + std::string(text) + "\" is not a time; write it as 14:03, "));
+  CHECK(ReadTime(FormatTime(now, Zone::kLocal), now, Zone::kLocal) == FromUnixMs(1'700'000'000'000));
+}
+
 TEST_CASE("format: durations are read with their units, a plain number is seconds") {
   CHECK(ReadDuration("500ms")->count() == 500);
   CHECK(ReadDuration("30")->count() == 30'000);

@@ -277,6 +277,25 @@ TEST_CASE("history: of a job or of a customer") {
   CHECK(daemon.Last().target == "/v1/history?customer=4%2F2&connection=eu&limit=1000");
 }
 
+TEST_CASE("history: where is the purchase of a customer, at about that time?") {
+  AdminFixture daemon(AdminAnswer{
+      200,
+      R"({"rows":[{"seq":1,"attempt":1,"job":"J","type":"track","customer":"42","name":"purchase","ref":"order-9","uid":33,"sent_ms":999900000,"duration_ms":15,"result":"delivered","status":200}]})"});
+  const Ran ran = daemon.Run({"--utc", "history", "--customer", "42", "--name", "purchase", "--from",
+                              "1970-01-12T13:45:00Z", "--to", "1970-01-12 13:46", "--result", "delivered",
+                              "--ref", "order-9", "--uid", "33"});
+  CHECK(ran.code == 0);
+  for (const char* part : {"purchase", "order-9"}) CHECK(Contains(ran.out, part));
+  CHECK(daemon.Last().target ==
+        "/v1/history?customer=42&name=purchase&ref=order-9&result=delivered&uid=33&from_ms=999900000&"
+        "to_ms=999960000&limit=1000");
+  CHECK(daemon.Run({"history"}).code == 2);
+  CHECK(daemon.Run({"history", kJob, "--name", "purchase"}).code == 2);
+  const Ran wrong = daemon.Run({"history", "--from", "noon"});
+  CHECK(wrong.code == 2);
+  CHECK(Contains(wrong.err, "\"noon\" is not a time"));
+}
+
 TEST_CASE("cancel: posts to the job") {
   AdminFixture daemon(AdminAnswer{200, R"({"cancelled":1})"});
   CHECK(daemon.Run({"cancel", kJob}).code == 0);

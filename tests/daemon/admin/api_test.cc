@@ -279,6 +279,11 @@ TEST_CASE("admin api: a filter that is unknown, doubled or cannot be is refused 
                          {"/v1/history", "job"},
                          {"/v1/history?job=x", "job"},
                          {"/v1/history?customer=1&type=track", "type"},
+                         {"/v1/history?result=done", "result"},
+                         {"/v1/history?from_ms=1.5", "from_ms"},
+                         {"/v1/history?to_ms=-1", "to_ms"},
+                         {"/v1/history?uid=x", "uid"},
+                         {"/v1/history?limit=5", "job"},
                          {"/v1/jobs/short", "job"},
                          {"/v1/jobs/81JDB3T0C5W7X8Y9Z0ABCDEFGH/explain", "job"},
                          {"/v1/dead/short", "job"}}) {
@@ -359,6 +364,31 @@ TEST_CASE("admin api: history by job and by customer") {
   CHECK(api.Listed("/v1/history?customer=42&limit=1") == Numbers{1});
   CHECK(api.Get("/v1/history?customer=42&limit=1")["next"].Int() == 1);
   CHECK(api.Listed("/v1/history?customer=43").empty());
+}
+
+TEST_CASE("admin api: history by time, name, ref, result and user, with what was kept of the job") {
+  Api api;
+  std::vector<AttemptLine> pack;
+  for (std::uint64_t sequence = 1; sequence <= 3; ++sequence) {
+    AttemptLine& attempt = pack.emplace_back();
+    attempt.sequence = sequence;
+    attempt.sent_ms = static_cast<std::int64_t>(sequence) * 1'000;
+    attempt.name = sequence == 2 ? "purchase" : "signup";
+    attempt.ref = "order-" + std::to_string(sequence);
+    attempt.uid = 30 + static_cast<std::int64_t>(sequence);
+    attempt.result = sequence == 3 ? "deferred" : "delivered";
+  }
+  api.rows.AddPack(pack);
+  CHECK(api.Listed("/v1/history?customer=42&name=purchase") == Numbers{2});
+  CHECK(api.Listed("/v1/history?ref=order-3") == Numbers{3});
+  CHECK(api.Listed("/v1/history?result=deferred") == Numbers{3});
+  CHECK(api.Listed("/v1/history?uid=31") == Numbers{1});
+  CHECK(api.Listed("/v1/history?from_ms=2000&to_ms=3000") == Numbers{2});
+  const JsonValue row = api.Get("/v1/history?ref=order-2")["rows"].Items().at(0);
+  CHECK(row["name"].String() == "purchase");
+  CHECK(row["ref"].String() == "order-2");
+  CHECK(row["uid"].Int() == 32);
+  CHECK(row["accepted_ms"].Int() == 1'000);
 }
 
 TEST_CASE("admin api: dead letters are listed, in full on request, shown and grouped") {
