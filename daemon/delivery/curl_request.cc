@@ -4,9 +4,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -16,8 +19,10 @@
 #include <utility>
 #include <vector>
 
+#include "config/credentials.h"
 #include "core/ascii.h"
 #include "core/batch.h"
+#include "core/encoding.h"
 #include "core/job.h"
 #include "core/request.h"
 #include "core/secrets.h"
@@ -52,6 +57,17 @@ HttpRequest BuildRequest(const Transfer& transfer) {
       break;
   }
   return BuildRegionProbe();
+}
+
+// A lower-case http_proxy alone counts for libcurl; it does no harm here.
+bool IsProxyInEnvironment() {
+  return std::ranges::any_of(
+      std::array{"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
+      [](const char* name) { return std::getenv(name) != nullptr; });
+}
+
+std::string BasicAuthorization(const Credentials& credentials) {
+  return "Authorization: Basic " + Base64Encode(credentials.site_id + ":" + credentials.api_key);
 }
 
 std::string HeaderLine(const std::string& name, const std::string& value) {
@@ -223,10 +239,8 @@ void CurlRequest::AdoptEndpoint() {
   // No PIPEWAIT: the first requests to a host open a connection each and do not wait for the first one's
   // handshake.
   Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  Set(CURLOPT_USERAGENT, "outboxd/" OUTBOXD_VERSION);
-  Set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
-  Set(CURLOPT_USERNAME, endpoint_->credentials.site_id.c_str());
-  Set(CURLOPT_PASSWORD, endpoint_->credentials.api_key.c_str());
+  // For each request it would read six variables of the environment.
+  if (!IsProxyInEnvironment()) Set(CURLOPT_PROXY, "");
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(endpoint_->config.connect_timeout.count()));
   SetTrust(easy_, endpoint_->config.ca_file);
   Set(CURLOPT_ERRORBUFFER, events_.error.data());
@@ -259,11 +273,6 @@ void CurlRequest::SetRequest() {
     Set(CURLOPT_FRESH_CONNECT, route_ == Route::kOwn ? 1L : 0L);
     Set(CURLOPT_FORBID_REUSE, route_ == Route::kOwn ? 1L : 0L);
   }
-  if (request_.without_credentials) {
-    for (const CURLoption option : {CURLOPT_USERNAME, CURLOPT_PASSWORD})
-      Set(option, static_cast<const char*>(nullptr));
-    endpoint_ = std::make_shared<const Endpoint>(*endpoint_);  // so that the next request adopts its own anew
-  }
   SetMethod();
   SetHeaders();
 }
@@ -283,21 +292,30 @@ void CurlRequest::SetMethod() {
   Set(CURLOPT_CUSTOMREQUEST, method == "HEAD" ? nullptr : method.c_str());
 }
 
+// Those that libcurl would make of options of their own it formats twice for each request.
 void CurlRequest::SetHeaders() {
-  if (header_list_ != nullptr && listed_headers_ == request_.headers) return;
+  const bool has_credentials = !request_.without_credentials;
+  if (header_list_ != nullptr && has_listed_credentials_ == has_credentials &&
+      listed_headers_ == request_.headers)
+    return;
   curl_slist* list = curl_slist_append(nullptr, "Expect:");
+  if (has_credentials) list = curl_slist_append(list, BasicAuthorization(endpoint_->credentials).c_str());
   // An answer is "{}" as a rule: nothing to gain. A job's own header of this name leaves all the same.
   list = curl_slist_append(list, "Accept-Encoding:");
   bool has_type = false;
+  bool has_agent = false;
   for (const auto& [name, value] : request_.headers) {
     has_type = has_type || EqualsIgnoringCase(name, "content-type");
+    has_agent = has_agent || EqualsIgnoringCase(name, "user-agent");
     list = curl_slist_append(list, HeaderLine(name, value).c_str());
   }
+  if (!has_agent) list = curl_slist_append(list, "User-Agent: outboxd/" OUTBOXD_VERSION);
   // libcurl would call any body a web form.
   if (!has_type) list = curl_slist_append(list, "Content-Type:");
   Set(CURLOPT_HTTPHEADER, list);
   curl_slist_free_all(std::exchange(header_list_, list));
   listed_headers_ = request_.headers;
+  has_listed_credentials_ = has_credentials;
 }
 
 Finished CurlRequest::End(CURLcode code, const DebugLog& debug_log) {

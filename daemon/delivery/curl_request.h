@@ -127,6 +127,7 @@ class CurlRequest {
   std::shared_ptr<const Secrets> secrets_;    // of the last endpoint
   curl_slist* header_list_ = nullptr;
   Headers listed_headers_;  // those in header_list_
+  bool has_listed_credentials_ = false;
   Route route_ = Route::kPooled;
   bool has_been_large_ = false;
   CurlMulti* multi_ = nullptr;
