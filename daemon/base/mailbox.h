@@ -1,8 +1,9 @@
 // daemon/base/mailbox.h — where two threads meet: a bounded queue whose reader takes everything at once.
 //
 // A full mailbox makes Put() wait (Post() never waits: for messages whose number is bounded by what their
-// sender was given). A message posted patiently lets the reader wait a moment for more, so that it does its
-// work in larger groups. Close() lets the reader drain what is there and then tells it to stop.
+// sender was given). A message may be posted with patience: the reader then comes for it so much later at the
+// latest, by itself or for another message, and is not woken for it where it would look in time anyway. Only
+// a reader that says so has patience. Close() lets the reader drain what is there and then tells it to stop.
 #pragma once
 
 #include <algorithm>
@@ -19,6 +20,8 @@ namespace outboxd {
 template <typename T>
 class Mailbox {
  public:
+  using Deadline = std::chrono::steady_clock::time_point;
+
   explicit Mailbox(std::size_t capacity) : capacity_(capacity) {}
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
@@ -27,41 +30,49 @@ class Mailbox {
   bool Put(T message) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     while (messages_.size() >= capacity_ && !closed_) room_.Wait(mutex_);
-    return Append(std::move(message));
+    return Append(std::move(message), Deadline::min());
   }
 
   bool Post(T message) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
-    return Append(std::move(message));
+    return Append(std::move(message), Deadline::min());
   }
 
-  // As Post, but the reader may let up to `patience` pass before it takes the message, unless one without
-  // patience comes.
   bool PostPatiently(T message, std::chrono::microseconds patience) EXCLUDES(mutex_) {
+    const Deadline due = std::chrono::steady_clock::now() + patience;
     MutexLock lock(mutex_);
-    if (closed_) return false;
-    messages_.push_back(std::move(message));
-    if (messages_.size() > 1) return true;
-    patient_until_ = std::chrono::steady_clock::now() + patience;
-    arrived_.NotifyOne();
-    return true;
+    return Append(std::move(message), due);
   }
 
-  // Waits until there is a message, `timeout` has passed or the mailbox is closed; then moves all messages
-  // into `out` (cleared first). False when closed and empty: nothing will ever come again.
-  bool TakeAll(std::vector<T>& out, std::optional<std::chrono::milliseconds> timeout = std::nullopt)
-      EXCLUDES(mutex_) {
-    out.clear();
+  // The reader looks at `due` at the latest, also where no message comes; and whether it has patience from
+  // now on.
+  void LookBy(Deadline due, bool is_patient = true) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
+    is_patient_ = is_patient;
+    Expect(is_patient || messages_.empty() ? due : Deadline::min());
+  }
+
+  // Waits until a message is due, `timeout` has passed or the mailbox is closed; then moves all messages into
+  // `out` (cleared first). False when closed and empty: nothing will ever come again.
+  bool TakeAll(std::vector<T>& out, std::optional<std::chrono::milliseconds> timeout = std::nullopt,
+               bool is_patient = true) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    is_patient_ = is_patient;
+    if (!is_patient && !messages_.empty()) due_ = Deadline::min();
     Deadline deadline = Deadline::max();
     if (timeout) deadline = std::chrono::steady_clock::now() + *timeout;
-    while (!urgent_ && !closed_ &&
-           WaitUntil(messages_.empty() ? deadline : std::min(deadline, patient_until_))) {
-    }
-    urgent_ = false;
-    std::swap(out, messages_);
-    if (out.size() >= capacity_) room_.NotifyAll();
+    do {
+      looks_at_ = std::min(deadline, due_);
+    } while (!closed_ && looks_at_ != Deadline::min() && WaitUntil(looks_at_));
+    looks_at_ = Deadline::min();
+    Swap(out);
     return !(out.empty() && closed_);
+  }
+
+  // For whoever does the reader's work in its place: what is there, without waiting.
+  void TakeNow(std::vector<T>& out) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    Swap(out);
   }
 
   void Close() EXCLUDES(mutex_) {
@@ -72,13 +83,25 @@ class Mailbox {
   }
 
  private:
-  using Deadline = std::chrono::steady_clock::time_point;
-
-  bool Append(T&& message) REQUIRES(mutex_) {
+  bool Append(T&& message, Deadline due) REQUIRES(mutex_) {
     if (closed_) return false;
     messages_.push_back(std::move(message));
-    if (!std::exchange(urgent_, true)) arrived_.NotifyOne();
+    Expect(is_patient_ ? due : Deadline::min());
     return true;
+  }
+
+  void Expect(Deadline due) REQUIRES(mutex_) {
+    due_ = std::min(due_, due);
+    if (due_ >= looks_at_) return;
+    looks_at_ = due_;
+    arrived_.NotifyOne();
+  }
+
+  void Swap(std::vector<T>& out) REQUIRES(mutex_) {
+    out.clear();
+    std::swap(out, messages_);
+    due_ = Deadline::max();
+    if (out.size() >= capacity_) room_.NotifyAll();
   }
 
   // False once `deadline` has passed.
@@ -93,8 +116,9 @@ class Mailbox {
   Condition arrived_;
   Condition room_;
   std::vector<T> messages_ GUARDED_BY(mutex_);
-  Deadline patient_until_ GUARDED_BY(mutex_);
-  bool urgent_ GUARDED_BY(mutex_) = false;  // a message is there that must not wait
+  Deadline due_ GUARDED_BY(mutex_) = Deadline::max();       // when the reader must look
+  Deadline looks_at_ GUARDED_BY(mutex_) = Deadline::min();  // while it waits: when it will; otherwise it does
+  bool is_patient_ GUARDED_BY(mutex_) = true;
   bool closed_ GUARDED_BY(mutex_) = false;
 };
 

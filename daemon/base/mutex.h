@@ -16,6 +16,7 @@
 #define GUARDED_BY(x) OUTBOXD_THREAD_ATTRIBUTE(guarded_by(x))
 #define REQUIRES(...) OUTBOXD_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
 #define ACQUIRE(...) OUTBOXD_THREAD_ATTRIBUTE(acquire_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(...) OUTBOXD_THREAD_ATTRIBUTE(try_acquire_capability(__VA_ARGS__))
 #define RELEASE(...) OUTBOXD_THREAD_ATTRIBUTE(release_capability(__VA_ARGS__))
 #define EXCLUDES(...) OUTBOXD_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
 #define NO_THREAD_SAFETY_ANALYSIS OUTBOXD_THREAD_ATTRIBUTE(no_thread_safety_analysis)
@@ -25,6 +26,7 @@ namespace outboxd {
 class CAPABILITY("mutex") Mutex {
  public:
   void Lock() ACQUIRE() { mutex_.lock(); }
+  bool TryLock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
   void Unlock() RELEASE() { mutex_.unlock(); }
 
  private:

@@ -66,6 +66,7 @@ void Shorten(Outcome& outcome) {
 
 Clerk::Clerk(Outbox outbox, Limits limits, DiskSpace::Ask disk_free)
     : outbox_(std::move(outbox)), limits_(std::move(limits)), disk_space_(std::move(disk_free)) {
+  pending_.haste = Haste::kWhenever;
   ReadRoom({});
   LogRecounts();
 }
@@ -75,11 +76,13 @@ void Clerk::Add(std::unique_ptr<Submission> submission) {
 }
 
 void Clerk::Add(Report report) {
+  report.haste = std::max(pending_.haste, report.haste);
   if (pending_.empty()) {
     report.ticket = std::max(pending_.ticket, report.ticket);
     pending_ = std::move(report);
     return;
   }
+  pending_.haste = report.haste;
   std::move(report.outcomes.begin(), report.outcomes.end(), std::back_inserter(pending_.outcomes));
   std::move(report.parks.begin(), report.parks.end(), std::back_inserter(pending_.parks));
   std::move(report.gates.begin(), report.gates.end(), std::back_inserter(pending_.gates));
@@ -250,6 +253,23 @@ std::optional<Error> Clerk::WhyNobodyMay() const {
   return last == nullptr ? std::nullopt : std::optional(last->why);
 }
 
+// A commit of many jobs takes them along: it writes many pages anyway. So does one that has no room for all.
+bool Clerk::MustSettle(const Done& done, Timestamp now) {
+  if (pending_.empty()) return false;
+  if (!pending_since_) pending_since_ = now;
+  const bool may_wait =
+      pending_.haste == Haste::kWhenever && not_healthy_.empty() &&
+      pending_.outcomes.size() < kOutcomesGathered && accepting_.size() < kOutcomesGathered &&
+      std::ranges::none_of(
+          done.submissions, [](const auto& submission) { return submission->refused.has_value(); });
+  return !may_wait || now < *pending_since_ || now >= *pending_since_ + kOutcomePatience;
+}
+
+std::optional<Timestamp> Clerk::OutcomesDue() const {
+  if (!pending_since_) return std::nullopt;
+  return *pending_since_ + kOutcomePatience;
+}
+
 void Clerk::AddReport(WriteBatch& batch) {
   const bool is_short_of_room = IsBeyondNineTenths();
   batch.outcomes.reserve(pending_.outcomes.size());
@@ -261,22 +281,30 @@ void Clerk::AddReport(WriteBatch& batch) {
   batch.gates = pending_.gates;
 }
 
+// What it tells the dispatcher comes in the order of the disk, so before the commit; yet after deliveries
+// that wait for company: they are no longer to be cancelled.
+void Clerk::WorkForOperator(Timestamp now) {
+  if (tasks_.empty()) return;
+  if (!pending_.empty() && pending_.haste == Haste::kWhenever) return Hurry();
+  if (!tasks_.front()(outbox_.operator_work(), now)) tasks_.pop_front();
+}
+
 Clerk::Done Clerk::Work(Timestamp now) {
   Done done;
-  // The operator's step first: what it tells the dispatcher then comes in the order of the disk.
-  if (!tasks_.empty() && !tasks_.front()(outbox_.operator_work(), now)) tasks_.pop_front();
+  WorkForOperator(now);
   CheckRoom(now);
   Admit(done);
   WriteBatch batch;
   batch.accepted = accepting_;
-  AddReport(batch);
+  const bool settles = MustSettle(done, now);
+  if (settles) AddReport(batch);
   if (!batch.empty()) {
     const Result<void> written = outbox_.Write(batch, now);
     if (written) {
       not_healthy_.clear();
       ConfirmJobs(done);
-      ConfirmReport(done);
-    } else if (!batch.accepted.empty() && !pending_.empty()) {
+      if (settles) ConfirmReport(done);
+    } else if (!batch.accepted.empty() && settles) {
       WriteApart(now, done);
     } else {
       Note(written, done);
@@ -346,6 +374,8 @@ void Clerk::ConfirmReport(Done& done) {
   pending_.outcomes.clear();
   pending_.parks.clear();
   pending_.gates.clear();
+  pending_.haste = Haste::kWhenever;
+  pending_since_.reset();
 }
 
 // Where the room begins that is kept for others, with what the deaths of waiting jobs will add. What a reader

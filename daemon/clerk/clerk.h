@@ -3,8 +3,9 @@
 //
 // While one commit is being synced the next group gathers by itself: no timer, no delay when idle, large
 // groups under load. New jobs and outcomes share a commit; when it fails they are tried apart, so that a full
-// disk refuses new jobs and still settles old ones. Outcomes that cannot be written are kept and tried again:
-// nothing of them is lost but time.
+// disk refuses new jobs and still settles old ones. Outcomes that nobody waits for gather over several
+// commits, since each would write pages for them alone: so many jobs a crash may send again. Outcomes that
+// cannot be written are kept and tried again: nothing of them is lost but time.
 //
 // Of max_jobs and max_bytes each user has a share (core/user_shares.h); dead letters count in it when a job
 // is accepted. Who has used his up is refused, and he alone. History has no share: it gives way, oldest
@@ -64,6 +65,10 @@ class Clerk {
     HistoryConfig history;
     PerUserLimits per_uid;
   };
+  // How many outcomes that nobody waits for gather, and how long.
+  static constexpr std::size_t kOutcomesGathered = 64;
+  static constexpr Milliseconds kOutcomePatience{500};
+
   // `disk_free` tells the free bytes of the outbox's file system.
   Clerk(Outbox outbox, Limits limits, DiskSpace::Ask disk_free);
 
@@ -86,8 +91,15 @@ class Clerk {
   Done Work(Timestamp now);
   // True when Work() should be called again at once, or soon: nothing new has to come.
   bool HasTasks() const { return !tasks_.empty() || more_housekeeping_; }
-  // True when the last write failed: Work() tries again.
-  bool MustRetry() const { return !pending_.empty() || !not_healthy_.empty(); }
+  // True when Work() has something to write that does not wait for company, or the last write failed.
+  bool MustRetry() const {
+    return (!pending_.empty() && pending_.haste != Haste::kWhenever) || !not_healthy_.empty();
+  }
+  // When outcomes that wait for company are written at the latest; nullopt: none wait.
+  std::optional<Timestamp> OutcomesDue() const;
+  // The next Work() writes them.
+  void Hurry() { pending_.haste = Haste::kAtOnce; }
+  bool IsAccepting() const { return not_healthy_.empty() && !WhyFull(0) && !WhyNobodyMay(); }
   OutboxState State() const;
   Outbox& outbox() { return outbox_; }
 
@@ -120,6 +132,8 @@ class Clerk {
   Result<bool> PruneHistory(Timestamp now);
   void TellHistoryGivesWay(Timestamp now);
   void LogRecounts();
+  void WorkForOperator(Timestamp now);
+  bool MustSettle(const Done& done, Timestamp now);
   void AddReport(WriteBatch& batch);
 
   Outbox outbox_;
@@ -133,6 +147,7 @@ class Clerk {
   };
   std::map<User, TurnedAway> turned_away_;  // because their share was used up, at their last submission
   Report pending_;                          // not yet written
+  std::optional<Timestamp> pending_since_;  // Work() saw it first
   std::deque<ClerkTask> tasks_;
   std::uint64_t used_bytes_ = 0;
   HeldWal held_wal_;

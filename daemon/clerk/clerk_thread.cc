@@ -2,10 +2,12 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "daemon/base/host_clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mutex.h"
+#include "daemon/base/wall_clock.h"
 #include "daemon/clerk/clerk.h"
 #include "daemon/clerk/report.h"
 #include "daemon/clerk/submission.h"
@@ -24,9 +27,10 @@
 namespace outboxd {
 namespace {
 
-constexpr Milliseconds kIdleInterval{1000};  // then it looks for housekeeping
-constexpr Milliseconds kRetryInterval{200};  // of outcomes that could not be written
-constexpr Milliseconds kReportPatience{10};  // outcomes gather this long unless somebody waits for a commit
+constexpr Milliseconds kIdleInterval{5000};   // then it looks for housekeeping
+constexpr Milliseconds kWatchInterval{1000};  // of what keeps jobs out
+constexpr Milliseconds kRetryInterval{200};   // of outcomes that could not be written
+constexpr Milliseconds kReportPatience{10};   // outcomes gather this long unless somebody waits for a commit
 
 }  // namespace
 
@@ -47,13 +51,28 @@ void ClerkThread::Stop() {
 }
 
 void ClerkThread::Submit(std::unique_ptr<Submission> submission) {
-  mailbox_.Put(std::move(submission));
+  if (!submission->is_alone || !turn_.TryLock()) {
+    mailbox_.Put(std::move(submission));
+    return;
+  }
+  mailbox_.TakeNow(brought_);
+  brought_.emplace_back(std::move(submission));
+  const Milliseconds next = Round(brought_);
+  brought_.clear();
+  turn_.Unlock();
+  mailbox_.LookBy(std::chrono::steady_clock::now() + next);
 }
 void ClerkThread::OnReport(Report report) {
-  if (report.urgent) {
-    mailbox_.Post(std::move(report));
-  } else {
-    mailbox_.PostPatiently(std::move(report), kReportPatience);
+  switch (report.haste) {
+    case Haste::kWhenever:
+      mailbox_.PostPatiently(std::move(report), Clerk::kOutcomePatience);
+      break;
+    case Haste::kSoon:
+      mailbox_.PostPatiently(std::move(report), kReportPatience);
+      break;
+    case Haste::kAtOnce:
+      mailbox_.Post(std::move(report));
+      break;
   }
 }
 bool ClerkThread::Post(ClerkTask task) {
@@ -73,25 +92,43 @@ void ClerkThread::Run() {
   std::vector<Message> messages;
   Milliseconds sleep = kIdleInterval;
   while (mailbox_.TakeAll(messages, sleep)) {
-    const auto started = std::chrono::steady_clock::now();
-    for (Message& message : messages) Handle(message);
-    ClockReading clock = ReadHostClock();
-    clock.is_synchronised = IsClockSynchronised();
-    clerk_.SeeClock(clock);
-    Clerk::Done done = clerk_.Work(clock.wall);
-    {
-      OutboxState state = clerk_.State();
-      MutexLock lock(mutex_);
-      state_ = std::move(state);
-    }
-    if (!done.committed.accepted.empty()) {
-      ports_.stored(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
-                    done.committed.accepted);
-    }
-    Answer(std::move(done));
-    sleep = clerk_.HasTasks() ? Milliseconds(0) : clerk_.MustRetry() ? kRetryInterval : kIdleInterval;
+    MutexLock turn(turn_);
+    sleep = Round(messages);
   }
   Finish();
+}
+
+// Returns when the next one is due, if nothing comes.
+Milliseconds ClerkThread::Round(std::vector<Message>& messages) {
+  for (Message& message : messages) Handle(message);
+  WorkOnce();
+  return NextRound();
+}
+
+void ClerkThread::WorkOnce() {
+  const auto started = std::chrono::steady_clock::now();
+  ClockReading clock = ReadHostClock();
+  clock.is_synchronised = IsClockSynchronised();
+  clerk_.SeeClock(clock);
+  Clerk::Done done = clerk_.Work(clock.wall);
+  {
+    OutboxState state = clerk_.State();
+    MutexLock lock(mutex_);
+    state_ = std::move(state);
+  }
+  if (!done.committed.accepted.empty()) {
+    ports_.stored(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
+                  done.committed.accepted);
+  }
+  Answer(std::move(done));
+}
+
+Milliseconds ClerkThread::NextRound() const {
+  if (clerk_.HasTasks()) return Milliseconds(0);
+  if (clerk_.MustRetry()) return kRetryInterval;
+  const std::optional<Timestamp> due = clerk_.OutcomesDue();
+  if (!due) return clerk_.IsAccepting() ? kIdleInterval : kWatchInterval;
+  return std::clamp(std::chrono::ceil<Milliseconds>(*due - WallClockNow()), Milliseconds(0), kIdleInterval);
 }
 
 void ClerkThread::Handle(Message& message) {
@@ -123,6 +160,9 @@ void ClerkThread::Answer(Clerk::Done done) {
 }
 
 void ClerkThread::Finish() {
+  MutexLock turn(turn_);
+  clerk_.Hurry();
+  WorkOnce();
   const Result<bool> truncated = clerk_.outbox().maintenance().TruncateWal();
   if (truncated && *truncated) return;
   Log(LogLevel::kWarn, "outbox WAL not truncated",

@@ -1,4 +1,7 @@
 // daemon/clerk/clerk_thread.h — runs a Clerk on the thread "outboxd-clerk", behind a mailbox.
+//
+// A submission that comes alone is committed on the thread that brings it, unless the clerk is at work: two
+// threads less to be woken while little comes.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +13,7 @@
 
 #include "core/job.h"
 #include "core/result.h"
+#include "core/time.h"
 #include "daemon/base/mailbox.h"
 #include "daemon/base/mutex.h"
 #include "daemon/clerk/clerk.h"
@@ -30,8 +34,9 @@ class ClerkThread {
   ClerkThread(Clerk clerk, std::size_t submissions_max, Ports ports);
   ~ClerkThread();
 
-  // Any thread. Waits while too many submissions are ahead of it. Not after Stop().
-  void Submit(std::unique_ptr<Submission> submission);
+  // Any thread. Waits while too many submissions are ahead of it; one that is alone, for its commit: its
+  // origin may hear of it before this returns. Not after Stop().
+  void Submit(std::unique_ptr<Submission> submission) EXCLUDES(turn_);
   void OnReport(Report report);
   bool Post(ClerkTask task);  // false after Stop()
   void Configure(Clerk::Limits limits);
@@ -41,12 +46,17 @@ class ClerkThread {
 
  private:
   using Message = std::variant<std::unique_ptr<Submission>, Report, ClerkTask, Clerk::Limits>;
-  void Run();
-  void Handle(Message& message);
+  void Run() EXCLUDES(turn_);
+  Milliseconds Round(std::vector<Message>& messages) REQUIRES(turn_);
+  void Handle(Message& message) REQUIRES(turn_);
+  void WorkOnce() REQUIRES(turn_);
+  Milliseconds NextRound() const REQUIRES(turn_);
   void Answer(Clerk::Done done);
-  void Finish();
+  void Finish() EXCLUDES(turn_);
 
-  Clerk clerk_;
+  Mutex turn_;  // of whoever does the clerk's work
+  Clerk clerk_ GUARDED_BY(turn_);
+  std::vector<Message> brought_ GUARDED_BY(turn_);  // of a round on another thread
   Ports ports_;
   Mailbox<Message> mailbox_;
   mutable Mutex mutex_;

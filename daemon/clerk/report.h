@@ -17,13 +17,21 @@
 
 namespace outboxd {
 
+// How long what is to be written may wait for company, so that the disk is asked less often.
+enum class Haste : std::uint8_t {
+  kWhenever,  // nobody waits for it: Clerk::kOutcomePatience
+  kSoon,
+  kAtOnce,  // nothing else can be sent before it is written
+};
+
 // dispatcher → clerk: what is to be written.
 struct Report {
   std::vector<Outcome> outcomes;
   std::vector<Park> parks;
   std::optional<std::uint64_t> ticket;  // given by the dispatcher, rising; comes back in Committed
   std::vector<std::pair<std::string, GateSnapshot>> gates;
-  bool urgent = false;  // nothing else can be sent before it is written
+  Haste haste = Haste::kSoon;  // its own, and that of the reports before it
+  bool hurries = false;        // one of those before it waited for company
   bool empty() const { return outcomes.empty() && parks.empty() && gates.empty(); }
 };
 

@@ -25,13 +25,14 @@ struct Submission {
 
   SubmissionOrigin& origin;
   std::vector<std::unique_ptr<QueuedJob>> jobs;  // taken by the clerk
-  bool all_or_none = false;                      // refused as a whole when there is no room for all of them
+  bool is_alone = false;         // nothing else is at hand where it comes from, which may wait for the commit
+  bool all_or_none = false;      // refused as a whole when there is no room for all of them
   std::size_t admitted = 0;      // the clerk's: how many of them, from the front, there is room for
   std::vector<Ulid> ids;         // of the stored jobs, in order
   std::optional<Error> refused;  // why the jobs behind those were not stored: kBusy, kFull or kIo
 };
 
-// Where submissions come from (a listener). Called on the clerk's thread, in the order of submission; must
+// Where submissions come from (a listener). Called where the clerk works, in the order of submission; must
 // not block.
 class SubmissionOrigin {
  public:

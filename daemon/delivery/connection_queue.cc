@@ -41,7 +41,8 @@ namespace {
 using State = Window::State;
 
 constexpr Milliseconds kSweepInterval{1000};  // of the search for expired jobs
-constexpr Milliseconds kLongestSleep{1000};
+constexpr Milliseconds kLongestSleep{1000};   // while there are jobs
+constexpr Milliseconds kSleepWithoutJobs{5000};
 
 void ReportExpired(Departures::Expired expired, Report& report) {
   for (std::unique_ptr<QueuedJob>& job : expired) report.outcomes.push_back(SettleExpired(std::move(job)));
@@ -227,15 +228,21 @@ void ConnectionQueue::SendProbe(Timestamp now, Actions& actions) {
   NewTransfer(TransferKind::kProbe, endpoint_, actions);
 }
 
-bool ConnectionQueue::IsStarved() const {
+Haste ConnectionQueue::HasteNow() const {
   const Window& window = held_.window();
-  return window.jobs() > 0 && held_.departures().empty() &&
-         (window.In(State::kWaiting) > 0 || held_.parking().out_of_memory().rows() > 0 ||
-          backlog_.IsBehind());
+  const bool has_ready = !held_.departures().empty();
+  const bool has_others =
+      window.In(State::kWaiting) > 0 || held_.parking().out_of_memory().rows() > 0 || backlog_.IsBehind();
+  if (window.jobs() > 0 && !has_ready && has_others) return Haste::kAtOnce;
+  const bool is_calm = gate_.Snapshot().state == GateState::kOpen && questions_.empty();
+  return has_ready || has_others || !is_calm ? Haste::kSoon : Haste::kWhenever;
 }
 
 Timestamp ConnectionQueue::NextWake(Timestamp now) const {
-  Timestamp wake = std::min(now + kLongestSleep, backlog_.NextRead(now).value_or(Timestamp::max()));
+  const bool has_jobs = held_.window().jobs() > 0 || held_.stowed().any() || backlog_.IsBehind() ||
+                        held_.parking().out_of_memory().rows() > 0;
+  const Timestamp latest = now + (has_jobs ? kLongestSleep : kSleepWithoutJobs);
+  Timestamp wake = std::min(latest, backlog_.NextRead(now).value_or(latest));
   const GateSnapshot& gate = gate_.Snapshot();
   wake = std::min(wake, prober_.NextStart(gate.pause, now).value_or(wake));
   const Departures& departures = held_.departures();
@@ -370,7 +377,7 @@ void ConnectionQueue::Settle(std::unique_ptr<QueuedJob> job, const Request& requ
   const double random = ruling.course == Course::kDefer ? Random(random_) : 0.0;
   Outcome& outcome = report.outcomes.emplace_back(
       outboxd::Settle(std::move(job), request, told, ruling, endpoint_->config.retry, now, random));
-  report.urgent = report.urgent || ruling.course == Course::kRepeat;
+  if (ruling.course == Course::kRepeat) report.haste = Haste::kAtOnce;
   switch (outcome.kind) {
     case OutcomeKind::kDelivered:
       ++deliveries_;

@@ -83,8 +83,9 @@ class ConnectionQueue {
   Result<void> Pump(OutboxReader& reader, Timestamp now, Actions& actions);
   // Whether it changed since the last call, and whether batches are lost; Pump does so as well.
   void ReportGate(Actions& actions);
-  // Jobs wait, none is ready, and what is out or being written may set them free.
-  bool IsStarved() const;
+  // How soon outcomes are to be written. kAtOnce: jobs wait, none is ready, and what is out or being written
+  // may set them free. kWhenever: no job waits for anything but its own answer.
+  Haste HasteNow() const;
   // When Pump has something to do by time alone.
   Timestamp NextWake(Timestamp now) const;
 

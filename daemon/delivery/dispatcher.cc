@@ -34,6 +34,13 @@
 namespace outboxd {
 namespace {
 
+constexpr Milliseconds kHeldSleep{1000};  // a hold ends by itself, and a clock is set unseen
+constexpr Milliseconds kIdleSleep{5000};
+
+Timestamp EndOf(const Attempt& attempt) {
+  return attempt.sent + attempt.duration;
+}
+
 // Back in the config: it goes on by itself.
 void Readmit(ConnectionQueue& queue, Timestamp now) {
   if (queue.gate().pause == PauseReason::kUnconfigured) queue.Resume(now);
@@ -130,6 +137,8 @@ void Dispatcher::OnCommitted(Committed committed, Actions& actions) {
     }
     if (committed.ticket) queue->held().parking().OnTicket(*committed.ticket);
   }
+  if (unhurried_ticket_ && committed.ticket && *committed.ticket >= *unhurried_ticket_)
+    unhurried_ticket_.reset();
   for (Outcome& outcome : committed.outcomes) {
     Count(outcome);
     if (ConnectionQueue* queue = Find(outcome.job->job.connection))
@@ -159,17 +168,18 @@ void Dispatcher::OnFinished(std::vector<Finished> finished, Timestamp now, Actio
     CHECK(queue != nullptr);  // it sent the transfer, and queues stay
     queue->OnFinished(std::move(one), now, actions);
   }
-  Observe(std::span(actions.report.outcomes).subspan(settled_before), now);
+  Observe(std::span(actions.report.outcomes).subspan(settled_before));
 }
 
-void Dispatcher::Observe(std::span<const Outcome> outcomes, Timestamp now) {
+void Dispatcher::Observe(std::span<const Outcome> outcomes) {
   std::vector<double> latencies;
   latencies.reserve(outcomes.size());
   for (const Outcome& outcome : outcomes) {
     CHECK(outcome.attempt.has_value());
     metrics_.Of(outcome.job->job.connection).Attempts(outcome.attempt->result, 1);
     if (outcome.kind == OutcomeKind::kDelivered)
-      latencies.push_back(std::chrono::duration<double>(now - outcome.job->stamp.accepted).count());
+      latencies.push_back(
+          std::chrono::duration<double>(EndOf(*outcome.attempt) - outcome.job->stamp.accepted).count());
   }
   metrics_.ObserveDeliveries(latencies);
 }
@@ -180,9 +190,12 @@ Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
       queue->StopAsking(now, actions);
       queue->ReportGate(actions);  // the next start goes by it
     }
+    haste_ = Haste::kAtOnce;
+    Hasten(actions.report);
     return {};
   }
   budget_->BeginRound();
+  haste_ = Haste::kWhenever;
   Result<void> result;
   for (auto& [name, queue] : queues_) {
     MindClock(*queue, now);  // an operator or a reload may have lifted the pause
@@ -191,18 +204,34 @@ Result<void> Dispatcher::Pump(Timestamp now, Actions& actions) {
       continue;
     }
     if (Result<void> pumped = queue->Pump(reader_, now, actions); !pumped) result = std::move(pumped);
-    actions.report.urgent = actions.report.urgent || queue->IsStarved();
+    haste_ = std::max(haste_, queue->HasteNow());
   }
+  Hasten(actions.report);
   return result;
 }
 
-Timestamp Dispatcher::NextWake(Timestamp now) const {
-  Timestamp wake = now + std::chrono::seconds(1);
-  if (stopping_) return wake;
-  for (const auto& [name, queue] : queues_) {
-    if (!IsHeld(name)) wake = std::min(wake, queue->NextWake(now));
+// Only deliveries may wait for company. Once somebody waits for one that does, an empty report says so.
+void Dispatcher::Hasten(Report& report) {
+  const bool delivers_alone = report.parks.empty() && report.gates.empty() &&
+                              std::ranges::all_of(report.outcomes, [](const Outcome& outcome) {
+                                return outcome.kind == OutcomeKind::kDelivered;
+                              });
+  if (report.haste != Haste::kAtOnce) report.haste = delivers_alone ? Haste::kWhenever : Haste::kSoon;
+  report.haste = std::max(report.haste, haste_);
+  if (report.haste != Haste::kWhenever) {
+    report.hurries = unhurried_ticket_.has_value();
+    unhurried_ticket_.reset();
+  } else if (!report.outcomes.empty()) {
+    unhurried_ticket_ = report.ticket;
   }
-  return wake;
+}
+
+Timestamp Dispatcher::NextWake(Timestamp now) const {
+  if (stopping_) return now + kHeldSleep;
+  Timestamp wake = Timestamp::max();
+  for (const auto& [name, queue] : queues_)
+    wake = std::min(wake, IsHeld(name) ? now + kHeldSleep : queue->NextWake(now));
+  return std::min(wake, now + kIdleSleep);
 }
 
 std::size_t Dispatcher::InFlight() const {

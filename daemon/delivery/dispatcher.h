@@ -58,6 +58,8 @@ class Dispatcher {
   void OnFinished(std::vector<Finished> finished, Timestamp now, Actions& actions);
   // Everything that may leave now. An Error says why the outbox cannot be read; the others were served.
   Result<void> Pump(Timestamp now, Actions& actions);
+  // After Pump(): nobody waits for an answer that delivers its job; it may be handed over later.
+  bool IsCalm() const { return haste_ == Haste::kWhenever; }
   Timestamp NextWake(Timestamp now) const;
   // From now on nothing more leaves.
   void StopSending() { stopping_ = true; }
@@ -80,8 +82,9 @@ class Dispatcher {
     return !clock_is_set_ || (hold_ != nullptr && hold_->IsHeld(connection));
   }
   void MindClock(ConnectionQueue& queue, Timestamp now) const;
+  void Hasten(Report& report);
   void Count(const Outcome& outcome);
-  void Observe(std::span<const Outcome> outcomes, Timestamp now);
+  void Observe(std::span<const Outcome> outcomes);
 
   OutboxReader reader_;
   Metrics& metrics_;
@@ -93,6 +96,8 @@ class Dispatcher {
   std::map<std::string, std::uint64_t, std::less<>> delivered_at_start_;
   std::map<std::string, std::unique_ptr<ConnectionQueue>, std::less<>> queues_;
   std::uint64_t ticket_ = 0;
+  Haste haste_ = Haste::kSoon;                     // after the last Pump()
+  std::optional<std::uint64_t> unhurried_ticket_;  // of the newest report that waits for company
   bool stopping_ = false;
   ClockOffset clock_offset_;
   bool clock_is_set_ = true;

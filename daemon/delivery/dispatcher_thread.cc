@@ -20,6 +20,8 @@
 #include "core/time.h"
 #include "daemon/base/host_clock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/mutex.h"
+#include "daemon/clerk/clerk.h"
 #include "daemon/clerk/report.h"
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/dispatcher.h"
@@ -27,6 +29,17 @@
 #include "storage/outcome.h"
 
 namespace outboxd {
+namespace {
+
+constexpr std::size_t kFewJobs = 4;  // that a commit brings, so that whoever committed them looks at them
+
+// Its jobs are delivered, and that is all there is to say.
+bool IsPlainDelivery(const Finished& finished) {
+  return finished.ending == Ending::kAnswered && finished.answer.status == 200 &&
+         finished.transfer.kind != TransferKind::kProbe;
+}
+
+}  // namespace
 
 DispatcherThread::DispatcherThread(Dispatcher dispatcher, Ports ports)
     : dispatcher_(std::move(dispatcher)),
@@ -47,12 +60,28 @@ void DispatcherThread::Stop() {
 }
 
 void DispatcherThread::OnCommitted(Committed committed) {
+  const bool may_act_here = is_calm_.load(std::memory_order_relaxed) && committed.accepted.size() <= kFewJobs;
+  if (!may_act_here || !turn_.TryLock()) {
+    unread_jobs_.fetch_add(committed.accepted.size(), std::memory_order_relaxed);
+    mailbox_.Post(std::move(committed));
+    return;
+  }
+  mailbox_.TakeNow(brought_);
   unread_jobs_.fetch_add(committed.accepted.size(), std::memory_order_relaxed);
-  mailbox_.Post(std::move(committed));
+  brought_.emplace_back(std::move(committed));
+  const Milliseconds next = Round(brought_);
+  brought_.clear();
+  const bool is_calm = dispatcher_.IsCalm();
+  turn_.Unlock();
+  mailbox_.LookBy(std::chrono::steady_clock::now() + next, is_calm);
 }
 
 void DispatcherThread::OnFinished(std::vector<Finished> finished) {
-  mailbox_.Post(std::move(finished));
+  if (std::ranges::all_of(finished, &IsPlainDelivery)) {
+    mailbox_.PostPatiently(std::move(finished), Clerk::kOutcomePatience);
+  } else {
+    mailbox_.Post(std::move(finished));
+  }
 }
 
 bool DispatcherThread::Post(Call call) {
@@ -63,21 +92,27 @@ void DispatcherThread::Run() {
   pthread_setname_np(pthread_self(), "outboxd-queue");
   std::vector<Message> messages;
   Milliseconds sleep{0};
-  while (mailbox_.TakeAll(messages, sleep)) {
-    const ClockReading clock = ReadHostClock();
-    const Timestamp now = clock.wall;
-    dispatcher_.SeeClock(clock);
-    Actions actions = dispatcher_.NewActions();
-    for (Message& message : messages) Handle(message, now, actions);
-    if (Result<void> pumped = dispatcher_.Pump(now, actions); !pumped) {
-      ports_.failed(pumped.error());
-      Act(actions);
-      sleep = std::chrono::seconds(1);
-      continue;
-    }
-    Act(actions);
-    sleep = std::max(Milliseconds(0), dispatcher_.NextWake(now) - now);
+  bool is_calm = false;
+  while (mailbox_.TakeAll(messages, sleep, is_calm)) {
+    MutexLock turn(turn_);
+    sleep = Round(messages);
+    is_calm = dispatcher_.IsCalm();
   }
+}
+
+// Returns when the next one is due, if nothing comes.
+Milliseconds DispatcherThread::Round(std::vector<Message>& messages) {
+  const ClockReading clock = ReadHostClock();
+  const Timestamp now = clock.wall;
+  dispatcher_.SeeClock(clock);
+  Actions actions = dispatcher_.NewActions();
+  for (Message& message : messages) Handle(message, now, actions);
+  const Result<void> pumped = dispatcher_.Pump(now, actions);
+  if (!pumped) ports_.failed(pumped.error());
+  is_calm_.store(pumped && dispatcher_.IsCalm(), std::memory_order_relaxed);
+  Act(actions);
+  if (!pumped) return std::chrono::seconds(1);
+  return std::max(Milliseconds(0), dispatcher_.NextWake(now) - now);
 }
 
 void DispatcherThread::Handle(Message& message, Timestamp now, Actions& actions) {
@@ -116,7 +151,7 @@ void DispatcherThread::Act(Actions& actions) {
       Log(LogLevel::kDebug, "outcome", {{"job", outcome.job->stamp.id.ToText()}, {"reason", outcome.reason}});
     }
   }
-  if (!actions.report.empty()) ports_.report(std::move(actions.report));
+  if (!actions.report.empty() || actions.report.hurries) ports_.report(std::move(actions.report));
   if (!actions.transfers.empty()) ports_.send(std::move(actions.transfers));
 }
 

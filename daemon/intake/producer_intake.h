@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <utility>
@@ -19,9 +20,11 @@ namespace outboxd {
 
 class ProducerIntake {
  public:
-  // `limits` outlives the intake and may change.
-  ProducerIntake(SubmissionOrigin& origin, const LimitsConfig& limits, Submit submit)
-      : origin_(origin), limits_(limits), submit_(std::move(submit)) {}
+  // `limits` outlives the intake and may change. `later` has SubmitHeld() called once what is at hand was
+  // read.
+  ProducerIntake(SubmissionOrigin& origin, const LimitsConfig& limits, Submit submit,
+                 std::function<void()> later)
+      : origin_(origin), limits_(limits), submit_(std::move(submit)), later_(std::move(later)) {}
 
   std::unique_ptr<ProducerSubmission> NewSubmission(std::shared_ptr<ProducerConnection> connection) const {
     auto submission = std::make_unique<ProducerSubmission>(origin_);
@@ -29,11 +32,22 @@ class ProducerIntake {
     return submission;
   }
 
-  // Counts the submission's bytes until it is answered.
+  // Counts the submission's bytes until it is answered. The first one waits until all that is at hand was
+  // read: whether it comes alone.
   void Hand(std::unique_ptr<ProducerSubmission> submission) {
     bytes_ += submission->bytes;
-    ++unanswered_;
+    const bool is_first = unanswered_++ == 0;
+    if (is_first && submission->jobs.size() == 1) {
+      held_ = std::move(submission);
+      return later_();
+    }
+    if (held_) submit_(std::move(held_));
     submit_(std::move(submission));
+  }
+  void SubmitHeld() {
+    if (!held_) return;
+    held_->is_alone = true;
+    submit_(std::move(held_));
   }
   void Answered(const ProducerSubmission& submission) {
     bytes_ -= submission.bytes;
@@ -64,6 +78,8 @@ class ProducerIntake {
   SubmissionOrigin& origin_;
   const LimitsConfig& limits_;
   const Submit submit_;
+  const std::function<void()> later_;
+  std::unique_ptr<ProducerSubmission> held_;
   std::uint64_t bytes_ = 0;
   std::size_t unanswered_ = 0;                                               // submissions
   std::map<User, std::deque<std::shared_ptr<ProducerConnection>>> waiting_;  // no user without any

@@ -12,6 +12,7 @@ constexpr std::size_t kRowsAStep = 500;
 Result<void> ThreadlessDaemon::Start(const Setup& setup, Timestamp now) {
   Stop();
   check_every_ = setup.check_every;
+  gathers_outcomes_ = setup.gathers_outcomes;
   ASSIGN_OR_RETURN(auto outbox, Outbox::Open(setup.file, setup.seed));
   ASSIGN_OR_RETURN(auto reader, OutboxReader::Open(setup.file));
   if (clock_) static_cast<void>(outbox.SeeClock(*clock_));
@@ -78,7 +79,8 @@ ThreadlessDaemon::Round ThreadlessDaemon::Dispatch(std::size_t count, Timestamp 
   if (must_check) dispatcher_->CheckInvariants();
   round.transfers = std::move(actions.transfers);
   round.without_batches = std::move(actions.without_batches);
-  if (!actions.report.empty()) clerk_->Add(std::move(actions.report));
+  if (!actions.report.empty() || actions.report.hurries) clerk_->Add(std::move(actions.report));
+  if (!gathers_outcomes_) clerk_->Hurry();
   return round;
 }
 

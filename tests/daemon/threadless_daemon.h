@@ -34,6 +34,7 @@ class ThreadlessDaemon : public SubmissionOrigin {
     Clerk::Limits clerk_limits;
     DiskSpace::Ask disk_free;
     std::uint64_t check_every = 1;  // rounds; a check costs as much as there are jobs in memory
+    bool gathers_outcomes = false;  // the clerk lets them wait for company, as the daemon's does
   };
 
   // What both read at every call from now on, beside the time that they are given. Its text outlives them.
@@ -85,6 +86,7 @@ class ThreadlessDaemon : public SubmissionOrigin {
   bool MustCheck() { return ++rounds_ % check_every_ == 0; }
 
   std::uint64_t check_every_ = 1;
+  bool gathers_outcomes_ = false;
   std::uint64_t rounds_ = 0;
   std::optional<ClockReading> clock_;
   Metrics metrics_;

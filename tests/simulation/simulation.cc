@@ -55,6 +55,7 @@ void Simulation::Configure() {
   if (troubles_.room) setup_.clerk_limits.outbox.max_jobs = 10 + random_.Below(200);
   if (random_.Chance(50)) users_ = {User(33), User(1000), User()};
   setup_.disk_free = [this] { return disk_free_; };
+  setup_.gathers_outcomes = true;
   connections_ = random_.Chance(25) ? std::vector<std::string>{"default", "second"}
                                     : std::vector<std::string>{"default"};
   for (const std::string& name : connections_) {
@@ -417,6 +418,7 @@ void Simulation::Restart() {
   while (!flights_.empty()) Finish(0);
   daemon_.dispatcher().StopSending();
   for (int round = 0; round < 5 || daemon_.clerk().MustRetry() || daemon_.HasMessages(); ++round) {
+    daemon_.clerk().Hurry();
     WorkClerk();
     Dispatch(kAll);
   }
@@ -597,7 +599,9 @@ void Simulation::RunRound(Timestamp deadline, const std::string& promise) {
   if (!flights_.empty()) {
     FinishOne();
   } else if (!daemon_.HasMessages() && !daemon_.clerk().MustRetry()) {
-    world_ = std::max(world_ + Milliseconds(1), daemon_.dispatcher().NextWake(Now()) - clock_.error());
+    Timestamp next = daemon_.dispatcher().NextWake(Now());
+    if (const auto due = daemon_.clerk().OutcomesDue()) next = std::min(next, *due);
+    world_ = std::max(world_ + Milliseconds(1), next - clock_.error());
   }
 }
 

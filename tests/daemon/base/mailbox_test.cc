@@ -140,4 +140,38 @@ TEST_CASE("mailbox: a patient message waits for company, and an urgent one ends 
   CHECK_FALSE(mailbox.PostPatiently(6, std::chrono::hours(1)));
 }
 
+TEST_CASE("mailbox: a reader without patience takes what is posted patiently at once") {
+  Mailbox<int> mailbox(10);
+  std::vector<int> out;
+  REQUIRE(mailbox.PostPatiently(1, std::chrono::hours(1)));
+  CHECK(mailbox.TakeAll(out, std::nullopt, false));
+  CHECK(out == std::vector<int>{1});
+  std::thread reader([&] { CHECK(mailbox.TakeAll(out, std::nullopt, false)); });
+  REQUIRE(mailbox.PostPatiently(2, std::chrono::hours(1)));
+  reader.join();
+  CHECK(out == std::vector<int>{2});
+}
+
+TEST_CASE("mailbox: somebody else takes what is there in the reader's place, who looks when he is told to") {
+  Mailbox<int> mailbox(10);
+  std::vector<int> out{7};
+  REQUIRE(mailbox.PostPatiently(1, std::chrono::hours(1)));
+  mailbox.TakeNow(out);
+  CHECK(out == std::vector<int>{1});
+  std::thread reader([&] {
+    std::vector<int> taken;
+    CHECK(mailbox.TakeAll(taken));
+    CHECK(taken.empty());
+  });
+  mailbox.LookBy(std::chrono::steady_clock::now());
+  reader.join();
+  std::thread impatient([&] {
+    CHECK(mailbox.TakeAll(out));
+    CHECK(out == std::vector<int>{2});
+  });
+  REQUIRE(mailbox.PostPatiently(2, std::chrono::hours(1)));
+  mailbox.LookBy(std::chrono::steady_clock::now() + std::chrono::hours(1), false);
+  impatient.join();
+}
+
 }  // namespace outboxd
