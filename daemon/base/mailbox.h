@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -28,28 +29,28 @@ class Mailbox {
 
   // False when the mailbox is closed: the message is dropped.
   bool Put(T message) EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    while (messages_.size() >= capacity_ && !closed_) room_.Wait(mutex_);
-    return Append(std::move(message), Deadline::min());
+    return Wake([&]() REQUIRES(mutex_) {
+      while (messages_.size() >= capacity_ && !closed_) room_.Wait(mutex_);
+      return Append(std::move(message), Deadline::min());
+    });
   }
 
   bool Post(T message) EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    return Append(std::move(message), Deadline::min());
+    return Wake([&]() REQUIRES(mutex_) { return Append(std::move(message), Deadline::min()); });
   }
 
   bool PostPatiently(T message, std::chrono::microseconds patience) EXCLUDES(mutex_) {
     const Deadline due = std::chrono::steady_clock::now() + patience;
-    MutexLock lock(mutex_);
-    return Append(std::move(message), due);
+    return Wake([&]() REQUIRES(mutex_) { return Append(std::move(message), due); });
   }
 
   // The reader looks at `due` at the latest, also where no message comes; and whether it has patience from
   // now on.
   void LookBy(Deadline due, bool is_patient = true) EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    is_patient_ = is_patient;
-    Expect(is_patient || messages_.empty() ? due : Deadline::min());
+    Wake([&]() REQUIRES(mutex_) {
+      is_patient_ = is_patient;
+      return Expect(is_patient || messages_.empty() ? due : Deadline::min());
+    });
   }
 
   // Waits until a message is due, `timeout` has passed or the mailbox is closed; then moves all messages into
@@ -83,18 +84,31 @@ class Mailbox {
   }
 
  private:
-  bool Append(T&& message, Deadline due) REQUIRES(mutex_) {
-    if (closed_) return false;
-    messages_.push_back(std::move(message));
-    Expect(is_patient_ ? due : Deadline::min());
-    return true;
+  enum class Added : std::uint8_t { kNot, kUnseen, kMustWake };
+
+  // The reader is woken once the lock is free: it would wait for that next.
+  template <typename Change>
+  bool Wake(const Change& change) EXCLUDES(mutex_) {
+    Added added = Added::kNot;
+    {
+      MutexLock lock(mutex_);
+      added = change();
+    }
+    if (added == Added::kMustWake) arrived_.NotifyOne();
+    return added != Added::kNot;
   }
 
-  void Expect(Deadline due) REQUIRES(mutex_) {
+  Added Append(T&& message, Deadline due) REQUIRES(mutex_) {
+    if (closed_) return Added::kNot;
+    messages_.push_back(std::move(message));
+    return Expect(is_patient_ ? due : Deadline::min());
+  }
+
+  Added Expect(Deadline due) REQUIRES(mutex_) {
     due_ = std::min(due_, due);
-    if (due_ >= looks_at_) return;
+    if (due_ >= looks_at_) return Added::kUnseen;
     looks_at_ = due_;
-    arrived_.NotifyOne();
+    return Added::kMustWake;
   }
 
   void Swap(std::vector<T>& out) REQUIRES(mutex_) {

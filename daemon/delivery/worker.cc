@@ -44,14 +44,7 @@ class TransferInbox {
 
   // Any thread. Dropped after Close().
   void Add(std::vector<Transfer> transfers) EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    if (closed_) return;
-    if (transfers_.empty()) {
-      transfers_ = std::move(transfers);
-    } else {
-      std::move(transfers.begin(), transfers.end(), std::back_inserter(transfers_));
-    }
-    if (std::exchange(waiting_, false)) watch_.Wake();
+    if (Append(std::move(transfers))) watch_.Wake();  // not under the lock: the thread would wait for that
   }
 
   void Close() EXCLUDES(mutex_) {
@@ -69,6 +62,18 @@ class TransferInbox {
   }
 
  private:
+  // Whether the thread must be woken.
+  bool Append(std::vector<Transfer> transfers) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    if (closed_) return false;
+    if (transfers_.empty()) {
+      transfers_ = std::move(transfers);
+    } else {
+      std::move(transfers.begin(), transfers.end(), std::back_inserter(transfers_));
+    }
+    return std::exchange(waiting_, false);
+  }
+
   const SocketWatch& watch_;
   Mutex mutex_;
   std::vector<Transfer> transfers_ GUARDED_BY(mutex_);

@@ -54,8 +54,9 @@ class DeliveryRig {
   void Start() {
     out.clear();
     probes.clear();
-    const Result<void> started = daemon_.Start(
-        {file, ++seed, MakeEndpoints(), limits, clerk_limits, [this] { return disk_free; }}, now);
+    const Result<void> started = daemon_.Start({file, ++seed, MakeEndpoints(), limits, clerk_limits,
+                                                [this] { return disk_free; }, 1, gathers_outcomes},
+                                               now);
     REQUIRE_MESSAGE(started, (started ? "" : started.error().message));
     Dispatch();
   }
@@ -197,6 +198,7 @@ class DeliveryRig {
   ConnectionConfig connection;
   LimitsConfig limits;
   Clerk::Limits clerk_limits;
+  bool gathers_outcomes = false;  // as the daemon's clerk does; set before Start()
   std::uint64_t disk_free = 1ULL << 40;
   std::uint64_t seed = 1;
   bool leave_out = false;  // the dispatcher counts as behind
