@@ -37,6 +37,7 @@
 
 namespace outboxd {
 
+// Size: everything that happens to all connections passes here, each event by one call.
 class Dispatcher {
  public:
   Dispatcher(OutboxReader reader, Metrics& metrics, std::uint64_t seed);
