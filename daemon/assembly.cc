@@ -116,6 +116,9 @@ Result<Assembly::Loaded> Assembly::Load(const Config& config) {
   ASSIGN_OR_RETURN(Endpoints endpoints, MakeEndpoints(config));
   RETURN_IF_ERROR(PlaceOf(config.outbox).Check());
   ASSIGN_OR_RETURN(Outbox outbox, Outbox::Open(config.outbox.path, RandomSeed()));
+  if (const std::optional<Error>& why = outbox.PagesKept())
+    Log(LogLevel::kWarn, "the outbox keeps its large pages, which write more to the disk",
+        {{"reason", why->message}});
   std::optional<CrashRecord> crashes = OpenCrashRecord(config.outbox.path);  // the outbox is ours now
   if (crashes) crashes->Watch();
   const ClockReading clock = ReadHostClock();

@@ -18,6 +18,10 @@
 namespace outboxd {
 namespace {
 
+// How much may be left to be stored: what a start reads, and the view `users`, without anybody noticing.
+constexpr std::uint64_t kUnstoredJobs = 1000;
+constexpr std::uint64_t kUnstoredBytes = 1 << 20;
+
 constexpr std::int64_t kSmallFileBytes = 4 << 20;  // counted whole at each start: a few milliseconds
 // The highest that a waiting job is believed to remember: a counter raised to it has room to grow.
 constexpr std::int64_t kDeliveriesRemembered = kDeliveriesMax / 2;
@@ -104,6 +108,7 @@ std::vector<Recount> Difference(const Counters::Map& before, const Counters::Map
 struct Stored {
   Counters::Map counts;
   bool are_numbers = true;
+  Sequence through{};  // 0: no row says
 };
 
 Result<Stored> ReadStored(Database& database) {
@@ -113,14 +118,16 @@ Result<Stored> ReadStored(Database& database) {
           "SELECT connection, jobs, dead, attempts, delivered, typeof(jobs) = 'integer' AND "
           "typeof(dead) = 'integer' AND typeof(attempts) = 'integer' AND min(jobs, dead, "
           "attempts) >= 0 AND max(jobs, dead, attempts) < 1 << 48, typeof(delivered) = 'integer' "
-          "AND delivered BETWEEN 0 AND ? FROM counters WHERE uid IS NULL"));
+          "AND delivered BETWEEN 0 AND ?, through IS NULL OR (typeof(through) = 'integer' AND through >= 0 "
+          "AND through < (SELECT reserved FROM sequence)), through FROM counters WHERE uid IS NULL"));
   rows.BindAll(kDeliveriesMax);
   Stored stored;
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, rows.Step());
     if (!row) return stored;
     const bool has_delivered = rows.Int(6) != 0;
-    stored.are_numbers = stored.are_numbers && rows.Int(5) != 0 && has_delivered;
+    stored.are_numbers = stored.are_numbers && rows.Int(5) != 0 && has_delivered && rows.Int(7) != 0;
+    stored.through = std::max(stored.through, SequenceAt(rows, 8));
     const auto number = [&](int column) { return static_cast<std::uint64_t>(rows.Int(column)); };
     stored.counts[std::string(rows.Text(0))] =
         Counts{number(1), number(2), number(3), has_delivered ? number(4) : 0};
@@ -160,15 +167,44 @@ Result<Counters> Counters::Load(Database& database) {
   Counters counters;
   ASSIGN_OR_RETURN(counters.store_,
                    database.Prepare("INSERT OR REPLACE INTO counters (connection, jobs, dead, "
-                                    "attempts, delivered) VALUES (?, ?, ?, ?, ?)"));
+                                    "attempts, delivered, through) VALUES (?, ?, ?, ?, ?, ?)"));
   ASSIGN_OR_RETURN(Stored stored, ReadStored(database));
   counters.counts_ = std::move(stored.counts);
-  if (!stored.are_numbers || !ArePossible(database, counters.Total()) ||
+  if (stored.are_numbers) {
+    counters.loaded_through_ = stored.through;
+    RETURN_IF_ERROR(counters.AddUncounted(database));
+  }
+  // Whatever the outbox holds now has a lower number than what it will be given.
+  ASSIGN_OR_RETURN(const std::int64_t reserved, database.Scalar("SELECT reserved FROM sequence"));
+  counters.accepted_.through = Sequence{static_cast<std::uint64_t>(std::max<std::int64_t>(reserved, 1) - 1)};
+  counters.accepted_before_ = counters.accepted_;
+  if (!counters.loaded_through_ || !ArePossible(database, counters.Total()) ||
       DifferFromRows(database, counters.counts_)) {
     RETURN_IF_ERROR(counters.CountRows(database));
-    counters.Accept();
+    counters.EndChanges();
+    counters.unstored_.clear();  // all of them will be stored
   }
   return counters;
+}
+
+// The rows above loaded_through_, which is given up where they are too many. A page that cannot be read is no
+// reason here either.
+Result<void> Counters::AddUncounted(Database& database) {
+  ASSIGN_OR_RETURN(Statement rows, database.Prepare("SELECT connection, length(CAST(line AS BLOB)) FROM "
+                                                    "outbox WHERE seq > ? ORDER BY seq LIMIT ?"));
+  rows.BindAll(ToSql(*loaded_through_), static_cast<std::int64_t>(kUnstoredJobs + 1));
+  for (;;) {
+    const Result<bool> row = rows.Step();
+    if (!row || !*row) break;
+    AddAccepted(rows.Text(0), *loaded_through_, static_cast<std::uint64_t>(rows.Int(1)));
+  }
+  if (accepted_.jobs > kUnstoredJobs) {
+    UndoChanges();
+    accepted_ = {};
+    loaded_through_.reset();
+  }
+  Keep();
+  return {};
 }
 
 void Counters::Add(std::string_view connection, Count count, std::uint64_t rows) {
@@ -179,6 +215,19 @@ void Counters::Subtract(std::string_view connection, Count count, std::uint64_t 
   std::uint64_t& counted = Touch(connection).*count;
   if (rows > counted) is_wrong_ = true;
   counted -= rows;  // below zero it wraps around, until Store() or Undo()
+}
+
+void Counters::AddAccepted(std::string_view connection, Sequence sequence, std::uint64_t bytes) {
+  Add(connection, &Counts::jobs);
+  accepted_ = {sequence, accepted_.jobs + 1, accepted_.bytes + bytes};
+}
+
+bool Counters::MayWait() const {
+  return !is_wrong_ && !is_new_ && accepted_.jobs <= kUnstoredJobs && accepted_.bytes <= kUnstoredBytes;
+}
+
+bool Counters::IsUnstored(Map::iterator entry) const {
+  return std::find(unstored_.begin(), unstored_.end(), entry) != unstored_.end();
 }
 
 // The connection of the row before comes first: rows come in runs of one connection.
@@ -202,6 +251,7 @@ Result<void> Counters::Store(Database& database) {
   if (is_wrong_) {
     RETURN_IF_ERROR(CountRows(database));
   }
+  is_stored_ = true;
   if (is_new_) {
     RETURN_IF_ERROR(database.Execute("DELETE FROM counters WHERE uid IS NULL"));
     for (const auto& [connection, counts] : counts_) {
@@ -212,19 +262,24 @@ Result<void> Counters::Store(Database& database) {
   for (const Change& change : changes_) {
     RETURN_IF_ERROR(StoreOne(change.entry->first, change.entry->second));
   }
+  for (const Map::iterator entry : unstored_) {
+    const bool is_stored = std::any_of(changes_.begin(), changes_.end(),
+                                       [&](const Change& change) { return change.entry == entry; });
+    if (!is_stored) RETURN_IF_ERROR(StoreOne(entry->first, entry->second));
+  }
   return {};
 }
 
 Result<void> Counters::StoreOne(std::string_view connection, const Counts& counts) {
   return store_.Run(connection, static_cast<std::int64_t>(counts.jobs),
                     static_cast<std::int64_t>(counts.dead), static_cast<std::int64_t>(counts.attempts),
-                    static_cast<std::int64_t>(counts.delivered));
+                    static_cast<std::int64_t>(counts.delivered), ToSql(accepted_.through));
 }
 
 Result<void> Counters::CountRows(Database& database) {
   ASSIGN_OR_RETURN(Map counted, CountAnew(database, counts_));
   std::vector<Recount> found = Difference(counts_, counted);  // both with what this transaction changes
-  Undo();
+  UndoChanges();
   found_ = std::move(found);
   replaced_ = std::exchange(counts_, std::move(counted));
   is_new_ = true;
@@ -232,19 +287,30 @@ Result<void> Counters::CountRows(Database& database) {
 }
 
 void Counters::Keep() {
-  Accept();
-  is_new_ = false;
+  if (is_stored_) {
+    unstored_.clear();
+    accepted_ = {accepted_.through, 0, 0};
+    is_new_ = false;
+  } else {
+    CHECK(!is_wrong_ && !replaced_);
+    for (const Change& change : changes_) {
+      if (!IsUnstored(change.entry)) unstored_.push_back(change.entry);
+    }
+  }
+  EndChanges();
 }
 
-void Counters::Accept() {
+void Counters::EndChanges() {
   changes_.clear();
   is_wrong_ = false;
+  is_stored_ = false;
+  accepted_before_ = accepted_;
   replaced_.reset();
   std::move(found_.begin(), found_.end(), std::back_inserter(recounts_));
   found_.clear();
 }
 
-void Counters::Undo() {
+void Counters::UndoChanges() {
   for (const Change& change : changes_) {
     if (change.before) {
       change.entry->second = *change.before;
@@ -254,8 +320,14 @@ void Counters::Undo() {
   }
   changes_.clear();
   is_wrong_ = false;
+}
+
+void Counters::Undo() {
+  UndoChanges();
+  is_stored_ = false;
+  accepted_ = accepted_before_;
   found_.clear();
-  if (replaced_) counts_ = std::move(*replaced_);
+  if (replaced_) counts_ = std::move(*replaced_);  // unstored_ leads into it
   replaced_.reset();  // is_new_ stays: to write all of them once more does no harm
 }
 
@@ -266,6 +338,8 @@ Counts Counters::Total() const {
 void Counters::CheckInvariants() const {
   CHECK(changes_.empty());
   CHECK(!is_wrong_);
+  CHECK(!is_stored_);
+  CHECK(accepted_ == accepted_before_);
   CHECK(!replaced_);
 }
 

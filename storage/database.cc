@@ -27,8 +27,8 @@
 namespace outboxd {
 namespace {
 
-constexpr int kBusyMs = 10'000;    // how long another program may hold the file
-constexpr int kBackupPages = 256;  // a step of a backup: 4 MB
+constexpr int kBusyMs = 10'000;     // how long another program may hold the file
+constexpr int kBackupPages = 1024;  // a step of a backup: 4 MB, and 16 of a file with large pages
 
 ErrorKind KindOf(int code, int system_error) {
   switch (code & 0xff) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -19,6 +20,24 @@ namespace {
 // At this size the WAL is checkpointed, which delays one commit: 16 MB took 30 ms and more, and made nothing
 // faster.
 constexpr std::int64_t kWalBytes = 4 << 20;
+
+// Rewritten within a second or two; larger ones would hold up the start, and need as much room on the disk.
+constexpr std::int64_t kRewrittenBytes = 64 << 20;
+
+// VACUUM writes the file anew under a rollback journal, so whenever it is interrupted the next start has the
+// old file or the new one. It needs the file for itself: a reader keeps it as it is until the next start.
+Result<void> RewritePages(Database& database) {
+  ASSIGN_OR_RETURN(const std::int64_t page_bytes, database.Scalar("PRAGMA page_size"));
+  ASSIGN_OR_RETURN(const std::int64_t pages, database.Scalar("PRAGMA page_count"));
+  if (pages == 0 || page_bytes == schema::kPageBytes || pages * page_bytes > kRewrittenBytes) return {};
+  ASSIGN_OR_RETURN(const std::int64_t busy_ms, database.Scalar("PRAGMA busy_timeout"));
+  Result<void> rewritten = database.Execute(
+      "PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE;"
+      "PRAGMA synchronous = EXTRA; PRAGMA page_size = " +
+      std::to_string(schema::kPageBytes) + "; VACUUM");
+  static_cast<void>(database.Execute("PRAGMA busy_timeout = " + std::to_string(busy_ms)));
+  return rewritten;
+}
 
 Result<void> Configure(Database& database) {
   // A crash loses nothing that was committed: WAL and FULL sync each commit. What the WAL grew to beyond 64
@@ -79,17 +98,19 @@ Result<void> CheckIsFile(const std::filesystem::path& file) {
       file.string() + " is not a regular file; set outbox.path to the outbox itself or to a new file");
 }
 
-Result<Database> OpenForWriting(const std::filesystem::path& file) {
+Result<OpenedForWriting> OpenForWriting(const std::filesystem::path& file) {
   const mode_t before = umask(0027);  // the -wal and -shm files take after the main file
   Result<Database> database = Database::Open(file, OpenMode::kReadWrite);
   umask(before);
-  if (!database) return database;
+  if (!database) return Failure(std::move(database).error());
   ASSIGN_OR_RETURN(const std::int64_t version, database->Scalar("PRAGMA user_version"));
   RETURN_IF_ERROR(CheckIdentity(*database, file, version));
+  std::optional<Error> pages_kept;
+  if (Result<void> rewritten = RewritePages(*database); !rewritten) pages_kept = std::move(rewritten).error();
   RETURN_IF_ERROR(Configure(*database));
   if (Result<void> migrated = Migrate(*database, version); !migrated)
     return Failure(AsDamage(file, std::move(migrated).error()));
-  return database;
+  return OpenedForWriting{std::move(*database), std::move(pages_kept)};
 }
 
 Error AsDamage(const std::filesystem::path& file, Error error) {

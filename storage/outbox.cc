@@ -60,19 +60,20 @@ Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t see
 }
 
 template <typename Work>
-Result<void> Outbox::Transaction(const Work& work) {
+Result<void> Outbox::Transaction(OutboxFile::Storing storing, const Work& work) {
   const Sequences::Position before = sequences_.Now();
-  Result<void> done = file_->Transaction(work);
+  Result<void> done = file_->Transaction(storing, work);
   if (!done) sequences_.GoBack(before);
   return done;
 }
 
 Result<void> Outbox::Write(WriteBatch& batch, Timestamp now) {
-  return Transaction([&] { return WriteAll(batch, now); });
+  using enum OutboxFile::Storing;
+  return Transaction(batch.only_accepts() ? kLater : kNow, [&] { return WriteAll(batch, now); });
 }
 
 Result<void> Outbox::TryWriting() {
-  return Transaction([&] { return sequences_.ReserveOne(); });
+  return Transaction(OutboxFile::Storing::kNow, [&] { return sequences_.ReserveOne(); });
 }
 
 Result<void> Outbox::WriteAll(WriteBatch& batch, Timestamp now) {
@@ -101,7 +102,7 @@ Result<void> Outbox::Append(QueuedJob& queued, Timestamp now) {
   const BootMoment& moment = file_->moment();
   queued.accepted_boot = moment.MovingSince();
   const auto id = queued.stamp.id.ToChars();
-  file_->counters().Add(job.connection, &Counts::jobs);
+  file_->counters().AddAccepted(job.connection, queued.sequence, job.line.size());
   file_->users().AddJob(queued.uid, job.line.size());
   return append_.Run(ToSql(queued.sequence), std::string_view(id.data(), id.size()), job.connection,
                      JobTypeName(job.type), TextOrNull{job.customer}, ToSql(now), job.line, queued.uid,

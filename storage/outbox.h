@@ -50,7 +50,8 @@ struct WriteBatch {
   std::vector<const Outcome*> outcomes;
   std::vector<Park> parks;
   std::vector<std::pair<std::string, GateSnapshot>> gates;  // by connection
-  bool empty() const { return accepted.empty() && outcomes.empty() && parks.empty() && gates.empty(); }
+  bool only_accepts() const { return outcomes.empty() && parks.empty() && gates.empty(); }
+  bool empty() const { return accepted.empty() && only_accepts(); }
 };
 
 // What a dispatcher goes by when it begins.
@@ -85,6 +86,8 @@ class Outbox {
   // Counters that did not match the rows and were counted anew since the last call: something damaged the
   // file.
   std::vector<Recount> TakeRecounts() { return file_->counters().TakeRecounts(); }
+  // Why a small file keeps the large pages of an earlier version, until the next start.
+  const std::optional<Error>& PagesKept() const { return file_->pages_kept(); }
   Sequence LastSequence() const { return sequences_.Last(); }
   OutboxStart AtStart() const;
 
@@ -101,7 +104,7 @@ class Outbox {
   static Result<Outbox> Assemble(std::unique_ptr<OutboxFile> file, std::uint64_t seed);
   Result<void> Prepare();
   template <typename Work>
-  Result<void> Transaction(const Work& work);
+  Result<void> Transaction(OutboxFile::Storing storing, const Work& work);
   Result<void> WriteAll(WriteBatch& batch, Timestamp now);
   Result<void> Append(QueuedJob& queued, Timestamp now);
   Result<void> WritePark(const Park& park);

@@ -24,9 +24,10 @@ Result<std::unique_ptr<OutboxFile>> OutboxFile::Open(const std::filesystem::path
   RETURN_IF_ERROR(CheckIsFile(file));
   ASSIGN_OR_RETURN(FileLock lock, FileLock::Take(file));
   RETURN_IF_ERROR(CheckWalBelongs(file, lock));
-  ASSIGN_OR_RETURN(Database database, OpenForWriting(file));
-  WriteStartStamp(database, lock, stamp);
-  std::unique_ptr<OutboxFile> opened(new OutboxFile(std::move(lock), std::move(database)));
+  ASSIGN_OR_RETURN(OpenedForWriting writing, OpenForWriting(file));
+  WriteStartStamp(writing.database, lock, stamp);
+  std::unique_ptr<OutboxFile> opened(new OutboxFile(std::move(lock), std::move(writing.database)));
+  opened->pages_kept_ = std::move(writing.pages_kept);
   if (Result<void> ready = opened->Prepare(); !ready)
     return Failure(AsDamage(file, std::move(ready).error()));
   return opened;
@@ -37,7 +38,7 @@ Result<void> OutboxFile::Prepare() {
   ASSIGN_OR_RETURN(commit_, database_.Prepare("COMMIT"));
   ASSIGN_OR_RETURN(rollback_, database_.Prepare("ROLLBACK"));
   ASSIGN_OR_RETURN(counters_, Counters::Load(database_));
-  ASSIGN_OR_RETURN(users_, UserCounts::Load(database_, counters_.Total()));
+  ASSIGN_OR_RETURN(users_, UserCounts::Load(database_, counters_.Total(), counters_.LoadedThrough()));
   ASSIGN_OR_RETURN(boots_, Boots::Load(database_));
   return {};
 }
@@ -59,9 +60,16 @@ Result<void> OutboxFile::KeepBoot() {
   return {};
 }
 
-Result<void> OutboxFile::Commit() {
-  RETURN_IF_ERROR(counters_.Store(database_));
-  RETURN_IF_ERROR(users_.Store(database_));
+OutboxFile::~OutboxFile() {
+  if (counters_.HasUnstored()) static_cast<void>(Transaction([] { return Result<void>(); }));
+}
+
+Result<void> OutboxFile::Commit(Storing storing) {
+  const bool waits = storing == Storing::kLater && !new_boots_ && counters_.MayWait() && users_.MayWait();
+  if (!waits) {
+    RETURN_IF_ERROR(counters_.Store(database_));
+    RETURN_IF_ERROR(users_.Store(database_));
+  }
   RETURN_IF_ERROR(commit_.Run());
   counters_.Keep();
   users_.Keep();

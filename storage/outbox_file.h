@@ -29,14 +29,22 @@ class OutboxFile {
                                                   const std::string& stamp);
   OutboxFile(const OutboxFile&) = delete;
   OutboxFile& operator=(const OutboxFile&) = delete;
+  // Stores the counters that were left to a later transaction.
+  ~OutboxFile();
 
   // All that `work` writes, and the counters it changed, or nothing.
   template <typename Work>
   Result<void> Transaction(const Work& work) {
+    return Transaction(Storing::kNow, work);
+  }
+  // kLater: it does nothing but accept jobs, so that the counters may be left to a later transaction.
+  enum class Storing { kNow, kLater };
+  template <typename Work>
+  Result<void> Transaction(Storing storing, const Work& work) {
     RETURN_IF_ERROR(begin_.Run());
     Result<void> done = KeepBoot();
     if (done) done = work();
-    if (done) done = Commit();
+    if (done) done = Commit(storing);
     if (!done) Rollback();
     return done;
   }
@@ -47,6 +55,9 @@ class OutboxFile {
   Result<std::optional<Milliseconds>> SeeClock(const ClockReading& clock);
   // Now, for a row.
   const BootMoment& moment() const { return moment_; }
+
+  // Why a small file keeps the pages of an earlier version (storage/open.h).
+  const std::optional<Error>& pages_kept() const { return pages_kept_; }
 
   Database& database() { return database_; }
   Counters& counters() { return counters_; }
@@ -68,7 +79,7 @@ class OutboxFile {
   OutboxFile(FileLock lock, Database database) : lock_(std::move(lock)), database_(std::move(database)) {}
   Result<void> Prepare();
   Result<void> KeepBoot();
-  Result<void> Commit();
+  Result<void> Commit(Storing storing);
   void Rollback();
 
   FileLock lock_;
@@ -79,6 +90,7 @@ class OutboxFile {
   Boots boots_;
   std::optional<Boots> new_boots_;  // in the transaction that writes them
   BootMoment moment_;
+  std::optional<Error> pages_kept_;
   bool has_erased_ = false;
   bool must_truncate_wal_ = false;
   Statement begin_, commit_, rollback_;

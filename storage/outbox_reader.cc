@@ -173,7 +173,10 @@ Result<OutboxReader::Page> OutboxReader::ReadAfter(std::string_view connection, 
   return page;
 }
 
-constexpr std::string_view kUsers = "SELECT uid FROM users WHERE jobs > 0";
+// Of the view `users` what can be had without their lines.
+constexpr std::string_view kUsers =
+    "SELECT uid FROM counters WHERE uid IS NOT NULL AND held_jobs > 0 UNION SELECT ifnull(uid, -1) FROM "
+    "outbox WHERE seq > (SELECT ifnull(max(through), 0) FROM counters WHERE uid IS NULL)";
 
 Result<std::vector<User>> OutboxReader::ReadUsers() {
   std::vector<User> users;

@@ -107,10 +107,11 @@ Result<Restored> Examine(const Path& copy, const Path& name) {
 Path FreeName(const Path& outbox) {
   for (int number = 1;; ++number) {
     Path name = outbox.string() + ".before-restore-" + std::to_string(number);
-    const bool is_free = std::ranges::none_of(std::array{"", "-wal", "-shm"}, [&](const char* suffix) {
-      std::error_code ignored;
-      return std::filesystem::exists(std::filesystem::symlink_status(WithSuffix(name, suffix), ignored));
-    });
+    const bool is_free =
+        std::ranges::none_of(std::array{"", "-wal", "-shm", "-journal"}, [&](const char* suffix) {
+          std::error_code ignored;
+          return std::filesystem::exists(std::filesystem::symlink_status(WithSuffix(name, suffix), ignored));
+        });
     if (is_free) return name;
   }
 }
@@ -118,7 +119,7 @@ Path FreeName(const Path& outbox) {
 // The main file first: a start that comes upon a WAL without it refuses, one that comes upon it without its
 // WAL would go on without those jobs.
 Result<void> MoveAside(const Path& outbox, const Path& aside) {
-  for (const char* suffix : {"", "-wal", "-shm"}) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
     if (::rename(WithSuffix(outbox, suffix).c_str(), WithSuffix(aside, suffix).c_str()) != 0 &&
         errno != ENOENT) {
       Failure failure = FailAt(WithSuffix(outbox, suffix), errno);
@@ -146,11 +147,15 @@ Result<void> CheckStandsAlone(int backup, const Path& name, const Path& outbox) 
   if (!S_ISREG(status.st_mode)) return NotAnOutbox(name, "it is not a regular file");
   if (::stat(outbox.c_str(), &there) == 0 && there.st_dev == status.st_dev && there.st_ino == status.st_ino)
     return Fail(ErrorKind::kConflict, name.string() + " is the outbox itself");
-  struct stat wal{};
-  if (::stat(WithSuffix(name, "-wal").c_str(), &wal) != 0 || wal.st_size == 0) return {};
-  return Fail(ErrorKind::kConflict, name.string() +
-                                        "-wal beside it has jobs that are not in it: run sqlite3 " +
-                                        name.string() + " 'PRAGMA wal_checkpoint(TRUNCATE)' first");
+  for (const auto& [suffix, sql] : {std::pair("-wal", "PRAGMA wal_checkpoint(TRUNCATE)"),
+                                    std::pair("-journal", "SELECT count(*) FROM outbox")}) {
+    const Path beside = WithSuffix(name, suffix);
+    struct stat left{};
+    if (::stat(beside.c_str(), &left) != 0 || left.st_size == 0) continue;
+    return Fail(ErrorKind::kConflict, beside.string() + " beside it has what belongs into it: run sqlite3 " +
+                                          name.string() + " '" + sql + "' first");
+  }
+  return {};
 }
 
 }  // namespace

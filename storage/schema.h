@@ -11,9 +11,10 @@
 namespace outboxd::schema {
 
 inline constexpr std::int32_t kApplicationId = 0x6f627864;  // "obxd"
-// Of a new file; a file keeps what it was made with. Under load a commit fills whole pages, so large ones
-// need fewer system calls: a fifth more jobs a second than with SQLite's 4096.
-inline constexpr std::int32_t kPageBytes = 16'384;
+// Of a new file, and of a small one from before (storage/open.h). A lone commit writes whole pages, so small
+// ones spare the disk; under load they cost no more, because neighbours are written by one call
+// (storage/gathered_writes.h).
+inline constexpr std::int32_t kPageBytes = 4096;
 
 // Migration i brings user_version i to i + 1.
 inline constexpr std::array kMigrations = {
@@ -125,16 +126,26 @@ CREATE TABLE stowed_lanes (      -- that stowed jobs keep, and parked ones besid
 ) WITHOUT ROWID;
 CREATE INDEX stowed_lanes_lane ON stowed_lanes (lane, seq);
 
--- What each user holds, kept in the same transaction as what it counts. Its rows stand among the counters,
--- for nothing but the page: each commit would write one more. Their key is the uid as a blob, which no
--- connection's name is.
+-- The rows of the outbox above the highest of them are not counted yet: a transaction that only accepts jobs
+-- does not write the counters.
+ALTER TABLE counters ADD COLUMN through INTEGER;
+UPDATE counters SET through = (SELECT reserved - 1 FROM sequence);
+
+-- What each user holds. Its rows stand among the counters, for nothing but the page: those are stored with
+-- them, and one more would be written. Their key is the uid as a blob, which no connection's name is.
 ALTER TABLE counters ADD COLUMN uid INTEGER;         -- not null: a user's row; -1: everybody who comes by TCP
 ALTER TABLE counters ADD COLUMN held_jobs INTEGER;   -- rows in outbox
 ALTER TABLE counters ADD COLUMN job_bytes INTEGER;   -- of their lines
 ALTER TABLE counters ADD COLUMN held_dead INTEGER;   -- rows in dead_letters
 ALTER TABLE counters ADD COLUMN dead_bytes INTEGER;
-CREATE VIEW users AS SELECT uid, held_jobs AS jobs, job_bytes, held_dead AS dead, dead_bytes FROM counters
-  WHERE uid IS NOT NULL;
+CREATE VIEW users AS             -- with what is not counted yet
+  SELECT uid, sum(jobs) AS jobs, sum(job_bytes) AS job_bytes, sum(dead) AS dead, sum(dead_bytes) AS dead_bytes
+  FROM (SELECT uid, held_jobs AS jobs, job_bytes, held_dead AS dead, dead_bytes FROM counters
+        WHERE uid IS NOT NULL
+        UNION ALL
+        SELECT ifnull(uid, -1), 1, length(CAST(line AS BLOB)), 0, 0 FROM outbox
+        WHERE seq > (SELECT ifnull(max(through), 0) FROM counters WHERE uid IS NULL))
+  GROUP BY uid;
 
 ALTER TABLE outbox ADD COLUMN boot INTEGER;            -- of acceptance: boots.number; null: not known
 ALTER TABLE outbox ADD COLUMN boot_ms INTEGER;         -- since that boot, by the boot clock

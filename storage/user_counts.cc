@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/result.h"
+#include "core/ulid.h"
 #include "core/user_shares.h"
 #include "storage/counters.h"
 #include "storage/database.h"
@@ -67,33 +68,52 @@ constexpr std::string_view kStore =
 
 }  // namespace
 
-Result<UserCounts> UserCounts::Load(Database& database, const Counts& rows) {
+Result<UserCounts> UserCounts::Load(Database& database, const Counts& rows, std::optional<Sequence> through) {
   UserCounts users;
   ASSIGN_OR_RETURN(users.store_, database.Prepare(kStore));
-  bool are_numbers = true;
-  {
-    ASSIGN_OR_RETURN(Statement stored,
-                     database.Prepare("SELECT uid, jobs, job_bytes, dead, dead_bytes FROM users"));
-    for (;;) {
-      ASSIGN_OR_RETURN(const bool row, stored.Step());
-      if (!row) break;
-      UserHolds& holds = users.holds_[UserOf(stored.Int(0))];
-      const auto number = [&](int column) {
-        const std::int64_t held = stored.Int(column);
-        are_numbers = are_numbers && stored.IsInteger(column) && held >= 0 && held < kHeldMax;
-        return static_cast<std::uint64_t>(std::clamp<std::int64_t>(held, 0, kHeldMax));
-      };
-      holds = {number(1), number(2), number(3), number(4)};
-    }
-  }
+  ASSIGN_OR_RETURN(const bool are_numbers, users.ReadStored(database));
+  if (through) users.AddUncounted(database, *through);
   const UserHolds total = Sum(users.holds_);
-  if (are_numbers && total.jobs == rows.jobs && total.dead == rows.dead) return users;
+  if (through && are_numbers && total.jobs == rows.jobs && total.dead == rows.dead) return users;
   // A page that cannot be read is no reason to refuse the whole file: they are believed then.
   if (Result<Map> counted = CountUsers(database)) {
     users.holds_ = std::move(*counted);
+    users.unstored_.clear();
     users.is_new_ = true;
   }
   return users;
+}
+
+// Whether they are numbers.
+Result<bool> UserCounts::ReadStored(Database& database) {
+  bool are_numbers = true;
+  ASSIGN_OR_RETURN(Statement stored,
+                   database.Prepare("SELECT uid, held_jobs, job_bytes, held_dead, dead_bytes FROM counters "
+                                    "WHERE uid IS NOT NULL"));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, stored.Step());
+    if (!row) return are_numbers;
+    const auto number = [&](int column) {
+      const std::int64_t held = stored.Int(column);
+      are_numbers = are_numbers && stored.IsInteger(column) && held >= 0 && held < kHeldMax;
+      return static_cast<std::uint64_t>(std::clamp<std::int64_t>(held, 0, kHeldMax));
+    };
+    holds_[UserOf(stored.Int(0))] = {number(1), number(2), number(3), number(4)};
+  }
+}
+
+// Of the outbox's rows above `through`, which are few.
+void UserCounts::AddUncounted(Database& database, Sequence through) {
+  Result<Statement> rows =
+      database.Prepare("SELECT ifnull(uid, -1), length(CAST(line AS BLOB)) FROM outbox WHERE seq > ?");
+  if (!rows) return;
+  rows->BindAll(static_cast<std::int64_t>(ToNumber(through)));
+  for (;;) {
+    const Result<bool> row = rows->Step();
+    if (!row || !*row) break;
+    AddJob(UserOf(rows->Int(0)), static_cast<std::uint64_t>(rows->Int(1)));
+  }
+  Keep();
 }
 
 // There are few users, and rows come in runs of one.
@@ -112,9 +132,21 @@ UserHolds& UserCounts::Touch(User user) {
 }
 
 void UserCounts::Keep() {
+  if (is_stored_) {
+    unstored_.clear();
+    is_new_ = false;
+  } else {
+    for (const auto& [user, before] : changes_) {
+      if (std::find(unstored_.begin(), unstored_.end(), user) == unstored_.end()) unstored_.push_back(user);
+    }
+  }
+  EndChanges();
+}
+
+void UserCounts::EndChanges() {
   changes_.clear();
+  is_stored_ = false;
   last_ = nullptr;
-  is_new_ = false;
 }
 
 void UserCounts::AddJob(User user, std::uint64_t bytes) {
@@ -142,6 +174,7 @@ void UserCounts::RemoveDead(User user, std::uint64_t bytes) {
 }
 
 Result<void> UserCounts::Store(Database& database) {
+  is_stored_ = true;
   if (is_new_) {
     RETURN_IF_ERROR(database.Execute("DELETE FROM counters WHERE uid IS NOT NULL"));
     for (const auto& [user, holds] : holds_) {
@@ -151,6 +184,11 @@ Result<void> UserCounts::Store(Database& database) {
   }
   for (const auto& [user, before] : changes_) {
     RETURN_IF_ERROR(StoreOne(user, holds_[user]));
+  }
+  for (const User user : unstored_) {
+    const bool is_stored = std::any_of(changes_.begin(), changes_.end(),
+                                       [&](const auto& change) { return change.first == user; });
+    if (!is_stored) RETURN_IF_ERROR(StoreOne(user, holds_[user]));
   }
   return {};
 }
@@ -169,8 +207,7 @@ void UserCounts::Undo() {
       holds_.erase(user);
     }
   }
-  changes_.clear();
-  last_ = nullptr;
+  EndChanges();
 }
 
 }  // namespace outboxd

@@ -1,4 +1,5 @@
-// storage/user_counts.h — what each user holds in the outbox, kept in the same transaction as what it counts.
+// storage/user_counts.h — what each user holds in the outbox, stored together with the counters of the
+// connections (storage/counters.h), which say which rows they include.
 //
 // Together they are as many rows as the counters of the connections say; where the file says otherwise, or no
 // numbers, they are counted anew from the rows, which reads all of them. Of several jobs settled at a stroke
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "core/ulid.h"
 #include "core/user_shares.h"
 #include "storage/counters.h"
 #include "storage/database.h"
@@ -30,14 +32,16 @@ class UserCounts {
  public:
   using Map = std::map<User, UserHolds>;
 
-  // Reads them, without writing. `rows` is what they have to come to.
-  static Result<UserCounts> Load(Database& database, const Counts& rows);
+  // Reads them, without writing. `rows` is what they have to come to, once what stands above `through` is
+  // added; nullopt: they are counted anew.
+  static Result<UserCounts> Load(Database& database, const Counts& rows, std::optional<Sequence> through);
 
-  // Within a transaction, which ends with Store() and then Keep() once it is committed, or with Undo().
+  // Within a transaction, which ends as for the Counters.
   void AddJob(User user, std::uint64_t bytes);
   void RemoveJobs(User user, std::uint64_t jobs, std::uint64_t bytes);
   void AddDead(User user, std::uint64_t bytes);
   void RemoveDead(User user, std::uint64_t bytes);
+  bool MayWait() const { return !is_new_; }
   Result<void> Store(Database& database);
   void Keep();
   void Undo();
@@ -45,13 +49,18 @@ class UserCounts {
   const Map& ByUser() const { return holds_; }
 
  private:
+  Result<bool> ReadStored(Database& database);
+  void AddUncounted(Database& database, Sequence through);
   UserHolds& Touch(User user);
+  void EndChanges();
   Result<void> StoreOne(User user, const UserHolds& holds);
 
   Map holds_;
   std::vector<std::pair<User, std::optional<UserHolds>>> changes_;  // what was before; nullopt: no entry
-  UserHolds* last_ = nullptr;                                       // of the user who is last in changes_
-  bool is_new_ = false;  // counted anew, and the file does not have it yet
+  std::vector<User> unstored_;  // changed in transactions that were committed without Store()
+  bool is_stored_ = false;      // in this transaction
+  UserHolds* last_ = nullptr;   // of the user who is last in changes_
+  bool is_new_ = false;         // counted anew, and the file does not have it yet
   Statement store_;
 };
 

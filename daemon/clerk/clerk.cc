@@ -39,8 +39,8 @@ constexpr std::uint64_t kRoomBytes = 2 << 20;  // and after how many bytes of li
 constexpr Milliseconds kHousekeepingInterval{1000};
 constexpr std::chrono::hours kHistoryToldInterval{1};
 constexpr std::size_t kPruneRows = 500;
-constexpr std::size_t kShrinkPages = 64;
-constexpr std::size_t kFreePagesKept = 256;
+constexpr std::size_t kShrinkPages = 256;
+constexpr std::size_t kFreePagesKept = 1024;
 // What the death of a waiting job adds to the file, where it is recorded in short.
 constexpr std::uint64_t kDeathBytes = 150;
 constexpr std::size_t kShortTextBytes = 60;

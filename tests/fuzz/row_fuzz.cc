@@ -33,7 +33,7 @@ constexpr std::array<Table, 7> kTables = {{
      {"seq", "job", "connection", "type", "customer", "accepted_ms", "dead_ms", "death", "status", "reason",
       "cause", "attempts", "line", "uid", "boot", "boot_ms", "synchronised"}},
     {"connections", {"name", "state", "pause", "detail", "since_ms", "reopen_ms", "failures"}},
-    {"counters", {"connection", "jobs", "dead", "attempts", "delivered"}},
+    {"counters", {"connection", "jobs", "dead", "attempts", "delivered", "through"}},
     {"sequence", {"reserved"}},
     {"boots", {"number", "id", "offset_ms", "set_ms"}},
 }};

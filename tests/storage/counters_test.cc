@@ -92,6 +92,7 @@ TEST_CASE("counters: those of a sound file are taken as they are") {
 TEST_CASE("counters: what cannot be right is counted anew, told once, and stored with the next transaction") {
   Fixture fixture;
   const char* change = "";
+  bool is_told = true;  // the numbers were wrong
   SUBCASE("another number") {
     change = "UPDATE counters SET jobs = 9 WHERE connection = 'default'";
   }
@@ -107,10 +108,25 @@ TEST_CASE("counters: what cannot be right is counted anew, told once, and stored
   SUBCASE("none") {
     change = "DELETE FROM counters";
   }
+  SUBCASE("they include sequences below zero") {
+    change = "UPDATE counters SET through = -1 WHERE connection = 'other'";
+    is_told = false;
+  }
+  SUBCASE("they include what is not a sequence") {
+    change = "UPDATE counters SET through = 'x' WHERE connection = 'default'";
+    is_told = false;
+  }
+  SUBCASE("they include sequences that no job was given") {
+    change = "UPDATE counters SET through = (SELECT reserved FROM sequence)";
+    is_told = false;
+  }
+  SUBCASE("they include less than they say") {
+    change = "UPDATE counters SET through = 1";
+  }
   fixture.Change(change);
   Counters counters = fixture.Load();
   CHECK(counters.ByConnection() == kRight);
-  CHECK_FALSE(counters.TakeRecounts().empty());
+  CHECK(counters.TakeRecounts().empty() == !is_told);
   CHECK(counters.TakeRecounts().empty());
   counters.CheckInvariants();
   REQUIRE(counters.Store(*fixture.database));
@@ -289,6 +305,148 @@ TEST_CASE("counters: after a rollback they are as before, and a connection that 
   counters.Undo();
   CHECK(counters.ByConnection() == kRight);
   counters.CheckInvariants();
+}
+
+namespace {
+
+// An outbox that is too large for its rows to be counted at a start, so that a wrong number would stay.
+struct Waiting {
+  Waiting() { Open(); }
+  void Open() {
+    outbox.reset();
+    auto opened = Outbox::Open(file, 7);
+    REQUIRE_MESSAGE(opened, (opened ? "" : opened.error().message));
+    outbox.emplace(std::move(*opened));
+  }
+  void MakeLarge() {
+    auto database = Database::Open(file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(database->Execute("CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(5000000))"));
+  }
+  test::Jobs Accept(std::size_t count, const std::string& connection = "default") {
+    auto jobs = test::Accept(*outbox, std::vector<std::string>(count, TrackLine("1", "n", connection)), kNow);
+    REQUIRE(jobs);
+    return std::move(*jobs);
+  }
+  std::int64_t Stored(const std::string& connection = "default") {
+    return test::Ask(file, "SELECT jobs FROM counters WHERE connection = '" + connection + "'");
+  }
+  void Settle(std::unique_ptr<QueuedJob> job) {
+    REQUIRE(test::Settle(*outbox, test::OutcomeOf(std::move(job), OutcomeKind::kDelivered, 200), kNow));
+  }
+  // What a start finds after the process was killed now.
+  void CheckAfterKill() {
+    TempDir other;
+    for (const char* suffix : {"", "-wal"})
+      std::filesystem::copy_file(file.string() + suffix, (other / "outbox.db").string() + suffix);
+    for (int start = 0; start < 2; ++start) {
+      auto opened = Outbox::Open(other / "outbox.db", 8);
+      REQUIRE_MESSAGE(opened, (opened ? "" : opened.error().message));
+      CHECK(opened->CountsByConnection() == outbox->CountsByConnection());
+      CHECK(opened->HoldsByUser() == outbox->HoldsByUser());
+      CHECK(opened->TakeRecounts().empty());
+      test::CheckCounts(*opened, other / "outbox.db");
+    }
+  }
+
+  TempDir folder;
+  std::filesystem::path file = folder / "outbox.db";
+  std::optional<Outbox> outbox;
+};
+
+}  // namespace
+
+TEST_CASE("counters: a transaction that only accepts jobs leaves them to the next of another kind") {
+  Waiting waiting;
+  waiting.MakeLarge();
+  test::Jobs jobs = waiting.Accept(3);
+  CHECK(test::Ask(waiting.file, "SELECT count(*) FROM counters") == 0);
+  CHECK(test::Ask(waiting.file, "SELECT jobs FROM users WHERE uid = -1") == 3);
+  waiting.CheckAfterKill();
+  waiting.Settle(std::move(jobs[0]));
+  CHECK(waiting.Stored() == 2);
+  waiting.CheckAfterKill();
+  waiting.Accept(1, "other");
+  waiting.Accept(2);
+  CHECK(waiting.Stored() == 2);
+  CHECK(test::Ask(waiting.file, "SELECT jobs FROM users WHERE uid = -1") == 5);
+  waiting.CheckAfterKill();
+  REQUIRE(waiting.outbox->TryWriting());
+  CHECK(waiting.Stored() == 4);
+  CHECK(waiting.Stored("other") == 1);
+  CHECK(test::Ask(waiting.file, "SELECT jobs FROM users WHERE uid = -1") == 5);
+  waiting.CheckAfterKill();
+}
+
+TEST_CASE("counters: after a thousand jobs they are stored whatever is written") {
+  Waiting waiting;
+  waiting.MakeLarge();
+  waiting.Accept(10);
+  waiting.Accept(990);
+  CHECK(test::Ask(waiting.file, "SELECT count(*) FROM counters") == 0);
+  waiting.CheckAfterKill();
+  waiting.Accept(1);
+  CHECK(waiting.Stored() == 1001);
+  waiting.Accept(1000);
+  CHECK(waiting.Stored() == 1001);
+  waiting.CheckAfterKill();
+  REQUIRE(test::Accept(*waiting.outbox, {TrackLine("1", std::string(90, 'n'))}, kNow));
+  CHECK(waiting.Stored() == 2002);
+  waiting.CheckAfterKill();
+}
+
+TEST_CASE("counters: a stop stores what was left, and a start goes on with what a killed one had left") {
+  Waiting waiting;
+  waiting.MakeLarge();
+  waiting.Accept(3);
+  waiting.outbox.reset();
+  CHECK(waiting.Stored() == 3);
+  waiting.Open();
+  waiting.Accept(2);
+  CHECK(waiting.Stored() == 3);
+  waiting.CheckAfterKill();
+}
+
+TEST_CASE("counters: a transaction that fails leaves to be stored what earlier ones had left") {
+  Waiting waiting;
+  waiting.MakeLarge();
+  test::Jobs jobs = waiting.Accept(3);
+  {
+    auto database = Database::Open(waiting.file, OpenMode::kReadWrite);
+    REQUIRE(database);
+    REQUIRE(
+        database->Execute("CREATE TRIGGER no BEFORE INSERT ON outbox WHEN NEW.connection = 'bad' BEGIN "
+                          "SELECT RAISE(ABORT, 'no'); END; CREATE TRIGGER late BEFORE DELETE ON outbox "
+                          "BEGIN SELECT RAISE(ABORT, 'no'); END"));
+  }
+  REQUIRE_FALSE(
+      test::Accept(*waiting.outbox, {TrackLine("1", "n", "other"), TrackLine("1", "n", "bad")}, kNow));
+  const Outcome refused = test::OutcomeOf(std::move(jobs[0]), OutcomeKind::kDelivered, 200);
+  REQUIRE_FALSE(test::Settle(*waiting.outbox, refused, kNow));
+  CHECK(waiting.outbox->Total().jobs == 3);
+  waiting.outbox->CheckInvariants();
+  waiting.CheckAfterKill();
+  waiting.Accept(1);
+  waiting.outbox->CheckInvariants();
+  REQUIRE(waiting.outbox->TryWriting());
+  CHECK(waiting.Stored() == 4);
+  CHECK(waiting.outbox->TakeRecounts().empty());
+  waiting.CheckAfterKill();
+}
+
+TEST_CASE("counters: more rows than are ever left to be stored are all counted anew") {
+  Waiting waiting;
+  waiting.MakeLarge();
+  waiting.Accept(1500);
+  waiting.outbox.reset();
+  REQUIRE(Database::Open(waiting.file, OpenMode::kReadWrite)->Execute("UPDATE counters SET through = 3"));
+  waiting.Open();
+  CHECK(waiting.outbox->Total().jobs == 1500);
+  CHECK(waiting.outbox->HoldsByUser().at(std::nullopt).jobs == 1500);
+  CHECK(waiting.outbox->TakeRecounts().empty());  // they were right but for that
+  waiting.Accept(1);
+  CHECK(waiting.Stored() == 1501);
+  waiting.CheckAfterKill();
 }
 
 }  // namespace outboxd

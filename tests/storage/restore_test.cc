@@ -53,6 +53,7 @@ TEST_CASE("restore: the backup takes the outbox's place and mode, and what was t
   RestoreFixture fixture;
   REQUIRE(chmod(fixture.outbox.c_str(), 0600) == 0);
   WriteFile(fixture.outbox.string() + "-wal", "of the old one");
+  WriteFile(fixture.outbox.string() + "-journal", "of its rewriting");
   const auto restored = fixture.Restore();
   REQUIRE_MESSAGE(restored, (restored ? "" : restored.error().message));
   CHECK(restored->jobs == 1);
@@ -63,6 +64,9 @@ TEST_CASE("restore: the backup takes the outbox's place and mode, and what was t
   CHECK((status.st_mode & 0777) == 0600);
   CHECK(ReadFile(restored->aside.string() + "-wal") == "of the old one");
   std::filesystem::remove(restored->aside.string() + "-wal");
+  CHECK(ReadFile(restored->aside.string() + "-journal") == "of its rewriting");
+  CHECK_FALSE(std::filesystem::exists(fixture.outbox.string() + "-journal"));
+  std::filesystem::remove(restored->aside.string() + "-journal");
   CHECK(fixture.Jobs(restored->aside) == 2);
   CHECK_FALSE(std::filesystem::exists(fixture.outbox.string() + ".restoring"));
   // And once more: the first aside is not overwritten.
@@ -95,7 +99,7 @@ TEST_CASE("restore: while an outboxd has the outbox nothing is touched") {
 TEST_CASE("restore: what is not a whole outbox by itself is refused, and the outbox stays as it was") {
   const auto flip = [](const std::filesystem::path& file) {
     std::string bytes = ReadFile(file);
-    for (std::size_t at = 16'384; at < bytes.size() && at < 160'000; ++at) bytes[at] = '\x5a';
+    for (std::size_t at = 4096; at < bytes.size() && at < 160'000; ++at) bytes[at] = '\x5a';
     WriteFile(file, bytes);
   };
   const std::vector<std::function<void(RestoreFixture&)>> faults = {
@@ -103,6 +107,7 @@ TEST_CASE("restore: what is not a whole outbox by itself is refused, and the out
       [](RestoreFixture& fixture) { WriteFile(fixture.backup, ""); },
       [&](RestoreFixture& fixture) { flip(fixture.backup); },
       [](RestoreFixture& fixture) { WriteFile(fixture.backup.string() + "-wal", "more jobs"); },
+      [](RestoreFixture& fixture) { WriteFile(fixture.backup.string() + "-journal", "pages to go back"); },
       [](RestoreFixture& fixture) { fixture.backup = fixture.outbox; },
       [](RestoreFixture& fixture) {
         auto database = Database::Open(fixture.backup, OpenMode::kReadWrite);

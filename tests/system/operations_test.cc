@@ -168,7 +168,7 @@ void RunMetrics(const Blocks& blocks) {
 
 // Zeroes the page that holds the line of `customer`.
 void DamagePageOf(const fs::path& outbox, const std::string& customer) {
-  constexpr std::size_t kPageBytes = 16'384;
+  constexpr std::size_t kPageBytes = 4096;
   std::string bytes = ReadFile(outbox);
   const std::size_t at = bytes.find(R"("id":")" + customer + '"');
   REQUIRE(at != std::string::npos);
