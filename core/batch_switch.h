@@ -15,7 +15,6 @@
 // A host without /api/v2/batch gets no batches, whatever the mode, until the config is read again.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>

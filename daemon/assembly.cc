@@ -37,6 +37,7 @@
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/transfer.h"
 #include "daemon/intake/intake.h"
+#include "daemon/reloader.h"
 #include "storage/outbox.h"
 #include "storage/outbox_reader.h"
 

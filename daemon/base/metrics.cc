@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/batch_switch.h"
 #include "core/gate.h"
 #include "core/job.h"
 #include "core/job_types.h"  // IWYU pragma: keep: the names of job types
