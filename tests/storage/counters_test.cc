@@ -434,6 +434,31 @@ TEST_CASE("counters: a transaction that fails leaves to be stored what earlier o
   waiting.CheckAfterKill();
 }
 
+TEST_CASE("counters: rows that a damaged `through` leaves out are counted") {
+  Waiting waiting;
+  waiting.MakeLarge();
+  waiting.Accept(3);
+  REQUIRE(waiting.outbox->TryWriting());
+  waiting.Accept(2);
+  const char* through = "";
+  SUBCASE("a sequence that no job was given") {
+    through = "(SELECT reserved FROM sequence)";
+  }
+  SUBCASE("text") {
+    through = "'x'";
+  }
+  TempDir other;
+  for (const char* suffix : {"", "-wal"})
+    std::filesystem::copy_file(waiting.file.string() + suffix, (other / "outbox.db").string() + suffix);
+  REQUIRE(Database::Open(other / "outbox.db", OpenMode::kReadWrite)
+              ->Execute("UPDATE counters SET through = " + std::string(through)));
+  auto opened = Outbox::Open(other / "outbox.db", 8);
+  REQUIRE(opened);
+  CHECK(opened->Total().jobs == 5);
+  CHECK(opened->HoldsByUser().at(std::nullopt).jobs == 5);
+  CHECK(opened->TakeRecounts().size() == 1);
+}
+
 TEST_CASE("counters: more rows than are ever left to be stored are all counted anew") {
   Waiting waiting;
   waiting.MakeLarge();

@@ -157,4 +157,22 @@ TEST_CASE("user counts: where they do not come to the rows they are counted anew
   CHECK(test::Ask(fixture.file, "SELECT jobs FROM users WHERE uid = 1000") == 1);
 }
 
+TEST_CASE("user counts: what was stored is believed, and what was left to be stored is added") {
+  UserFixture fixture;
+  fixture.Accept(33, 2);
+  REQUIRE(fixture.outbox->TryWriting());
+  fixture.Accept(33, 1);
+  fixture.Accept(1000, 1);
+  const auto now = fixture.outbox->HoldsByUser();
+  TempDir other;
+  for (const char* suffix : {"", "-wal"})
+    std::filesystem::copy_file(fixture.file.string() + suffix, (other / "outbox.db").string() + suffix);
+  REQUIRE(Database::Open(other / "outbox.db", OpenMode::kReadWrite)
+              ->Execute("UPDATE counters SET job_bytes = job_bytes + 7 WHERE uid = 33"));
+  auto opened = Outbox::Open(other / "outbox.db", 8);
+  REQUIRE(opened);
+  CHECK(opened->HoldsByUser().at(33) == UserHolds{3, now.at(33).job_bytes + 7, 0, 0});
+  CHECK(opened->HoldsByUser().at(1000) == now.at(1000));
+}
+
 }  // namespace outboxd
