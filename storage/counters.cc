@@ -11,6 +11,7 @@
 
 #include "core/check.h"
 #include "core/result.h"
+#include "core/ulid.h"
 #include "storage/column.h"
 #include "storage/database.h"
 #include "storage/history_pack.h"
@@ -139,10 +140,10 @@ Result<Stored> ReadStored(Database& database) {
 bool ArePossible(Database& database, const Counts& total) {
   for (const CountedTable& table : kCountedTables) {
     const std::string from = " FROM " + std::string(table.name) + ")";
-    const std::string highest = "(SELECT max(" + std::string(table.key) + ")" + from;
-    const std::string lowest = "(SELECT min(" + std::string(table.key) + ")" + from;
+    const std::string key(table.key);
+    const std::string lowest = "(SELECT min(" + key + ")" + from;
     const Result<std::int64_t> span =
-        database.Scalar("SELECT ifnull(" + highest + " - " + lowest + " + 1, 0)");
+        database.Scalar("SELECT ifnull((SELECT max(" + key + ")" + from + " - " + lowest + " + 1, 0)");
     if (!span) continue;
     const bool has_one_a_sequence = table.count != &Counts::attempts;
     const std::uint64_t rows = total.*table.count;

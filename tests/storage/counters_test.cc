@@ -5,7 +5,13 @@
 #include <sqlite3.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "storage/schema.h"
 #include "tests/support/outbox_use.h"
