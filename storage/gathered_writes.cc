@@ -20,6 +20,12 @@ namespace {
 
 constexpr std::int64_t kRunBytes = 0x1ffff;  // longer ones would be cut by SQLite's VFS for Unix
 
+// What is written by calls of 8 kB and more Linux may keep in memory in pieces as large (folios), and takes
+// each of these for written as a whole when a page of it changes later. So only runs that are worth it go by
+// such.
+constexpr std::int64_t kLongRunBytes = 64 * 1024;
+constexpr std::int64_t kShortCallBytes = 2 * 4096 - 1;
+
 // SQLite's locks in the wal-index (https://sqlite.org/walformat.html).
 constexpr int kWriteLock = 0;
 constexpr int kCheckpointLock = 1;
@@ -56,8 +62,13 @@ bool Run::Add(const void* bytes, std::int64_t length, std::int64_t offset) {
 
 int Run::HandOn(sqlite3_file* below) {
   const std::int64_t length = std::exchange(length_, 0);
-  if (length == 0) return SQLITE_OK;
-  return below->pMethods->xWrite(below, bytes_.get(), static_cast<int>(length), begin_);
+  const std::int64_t call_bytes = length < kLongRunBytes ? kShortCallBytes : length;
+  for (std::int64_t at = 0; at < length; at += call_bytes) {
+    const int failed = below->pMethods->xWrite(
+        below, bytes_.get() + at, static_cast<int>(std::min(call_bytes, length - at)), begin_ + at);
+    if (failed != SQLITE_OK) return failed;
+  }
+  return SQLITE_OK;
 }
 
 // What SQLite allocates for an open file: one of these, followed by the file of the VFS below.

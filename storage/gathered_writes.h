@@ -1,5 +1,5 @@
 // storage/gathered_writes.h — the way to files of the connection that writes: SQLite's default VFS, but
-// consecutive writes reach the kernel by one call.
+// consecutive writes reach the kernel by few calls.
 //
 // SQLite writes a frame of its WAL by two calls, and a page at a checkpoint by one. Here they are collected
 // in one run of bytes a file, as long as each continues the one before, and are handed on when the file is

@@ -68,7 +68,7 @@ BUGS = [
     Bug("outcome-waits-for-ever", "daemon/clerk/clerk.cc",
         "return !may_wait || now < *pending_since_ || now >= *pending_since_ + kOutcomePatience;", "return !may_wait;"),
     Bug("follower-waits-for-company", "daemon/delivery/dispatcher.cc",
-        "report.hurries = unhurried_ticket_.has_value();", "report.hurries = false;", test="unhurried outcomes*"),
+        "report.hurries = unhurried_ticket_.has_value();", "report.hurries = false;", test="unhurried outcomes: whoever comes for the same customer has the delivery before him written at once"),
     Bug("bytes-not-counted", "daemon/delivery/window.cc", "  change(counts.bytes, entry.bytes_);\n", "", "--hostile"),
     Bug("share-not-enforced", "daemon/clerk/clerk.cc",
         "!shares.refused.contains(user) && shares.jobs.Allows(user, jobs) &&", "jobs > 0 &&", "--hostile"),
