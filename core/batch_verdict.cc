@@ -124,8 +124,13 @@ BatchVerdict JudgeItems(Verdict whole, const Answer& answer, std::size_t count) 
 // In whatever words: as of something else than the API, unless every status is believed.
 BatchVerdict WithoutRoute(Verdict whole, Trust trust) {
   if (!whole.believed) whole.reason += ": perhaps the host has no batches";
-  whole.fate = trust == Trust::kEveryStatus ? Fate::kSplit : Fate::kNotTrackApi;
-  whole.believed = Fate::kSplit;
+  if (trust == Trust::kEveryStatus) {
+    whole.fate = Fate::kSplit;
+    whole.believed.reset();
+  } else {
+    whole.fate = Fate::kNotTrackApi;
+    whole.believed = Fate::kSplit;
+  }
   return {std::move(whole), {}, true};
 }
 

@@ -20,11 +20,16 @@ namespace {
 
 constexpr std::int64_t kRunBytes = 0x1ffff;  // longer ones would be cut by SQLite's VFS for Unix
 
-// What is written by calls of 8 kB and more Linux may keep in memory in pieces as large (folios), and takes
-// each of these for written as a whole when a page of it changes later. So only runs that are worth it go by
-// such.
+// What is written by calls of 8 kB and more Linux may keep in memory in large pieces (folios), and takes each
+// of these for written as a whole when a page of it changes later. So only runs that are worth it go by such.
 constexpr std::int64_t kLongRunBytes = 64 * 1024;
-constexpr std::int64_t kShortCallBytes = 2 * 4096 - 1;
+constexpr std::int64_t kKernelPageBytes = 4096;
+
+// Of what is left of a run: whole pages of the main file, so that no sector is written in parts.
+std::int64_t CallBytes(std::int64_t run_bytes, std::int64_t left) {
+  if (run_bytes >= kLongRunBytes || left < 2 * kKernelPageBytes) return left;
+  return kKernelPageBytes;
+}
 
 // SQLite's locks in the wal-index (https://sqlite.org/walformat.html).
 constexpr int kWriteLock = 0;
@@ -62,11 +67,11 @@ bool Run::Add(const void* bytes, std::int64_t length, std::int64_t offset) {
 
 int Run::HandOn(sqlite3_file* below) {
   const std::int64_t length = std::exchange(length_, 0);
-  const std::int64_t call_bytes = length < kLongRunBytes ? kShortCallBytes : length;
-  for (std::int64_t at = 0; at < length; at += call_bytes) {
-    const int failed = below->pMethods->xWrite(
-        below, bytes_.get() + at, static_cast<int>(std::min(call_bytes, length - at)), begin_ + at);
+  for (std::int64_t at = 0; at < length;) {
+    const std::int64_t call = CallBytes(length, length - at);
+    const int failed = below->pMethods->xWrite(below, bytes_.get() + at, static_cast<int>(call), begin_ + at);
     if (failed != SQLITE_OK) return failed;
+    at += call;
   }
   return SQLITE_OK;
 }

@@ -75,7 +75,7 @@ def costly_lines(build):
 def stored_bombs(build):
     """An outbox full of lines that were accepted before they were refused."""
     directory = tempfile.mkdtemp(prefix="attack-")
-    with scene(build, directory=directory) as (daemon, api):
+    with scene(build, directory=directory, connection="    batch: {mode: off}\n") as (daemon, api):
         send(daemon.producer, [raw(f"/v1/bomb/{number}", form={"a": "b"}) for number in range(20)])
         await_true(lambda: api.arrived("/bomb/") == 20, 30)
         daemon.ask("POST", "/v1/connections/default/pause", {})
