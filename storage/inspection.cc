@@ -337,8 +337,8 @@ Result<std::vector<AttemptRow>> Inspection::Attempts(const Ulid& job) {
     for (AttemptRow& attempt : PackAt(packs))
       if (attempt.job == id) found.push_back(std::move(attempt));
   }
-  std::stable_sort(found.begin(), found.end(), [](const AttemptRow& left, const AttemptRow& right) {
-    return left.attempt < right.attempt;
+  std::sort(found.begin(), found.end(), [](const AttemptRow& left, const AttemptRow& right) {
+    return std::pair(left.attempt, left.sent) < std::pair(right.attempt, right.sent);
   });
   return found;
 }

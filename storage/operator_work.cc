@@ -268,17 +268,14 @@ Result<OperatorWork::Erased> OperatorWork::EraseAttempts(const Whose& whose, Seq
 Result<std::uint64_t> OperatorWork::EraseFromPack(const Statement& pack, const Whose& whose) {
   std::vector<AttemptRow> kept = ReadPack(pack.Int(0), pack.Int(1), pack.Text(2));
   const bool is_unreadable = kept.empty() && TextInPack(whose.customer);
-  const auto of_others = [&](const AttemptRow& attempt) {
+  const std::size_t gone = std::erase_if(kept, [&](const AttemptRow& attempt) {
     const bool is_theirs =
         attempt.customer == whose.customer && (!whose.connection || attempt.connection == *whose.connection);
     if (is_theirs) file_->counters().Subtract(attempt.connection, &Counts::attempts);
-    return !is_theirs;
-  };
-  const auto theirs = std::stable_partition(kept.begin(), kept.end(), of_others);
-  const auto gone = static_cast<std::uint64_t>(kept.end() - theirs);
+    return is_theirs;
+  });
   if (gone == 0 && !is_unreadable) return gone;
   file_->NoteErasedInWal();
-  kept.erase(theirs, kept.end());
   if (kept.empty()) {
     ASSIGN_OR_RETURN(Statement remove, file_->database().Prepare("DELETE FROM history WHERE id = ?"));
     RETURN_IF_ERROR(remove.Run(pack.Int(0)));
