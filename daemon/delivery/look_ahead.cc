@@ -67,7 +67,9 @@ Result<void> LookAhead::Read(OutboxReader& reader, const Terms& terms, Report& r
   position_ = std::max(position_, terms.cursor);
   ASSIGN_OR_RETURN(OutboxReader::Page page, reader.ReadAfter(terms.connection.name, position_, kExaminedRows,
                                                              terms.limits.window_bytes / 8, kExaminedRows));
-  rows_ += kExaminedRows;
+  const Sequence through = page.at_end ? terms.tail : page.through;
+  rows_ +=
+      std::min<std::uint64_t>(kExaminedRows, ToNumber(std::max(through, position_)) - ToNumber(position_));
   HeldByUser held = CountHeld();
   for (StoredJob& stored : page.jobs) {
     const QueuedJob& job = *stored.job;
