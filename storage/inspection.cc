@@ -302,7 +302,7 @@ std::vector<std::string> TextsToFind(const AttemptFilter& filter) {
 
 bool HasAll(std::string_view records, const std::vector<std::string>& texts) {
   return std::all_of(texts.begin(), texts.end(), [&](const std::string& text) {
-    return memmem(records.data(), records.size(), text.data(), text.size()) != nullptr;
+    return !records.empty() && memmem(records.data(), records.size(), text.data(), text.size()) != nullptr;
   });
 }
 
