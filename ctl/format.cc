@@ -1,5 +1,7 @@
 #include "ctl/format.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>

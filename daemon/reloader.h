@@ -6,7 +6,6 @@
 #include <string>
 
 #include "config/config.h"
-#include "config/config.h"
 #include "core/result.h"
 #include "daemon/base/current_config.h"
 #include "daemon/base/mutex.h"

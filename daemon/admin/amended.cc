@@ -17,6 +17,7 @@
 #include "core/time.h"
 #include "core/ulid.h"
 #include "daemon/admin/body.h"
+#include "storage/history_pack.h"
 #include "storage/inspection.h"
 
 namespace outboxd {

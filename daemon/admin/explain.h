@@ -6,6 +6,7 @@
 
 #include "core/time.h"
 #include "daemon/base/status.h"
+#include "storage/history_pack.h"
 #include "storage/inspection.h"
 
 namespace outboxd {

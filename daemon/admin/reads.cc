@@ -20,6 +20,7 @@
 #include "daemon/base/http_message.h"
 #include "daemon/base/status.h"
 #include "storage/filter.h"
+#include "storage/history_pack.h"
 #include "storage/inspection.h"
 
 namespace outboxd {

@@ -12,6 +12,7 @@
 #include "core/time.h"
 #include "daemon/base/http_message.h"
 #include "daemon/base/status.h"
+#include "storage/history_pack.h"
 #include "storage/inspection.h"
 
 namespace outboxd {

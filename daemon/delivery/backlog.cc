@@ -353,6 +353,8 @@ Result<void> Backlog::CutParked(OutboxReader& reader, LaneKey lane, OutboxReader
   for (; goes != read.jobs.end(); ++goes) {
     const Sequence sequence = goes->job->sequence;
     if (end && sequence > *end) break;
+    // Its turn has not come: to park it elsewhere now, and back again, would hold up the cursor for ever.
+    if (sequence > held_.parking().frontier()) return {};
     RETURN_IF_ERROR(BringTurns(reader, *goes, goes->LanesWith(lane), report));
     if (goes->others.empty() || held_.window().Find(sequence) != nullptr) continue;
     ASSIGN_OR_RETURN(const std::optional<LaneKey> waits, WaitsIn(reader, sequence, goes->others));
