@@ -25,8 +25,10 @@
 #include "core/verdict.h"
 #include "daemon/base/status.h"
 #include "daemon/clerk/report.h"
+#include "daemon/delivery/backlog.h"
 #include "daemon/delivery/departures.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/delivery/held_jobs.h"
 #include "daemon/delivery/sending_budget.h"
 #include "daemon/delivery/settlement.h"
 #include "daemon/delivery/transfer.h"
@@ -81,6 +83,10 @@ PauseReason ReasonOf(Fate fate) {
       return PauseReason::kNone;
   }
   return PauseReason::kNone;
+}
+
+bool HasJobsOnDiskAlone(const HeldJobs& held, const Backlog& backlog) {
+  return held.parking().out_of_memory().rows() > 0 || backlog.IsBehind();
 }
 
 BatchSwitch::Rules BatchRules(const ConnectionConfig& config) {
@@ -231,16 +237,15 @@ void ConnectionQueue::SendProbe(Timestamp now, Actions& actions) {
 Haste ConnectionQueue::HasteNow() const {
   const Window& window = held_.window();
   const bool has_ready = !held_.departures().empty();
-  const bool has_others =
-      window.In(State::kWaiting) > 0 || held_.parking().out_of_memory().rows() > 0 || backlog_.IsBehind();
+  const bool has_others = window.In(State::kWaiting) > 0 || HasJobsOnDiskAlone(held_, backlog_);
   if (window.jobs() > 0 && !has_ready && has_others) return Haste::kAtOnce;
   const bool is_calm = gate_.Snapshot().state == GateState::kOpen && questions_.empty();
   return has_ready || has_others || !is_calm ? Haste::kSoon : Haste::kWhenever;
 }
 
 Timestamp ConnectionQueue::NextWake(Timestamp now) const {
-  const bool has_jobs = held_.window().jobs() > 0 || held_.stowed().any() || backlog_.IsBehind() ||
-                        held_.parking().out_of_memory().rows() > 0;
+  const bool has_jobs =
+      held_.window().jobs() > 0 || held_.stowed().any() || HasJobsOnDiskAlone(held_, backlog_);
   const Timestamp latest = now + (has_jobs ? kLongestSleep : kSleepWithoutJobs);
   Timestamp wake = std::min(latest, backlog_.NextRead(now).value_or(latest));
   const GateSnapshot& gate = gate_.Snapshot();
