@@ -22,6 +22,14 @@ using EventNames = std::vector<std::string>;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// So many events of customers of their own.
+std::vector<std::string> Events(std::size_t count, const std::string& prefix = "n") {
+  std::vector<std::string> lines;
+  for (std::size_t number = 1; number <= count; ++number)
+    lines.push_back(TrackLine(prefix + std::to_string(number), prefix + std::to_string(number)));
+  return lines;
+}
+
 class ModeRig : public DeliveryRig {
  public:
   explicit ModeRig(BatchMode mode = BatchMode::kAuto) {
@@ -46,15 +54,16 @@ class ModeRig : public DeliveryRig {
     Tell([&](Dispatcher& dispatcher) { REQUIRE(dispatcher.Configure(MakeEndpoints(), limits, now)); });
     Run();
   }
+  // The first batch, of three, was answered 404.
+  void StartWithMissingRoute() {
+    connection.rate_limit = 0;
+    connection.batch.linger = milliseconds(0);
+    Start();
+    Accept(Events(3));
+    Finish(0, AnswerOf(404));
+    Run();
+  }
 };
-
-// So many events of customers of their own.
-std::vector<std::string> Events(std::size_t count, const std::string& prefix = "n") {
-  std::vector<std::string> lines;
-  for (std::size_t number = 1; number <= count; ++number)
-    lines.push_back(TrackLine(prefix + std::to_string(number), prefix + std::to_string(number)));
-  return lines;
-}
 
 EventNames Names(std::size_t first, std::size_t last) {
   EventNames names;
@@ -273,12 +282,7 @@ TEST_CASE(
 
 TEST_CASE("batch modes: a reload asks the host for batches again") {
   ModeRig rig(BatchMode::kOn);
-  rig.connection.rate_limit = 0;
-  rig.connection.batch.linger = milliseconds(0);
-  rig.Start();
-  rig.Accept(Events(3));
-  rig.Finish(0, AnswerOf(404));
-  rig.Run();
+  rig.StartWithMissingRoute();
   rig.ProveWell();
   rig.AnswerAll(200);
   CHECK(rig.Total().jobs == 0);
@@ -296,12 +300,7 @@ TEST_CASE(
     "batch modes: a 404 of a host that fails the region probe pauses the connection and says nothing of "
     "batches") {
   ModeRig rig(BatchMode::kOn);
-  rig.connection.rate_limit = 0;
-  rig.connection.batch.linger = milliseconds(0);
-  rig.Start();
-  rig.Accept(Events(3));
-  rig.Finish(0, AnswerOf(404));
-  rig.Run();
+  rig.StartWithMissingRoute();
   rig.Prove(AnswerOf(404, "<html>nothing here</html>"));
   CHECK(rig.Gate() == GateState::kPaused);
   CHECK(rig.Queue().gate().pause == PauseReason::kNotTrackApi);
