@@ -41,7 +41,8 @@ struct AttemptRow {
   std::optional<std::int64_t> status, uid;
 };
 
-// One attempt to be packed. Texts are borrowed, until its pack is finished.
+// One attempt to be packed. Texts are borrowed: those of its kind until its pack is finished, the others for
+// the call.
 struct AttemptRecord {
   Sequence sequence{};
   std::uint32_t attempt = 1;
@@ -54,6 +55,7 @@ struct AttemptRecord {
   std::optional<std::int64_t> uid;
 };
 AttemptRecord RecordOf(const AttemptRow& row);
+AttemptRecord RecordOf(AttemptRow&& row) = delete;  // its texts would be gone
 
 // Packs attempts, one row after another. Its memory is used again.
 class PackBuilder {

@@ -150,14 +150,19 @@ TEST_CASE("history pack: a pack ends before it is too long, but takes one attemp
   CHECK_FALSE(pack.Add(RecordOf(large)));
 
   pack.Begin(2, FromUnixMs(1'500));
-  AttemptRow small = OutboxRows::RowOf(AttemptLine{});
+  std::array<AttemptRow, 20> small;
+  for (std::size_t kind = 0; kind < small.size(); ++kind) {
+    small[kind] = OutboxRows::RowOf(AttemptLine{});
+    small[kind].name = std::to_string(kind);
+  }
   std::size_t count = 0;
-  for (; pack.Add(RecordOf(small)); ++count) small.name = std::to_string(count % 20);
+  while (pack.Add(RecordOf(small[count % small.size()]))) ++count;
   const std::string before = pack.Finish();
   CHECK(before.size() <= PackBuilder::kBytesMax);
   CHECK(before.size() > PackBuilder::kBytesMax - 100);
-  small.name = "one more kind";
-  CHECK_FALSE(pack.Add(RecordOf(small)));
+  AttemptRow other = small[0];
+  other.name = "one more kind";
+  CHECK_FALSE(pack.Add(RecordOf(other)));
   CHECK(pack.Finish() == before);
   CHECK(ReadPack(2, 1'500, before).size() == count);
 }

@@ -120,7 +120,9 @@ class OutboxRows {
     last_pack_ = std::max(last_pack_ + 1, static_cast<std::int64_t>(highest));
     PackBuilder pack;
     pack.Begin(last_pack_, FromUnixMs(first_ms));
-    for (const AttemptLine& line : lines) REQUIRE(pack.Add(RecordOf(RowOf(line))));
+    std::vector<AttemptRow> attempts;  // The pack borrows their texts.
+    for (const AttemptLine& line : lines) attempts.push_back(RowOf(line));
+    for (const AttemptRow& attempt : attempts) REQUIRE(pack.Add(RecordOf(attempt)));
     auto statement = database_->Prepare(
         "INSERT INTO history (id, first_ms, last_ms, rows, records) VALUES (?, ?, ?, ?, ?)");
     REQUIRE(statement);
