@@ -1,4 +1,4 @@
-# Every third-party library, all from Debian packages (script/bootstrap). Each has one home; see docs/design.md.
+# Every third-party library, all from Debian packages (debian/control). Each has one home; see docs/design.md.
 find_package(Threads REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(CURL REQUIRED)
