@@ -74,26 +74,53 @@ check "the credentials appear, one after the other, and the job arrives" eval 'c
 check "the units have no mistake: systemd-analyze verify" nothing "$(systemd-analyze verify --man=no "$unit" outboxd.socket outboxd-admin.socket outboxd-track.socket \
   outboxd-credentials.path 2>&1)"
 
+echo "== a second instance"
+shop_runs() {
+  install -d -m 0700 /etc/outboxd/credentials/shop
+  cat >/etc/outboxd/shop.yaml <<END
+outbox: {path: /var/lib/outboxd/shop/outbox.db}
+listen:
+  producer: {path: /run/outboxd/shop/outboxd.sock, group: outboxd}
+  admin: {path: /run/outboxd/shop/admin.sock}
+connections:
+  default:
+    base_url: http://127.0.0.1:9000
+    site_id_file: \${CREDENTIALS_DIRECTORY}/site_id
+    api_key_file: \${CREDENTIALS_DIRECTORY}/api_key
+END
+  credential shop/site_id site && credential shop/api_key key && systemctl enable --now outboxd@shop.service
+}
+shop_delivers() { outboxctl --config /etc/outboxd/shop.yaml send track --id 7 --name shop && sent=$((sent + 1)) && arrives; }
+shop_process() { systemctl show --property=MainPID --value outboxd@shop.service; }
+shop_restarted() { [ "$(shop_process)" != 0 ] && [ "$(shop_process)" != "$1" ]; }
+check "it runs beside the first, by its own config, credentials, sockets and outbox" eval 'shop_runs && shop_delivers && sqlite3 -readonly /var/lib/outboxd/shop/outbox.db "SELECT 1 FROM boots"'
+check "its producer socket is the producers'" eval '[ "$(stat --format="%a %G" /run/outboxd/shop/outboxd.sock)" = "660 outboxd" ]'
+check "the first one's too" eval '[ "$(stat --format="%a %G" /run/outboxd/outboxd.sock)" = "660 outboxd" ]'
+before=$(shop_process)
+check "other credentials restart it" eval 'credential shop/api_key key && await shop_restarted "$before" && shop_delivers'
+before=$(shop_process)
+check "an upgrade restarts it" eval 'package --install /srv/today.deb && shop_restarted "$before" && shop_delivers'
+
 echo "== an upgrade under load"
 # Programs that hand over one event after another, each by a connection of its own. What is refused stands in the file.
 producers=()
 start_producers() {
   local number
-  rm -f /tmp/handed-over.* /tmp/refused
+  rm -f /tmp/handed-over.* /tmp/refused /tmp/enough
+  touch /tmp/refused
   for number in 1 2 3 4; do
-    while true; do
+    until [ -e /tmp/enough ]; do
       outboxctl send track --id "$number" --name load >>"/tmp/handed-over.$number" 2>>/tmp/refused || echo "exit code $?" >>/tmp/refused
     done &
     producers+=($!)
   done
 }
 stop_producers() {
-  kill "${producers[@]}" && wait "${producers[@]}" 2>/dev/null
+  touch /tmp/enough && wait "${producers[@]}"
   producers=()
   sent=$((sent + $(cat /tmp/handed-over.* | wc -l)))
 }
 upgrade_under_load() {
-  local before
   before=$(property MainPID)
   start_producers
   package --install /srv/today.deb
@@ -126,7 +153,7 @@ echo "== downgraded"
 check "the earlier package refuses, and says why and what to do" fails_and_says "has disk format $(format), and this version reads up to $old_format" package --install /srv/earlier.deb
 check "the daemon runs on" has ActiveState active
 check "the jobs arrive once the API is back" eval 'script "" && arrives'
-check "and so does the redriven dead letter" eval 'outboxctl dead redrive --death rejected --yes && sent=$((sent + 1)) && arrives'
+check "and so does the redriven dead letter" eval 'outboxctl dead redrive --death rejected && sent=$((sent + 1)) && arrives'
 
 echo "== removed and installed again"
 check "three jobs wait" waits_in_vain 3
