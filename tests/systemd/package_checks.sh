@@ -173,7 +173,7 @@ check "one event becomes a dead letter" refused_one
 sent=$((sent - 1))
 check "the purge keeps it and says where" purge_keeps
 check "it is there" holds 1 dead_letters
-check "installed again it takes the dead letter up, and it is dropped" eval 'script "" && install_again && outboxctl dead drop --yes && holds 0 dead_letters'
+check "installed again it takes the dead letter up, and it is dropped" eval 'script "" && install_again && outboxctl dead drop --all --yes && holds 0 dead_letters'
 only_in_wal() {
   systemctl stop "$unit" outboxd.socket outboxd-admin.socket && runuser -u outboxd -- sqlite3 "$outbox" '.dbconfig no_ckpt_on_close on' \
     "INSERT INTO outbox (seq, job, connection, type, accepted_ms, line) VALUES (1000000, 'x', 'default', 'raw', 0, '{}')" >/dev/null && [ -s "$outbox-wal" ]
