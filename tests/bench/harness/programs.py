@@ -50,7 +50,7 @@ class Program:
             try:
                 name = (task / "comm").read_text().strip().rstrip("0123456789").rstrip("-")
                 spent[name] = spent.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 pass  # it has ended
         return spent
 
