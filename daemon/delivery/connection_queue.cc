@@ -163,7 +163,14 @@ bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
   if (requests_out_ >= endpoint_->config.max_in_flight || !questions_.empty()) return false;
   if (!share_.HasRoom()) return false;
   limiter_.Advance(now);  // also while the gate is closed: a clock that was set back counts from then on
-  return gate_.TryAdmit(now, static_cast<std::uint32_t>(requests_out_)) && limiter_.HasToken();
+  return gate_.TryAdmit(now, static_cast<std::uint32_t>(PlacesTaken())) && limiter_.HasToken();
+}
+
+// Of those that the gate gives. While it is open a suspect takes none: one that hangs would hold up all others
+// where there is one.
+std::size_t ConnectionQueue::PlacesTaken() const {
+  const bool is_apart = gate_.Snapshot().state == GateState::kOpen && suspect_turns_.out() > 0;
+  return requests_out_ - (is_apart ? 1 : 0);
 }
 
 Departures::Terms ConnectionQueue::TermsNow(Timestamp now) const {
@@ -211,7 +218,7 @@ void ConnectionQueue::LookAtLoad(Timestamp now) {
   BatchSwitch::Load load;
   load.waiting = held_.window().In(State::kReady) + backlog_.ShutOut();
   load.is_open = gate_.Snapshot().state == GateState::kOpen;
-  load.waits_for_an_answer = load.is_open && load.waiting > 0 && requests_out_ >= gate_.Limit();
+  load.waits_for_an_answer = load.is_open && load.waiting > 0 && PlacesTaken() >= gate_.Limit();
   batches_.Look(load, now);
 }
 
@@ -257,7 +264,7 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
   const Timestamp may_send = std::max(gate_.ReopenAt().value_or(now), now + limiter_.Wait(now));
   if (may_send > now) return std::min(wake, may_send);
   const std::optional<Timestamp> lingers_since = departures.LingersSince();
-  if (lingers_since && gate.state == GateState::kOpen && requests_out_ < gate_.Limit())
+  if (lingers_since && gate.state == GateState::kOpen && PlacesTaken() < gate_.Limit())
     wake = std::min(wake, std::max(now, *lingers_since + endpoint_->config.batch.linger));
   return wake;
 }

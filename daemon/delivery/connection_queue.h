@@ -105,6 +105,7 @@ class ConnectionQueue {
  private:
   Departures::Terms TermsNow(Timestamp now) const;
   bool TryAdmitRequest(Timestamp now);
+  std::size_t PlacesTaken() const;
   void Send(Timestamp now, Actions& actions);
   void LookAtLoad(Timestamp now);
   void SweepExpired(Timestamp now, Report& report);

@@ -35,6 +35,7 @@ class SuspectTurns {
     limit_ = 1;
   }
   void OnReturned() { --out_; }
+  std::uint32_t out() const { return out_; }
 
  private:
   static constexpr std::uint32_t kOthers = 9;  // requests of others for one of a suspect

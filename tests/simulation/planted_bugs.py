@@ -84,7 +84,8 @@ BUGS = [
     Bug("retry-after-ignored", "core/verdict.cc",
         "if (verdict.fate == Fate::kDeferred) verdict.retry_after = RetryAfterOf(answer, policy, now);", ""),
     Bug("late-retry-after-ignored", "core/gate.cc",
-        "  not_before_ = std::max(not_before_.value_or(until), until);\n  switch", "  if (snapshot_.state == GateState::kOpen) return;\n  switch"),
+        "  not_before_ = std::max(not_before_.value_or(until), until);\n  switch", "  if (snapshot_.state == GateState::kOpen) return;\n  switch",
+        test="gate: an old attempt's trouble does not close a gate that has opened since, but for a Retry-After"),
     Bug("retry-after-lost-at-stop", "daemon/delivery/dispatcher.cc", "queue->StopAsking(now, actions);\n      queue->ReportGate(actions);",
         "queue->StopAsking(now, actions);"),
     Bug("paused-connection-sends", "core/gate.cc", "    case GateState::kPaused:\n      return false;\n  }",
@@ -129,12 +130,12 @@ BUGS = [
         "if (requests_out_ >= endpoint_->config.max_in_flight || !questions_.empty()) return false;",
         "if (requests_out_ >= endpoint_->config.max_in_flight) return false;"),
     Bug("repeat-through-a-closed-gate", "daemon/delivery/connection_queue.cc",
-        "return gate_.TryAdmit(now, static_cast<std::uint32_t>(requests_out_)) && limiter_.HasToken();",
+        "return gate_.TryAdmit(now, static_cast<std::uint32_t>(PlacesTaken())) && limiter_.HasToken();",
         "const auto& held = held_.window().entries();\n"
         "  const bool repeats = std::any_of(held.begin(), held.end(), [](const auto& entry) {\n"
         "    return entry.second.state() == State::kReady && entry.second.job->unanswered > 0;\n"
         "  });\n"
-        "  return (gate_.TryAdmit(now, static_cast<std::uint32_t>(requests_out_)) || repeats) && limiter_.HasToken();"),
+        "  return (gate_.TryAdmit(now, static_cast<std::uint32_t>(PlacesTaken())) || repeats) && limiter_.HasToken();"),
     Bug("repeat-without-a-record", "storage/outcome_writer.cc", "    if (!outcome->attempt) continue;\n",
         "    if (!outcome->attempt || outcome->attempt->result == Fate::kUnanswered) continue;\n"),
     Bug("repeats-without-end", "core/ruling.cc", "job.unanswered < kRepeatsMax", "job.unanswered < 2 * kRepeatsMax"),
