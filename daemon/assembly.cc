@@ -36,6 +36,7 @@
 #include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/endpoint.h"
 #include "daemon/delivery/transfer.h"
+#include "daemon/intake/inherited.h"
 #include "daemon/intake/intake.h"
 #include "daemon/reloader.h"
 #include "storage/outbox.h"
@@ -179,7 +180,7 @@ DispatcherThread::Ports Assembly::PortsOfDispatcher() {
               }};
 }
 
-Result<std::unique_ptr<Assembly>> Assembly::Build(Config config) {
+Result<std::unique_ptr<Assembly>> Assembly::Build(Config config, Inherited inherited) {
   const Config wanted = config;
   ASSIGN_OR_RETURN(Loaded loaded, Load(wanted));
   const Endpoints endpoints = loaded.endpoints;
@@ -190,9 +191,9 @@ Result<std::unique_ptr<Assembly>> Assembly::Build(Config config) {
   };
   if (const std::optional<std::string> held = all->hold.Reason())
     Log(LogLevel::kError, "accepting without delivering", {{"reason", *held}});
-  ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, endpoints, all->environments, *all->metrics, submit));
-  RETURN_IF_ERROR(all->intake->ServeTrack(wanted, all->listeners, WallClockNow()));
-  ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, all->admin_api, all->listeners));
+  ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, inherited, endpoints, all->environments, *all->metrics, submit));
+  RETURN_IF_ERROR(all->intake->ServeTrack(wanted, inherited.sockets, all->listeners, WallClockNow()));
+  ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, inherited.sockets, all->admin_api, all->listeners));
   return all;
 }
 

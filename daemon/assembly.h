@@ -36,6 +36,7 @@
 #include "daemon/delivery/dispatcher_thread.h"
 #include "daemon/delivery/worker_pool.h"
 #include "daemon/fatal_error.h"
+#include "daemon/intake/inherited.h"
 #include "daemon/intake/intake.h"
 #include "daemon/reloader.h"
 
@@ -46,7 +47,7 @@ struct Assembly {
   // Opens the outbox, loads what waits in it, and opens the sockets: jobs are accepted and questions answered
   // when it returns. Nothing is sent before dispatcher.Start(). Signals that end the daemon must be blocked
   // in every thread before.
-  static Result<std::unique_ptr<Assembly>> Build(Config config);
+  static Result<std::unique_ptr<Assembly>> Build(Config config, Inherited inherited = {});
   // Ends what runs in an order in which nothing that was accepted or answered is left unwritten: intake,
   // admin sockets, workers (which abort what is in flight), dispatcher, clerk.
   ~Assembly();

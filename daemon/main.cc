@@ -7,9 +7,11 @@
 #include <CLI/CLI.hpp>
 #include <ctime>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "config/config.h"
 #include "config/log_level.h"
@@ -18,8 +20,11 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "daemon/base/log.h"
-#include "daemon/base/systemd_notify.h"
+#include "daemon/base/descriptor_store.h"
+#include "daemon/base/passed_sockets.h"
+#include "daemon/base/service_manager.h"
 #include "daemon/base/wall_clock.h"
+#include "daemon/intake/kept_connections.h"
 #include "daemon/service.h"
 
 namespace outboxd {
@@ -81,9 +86,19 @@ void PrepareProcess() {
   StartLogThread();
 }
 
-int Run(Config config) {
+// Only a service manager that passes sockets keeps connections.
+std::unique_ptr<KeptConnections> KeptFrom(std::vector<PassedDescriptor>& given) {
+  if (given.empty()) return nullptr;
+  std::unique_ptr<DescriptorStore> store = StoreOfServiceManager();
+  return store ? std::make_unique<KeptConnections>(std::move(store), given) : nullptr;
+}
+
+int Run(Config config, std::vector<PassedDescriptor> given) {
   SetLogLevel(config.log_level);
-  Result<Service> service = Service::Start(std::move(config));
+  const std::unique_ptr<KeptConnections> kept = KeptFrom(given);
+  Result<PassedSockets> sockets = PassedSockets::Match(std::move(given), config);
+  if (!sockets) return Complain(sockets.error(), kExitConfig);
+  Result<Service> service = Service::Start(std::move(config), {*std::move(sockets), kept.get()});
   if (!service) return Complain(service.error());
   Log(LogLevel::kInfo, "started", {{"version", OUTBOXD_VERSION}});
   NotifyReady(service->Summary());
@@ -105,9 +120,9 @@ Result<Config> Load(const std::string& path) {
   return config;
 }
 
-int LoadAndRun(const std::string& path) {
+int LoadAndRun(const std::string& path, std::vector<PassedDescriptor> given) {
   Result<Config> config = Load(path);
-  return config ? Run(std::move(*config)) : Complain(config.error(), kExitConfig);
+  return config ? Run(std::move(*config), std::move(given)) : Complain(config.error(), kExitConfig);
 }
 
 int Check(const std::string& path) {
@@ -140,8 +155,9 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : outboxd::kExitUsage;
   }
   if (check) return outboxd::Check(config_path);
+  std::vector<outboxd::PassedDescriptor> given = outboxd::TakePassedDescriptors();
   outboxd::PrepareProcess();
-  const int exit_code = outboxd::LoadAndRun(config_path);
+  const int exit_code = outboxd::LoadAndRun(config_path, std::move(given));
   outboxd::FlushLog(outboxd::kLogPatience);
   return exit_code;
 }

@@ -21,25 +21,20 @@
 #include "daemon/delivery/ask_dispatcher.h"
 #include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/dispatcher_thread.h"
+#include "daemon/intake/inherited.h"
 
 namespace outboxd {
 namespace {
 
-// Nothing more leaves; waits until what is in flight has ended, at most `patience`.
-void AwaitInFlight(DispatcherThread& dispatcher, Milliseconds patience) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  dispatcher.Post([](Dispatcher& logic, Timestamp) { logic.StopSending(); });
-  for (;;) {
-    const Result<std::size_t> left =
-        AskDispatcher<std::size_t>(dispatcher, [](Dispatcher& logic, Timestamp) { return logic.InFlight(); });
-    if (!left || *left == 0) return;
-    if (std::chrono::steady_clock::now() >= deadline) {
-      Log(LogLevel::kWarn, "stopping with requests in flight; they will be sent again",
-          {{"requests", std::to_string(*left)}});
-      return;
-    }
-    std::this_thread::sleep_for(Milliseconds(10));
-  }
+constexpr Milliseconds kDrainPoll{10};
+constexpr Milliseconds kTickInterval{1000};
+// A stop gives clients of the Track-compatible endpoint so long to end by an answer. Idle ones take all of it.
+constexpr Milliseconds kClientsPatience{1000};
+
+std::size_t RequestsInFlight(DispatcherThread& dispatcher) {
+  const Result<std::size_t> left =
+      AskDispatcher<std::size_t>(dispatcher, [](Dispatcher& logic, Timestamp) { return logic.InFlight(); });
+  return left.value_or(0);
 }
 
 }  // namespace
@@ -55,18 +50,49 @@ Service::~Service() {
   Stop();
 }
 
-Result<Service> Service::Start(Config config) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Assembly> assembly, Assembly::Build(std::move(config)));
+Result<Service> Service::Start(Config config, Inherited inherited) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Assembly> assembly,
+                   Assembly::Build(std::move(config), std::move(inherited)));
   return Service(std::move(assembly));
 }
 
+// Nothing more leaves; until what is in flight has ended, at most `drain_timeout`. Jobs are accepted as ever.
+void Service::Drain(Assembly& all) {
+  all.dispatcher.Post([](Dispatcher& logic, Timestamp) { logic.StopSending(); });
+  all.intake->BeginToStop();
+  const auto begin = std::chrono::steady_clock::now();
+  const Milliseconds patience = all.config.Get()->drain_timeout;
+  auto ticked = begin;
+  for (;;) {
+    const auto now = std::chrono::steady_clock::now();
+    const std::size_t requests = RequestsInFlight(all.dispatcher);
+    const bool waits_for_clients =
+        now - begin < kClientsPatience && all.intake->EndpointConnections() > 0;
+    if (requests == 0 && !waits_for_clients) return;
+    if (requests > 0 && now - begin >= patience) {
+      Log(LogLevel::kWarn, "stopping with requests in flight; they will be sent again",
+          {{"requests", std::to_string(requests)}});
+      return;
+    }
+    if (now - ticked >= kTickInterval) {
+      ticked = now;
+      TickOf(all, WallClockNow());
+    }
+    std::this_thread::sleep_for(kDrainPoll);
+  }
+}
+
 void Service::Tick(Timestamp now) {
-  assembly_->metrics->Tick(now);
-  assembly_->intake->Refresh(assembly_->config, now);
+  TickOf(*assembly_, now);
+}
+
+void Service::TickOf(Assembly& all, Timestamp now) {
+  all.metrics->Tick(now);
+  all.intake->Refresh(all.config, now);
   const auto steady_now = std::chrono::steady_clock::now();
-  assembly_->admin->Tick(steady_now);
-  assembly_->debug_output.Tick(steady_now);
-  assembly_->place.Tick(steady_now);
+  all.admin->Tick(steady_now);
+  all.debug_output.Tick(steady_now);
+  all.place.Tick(steady_now);
 }
 
 std::string Service::Summary() const {
@@ -99,8 +125,8 @@ void Service::Stop() {
   const std::unique_ptr<Assembly> all = std::move(assembly_);
   if (!all) return;
   all->operations.StopWork();
+  Drain(*all);
   all->StopIntake();
-  AwaitInFlight(all->dispatcher, all->config.Get()->drain_timeout);
 }  // the rest ends with the assembly
 
 }  // namespace outboxd

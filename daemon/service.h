@@ -6,8 +6,10 @@
 //
 // Stop:
 //  1. operators' work ends after the step it is at, nobody waits for a probe any longer;
-//  2. producers: nothing new is read, and what was read is answered;
-//  3. nothing more leaves, and what is in flight gets `drain_timeout`;
+//  2. nothing more leaves, and what is in flight gets `drain_timeout`; jobs are accepted as ever, and answers
+//     of the Track-compatible endpoint end their connections;
+//  3. producers: nothing new is read, what was read is answered, and their connections go to the next process
+//     where somebody keeps them;
 //  4. the admin sockets are closed;
 //  5. workers: what is still under way is aborted, and sent again at the next start;
 //  6. dispatcher, then clerk: nothing that was accepted or answered is left unwritten.
@@ -20,6 +22,7 @@
 #include "config/config.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "daemon/intake/inherited.h"
 
 namespace outboxd {
 
@@ -30,7 +33,7 @@ class Service {
  public:
   // Serves when it returns. Signals the service reacts to must be blocked in every thread before (see
   // main.cc).
-  static Result<Service> Start(Config config);
+  static Result<Service> Start(Config config, Inherited inherited = {});
   Service(Service&&) noexcept;
   ~Service();  // as Stop()
 
@@ -45,6 +48,8 @@ class Service {
 
  private:
   explicit Service(std::unique_ptr<Assembly> assembly);
+  static void Drain(Assembly& all);
+  static void TickOf(Assembly& all, Timestamp now);
 
   std::unique_ptr<Assembly> assembly_;  // null after Stop()
 };

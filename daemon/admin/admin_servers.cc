@@ -13,6 +13,7 @@
 #include "daemon/base/http_message.h"
 #include "daemon/base/http_server.h"
 #include "daemon/base/late_listener.h"
+#include "daemon/base/passed_sockets.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/base/web_guard.h"
@@ -51,9 +52,9 @@ Result<std::unique_ptr<HttpServer>> ServeMetrics(const TcpListener& socket, cons
 AdminServers::AdminServers(UnixListener socket, std::unique_ptr<HttpServer> admin, AdminApi& api)
     : api_(api), socket_(std::move(socket)), admin_(std::move(admin)) {}
 
-Result<std::unique_ptr<AdminServers>> AdminServers::Open(const Config& config, AdminApi& api,
-                                                         ListenerStates& states) {
-  ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.admin));
+Result<std::unique_ptr<AdminServers>> AdminServers::Open(const Config& config, PassedSockets& passed,
+                                                         AdminApi& api, ListenerStates& states) {
+  ASSIGN_OR_RETURN(UnixListener socket, ListenAt(config.admin, "admin", passed));
   ASSIGN_OR_RETURN(std::unique_ptr<HttpServer> admin, ServeAdmin(socket, api));
   std::unique_ptr<AdminServers> servers(new AdminServers(std::move(socket), std::move(admin), api));
   if (config.metrics.tcp) {

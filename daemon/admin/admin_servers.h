@@ -10,6 +10,7 @@
 #include "daemon/admin/api.h"
 #include "daemon/base/http_server.h"
 #include "daemon/base/late_listener.h"
+#include "daemon/base/passed_sockets.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
 
@@ -19,8 +20,8 @@ class AdminServers {
  public:
   // Serves as soon as it is open; the port of `metrics.tcp`, if it is taken, later. `api`, whose requests
   // under way this object's end waits for, and `states` outlive it.
-  static Result<std::unique_ptr<AdminServers>> Open(const Config& config, AdminApi& api,
-                                                    ListenerStates& states);
+  static Result<std::unique_ptr<AdminServers>> Open(const Config& config, PassedSockets& passed,
+                                                    AdminApi& api, ListenerStates& states);
 
   // One thread, about once a second: closes connections that took too long, and tries the port again.
   void Tick(LateListener::Time now);

@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,10 @@ constexpr std::size_t kSmallBodyBytes = 4096;
 constexpr std::size_t kUncheckedPart = 4;
 // How long a stop waits until deferred answers are sent.
 constexpr auto kLastAnswerPatience = std::chrono::seconds(2);
+
+// How long a stop waits for requests that have begun, or whose client has just connected.
+constexpr auto kLastRequestPatience = std::chrono::milliseconds(500);
+constexpr auto kLastRequestPoll = std::chrono::milliseconds(5);
 
 // No client gives up sooner.
 constexpr auto kLongWait = std::chrono::milliseconds(100);
@@ -141,6 +146,7 @@ class DeferredHttpServer::Impl {
   }
   ~Impl() {
     daemon_.Retire();
+    AwaitRequests();
     deferrals_.End();
     daemon_.Stop();
   }
@@ -152,10 +158,18 @@ class DeferredHttpServer::Impl {
         listening, options_, MhdDaemon::Threads::kOne,
         {.self = this, .on_first_line = &OnFirstLine, .on_request = &OnRequest, .on_end = &OnEnd});
   }
+  void EndWithAnswers() { daemon_.EndWithAnswers(); }
+  std::size_t ConnectionCount() const { return daemon_.connections().Count(); }
   void Retire() { daemon_.Retire(); }
   void CloseOverdue() { daemon_.CloseOverdue(); }
 
  private:
+  void AwaitRequests() const {
+    const auto deadline = std::chrono::steady_clock::now() + kLastRequestPatience;
+    while (daemon_.connections().CountBusy() > 0 && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(kLastRequestPoll);
+  }
+
   static void* OnFirstLine(void*, const char* target, MHD_Connection* connection) {
     return new Exchange(target, MhdClient::Of(connection));
   }
@@ -319,6 +333,12 @@ void HttpExchange::Answer(std::vector<std::pair<HttpExchange*, HttpResponse>> an
 
 DeferredHttpServer::DeferredHttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 DeferredHttpServer::~DeferredHttpServer() = default;
+void DeferredHttpServer::EndWithAnswers() {
+  impl_->EndWithAnswers();
+}
+std::size_t DeferredHttpServer::ConnectionCount() const {
+  return impl_->ConnectionCount();
+}
 void DeferredHttpServer::Retire() {
   impl_->Retire();
 }

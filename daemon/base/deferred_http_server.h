@@ -63,12 +63,16 @@ class DeferredHttpServer {
   // Closes connections that took too long. Any thread; to be called about once a second.
   void CloseOverdue();
 
+  // From now on each connection ends with its next answer; new ones are accepted.
+  void EndWithAnswers();
+  std::size_t ConnectionCount() const;
+
   // Makes room for a successor on the same socket: accepts nothing more, and each connection ends with its
   // next answer or when it has been idle for too long.
   void Retire();
 
-  // Stops listening, waits for the answers that are deferred, and closes every connection. Never called from
-  // a handler.
+  // Stops listening, waits for the answers that are deferred and a moment for requests that are on their way,
+  // and closes every connection. Never called from a handler.
   ~DeferredHttpServer();
   DeferredHttpServer(const DeferredHttpServer&) = delete;
   DeferredHttpServer& operator=(const DeferredHttpServer&) = delete;

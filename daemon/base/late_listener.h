@@ -40,6 +40,8 @@ class LateListener {
   // The socket, once; nullopt: not yet. Tries at the first call, then after one second, and waits twice as
   // long each time, up to a minute. kInvalid: an address that cannot be listened on at all.
   Result<std::optional<TcpListener>> Try(Time now);
+  // It listens already, by somebody else's doing.
+  void Given() { states_->Set(key_, address_, {}); }
   // It came, but could not be served and was closed: as if the port were taken.
   void Failed(Time now, const std::string& problem);
 

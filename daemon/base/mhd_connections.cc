@@ -189,6 +189,18 @@ void MhdConnections::Close(MhdClient& client) {
   shutdown(client.socket_, is_idle ? SHUT_RD : SHUT_RDWR);
 }
 
+std::size_t MhdConnections::Count() const {
+  MutexLock lock(mutex_);
+  return clients_.size();
+}
+
+std::size_t MhdConnections::CountBusy() const {
+  MutexLock lock(mutex_);
+  return static_cast<std::size_t>(std::count_if(clients_.begin(), clients_.end(), [](const MhdClient* client) {
+    return client->turn() != MhdClient::Turn::kIdle;
+  }));
+}
+
 void MhdConnections::CloseOverdue() {
   std::optional<std::uint64_t> closed;
   {

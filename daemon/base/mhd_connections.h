@@ -88,6 +88,9 @@ class MhdConnections {
 
   // Closes those that took too long for what they had to do. Any thread; to be called about once a second.
   void CloseOverdue() EXCLUDES(mutex_);
+  std::size_t Count() const EXCLUDES(mutex_);
+  // Those that are not between two requests.
+  std::size_t CountBusy() const EXCLUDES(mutex_);
 
  private:
   void Begun(MhdClient& client) EXCLUDES(mutex_);
@@ -98,7 +101,7 @@ class MhdConnections {
   void LogCrowd(std::uint64_t closed) const;
 
   const std::string server_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::chrono::milliseconds idle_ GUARDED_BY(mutex_){0};
   std::chrono::milliseconds head_ GUARDED_BY(mutex_){0};
   std::chrono::milliseconds body_ GUARDED_BY(mutex_){0};

@@ -87,6 +87,7 @@ Result<void> MhdDaemon::Start(int listening, const HttpServerOptions& options, T
 
 void MhdDaemon::Retire() {
   if (daemon_ == nullptr || is_retired_.exchange(true)) return;
+  EndWithAnswers();
   // Taken back before the stop, so that a socket shared with systemd is closed in the end but not shut down
   // for everyone.
   listening_ = MHD_quiesce_daemon(daemon_);
@@ -113,7 +114,7 @@ MHD_Result MhdDaemon::Send(MHD_Connection* connection, const HttpResponse& answe
     MHD_add_response_header(response, name.c_str(), value.c_str());
     closes = closes || name == MHD_HTTP_HEADER_CONNECTION;
   }
-  if (!closes && (is_retired_ || MhdClient::Of(connection).ends_with_this())) {
+  if (!closes && (ends_with_answers_ || MhdClient::Of(connection).ends_with_this())) {
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     closes = true;
   }

@@ -43,10 +43,13 @@ class MhdDaemon {
   // Takes ownership of `listening`, also when it fails.
   Result<void> Start(int listening, const HttpServerOptions& options, Threads threads,
                      const Callbacks& callbacks);
-  // Accepts nothing more; each connection ends with its next answer.
+  // From now on each connection ends with its next answer.
+  void EndWithAnswers() { ends_with_answers_ = true; }
+  // The same, and accepts nothing more.
   void Retire();
   // Closes connections that took too long. Any thread; to be called about once a second.
   void CloseOverdue() { connections_.CloseOverdue(); }
+  const MhdConnections& connections() const { return connections_; }
   // Waits for the handlers that run and closes everything. No connection may be suspended.
   void Stop();
 
@@ -61,7 +64,7 @@ class MhdDaemon {
   const std::string thread_name_;
   std::string keep_alive_;  // what Keep-Alive says; constant after Start()
   MhdConnections connections_;
-  std::atomic<bool> is_retired_{false};
+  std::atomic<bool> ends_with_answers_{false}, is_retired_{false};
   MHD_socket listening_ = MHD_INVALID_SOCKET;  // of a retired one
   MHD_Daemon* daemon_ = nullptr;
 };

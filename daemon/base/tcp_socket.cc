@@ -29,7 +29,7 @@ bool IsLoopback(const addrinfo& address) {
 
 }  // namespace
 
-Result<int> ListenOn(const std::string& address, Reach reach) {
+Result<NumericAddress> ParseAddress(const std::string& address) {
   const std::size_t colon = address.rfind(':');
   if (colon == std::string::npos) return Fail(ErrorKind::kInvalid, address + ": must be ADDRESS:PORT");
   std::string host = address.substr(0, colon);
@@ -39,8 +39,12 @@ Result<int> ListenOn(const std::string& address, Reach reach) {
   wanted.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   const int error = getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &wanted, &list);
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> found(list, freeaddrinfo);
   if (error != 0) return Fail(ErrorKind::kInvalid, address + ": " + gai_strerror(error));
+  return NumericAddress(list);
+}
+
+Result<int> ListenOn(const std::string& address, Reach reach) {
+  ASSIGN_OR_RETURN(const NumericAddress found, ParseAddress(address));
   if (reach == Reach::kThisMachine && !IsLoopback(*found))
     return Fail(ErrorKind::kInvalid, address + ": only loopback addresses may be listened on");
   const int descriptor = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -59,14 +63,18 @@ std::string PeerAddress(int descriptor) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
   auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (getpeername(descriptor, generic, &length) != 0 || address.ss_family == AF_UNIX) return {};
+  return getpeername(descriptor, generic, &length) == 0 ? AddressText(generic, length) : std::string();
+}
+
+std::string AddressText(const sockaddr* address, socklen_t length) {
+  if (address->sa_family != AF_INET && address->sa_family != AF_INET6) return {};
   std::array<char, NI_MAXHOST> host{};
   std::array<char, NI_MAXSERV> port{};
-  if (getnameinfo(generic, length, host.data(), host.size(), port.data(), port.size(),
+  if (getnameinfo(address, length, host.data(), host.size(), port.data(), port.size(),
                   NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return {};
   const std::string shown(host.data());
-  return (address.ss_family == AF_INET6 ? "[" + shown + "]" : shown) + ":" + port.data();
+  return (address->sa_family == AF_INET6 ? "[" + shown + "]" : shown) + ":" + port.data();
 }
 
 Result<TcpListener> TcpListener::Open(const std::string& address, Reach reach) {

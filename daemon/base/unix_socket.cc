@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "config/config.h"
+#include "config/owned_fd.h"
 #include "config/system_user.h"
 #include "core/limits.h"
 #include "core/result.h"
@@ -96,6 +97,11 @@ Result<UnixListener> UnixListener::Open(const SocketConfig& config) {
   RETURN_IF_ERROR(SetAccess(config));
   if (listen(descriptor, limits::kListenBacklog) != 0) return FailErrno(config.path, "listen", errno);
   return listener;
+}
+
+UnixListener::UnixListener(OwnedFd listening, const SocketConfig& config)
+    : UnixListener(listening.Release(), config) {
+  fcntl(descriptor_, F_SETFL, fcntl(descriptor_, F_GETFL) | O_NONBLOCK);
 }
 
 UnixListener::UnixListener(UnixListener&& other) noexcept

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/owned_fd.h"
 #include "core/result.h"
 
 namespace outboxd {
@@ -17,6 +18,8 @@ namespace outboxd {
 class UnixListener {
  public:
   static Result<UnixListener> Open(const SocketConfig& config);
+  // A socket that somebody else made and keeps, with its file: of the config only `users` counts.
+  UnixListener(OwnedFd listening, const SocketConfig& config);
   UnixListener(UnixListener&& other) noexcept;
   UnixListener& operator=(UnixListener&& other) noexcept;
   ~UnixListener();

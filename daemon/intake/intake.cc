@@ -15,10 +15,13 @@
 #include "daemon/base/late_listener.h"
 #include "daemon/base/log.h"
 #include "daemon/base/metrics.h"
+#include "daemon/base/passed_sockets.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/delivery/endpoint.h"
+#include "daemon/intake/inherited.h"
 #include "daemon/intake/job_reader.h"
+#include "daemon/intake/kept_connections.h"
 #include "daemon/intake/producer_listener.h"
 #include "daemon/intake/track_listeners.h"
 
@@ -37,26 +40,30 @@ JobReader::LongestAges LongestAgesOf(const Config& config) {
 }  // namespace
 
 Intake::Intake(const Config& config, const Endpoints& endpoints, const Environments& environments,
-               Metrics& metrics, const Submit& submit) {
+               Metrics& metrics, const Submit& submit, KeptConnections* kept)
+    : kept_(kept) {
   if (!config.track.empty())
     endpoint_.emplace(endpoints, environments, config.limits.line_bytes, metrics, submit);
 }
 
-Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, const Endpoints& endpoints,
-                                             const Environments& environments, Metrics& metrics,
-                                             const Submit& submit) {
-  ASSIGN_OR_RETURN(UnixListener socket, UnixListener::Open(config.producer));
-  std::unique_ptr<Intake> intake(new Intake(config, endpoints, environments, metrics, submit));
+Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, Inherited& inherited,
+                                             const Endpoints& endpoints, const Environments& environments,
+                                             Metrics& metrics, const Submit& submit) {
+  ASSIGN_OR_RETURN(UnixListener socket, ListenAt(config.producer, "producer", inherited.sockets));
+  std::unique_ptr<Intake> intake(
+      new Intake(config, endpoints, environments, metrics, submit, inherited.connections));
   ASSIGN_OR_RETURN(intake->producers_, ProducerListener::Open(std::move(socket), config.limits,
-                                                              LongestAgesOf(config), metrics, submit));
+                                                              LongestAgesOf(config), metrics, submit,
+                                                              inherited.connections));
   return intake;
 }
 
-Result<void> Intake::ServeTrack(const Config& config, ListenerStates& states, Timestamp now) {
+Result<void> Intake::ServeTrack(const Config& config, PassedSockets& passed, ListenerStates& states,
+                                Timestamp now) {
   if (!endpoint_) return {};
   ASSIGN_OR_RETURN(TrackListeners listeners,
-                   TrackListeners::Open(config.track, config.limits, LoopbackDirectory(config.outbox.path),
-                                        *endpoint_, states, now));
+                   TrackListeners::Open(config.track, passed, config.limits,
+                                        LoopbackDirectory(config.outbox.path), *endpoint_, states, now));
   listeners_.emplace(std::move(listeners));
   return {};
 }
@@ -68,6 +75,7 @@ void Intake::Configure(const Config& config, const Endpoints& endpoints) {
 }
 
 void Intake::Refresh(const CurrentConfig& config, Timestamp now) {
+  if (kept_ != nullptr) kept_->Tick(std::chrono::steady_clock::now());
   if (!listeners_) return;
   listeners_->Tick(std::chrono::steady_clock::now());
   endpoint_->Tick(std::chrono::steady_clock::now());
@@ -82,11 +90,15 @@ void Intake::Refresh(const CurrentConfig& config, Timestamp now) {
     Log(LogLevel::kWarn, "listen.track stays as it was", {{"reason", refreshed.error().message}});
 }
 
+void Intake::BeginToStop() {
+  if (listeners_) listeners_->EndWithAnswers();
+}
+
 void Intake::Stop(Milliseconds patience) {
   if (std::exchange(stopped_, true)) return;
-  if (endpoint_) endpoint_->StopAccepting();
   listeners_.reset();
   producers_->Stop(patience);
+  if (kept_ != nullptr) kept_->Finish();
 }
 
 }  // namespace outboxd

@@ -39,6 +39,10 @@ std::string LineBuffer::TakeKept() {
   return std::exchange(kept_, {});
 }
 
+std::string LineBuffer::TakeAll() {
+  return TakeUnfinished() + TakeKept();
+}
+
 void LineBuffer::Clear() {
   unfinished_ = {};
   kept_ = {};

@@ -27,6 +27,8 @@ class LineBuffer {
   void Keep(std::string_view bytes) { kept_ = bytes; }
   bool HasKept() const { return !kept_.empty(); }
   std::string TakeKept();
+  // All that was read and is no line yet.
+  std::string TakeAll();
 
   std::size_t HeldBytes() const { return unfinished_.size() + kept_.size(); }
   void Clear();

@@ -14,12 +14,15 @@
 #include <utility>
 
 #include "config/log_level.h"
+#include "config/owned_fd.h"
 #include "config/system_user.h"
 #include "core/job.h"
 #include "core/job_line.h"
 #include "core/refusal.h"
 #include "core/result.h"
 #include "daemon/base/log.h"
+#include "daemon/intake/kept_place.h"
+#include "daemon/intake/producer_ledger.h"
 #include "daemon/intake/producer_submission.h"
 #include "daemon/intake/read_size.h"
 #include "daemon/intake/reply_queue.h"
@@ -42,6 +45,16 @@ ProducerConnection::ProducerConnection(ProducerShared& shared, asio::local::stre
       unread_timer_(socket_.get_executor()),
       replies_(shared.metrics) {}
 
+ProducerConnection::ProducerConnection(ProducerShared& shared, asio::local::stream_protocol::socket socket,
+                                       KeptPlace place, LeftBehind left)
+    : shared_(shared),
+      socket_(std::move(socket)),
+      unread_timer_(socket_.get_executor()),
+      place_(place),
+      replies_(shared.metrics, std::move(left.replies)) {
+  lines_.Keep(left.unread);
+}
+
 void ProducerConnection::Start() {
   std::error_code error;
   socket_.non_blocking(true, error);
@@ -49,13 +62,16 @@ void ProducerConnection::Start() {
   if (!IsAllowed(uid_, shared_.users))
     return TurnAway(Refusal::kForbidden, "user " + (uid_ ? std::to_string(*uid_) : "unknown") +
                                              " may not produce here (listen.producer.users)");
-  if (shared_.producers.Admit(this, uid_)) return Read();
+  if (shared_.producers.Admit(this, uid_)) {
+    if (!place_.exists()) place_ = KeptPlace(shared_.kept, socket_.native_handle());
+    return Flush();
+  }
   TurnAway(Refusal::kBusy, "too many producers are connected, or too many of this user (limits.clients)");
 }
 
 void ProducerConnection::TurnAway(Refusal refusal, std::string_view message) {
   replies_.AddRefusal(refusal, {}, message, std::nullopt);
-  phase_ = Phase::kEnding;
+  phase_ = Phase::kCutOff;
   Flush();
 }
 
@@ -86,12 +102,14 @@ void ProducerConnection::OnReadable() {
     const std::string kept = lines_.TakeKept();
     return TakeBytes(kept);
   }
+  place_.SetOwes(true);
   char* const buffer = shared_.read_buffer.data();
   const ssize_t got = recv(socket_.native_handle(), buffer, read_size_.bytes(), 0);
   if (got > 0) return TakeBytes({buffer, static_cast<std::size_t>(got)});
   if (got == 0) return TakeLast();
-  if (errno == EAGAIN || errno == EINTR) return Read();
-  Close();
+  if (errno != EAGAIN && errno != EINTR) return Close();
+  Flush();
+  Read();
 }
 
 void ProducerConnection::TakeBytes(std::string_view bytes) {
@@ -115,7 +133,7 @@ std::size_t ProducerConnection::TakeLines(std::string_view& bytes, ProducerSubmi
       case LineBuffer::Next::kNeedsMore:
         return lines;
       case LineBuffer::Next::kTooLong:
-        phase_ = Phase::kEnding;
+        phase_ = Phase::kCutOff;
         bytes = {};
         JobReader::Refuse(
             {Refusal::kTooLarge,
@@ -189,6 +207,7 @@ void ProducerConnection::SendReplies() {
     case ReplyQueue::Sent::kBroken:
       return Close();
     case ReplyQueue::Sent::kFull:
+      if (phase_ == Phase::kLeaving && unanswered_ == 0) return HandOver();
       write_is_due_ = true;
       WatchUnread();
       return socket_.async_wait(asio::socket_base::wait_write,
@@ -199,7 +218,9 @@ void ProducerConnection::SendReplies() {
     case ReplyQueue::Sent::kAll:
       break;
   }
-  if (!HasMore() && unanswered_ == 0) return Close();
+  if (unanswered_ == 0 && phase_ == Phase::kLeaving) return HandOver();
+  if (unanswered_ == 0 && !HasMore()) return Close();
+  if (unanswered_ == 0 && lines_.HeldBytes() == 0) place_.SetOwes(false);
   Read();
 }
 
@@ -245,10 +266,32 @@ void ProducerConnection::CloseWhenAnswered() {
   Flush();
 }
 
+void ProducerConnection::LeaveWhenAnswered() {
+  const bool has_ended = phase_ == Phase::kEnding && replies_.empty() && unanswered_ == 0;
+  if (!place_.exists() || phase_ == Phase::kCutOff || has_ended) return CloseWhenAnswered();
+  phase_ = Phase::kLeaving;
+  std::error_code ignored;
+  socket_.cancel(ignored);
+  write_is_due_ = false;
+  Flush();
+}
+
+void ProducerConnection::HandOver() {
+  phase_ = Phase::kClosed;
+  unread_timer_.cancel();
+  std::error_code ignored;
+  OwnedFd connection(socket_.release(ignored));
+  place_.HandOver(std::move(connection), {lines_.TakeAll(), replies_.TakeUnsent()});
+  CountHeld();
+  shared_.producers.Remove(this);
+}
+
 void ProducerConnection::Close() {
   if (std::exchange(phase_, Phase::kClosed) == Phase::kClosed) return;
   unread_timer_.cancel();
   std::error_code ignored;
+  if (place_.exists()) socket_.shutdown(asio::socket_base::shutdown_both, ignored);
+  place_.End();
   socket_.close(ignored);
   CountHeld();
   shared_.producers.Remove(this);

@@ -15,8 +15,11 @@
 #include "core/refusal.h"
 #include "daemon/base/metrics.h"
 #include "daemon/intake/job_reader.h"
+#include "daemon/intake/kept_connections.h"
+#include "daemon/intake/kept_place.h"
 #include "daemon/intake/line_buffer.h"
 #include "daemon/intake/producer_intake.h"
+#include "daemon/intake/producer_ledger.h"
 #include "daemon/intake/producer_submission.h"
 #include "daemon/intake/producers.h"
 #include "daemon/intake/read_size.h"
@@ -32,6 +35,7 @@ struct ProducerShared {
   ProducerIntake& intake;
   Producers& producers;
   Metrics& metrics;
+  KeptConnections* kept;  // null: connections end with the process
   std::vector<char> read_buffer = std::vector<char>(ReadSize::kMost);  // in use only while one reads
 };
 
@@ -39,6 +43,9 @@ class ProducerConnection : public std::enable_shared_from_this<ProducerConnectio
  public:
   // `shared` outlives the connection.
   ProducerConnection(ProducerShared& shared, asio::local::stream_protocol::socket socket);
+  // One of the last process, with what that left.
+  ProducerConnection(ProducerShared& shared, asio::local::stream_protocol::socket socket, KeptPlace place,
+                     LeftBehind left);
 
   // Reads, if this user may produce and there are not too many.
   void Start();
@@ -55,13 +62,22 @@ class ProducerConnection : public std::enable_shared_from_this<ProducerConnectio
   // Nothing more is received; the connection closes once every line that was is answered and the replies are
   // sent.
   void CloseWhenAnswered();
+  // Nothing more is received; once every line that was is answered, the connection and what is left of it go
+  // to the next process, if that can have them.
+  void LeaveWhenAnswered();
   // Bytes that were read and are not yet a job or a refusal, and of replies that are not yet sent.
   std::size_t HeldBytes() const { return held_bytes_; }
   // Closes at once; told busy if no reply is owed that would have to come before.
   void Drop();
 
  private:
-  enum class Phase : std::uint8_t { kReading, kEnding, kClosed };  // kEnding: nothing more is received
+  enum class Phase : std::uint8_t {
+    kReading,
+    kEnding,   // the producer sends no more
+    kCutOff,   // nothing more is received
+    kLeaving,  // the same, for the next process will
+    kClosed,
+  };
 
   void TurnAway(Refusal refusal, std::string_view message);
   bool HasMore() const { return phase_ == Phase::kReading || (phase_ == Phase::kEnding && lines_.HasKept()); }
@@ -74,11 +90,13 @@ class ProducerConnection : public std::enable_shared_from_this<ProducerConnectio
   void CountHeld();
   void WatchUnread();
   void StopWatching();
+  void HandOver();
   void Close();
 
   ProducerShared& shared_;
   asio::local::stream_protocol::socket socket_;
   asio::steady_timer unread_timer_;
+  KeptPlace place_;
   std::optional<std::uint32_t> uid_;
   ReadSize read_size_;
   LineBuffer lines_;

@@ -24,6 +24,8 @@
 #include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/intake/job_reader.h"
+#include "daemon/intake/kept_connections.h"
+#include "daemon/intake/kept_place.h"
 #include "daemon/intake/producer_connection.h"
 #include "daemon/intake/producer_intake.h"
 #include "daemon/intake/producer_submission.h"
@@ -44,7 +46,7 @@ Failure CannotServe(const std::error_code& why) {
 class ProducerListener::Impl {
  public:
   Impl(ProducerListener& origin, UnixListener socket, const LimitsConfig& limits, LongestAges ages,
-       Metrics& metrics, Submit submit)
+       Metrics& metrics, Submit submit, KeptConnections* kept)
       : socket_(std::move(socket)),
         limits_(limits),
         reader_(std::move(ages)),
@@ -56,7 +58,8 @@ class ProducerListener::Impl {
                 .reader = reader_,
                 .intake = intake_,
                 .producers = producers_,
-                .metrics = metrics},
+                .metrics = metrics,
+                .kept = kept},
         acceptor_(io_),
         retry_(io_),
         drained_(io_) {}
@@ -74,6 +77,11 @@ class ProducerListener::Impl {
     if (error) {
       close(descriptor);
       return CannotServe(error);
+    }
+    if (shared_.kept != nullptr) {
+      asio::post(io_, [this, kept = shared_.kept->TakeUp()]() mutable {
+        for (KeptConnections::Kept& one : kept) TakeUp(std::move(one));
+      });
     }
     Accept();
     thread_ = std::thread([this] {
@@ -103,7 +111,7 @@ class ProducerListener::Impl {
  private:
   void Accept() {
     acceptor_.async_accept([this](const std::error_code& error, Protocol::socket socket) {
-      if (stopping_) return;
+      if (error && stopping_) return;
       if (error) {
         // Most often no descriptor is left: those who are connected go on, and the next try comes when some
         // may be free.
@@ -114,15 +122,31 @@ class ProducerListener::Impl {
         });
         return;
       }
-      Welcome(std::move(socket));
+      const auto connection = std::make_shared<ProducerConnection>(shared_, std::move(socket));
+      Welcome(connection);
+      if (stopping_) return LeaveOrClose(*connection);
       Accept();
     });
   }
 
-  void Welcome(Protocol::socket socket) {
-    const auto connection = std::make_shared<ProducerConnection>(shared_, std::move(socket));
+  void Welcome(const std::shared_ptr<ProducerConnection>& connection) {
     producers_.Add(connection);
     connection->Start();
+  }
+
+  void TakeUp(KeptConnections::Kept kept) {
+    Protocol::socket socket(io_);
+    std::error_code error;
+    socket.assign(Protocol(), kept.connection.get(), error);
+    if (error) return shared_.kept->End(kept.place);
+    static_cast<void>(kept.connection.Release());
+    const KeptPlace place(*shared_.kept, kept.place, !kept.left.empty());
+    Welcome(std::make_shared<ProducerConnection>(shared_, std::move(socket), place, std::move(kept.left)));
+  }
+
+  void LeaveOrClose(ProducerConnection& connection) const {
+    if (shared_.kept != nullptr) return connection.LeaveWhenAnswered();
+    connection.CloseWhenAnswered();
   }
 
   void Answer(const std::vector<std::unique_ptr<Submission>>& submissions) {
@@ -151,8 +175,7 @@ class ProducerListener::Impl {
     while (const std::shared_ptr<ProducerConnection> waiting = intake_.TakeNext()) waiting->LeaveTurn();
     drained_.expires_after(patience);
     drained_.async_wait([this](const std::error_code&) { io_.stop(); });
-    for (const std::shared_ptr<ProducerConnection>& connection : producers_.All())
-      connection->CloseWhenAnswered();
+    for (const std::shared_ptr<ProducerConnection>& connection : producers_.All()) LeaveOrClose(*connection);
     FinishIfDrained();
   }
 
@@ -179,11 +202,12 @@ ProducerListener::~ProducerListener() = default;
 
 Result<std::unique_ptr<ProducerListener>> ProducerListener::Open(UnixListener socket,
                                                                  const LimitsConfig& limits, LongestAges ages,
-                                                                 Metrics& metrics, Submit submit) {
+                                                                 Metrics& metrics, Submit submit,
+                                                                 KeptConnections* kept) {
   std::unique_ptr<ProducerListener> listener(new ProducerListener);
   try {
     listener->impl_ = std::make_unique<Impl>(*listener, std::move(socket), limits, std::move(ages), metrics,
-                                             std::move(submit));
+                                             std::move(submit), kept);
     RETURN_IF_ERROR(listener->impl_->Start());
   } catch (const std::system_error& error) {
     return CannotServe(error.code());

@@ -16,6 +16,7 @@
 #include "daemon/base/unix_socket.h"
 #include "daemon/clerk/submission.h"
 #include "daemon/intake/job_reader.h"
+#include "daemon/intake/kept_connections.h"
 
 namespace outboxd {
 
@@ -23,15 +24,17 @@ class ProducerListener final : public SubmissionOrigin {
  public:
   using LongestAges = JobReader::LongestAges;
   // Serves the socket. kIo when the system has no descriptor or thread left for it.
+  // `kept`: where connections come from and go to that survive the process; null: nowhere.
   static Result<std::unique_ptr<ProducerListener>> Open(UnixListener socket, const LimitsConfig& limits,
-                                                        LongestAges ages, Metrics& metrics, Submit submit);
+                                                        LongestAges ages, Metrics& metrics, Submit submit,
+                                                        KeptConnections* kept = nullptr);
   ~ProducerListener() override;
 
   // Any thread.
   void Configure(const LimitsConfig& limits, LongestAges ages);
   void OnAnswered(std::vector<std::unique_ptr<Submission>> submissions) override;
-  // Takes no further clients or lines, waits until what was read is answered (at most `patience`), closes.
-  // The clerk must still run.
+  // Takes no further clients or lines, waits until what was read is answered (at most `patience`), closes or
+  // hands over. The clerk must still run.
   void Stop(Milliseconds patience);
 
  private:

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/refusal.h"
 #include "core/ulid.h"
@@ -18,7 +19,8 @@ class ReplyQueue {
  public:
   using Ref = std::optional<std::string_view>;  // the line's own, echoed
 
-  explicit ReplyQueue(Metrics& metrics) : metrics_(metrics) {}
+  // `unsent`: of the last process.
+  explicit ReplyQueue(Metrics& metrics, std::string unsent = {}) : metrics_(metrics), text_(std::move(unsent)) {}
 
   void AddOk(const Ulid& job, Ref ref);
   void AddRefusal(Refusal refusal, std::string_view field, std::string_view message, Ref ref);
@@ -26,6 +28,8 @@ class ReplyQueue {
   enum class Sent : std::uint8_t { kAll, kFull, kBroken };
   // Sends what the socket takes without waiting: kFull when it takes no more now.
   Sent Send(int socket);
+
+  std::string TakeUnsent() { return std::exchange(text_, {}); }
 
   std::size_t bytes() const { return text_.size(); }
   bool empty() const { return text_.empty(); }

@@ -216,7 +216,6 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
   if (!admission.account) return TurnAway(401, Refusal::kUnknownConnection, "Unauthorized");
   if (route->kind == TrackKind::kRegion) return RegionAnswer(*admission.account);
   if (route->kind == TrackKind::kCredentials) return track_answers::Json(200, std::string(kNiceCredentials));
-  if (is_stopping_) return Stopping();
   return IsEncoded(request) ? std::optional(EncodedBody(*route)) : std::nullopt;
 }
 

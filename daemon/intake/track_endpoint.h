@@ -49,8 +49,6 @@ class TrackEndpoint final : public SubmissionOrigin {
   void Configure(const Endpoints& endpoints, std::size_t line_bytes_max);
   // About once a second: tells the log of what was refused since it was told last.
   void Tick(LogLimit::Time now);
-  // Every further request is answered 503.
-  void StopAccepting() { is_stopping_ = true; }
   // Refuses what Handle() would refuse whatever the body; without credentials the body has to be a short one.
   HeadVerdict CheckHead(const HttpRequestView& request, const TrackDoor& door);
   // The answer to a body that is larger than a line may be.
@@ -90,7 +88,6 @@ class TrackEndpoint final : public SubmissionOrigin {
   TrackAccounts accounts_;
   LostAnswers lost_answers_;
   std::atomic<std::size_t> line_bytes_max_;
-  std::atomic<bool> is_stopping_{false};
   CountedWarning wrong_credentials_{"wrong credentials", "last_from"};
   // That were no jobs: another API's, or far too large.
   CountedWarning stray_requests_{"requests refused", "last"};

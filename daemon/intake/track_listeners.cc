@@ -16,6 +16,7 @@
 #include "config/log_level.h"
 #include "config/loopback_certificate.h"
 #include "config/named_files.h"
+#include "config/owned_fd.h"
 #include "config/tls_identity.h"
 #include "core/result.h"
 #include "core/time.h"
@@ -23,6 +24,7 @@
 #include "daemon/base/http_message.h"
 #include "daemon/base/late_listener.h"
 #include "daemon/base/log.h"
+#include "daemon/base/passed_sockets.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/intake/track_answers.h"
@@ -48,7 +50,7 @@ TrackListeners::TrackListeners(const LimitsConfig& limits, std::filesystem::path
     : limits_(limits), tls_directory_(std::move(tls_directory)), endpoint_(&endpoint) {}
 
 Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfig>& configs,
-                                            const LimitsConfig& limits,
+                                            PassedSockets& passed, const LimitsConfig& limits,
                                             const std::filesystem::path& tls_directory,
                                             TrackEndpoint& endpoint, ListenerStates& states, Timestamp now) {
   TrackListeners all(limits, tls_directory, endpoint);
@@ -56,7 +58,7 @@ Result<TrackListeners> TrackListeners::Open(const std::vector<TrackListenerConfi
     Listener& listener = all.listeners_.emplace_back();
     listener.config = config;
     if (config.tcp) listener.late.emplace("listen.track", *config.tcp, states);
-    RETURN_IF_ERROR(OpenSocket(listener, std::chrono::steady_clock::now()));
+    RETURN_IF_ERROR(OpenSocket(listener, passed, std::chrono::steady_clock::now()));
   }
   // A failure is told by the first refresh, or by the files that are missing.
   static_cast<void>(all.Renew(now));
@@ -70,13 +72,18 @@ Result<void> TrackListeners::ServeFirst(Listener& listener) const {
   return Serve(listener, std::move(identity));
 }
 
-Result<void> TrackListeners::OpenSocket(Listener& listener, LateListener::Time now) {
+Result<void> TrackListeners::OpenSocket(Listener& listener, PassedSockets& passed, LateListener::Time now) {
   if (listener.late) {
+    if (std::optional<OwnedFd> given = passed.Take("track", *listener.config.tcp)) {
+      listener.socket = TcpListener(*std::move(given));
+      listener.late->Given();
+      return {};
+    }
     ASSIGN_OR_RETURN(std::optional<TcpListener> tcp, listener.late->Try(now));
     if (tcp) listener.socket = *std::move(tcp);
     return {};
   }
-  ASSIGN_OR_RETURN(listener.socket, UnixListener::Open(listener.config.socket));
+  ASSIGN_OR_RETURN(listener.socket, ListenAt(listener.config.socket, "track", passed));
   return {};
 }
 
@@ -155,12 +162,26 @@ void TrackListeners::Tick(LateListener::Time now) {
       listener.server->CloseOverdue();
       continue;
     }
-    static_cast<void>(OpenSocket(listener, now));
+    PassedSockets none;
+    static_cast<void>(OpenSocket(listener, none, now));
     if (const Result<void> served = ServeFirst(listener); !served) {
       listener.socket.reset();
       listener.late->Failed(now, served.error().message);
     }
   }
+}
+
+void TrackListeners::EndWithAnswers() {
+  for (const Listener& listener : listeners_) {
+    if (listener.server) listener.server->EndWithAnswers();
+  }
+}
+
+std::size_t TrackListeners::ConnectionCount() const {
+  std::size_t count = 0;
+  for (const Listener& listener : listeners_)
+    count += listener.server ? listener.server->ConnectionCount() : 0;
+  return count;
 }
 
 Result<void> TrackListeners::Refresh(Timestamp now) {

@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "core/time.h"
 #include "daemon/base/deferred_http_server.h"
 #include "daemon/base/late_listener.h"
+#include "daemon/base/passed_sockets.h"
 #include "daemon/base/tcp_socket.h"
 #include "daemon/base/unix_socket.h"
 #include "daemon/intake/track_endpoint.h"
@@ -25,7 +27,7 @@ class TrackListeners {
  public:
   // `tls_directory`: of the certificate that outboxctl tls-init made, which is made anew first if it has to
   // be. A TCP port that is taken is not an error. The endpoint and `states` outlive the listeners.
-  static Result<TrackListeners> Open(const std::vector<TrackListenerConfig>& configs,
+  static Result<TrackListeners> Open(const std::vector<TrackListenerConfig>& configs, PassedSockets& passed,
                                      const LimitsConfig& limits, const std::filesystem::path& tls_directory,
                                      TrackEndpoint& endpoint, ListenerStates& states, Timestamp now);
 
@@ -36,7 +38,9 @@ class TrackListeners {
   Result<void> Refresh(Timestamp now);
   // Takes these limits and the certificates as they are in their files. An error leaves a listener as it was.
   Result<void> Reload(const LimitsConfig& limits, Timestamp now);
-  bool empty() const { return listeners_.empty(); }
+  // Each answer ends its connection from now on.
+  void EndWithAnswers();
+  std::size_t ConnectionCount() const;
 
  private:
   using Socket = std::variant<UnixListener, TcpListener>;
@@ -52,7 +56,7 @@ class TrackListeners {
 
   TrackListeners(const LimitsConfig& limits, std::filesystem::path tls_directory, TrackEndpoint& endpoint);
   // Leaves a TCP socket closed whose port is taken.
-  static Result<void> OpenSocket(Listener& listener, LateListener::Time now);
+  static Result<void> OpenSocket(Listener& listener, PassedSockets& passed, LateListener::Time now);
   Result<void> ServeFirst(Listener& listener) const;
   Result<bool> Renew(Timestamp now) const;
   Result<void> Serve(Listener& listener, std::optional<TlsIdentity> identity) const;

@@ -126,7 +126,7 @@ class TlsListener {
     config.certificate = std::move(certificate);
     config.key = std::move(key);
     Result<TrackListeners> opened =
-        TrackListeners::Open({config}, {}, directory, endpoint_, states_, WallClockNow());
+        TrackListeners::Open({config}, passed_, {}, directory, endpoint_, states_, WallClockNow());
     REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
     listeners_.emplace(std::move(*opened));
   }
@@ -175,6 +175,7 @@ class TlsListener {
   TempDir folder_;
   std::filesystem::path socket_ = folder_ / "t.sock";
   Metrics metrics_;
+  PassedSockets passed_;
   ListenerStates states_;
   Environments environments_;
   TrackEndpoint endpoint_{{}, environments_, 1024, metrics_, [](std::unique_ptr<Submission>) {}};

@@ -8,6 +8,7 @@
 #include "tests/sdk/comparison.h"
 #include "tests/sdk/library.h"
 #include "tests/support/give_up.h"
+#include "tests/support/service_rig.h"
 #include "tests/system/scene.h"
 
 namespace outboxd {
@@ -160,6 +161,33 @@ TEST_CASE(
   api.Start();
   daemon.AwaitDrained();
   for (const char* customer : {"c0", "c1", "c2"}) CheckNumbered(api, customer, kStepsPerCustomer);
+  CheckFlawless(api.Report());
+}
+
+TEST_CASE("sdk: restarts fail no call of a customerio-node program where the service manager holds the port") {
+  constexpr std::size_t kRestarts = kSanitized ? 3 : 10;
+  constexpr std::size_t kSteps = 100'000;
+  SimUnderTest api(SdkAccount());
+  const std::uint16_t port = FreePort();
+  DaemonUnderTest daemon(api, Endpoint(port), Launch::kLater);
+  ServiceRig rig(daemon);
+  rig.ListenForTrack(port);
+  rig.Start();
+  const Workbench workbench(kStepProgram);
+  Process program(workbench.Driver(LocalUrl(port), {std::to_string(kSteps), "own-ids"}));
+  for (std::size_t restart = 0; restart < kRestarts; ++restart) {
+    const std::size_t made = ReadCalls(program.Out()).size() + 15;
+    REQUIRE(Await([&] { return ReadCalls(program.Out()).size() >= made; }));
+    rig.Restart();
+  }
+  const std::size_t made = ReadCalls(program.Out()).size() + 15;
+  REQUIRE(Await([&] { return ReadCalls(program.Out()).size() >= made; }));
+  program.Signal(SIGTERM);
+  REQUIRE(program.Wait(std::chrono::seconds(20)));
+  const std::vector<CallMade> calls = ReadCalls(program.Out());
+  MESSAGE(std::to_string(calls.size()) << " calls over " << kRestarts << " restarts");
+  for (const CallMade& call : calls) CHECK_MESSAGE(call.ok, call.call << ": " << call.error);
+  daemon.AwaitDrained();
   CheckFlawless(api.Report());
 }
 

@@ -32,7 +32,8 @@ has() { [ "$(property "$1")" = "$2" ] || { echo "$1 is $(property "$1") instead 
 journal() { journalctl --quiet --no-pager --boot --output=cat "$@"; }
 logged() { journal --unit="$unit" | grep --fixed-strings --regexp="$1"; }
 nothing() { [ -z "$*" ] || { echo "$*"; return 1; }; }
-effects() { curl --silent --fail http://127.0.0.1:9000/_sim/report | grep --only-matching '"effects":[0-9]*' | cut -d: -f2; }
+report() { curl --silent --fail http://127.0.0.1:9000/_sim/report | grep --only-matching "\"$1\":[0-9]*" | head -1 | cut -d: -f2; }
+effects() { report effects; }
 script() { curl --silent --fail --data "{\"rules\":[$1]}" http://127.0.0.1:9000/_sim/script; }
 
 # Ends the checks.

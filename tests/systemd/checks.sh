@@ -58,6 +58,33 @@ container_is_served() {
   await all_delivered || { echo "$(effects) of $sent jobs arrived"; return 1; }
 }
 
+# 50 programs that write an event and read its reply, one after the other. What they saw comes when they are stopped.
+start_producers() { systemd-run --quiet --unit=producers --property=StandardOutput=truncate:/tmp/seen steady_producers /run/outboxd/outboxd.sock 50; }
+# What they handed over arrives as well.
+stop_producers() {
+  systemctl stop producers && await has_nothing_waiting || { cat /tmp/seen; outboxctl status; return 1; }
+  sent=$(effects)
+}
+has_nothing_waiting() { outboxctl status --json | grep --quiet '"jobs":0,'; }
+arrived_once() { [ "$(report doubled) $(report order_violations)" = "0 0" ] || { echo "doubled $(report doubled), out of order $(report order_violations)"; return 1; }; }
+seen() { sed --quiet "s/^$1 //p" /tmp/seen; }
+saw() { [ "$(seen "$1")" "$2" "$3" ] || { cat /tmp/seen; return 1; }; }
+restarts_unseen() {
+  local before
+  for _ in $(seq 10); do
+    before=$(property MainPID)
+    systemctl restart "$unit" && is_active_as_another "$before" && sleep 0.5 || return 1
+  done
+}
+
+outlives_a_wrong_config() {
+  write_config 'no_such_key: 1'
+  systemctl restart "$unit"
+  sleep 20
+  write_config
+  await has ActiveState active
+}
+
 is_active_as_another() { [ "$(property ActiveState)" = active ] && [ "$(property MainPID)" != "$1" ]; }
 kill_and_await() {
   local before
@@ -105,7 +132,7 @@ start_with_a_wrong_config_says_so() {
 }
 stops_within() {
   local start=$SECONDS
-  systemctl stop "$unit" && has Result success && has ExecMainStatus 0 && [ $((SECONDS - start)) -le "$1" ] ||
+  systemctl stop outboxd.socket outboxd-admin.socket "$unit" && has Result success && has ExecMainStatus 0 && [ $((SECONDS - start)) -le "$1" ] ||
     { echo "after $((SECONDS - start)) s"; return 1; }
 }
 stops_with_a_request_under_way() {
@@ -118,7 +145,9 @@ systemctl --version | head -1
 systemd-run --quiet --unit=track-sim track_sim --site-id site --api-key key --listen 127.0.0.1:9000
 check "it is installed" install_outboxd
 check "the unit has no mistake: systemd-analyze verify" nothing "$(systemd-analyze verify --man=no "$unit" 2>&1)"
-check "it starts, and says itself that it is ready" systemctl enable --now "$unit"
+check "it is enabled with its sockets" eval 'systemctl enable "$unit" && systemctl is-enabled outboxd.socket outboxd-admin.socket'
+check "a connection starts it, and it says itself that it is ready" eval 'systemctl start outboxd.socket outboxd-admin.socket && outboxctl status && has ActiveState active'
+check "the sockets have their groups" eval '[ "$(stat --format="%G %a" /run/outboxd/outboxd.sock /run/outboxd/admin.sock | xargs)" = "outboxd 660 outboxd-admin 660" ]'
 check "it is Type=notify" has Type notify
 check "its status is its own words" eval '[ -n "$(property StatusText)" ]'
 for line in OOMPolicy=kill MemoryMax=536870912 MemorySwapMax=0 TasksMax=512 RuntimeDirectoryPreserve=yes TimeoutStopUSec='1min 30s'; do
@@ -133,6 +162,27 @@ check "it may ask whether the clock is synchronised" knows_whether_synchronised
 check "it does not see /etc/ssl/private" hides /etc/ssl/private
 check "a reload is answered" systemctl reload "$unit"
 
+check "50 producers work" start_producers
+check "it is restarted ten times under them" restarts_unseen
+check "they stop" stop_producers
+check "none of them saw a connection break" saw broken = 0
+check "none was refused" saw refused = 0
+check "none waited for a second" saw longest_ms -lt 1000
+cat /tmp/seen
+check "50 producers work again" start_producers
+check "it is killed under them, and started again" kill_and_await KILL
+check "they stop" stop_producers
+check "none was refused by the crash" saw refused = 0
+check "none waited for longer than RestartSec and a second" saw longest_ms -lt 3000
+cat /tmp/seen
+check "50 producers work once more" start_producers
+check "a wrong config stands for a while, and is corrected" outlives_a_wrong_config
+check "they stop" stop_producers
+check "none was refused meanwhile" saw refused = 0
+check "no connection broke" saw broken = 0
+check "every event arrived once and in order" arrived_once
+check "no unit has failed" nothing "$(systemctl list-units --state=failed --plain --no-legend 'outboxd*')"
+cat /tmp/seen
 check "it is restarted" systemctl restart "$unit"
 check "it serves the container after a restart" container_is_served
 check "it is killed, and started again" kill_and_await KILL

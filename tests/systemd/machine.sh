@@ -8,7 +8,7 @@
 #   cannot REASON            ends the script with 77: it cannot run here
 
 # What the programs are linked with, and what the checks use.
-readonly machine_packages=systemd,systemd-sysv,dbus,libnss-systemd,procps,sqlite3,curl,\
+readonly machine_packages=systemd,systemd-sysv,dbus,libnss-systemd,procps,sqlite3,curl,python3,\
 libyaml-cpp0.7,libgnutls30,libsqlite3-0,libcurl4,libmicrohttpd12,libsystemd0,libprometheus-cpp-core1.0
 machine=outboxd-test-$$
 machine_groups=()

@@ -108,7 +108,7 @@ constexpr Home kHomes[] = {
     {"boost/", ""},
     {"CLI/", "daemon/main\\.cc|ctl/.*"},
     {"prometheus/", "daemon/base/metrics\\.cc"},
-    {"systemd/", "daemon/base/systemd_notify\\.cc"},
+    {"systemd/", "daemon/base/service_manager\\.cc"},
     {"tl/", "core/result\\.h"},
     {"doctest/", ""},
 };

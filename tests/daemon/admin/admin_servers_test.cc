@@ -33,7 +33,8 @@ class AdminDoors {
     config.admin.path = folder_ / "admin.sock";
     config.metrics.tcp = "127.0.0.1:" + std::to_string(port_);
     config.metrics.allowed_hosts = {"metrics.internal"};
-    auto opened = AdminServers::Open(config, api_.api, states);
+    PassedSockets passed;
+    auto opened = AdminServers::Open(config, passed, api_.api, states);
     REQUIRE(opened);
     servers = std::move(*opened);
   }
@@ -57,15 +58,16 @@ TEST_CASE(
     "admin servers: the metrics' port is open to other machines where the config says so, and only there") {
   const TempDir folder;
   test::Api api;
+  PassedSockets passed;
   ListenerStates states;
   Config config;
   config.admin.path = folder / "admin.sock";
   config.metrics.tcp = "0.0.0.0:0";
-  const auto refused = AdminServers::Open(config, api.api, states);
+  const auto refused = AdminServers::Open(config, passed, api.api, states);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().kind == ErrorKind::kInvalid);
   config.metrics.allow_remote = true;
-  CHECK(AdminServers::Open(config, api.api, states));
+  CHECK(AdminServers::Open(config, passed, api.api, states));
 }
 
 TEST_CASE("admin servers: the metrics' port answers no web page, and this host's own names alone") {

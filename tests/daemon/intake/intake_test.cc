@@ -29,15 +29,16 @@ TEST_CASE("intake: what was handed over is answered although the Track endpoint 
   const Environments environments;
   ListenerStates states;
   Mailbox<std::unique_ptr<Submission>> handed(10);
+  Inherited inherited;
   const auto intake =
-      Intake::Open(config, {}, environments, metrics,
+      Intake::Open(config, inherited, {}, environments, metrics,
                    [&](std::unique_ptr<Submission> submission) { handed.Post(std::move(submission)); });
   REQUIRE(intake);
   LineClient producer(config.producer.path);
   REQUIRE(producer.SendLine(R"({"type":"destroy","id":1})"));
   std::vector<std::unique_ptr<Submission>> submissions;
   REQUIRE(handed.TakeAll(submissions, kPatience));
-  CHECK_FALSE((*intake)->ServeTrack(config, states, WallClockNow()));
+  CHECK_FALSE((*intake)->ServeTrack(config, inherited.sockets, states, WallClockNow()));
 
   SubmissionOrigin& origin = submissions.front()->origin;
   submissions.front()->ids.resize(1);

@@ -46,7 +46,7 @@ class Door {
     } else {
       config.tcp = "127.0.0.1:" + std::to_string(port_);
     }
-    auto opened = TrackListeners::Open({std::move(config)}, LimitsConfig(), folder_.Path(), endpoint_,
+    auto opened = TrackListeners::Open({std::move(config)}, passed_, LimitsConfig(), folder_.Path(), endpoint_,
                                        states_, WallClockNow());
     REQUIRE(opened);
     listeners_ = std::make_unique<TrackListeners>(std::move(*opened));
@@ -100,6 +100,7 @@ class Door {
   TempDir folder_;
   std::uint16_t port_;
   Metrics metrics_;
+  PassedSockets passed_;
   ListenerStates states_;
   TrackEndpoint endpoint_{OneEndpoint(), environments, LimitsConfig().line_bytes, metrics_,
                           [this](std::unique_ptr<Submission> submission) { Store(std::move(submission)); }};

@@ -1,4 +1,4 @@
-#include "daemon/base/systemd_notify.h"
+#include "daemon/base/service_manager.h"
 
 #include <doctest/doctest.h>
 
