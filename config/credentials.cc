@@ -1,6 +1,8 @@
 #include "config/credentials.h"
 
 #include <cstddef>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -17,6 +19,14 @@ using config_values::CredentialKind;
 constexpr std::size_t kCredentialBytes = 4096;
 constexpr std::size_t kCaFileBytes = 16 << 20;  // the system's own store has 200 KiB
 
+bool IsFromServiceManager(const std::filesystem::path& file) {
+  const char* place = std::getenv("CREDENTIALS_DIRECTORY");
+  if (place == nullptr || file.empty()) return false;
+  return file.lexically_normal().parent_path() ==
+         (std::filesystem::path(place) / "").lexically_normal().parent_path();
+}
+
+// Empty: it is awaited.
 Result<std::string> ReadCredential(const CredentialSource& source, CredentialKind kind,
                                    const std::string& key) {
   std::string text = source.value;
@@ -30,6 +40,7 @@ Result<std::string> ReadCredential(const CredentialSource& source, CredentialKin
     }
     if (content->starts_with("\xEF\xBB\xBF")) content->erase(0, 3);  // Windows writes one before UTF-8
     text = content->substr(0, content->find_last_not_of("\r\n") + 1);
+    if (text.empty() && IsFromServiceManager(source.file)) return text;
   }
   if (Result<void> checked = config_values::CheckCredential(text, kind); !checked) {
     const std::string file = source.file.empty() ? "" : source.file.string() + " ";
@@ -48,7 +59,20 @@ Result<Credentials> ReadCredentials(const ConnectionConfig& connection) {
                    ReadCredential(connection.site_id, CredentialKind::kSiteId, prefix + "site_id"));
   ASSIGN_OR_RETURN(std::string api_key,
                    ReadCredential(connection.api_key, CredentialKind::kApiKey, prefix + "api_key"));
-  return Credentials{std::move(site_id), std::move(api_key)};
+  Credentials credentials{std::move(site_id), std::move(api_key)};
+  if (credentials.site_id.empty()) credentials.awaited.push_back(connection.site_id.file.filename());
+  if (credentials.api_key.empty()) credentials.awaited.push_back(connection.api_key.file.filename());
+  return credentials;
+}
+
+std::string AwaitedText(const Credentials& credentials, const std::filesystem::path& config_file) {
+  std::string files;
+  for (const std::string& name : credentials.awaited) {
+    const std::filesystem::path file = config_file.parent_path() / "credentials" / name;
+    files += (files.empty() ? "" : " and ") + file.string();
+  }
+  return files.empty() ? ""
+                       : "its credentials are not there yet: write " + files + ", then it delivers by itself";
 }
 
 Result<void> CheckCaFile(const ConnectionConfig& connection) {

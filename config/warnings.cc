@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -72,6 +73,13 @@ void WarnOfDisk(const OutboxConfig& outbox, std::vector<std::string>& warnings) 
   }
 }
 
+void WarnOfAwaited(const ConnectionConfig& connection, const std::filesystem::path& config_file,
+                   std::vector<std::string>& warnings) {
+  const Result<Credentials> credentials = ReadCredentials(connection);
+  if (!credentials || credentials->awaited.empty()) return;
+  warnings.push_back("connections." + connection.name + ": " + AwaitedText(*credentials, config_file));
+}
+
 }  // namespace
 
 std::vector<std::string> CredentialWarnings(const ConnectionConfig& connection) {
@@ -113,6 +121,7 @@ std::vector<std::string> ConfigWarnings(const Config& config) {
           "base_url: http sends the credentials and all data in the clear; use https, or http to this "
           "machine alone");
     }
+    WarnOfAwaited(connection, config.file, warnings);
     std::ranges::move(CredentialWarnings(connection), std::back_inserter(warnings));
     // One that came from the environment does not stand in the file.
     const std::string& key = connection.api_key.value;

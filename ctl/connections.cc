@@ -41,6 +41,11 @@ int Resume(const Context& context, const std::string& name) {
       context, [&](AdminClient& client) { return client.Post(PathOf(name, "resume")); },
       [&](const JsonValue& answer) {
         const std::string state = answer["connection"]["state"].String("probing");
+        if (state == "paused") {
+          context.console.out << "Connection " << EscapeForTerminal(name) << " still sends nothing: "
+                              << EscapeForTerminal(answer["connection"]["detail"].String()) << ".\n";
+          return;
+        }
         const std::string due = DueText(context, answer["connection"]["reopen_ms"]);
         const std::string attempt = due.empty() ? "one attempt" : "one attempt, " + due + ",";
         context.console.out << "Connection " << EscapeForTerminal(name) << " is " << EscapeForTerminal(state)

@@ -152,9 +152,9 @@ Assembly::Assembly(Config with, Loaded loaded)
             debug_output.Write(user, std::move(line), std::chrono::steady_clock::now());
           }),
       dispatcher(Obeying(std::move(loaded.dispatcher), hold), PortsOfDispatcher()),
-      reloader({config, clerk, dispatcher, intake}),
-      operations({WallClockNow(), config, *metrics, clerk, dispatcher, probe_waiters, hold, listeners,
-                  [this] { return reloader.Reload(); }}),
+      reloader({config, clerk, dispatcher, intake, awaited}),
+      operations({WallClockNow(), config, *metrics, clerk, dispatcher, probe_waiters, hold, awaited,
+                  listeners, [this] { return reloader.Reload(); }}),
       admin_api(config.Get()->outbox.path, operations, *metrics, WallClockNow) {}
 
 ClerkThread::Ports Assembly::PortsOfClerk() {
@@ -191,6 +191,7 @@ Result<std::unique_ptr<Assembly>> Assembly::Build(Config config, Inherited inher
   };
   if (const std::optional<std::string> held = all->hold.Reason())
     Log(LogLevel::kError, "accepting without delivering", {{"reason", *held}});
+  all->awaited.See(endpoints, wanted.file, WallClockNow());
   ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, inherited, endpoints, all->environments, *all->metrics, submit));
   RETURN_IF_ERROR(all->intake->ServeTrack(wanted, inherited.sockets, all->listeners, WallClockNow()));
   ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, inherited.sockets, all->admin_api, all->listeners));

@@ -31,6 +31,7 @@
 #include "daemon/base/metrics.h"
 #include "daemon/base/outbox_place.h"
 #include "daemon/clerk/clerk_thread.h"
+#include "daemon/delivery/awaited_credentials.h"
 #include "daemon/delivery/debug_output.h"
 #include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/dispatcher_thread.h"
@@ -61,6 +62,7 @@ struct Assembly {
   FatalError fatal;
   ProbeWaiters probe_waiters;
   DeliveryHold hold;
+  AwaitedCredentials awaited;
   OutboxPlace place;
   ListenerStates listeners;
   Environments environments;

@@ -12,6 +12,7 @@
 #include "core/time.h"
 #include "daemon/base/log.h"
 #include "daemon/base/mutex.h"
+#include "daemon/base/wall_clock.h"
 #include "daemon/delivery/ask_dispatcher.h"
 #include "daemon/delivery/dispatcher.h"
 #include "daemon/delivery/endpoint.h"
@@ -50,6 +51,7 @@ Result<std::string> Reloader::TakeEffect() {
   parts_.config.Replace(std::move(fresh));
   const std::shared_ptr<const Config> config = parts_.config.Get();
   parts_.intake->Configure(*config, endpoints);  // its Refresh() finds the new one
+  parts_.awaited.See(endpoints, config->file, WallClockNow());
   LogRenamedKeys(*config);
   Log(LogLevel::kInfo, "config reloaded", {{"file", config->file.string()}});
   return fixed;

@@ -10,6 +10,7 @@
 #include "daemon/base/current_config.h"
 #include "daemon/base/mutex.h"
 #include "daemon/clerk/clerk_thread.h"
+#include "daemon/delivery/awaited_credentials.h"
 #include "daemon/delivery/dispatcher_thread.h"
 #include "daemon/intake/intake.h"
 
@@ -26,6 +27,7 @@ class Reloader {
     ClerkThread& clerk;
     DispatcherThread& dispatcher;
     const std::unique_ptr<Intake>& intake;
+    AwaitedCredentials& awaited;
   };
   // `parts.config` holds the config that the daemon was started with.
   explicit Reloader(Parts parts);

@@ -133,6 +133,8 @@ std::string ClosedBecause(const ConnectionStatus& connection, Timestamp now) {
       return name + " is being probed with one request at a time after an outage" + detail +
              ", and opens when one succeeds";
     case GateState::kPaused:
+      if (connection.awaits_credentials)
+        return name + " sends nothing, since " + At(gate.since, now) + ": " + gate.detail;
       return name + " is, since " + At(gate.since, now) + ", " + PauseOf(connection);
   }
   return {};

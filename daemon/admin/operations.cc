@@ -28,6 +28,7 @@
 #include "daemon/base/wall_clock.h"
 #include "daemon/clerk/clerk.h"
 #include "daemon/delivery/ask_dispatcher.h"
+#include "daemon/delivery/awaited_credentials.h"
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/dispatcher.h"
 #include "storage/counters.h"
@@ -105,17 +106,31 @@ Health Operations::CheckHealth() {
   if (!outbox.not_healthy.empty()) health.not_healthy = outbox.not_healthy;
   if (stopping_) health.not_accepting = StoppingError().message;
   health.not_delivering = parts_.hold.Reason();
+  if (!health.not_delivering) health.not_delivering = parts_.awaited.Reason();
   return health;
 }
 
-// A held connection is shown as paused: whatever its gate says, nothing is sent.
-void Operations::ShowHold(ConnectionStatus& connection) const {
-  if (!parts_.hold.IsHeld(connection.name)) return;
+// What keeps a connection from sending beside its gate is shown as a pause, unless one of the gate's own says
+// more.
+void Operations::ShowWhatHolds(ConnectionStatus& connection) const {
+  if (parts_.hold.IsHeld(connection.name)) {
+    connection.gate = GateSnapshot();
+    connection.gate.state = GateState::kPaused;
+    connection.gate.pause = PauseReason::kCrashes;
+    connection.gate.detail = "outboxd crashed " + std::to_string(kCrashesMax) + " times within 10 minutes";
+    connection.gate.since = parts_.hold.since();
+    return;
+  }
+  const std::optional<AwaitedCredentials::Wait> wait = parts_.awaited.Of(connection.name);
+  const bool is_paused_anyway =
+      connection.gate.state == GateState::kPaused && !EndsByProbe(connection.gate.pause);
+  if (!wait || is_paused_anyway) return;
+  connection.awaits_credentials = true;
   connection.gate = GateSnapshot();
   connection.gate.state = GateState::kPaused;
-  connection.gate.pause = PauseReason::kCrashes;
-  connection.gate.detail = "outboxd crashed " + std::to_string(kCrashesMax) + " times within 10 minutes";
-  connection.gate.since = parts_.hold.since();
+  connection.gate.pause = PauseReason::kAuth;
+  connection.gate.detail = wait->detail;
+  connection.gate.since = wait->since;
 }
 
 Result<std::vector<ConnectionStatus>> Operations::AskConnections() {
@@ -124,7 +139,7 @@ Result<std::vector<ConnectionStatus>> Operations::AskConnections() {
                    AskDispatcher<Statuses>(parts_.dispatcher, [](Dispatcher& dispatcher, Timestamp) {
                      return dispatcher.Status();
                    }));
-  for (ConnectionStatus& connection : connections) ShowHold(connection);
+  for (ConnectionStatus& connection : connections) ShowWhatHolds(connection);
   return connections;
 }
 
@@ -167,7 +182,7 @@ Result<ConnectionStatus> Operations::ChangeGate(const std::string& connection, c
         RETURN_IF_ERROR(change(*queue, now));
         return queue->Status();
       }));
-  if (changed) ShowHold(*changed);
+  if (changed) ShowWhatHolds(*changed);
   return changed;
 }
 
@@ -194,8 +209,10 @@ Result<ConnectionStatus> Operations::Pause(const std::string& connection) {
 Result<ConnectionStatus> Operations::Resume(const std::string& connection) {
   return ChangeGate(connection, [&](ConnectionQueue& queue, Timestamp now) -> Result<void> {
     RETURN_IF_ERROR(DemandMaySend(connection, queue));
-    if (parts_.hold.Lift(connection))
-      Log(LogLevel::kInfo, "sending again after crashes", {{"connection", connection}});
+    const bool was_held = parts_.hold.Lift(connection);
+    if (was_held) Log(LogLevel::kInfo, "sending again after crashes", {{"connection", connection}});
+    const bool lifts = was_held || queue.gate().pause == PauseReason::kOperator;
+    if (!lifts) RETURN_IF_ERROR(parts_.awaited.DemandThere(connection));
     queue.Resume(now);
     return {};
   });
@@ -212,6 +229,7 @@ Result<ProbeReport> Operations::Probe(const std::string& connection) {
   return parts_.probe_waiters.Await(connection, patience, [&]() -> Result<void> {
     RETURN_IF_ERROR(ChangeGate(connection, [&](ConnectionQueue& queue, Timestamp) -> Result<void> {
       RETURN_IF_ERROR(DemandMaySend(connection, queue));
+      RETURN_IF_ERROR(parts_.awaited.DemandThere(connection));
       queue.ProbeNow();
       return {};
     }));

@@ -25,6 +25,7 @@
 #include "daemon/base/metrics.h"
 #include "daemon/base/status.h"
 #include "daemon/clerk/clerk_thread.h"
+#include "daemon/delivery/awaited_credentials.h"
 #include "daemon/delivery/connection_queue.h"
 #include "daemon/delivery/delivery_hold.h"
 #include "daemon/delivery/dispatcher_thread.h"
@@ -44,6 +45,7 @@ class Operations final : public Control {
     DispatcherThread& dispatcher;
     ProbeWaiters& probe_waiters;
     DeliveryHold& hold;
+    const AwaitedCredentials& awaited;
     const ListenerStates& listeners;
     std::function<Result<std::string>()> reload;
   };
@@ -77,7 +79,7 @@ class Operations final : public Control {
   using AfterStep = std::function<void(const OperatorWork::Step&)>;
 
   Result<std::vector<ConnectionStatus>> AskConnections();
-  void ShowHold(ConnectionStatus& connection) const;
+  void ShowWhatHolds(ConnectionStatus& connection) const;
   // On the dispatcher's thread. kConflict when the connection was removed by a reload.
   Result<void> DemandMaySend(const std::string& name, const ConnectionQueue& queue) const;
   Result<ConnectionStatus> ChangeGate(const std::string& connection, const GateChange& change);

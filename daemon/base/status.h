@@ -31,6 +31,7 @@ constexpr std::string_view JobStateName(JobState state) {
 struct ConnectionStatus {
   std::string name, base_url, region;
   GateSnapshot gate;
+  bool awaits_credentials = false;  // nothing is sent before; whatever the gate says
   std::uint32_t limit = 0, max_in_flight = 0;
   double rate_limit = 0;
   BatchMode batch_mode = BatchMode::kAuto;

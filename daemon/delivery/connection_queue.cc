@@ -51,6 +51,7 @@ void ReportExpired(Departures::Expired expired, Report& report) {
 }
 
 Transfer& NewTransfer(TransferKind kind, const std::shared_ptr<const Endpoint>& endpoint, Actions& actions) {
+  CHECK(endpoint->MaySend());
   Transfer& transfer = actions.transfers.emplace_back();
   transfer.kind = kind;
   transfer.connection = endpoint->config.name;
@@ -161,7 +162,7 @@ void ConnectionQueue::ReportGate(Actions& actions) {
 bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
   // A resumed gate probes beside what is still out.
   if (requests_out_ >= endpoint_->config.max_in_flight || !questions_.empty()) return false;
-  if (!share_.HasRoom()) return false;
+  if (!endpoint_->MaySend() || !share_.HasRoom()) return false;
   limiter_.Advance(now);  // also while the gate is closed: a clock that was set back counts from then on
   return gate_.TryAdmit(now, static_cast<std::uint32_t>(PlacesTaken())) && limiter_.HasToken();
 }
@@ -217,7 +218,7 @@ void ConnectionQueue::Send(Timestamp now, Actions& actions) {
 void ConnectionQueue::LookAtLoad(Timestamp now) {
   BatchSwitch::Load load;
   load.waiting = held_.window().In(State::kReady) + backlog_.ShutOut();
-  load.is_open = gate_.Snapshot().state == GateState::kOpen;
+  load.is_open = endpoint_->MaySend() && gate_.Snapshot().state == GateState::kOpen;
   load.waits_for_an_answer = load.is_open && load.waiting > 0 && PlacesTaken() >= gate_.Limit();
   batches_.Look(load, now);
 }
@@ -232,10 +233,11 @@ void ConnectionQueue::SweepExpired(Timestamp now, Report& report) {
 }
 
 void ConnectionQueue::SendProbe(Timestamp now, Actions& actions) {
+  if (!endpoint_->MaySend()) return AnswerQuestions(now, actions.report);  // no probe will
   if (!prober_.TryStart(gate_.Snapshot().pause, now)) return;
   // The operator may have put new credentials where the config points to.
   if (Result<Credentials> credentials = ReadCredentials(endpoint_->config);
-      credentials && *credentials != endpoint_->credentials) {
+      credentials && credentials->awaited.empty() && *credentials != endpoint_->credentials) {
     endpoint_ = std::make_shared<const Endpoint>(Endpoint{endpoint_->config, std::move(*credentials)});
   }
   NewTransfer(TransferKind::kProbe, endpoint_, actions);
@@ -255,6 +257,7 @@ Timestamp ConnectionQueue::NextWake(Timestamp now) const {
       held_.window().jobs() > 0 || held_.stowed().any() || HasJobsOnDiskAlone(held_, backlog_);
   const Timestamp latest = now + (has_jobs ? kLongestSleep : kSleepWithoutJobs);
   Timestamp wake = std::min(latest, backlog_.NextRead(now).value_or(latest));
+  if (!endpoint_->MaySend()) return wake;
   const GateSnapshot& gate = gate_.Snapshot();
   wake = std::min(wake, prober_.NextStart(gate.pause, now).value_or(wake));
   const Departures& departures = held_.departures();
@@ -316,7 +319,8 @@ BatchVerdict ConnectionQueue::JudgeAll(const Finished& finished, Timestamp now) 
 }
 
 bool ConnectionQueue::MustAsk(const Finished& finished, const Verdict& verdict, Timestamp now) const {
-  if (verdict.fate == Fate::kDelivered || finished.ending == Ending::kAborted || !is_asking_) return false;
+  if (verdict.fate == Fate::kDelivered || finished.ending == Ending::kAborted) return false;
+  if (!is_asking_ || !endpoint_->MaySend()) return false;
   const std::span<const std::unique_ptr<QueuedJob>> jobs = finished.transfer.Jobs();
   const QueuedJob& job = *jobs.front();
   return NeedsProbe(verdict, finished.answer, job, jobs.size(), StandingOf(finished, job, now),

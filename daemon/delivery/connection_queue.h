@@ -67,7 +67,8 @@ class ConnectionQueue {
   // At start: deferred jobs, parked lanes and what `start` says. `tail` is the highest sequence in the
   // outbox.
   Result<void> Load(OutboxReader& reader, const ConnectionStart& start, Sequence tail, Timestamp now);
-  // New settings or credentials. A paused connection whose credentials changed probes at once.
+  // New settings or credentials. A paused connection whose credentials changed probes at once; one whose
+  // credentials are awaited sends nothing, and its gate stays as it is.
   void Configure(std::shared_ptr<const Endpoint> endpoint, const LimitsConfig& limits);
 
   // What was accepted, redriven or is to be read: see Backlog. What became of the jobs in memory: see

@@ -19,6 +19,8 @@ namespace outboxd {
 struct Endpoint {
   ConnectionConfig config;
   Credentials credentials;
+  // Not before its credentials are there: no job, and no probe.
+  bool MaySend() const { return credentials.awaited.empty(); }
 };
 
 using Endpoints = std::map<std::string, std::shared_ptr<const Endpoint>, std::less<>>;
@@ -26,7 +28,7 @@ using Endpoints = std::map<std::string, std::shared_ptr<const Endpoint>, std::le
 // What its requests carry that nobody is to read: its credentials, and those of the environment's proxies.
 std::shared_ptr<const Secrets> SecretsOf(const Endpoint& endpoint);
 
-// Every connection with its credentials, read now.
+// Every connection with its credentials, read now; some may be awaited.
 Result<Endpoints> MakeEndpoints(const Config& config);
 
 }  // namespace outboxd

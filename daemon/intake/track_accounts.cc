@@ -1,5 +1,6 @@
 #include "daemon/intake/track_accounts.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -35,8 +36,11 @@ bool SameSecret(std::string_view given, std::string_view secret) {
 TrackAccount AccountOf(const std::string& name, const Endpoint& endpoint) {
   ConnectionConfig by_region = endpoint.config;
   by_region.base_url.reset();
-  return {name, endpoint.credentials.site_id + ":" + endpoint.credentials.api_key,
-          std::string(NameOf(endpoint.config.region)), by_region.BaseUrl(std::nullopt)};
+  TrackAccount account{
+      name, {}, std::string(NameOf(endpoint.config.region)), by_region.BaseUrl(std::nullopt)};
+  if (endpoint.credentials.awaited.empty())
+    account.credentials = endpoint.credentials.site_id + ":" + endpoint.credentials.api_key;
+  return account;
 }
 
 }  // namespace
@@ -70,9 +74,16 @@ std::shared_ptr<const TrackAccount> TrackAccounts::FindIn(const Snapshot& known,
                                                           std::string_view credentials) {
   const TrackAccount* account = nullptr;
   for (const TrackAccount& candidate : known->accounts) {
-    if (SameSecret(credentials, candidate.credentials) && account == nullptr) account = &candidate;
+    if (!candidate.credentials) continue;
+    if (SameSecret(credentials, *candidate.credentials) && account == nullptr) account = &candidate;
   }
   return {known, account};
+}
+
+bool TrackAccounts::AreSomeAwaited() const {
+  const Snapshot known = Current();
+  return std::ranges::any_of(known->accounts,
+                             [](const TrackAccount& account) { return !account.credentials; });
 }
 
 std::shared_ptr<const TrackAccount> TrackAccounts::WithoutCredentials() const {
@@ -96,7 +107,7 @@ TrackAccounts::Snapshot TrackAccounts::Reread() {
   Endpoints endpoints = known->endpoints;
   for (auto& [name, endpoint] : endpoints) {
     Result<Credentials> credentials = ReadCredentials(endpoint->config);
-    if (credentials)
+    if (credentials && credentials->awaited.empty())
       endpoint = std::make_shared<const Endpoint>(Endpoint{endpoint->config, std::move(*credentials)});
   }
   Snapshot fresh = Take(std::move(endpoints));

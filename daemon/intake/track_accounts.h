@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,8 +15,8 @@
 namespace outboxd {
 
 struct TrackAccount {
-  std::string name;         // of the connection
-  std::string credentials;  // "site_id:api_key"
+  std::string name;                        // of the connection
+  std::optional<std::string> credentials;  // "site_id:api_key"; absent while they are awaited
   std::string region;
   std::string base_url;  // of the region
 };
@@ -29,6 +30,8 @@ class TrackAccounts {
   // Null: nobody's. Then the operator may have put new ones where the config points to, so the credentials'
   // files are read again before, at most once a second.
   std::shared_ptr<const TrackAccount> Find(std::string_view credentials) EXCLUDES(mutex_);
+  // Some are not there yet: those that nobody has may be theirs.
+  bool AreSomeAwaited() const EXCLUDES(mutex_);
   // Of a request that needs no credentials and has none: the only account, or that of connection "default".
   std::shared_ptr<const TrackAccount> WithoutCredentials() const EXCLUDES(mutex_);
 

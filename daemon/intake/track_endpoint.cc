@@ -107,6 +107,11 @@ std::string StrayRequest(unsigned status, const HttpRequestView& request) {
   return text.append(" ").append(request.path.substr(0, kPathShown));
 }
 
+// They may be those that the request has: not to be called wrong.
+Error CredentialsAwaited() {
+  return {ErrorKind::kBusy, "the credentials of a connection are not there yet", {}};
+}
+
 }  // namespace
 
 // What a request's head says.
@@ -114,6 +119,7 @@ struct TrackEndpoint::Admission {
   TrackRoute route;
   std::shared_ptr<const TrackAccount> account;
   bool has_credentials = false;
+  bool must_wait = false;  // nobody's credentials, and those of a connection are not there yet
 };
 
 // A request that is about to become jobs.
@@ -196,7 +202,8 @@ std::optional<HttpResponse> TrackEndpoint::Identify(const HttpRequestView& reque
   if (const std::optional<std::string> given = BasicCredentials(request)) {
     admission.account = accounts_.Find(*given);
     admission.has_credentials = true;
-    if (!admission.account) CountWrongCredentials(request);
+    admission.must_wait = !admission.account && accounts_.AreSomeAwaited();
+    if (!admission.account && !admission.must_wait) CountWrongCredentials(request);
   }
   if (is_tcp && !admission.account && !IsForThisHost(request, door.allowed_hosts))
     return TurnAway(421, Refusal::kForbidden, "this host has no such name (listen.track, allowed_hosts)");
@@ -213,6 +220,7 @@ std::optional<HttpResponse> TrackEndpoint::Admit(const HttpRequestView& request,
   admission.route = *route;
   if (door.open_paths && route->access == TrackAccess::kOpen && !request.Header("Authorization"))
     admission.account = accounts_.WithoutCredentials();
+  if (admission.must_wait) return Unavailable(CredentialsAwaited());
   if (!admission.account) return TurnAway(401, Refusal::kUnknownConnection, "Unauthorized");
   if (route->kind == TrackKind::kRegion) return RegionAnswer(*admission.account);
   if (route->kind == TrackKind::kCredentials) return track_answers::Json(200, std::string(kNiceCredentials));

@@ -474,6 +474,10 @@ TEST_CASE("connections: pause, resume and probe") {
       return AdminAnswer{200,
                          R"({"connection":{"name":"waiting","state":"throttled","reopen_ms":1000090000}})"};
     }
+    if (Contains(request.target, "keyless")) {
+      return AdminAnswer{200,
+                         R"({"connection":{"name":"keyless","state":"paused","detail":"no \u001bkey"}})"};
+    }
     return AdminAnswer{200, R"({"connection":{"name":"default","state":"probing"}})"};
   });
   CHECK(Contains(daemon.Run({"pause", "a/b"}).out, "is paused"));
@@ -481,6 +485,7 @@ TEST_CASE("connections: pause, resume and probe") {
   CHECK(Contains(daemon.Run({"resume", "default"}).out, "is probing: one attempt has to succeed"));
   CHECK(Contains(daemon.Run({"resume", "waiting"}).out,
                  "is throttled: one attempt, in 1m 30s, has to succeed before the others follow."));
+  CHECK(daemon.Run({"resume", "keyless"}).out == "Connection keyless still sends nothing: no \\x1bkey.\n");
   CHECK(daemon.Run({"probe", "default"}).out == "default: ok, region us, environment 3 (12ms)\n");
   const Ran all = daemon.Run({"probe"});
   CHECK(all.code == 1);

@@ -54,8 +54,9 @@ class AssemblyRig {
   }
 
   void SetConnection(const std::string& more) { Set("connections", "{" + Connection("default", more) + "}"); }
-  std::string Connection(const std::string& name, const std::string& more = {}) const {
-    return name + ": {base_url: \"" + server_.Url() + "\", site_id: site, api_key: key, " + more + "}";
+  std::string Connection(const std::string& name, const std::string& more = {},
+                         const std::string& credentials = "site_id: site, api_key: key") const {
+    return name + ": {base_url: \"" + server_.Url() + "\", " + credentials + ", " + more + "}";
   }
   // Adds or replaces a line of the config.
   void Set(const std::string& key, const std::string& line) {

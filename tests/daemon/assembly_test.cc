@@ -6,12 +6,14 @@
 #include <utility>
 
 #include "tests/daemon/assembly_rig.h"
+#include "tests/support/credentials_directory.h"
 #include "tests/support/stderr_capture.h"
 
 namespace outboxd {
 namespace {
 
 using test::AssemblyRig;
+using test::CredentialsDirectory;
 using test::Producer;
 using test::StderrCapture;
 using test::TrackLine;
@@ -78,6 +80,54 @@ TEST_CASE("assembly: a connection's gate on disk stays as it was while nothing i
   auto reader = OutboxReader::Open(all->config.Get()->outbox.path);
   REQUIRE(reader);
   CHECK(reader->ReadGates()->at("default").pause == PauseReason::kOperator);
+}
+
+TEST_CASE(
+    "assembly: without its credentials a connection takes jobs and delivers none, everyone who asks is told, "
+    "and a reload with them delivers") {
+  const CredentialsDirectory handed;
+  handed.WriteBlank("site_id");
+  handed.Write("api_key", "key");
+  AssemblyRig rig;
+  rig.Set("connections", "{" + rig.Connection("default", "rate_limit: 0", handed.Members()) + ", " +
+                             rig.Connection("eu") + "}");
+  const StderrCapture log;
+  Producer producer;
+  const auto all = rig.Build();
+  all->dispatcher.Start();
+  CHECK(log.Count("accepting without delivering") == 1);
+  producer.Submit(all->clerk, TrackLine("1"));
+  const std::string missing = (rig / "credentials/site_id").string();
+  const auto status = all->operations.Status();
+  REQUIRE(status);
+  const ConnectionStatus& shown = status->connections.at(0);
+  CHECK(shown.jobs == 1);
+  CHECK(shown.gate.state == GateState::kPaused);
+  CHECK(shown.gate.pause == PauseReason::kAuth);
+  CHECK(shown.gate.detail.find(missing) != std::string::npos);
+  CHECK(shown.awaits_credentials);
+  CHECK(status->connections.at(1).gate.state == GateState::kOpen);
+  CHECK(status->health.not_delivering->starts_with("nothing is sent on default: "));
+  CHECK(rig.Ask(*all, "GET", "/healthz").status == 503);
+  CHECK(rig.Ask(*all, "GET", "/readyz").status == 200);
+  const HttpResponse metrics = rig.Ask(*all, "GET", "/metrics");
+  CHECK(metrics.body.find(R"(outboxd_connection_state{connection="default",state="paused"} 1)") !=
+        std::string::npos);
+  for (const char* verb : {"probe", "resume"}) {
+    CAPTURE(verb);
+    const HttpResponse refused = rig.Ask(*all, "POST", std::string("/v1/connections/default/") + verb);
+    CHECK(refused.status == 409);
+    CHECK(refused.body.find(missing) != std::string::npos);
+  }
+  CHECK(all->operations.Pause("default")->gate.pause == PauseReason::kOperator);
+  CHECK(all->operations.Resume("default")->gate.pause == PauseReason::kAuth);
+  CHECK(rig.requests() == 0);
+
+  handed.Write("site_id", "site");
+  REQUIRE(all->reloader.Reload());
+  rig.AwaitRequest();
+  CHECK_FALSE(all->operations.CheckHealth().not_delivering);
+  CHECK_FALSE(all->operations.Status()->connections.at(0).awaits_credentials);
 }
 
 TEST_CASE("assembly: a reload takes effect for everyone whom it concerns, a bad config for nobody") {

@@ -79,6 +79,13 @@ TEST_CASE("explain: a closed or paused connection is named with its reason, its 
   CHECK(api.Explanation(1).find("paused because the clock of this host was never set (the clock of this host "
                                 "says 1970-01-01T00:01:40.000Z: set it); it resumes by itself") !=
         std::string::npos);
+  api.Gate() = {GateState::kPaused, PauseReason::kAuth, "its credentials are not there yet: write F",
+                FromUnixMs(90'000), std::nullopt,       0};
+  api.control.status.connections.at(0).awaits_credentials = true;
+  CHECK(
+      api.Explanation(1).ends_with("connection default sends nothing, since 1970-01-01T00:01:30.000Z (10s "
+                                   "ago): its credentials are not there yet: write F."));
+  api.control.status.connections.at(0).awaits_credentials = false;
   api.Gate().pause = PauseReason::kUnconfigured;
   CHECK(api.Explanation(1).find("paused because it is no longer in the config: put it back and reload") !=
         std::string::npos);

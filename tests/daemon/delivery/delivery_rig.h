@@ -63,7 +63,7 @@ class DeliveryRig {
   void Stop() { daemon_.Stop(); }
 
   Endpoints MakeEndpoints() const {
-    const Credentials credentials{connection.site_id.value, connection.api_key.value};
+    const Credentials credentials{connection.site_id.value, connection.api_key.value, awaited};
     return {{connection.name, std::make_shared<const Endpoint>(Endpoint{connection, credentials})}};
   }
 
@@ -196,6 +196,7 @@ class DeliveryRig {
   TempDir folder;
   std::filesystem::path file = folder / "outbox.db";
   ConnectionConfig connection;
+  std::vector<std::string> awaited;  // of its credentials
   LimitsConfig limits;
   Clerk::Limits clerk_limits;
   bool gathers_outcomes = false;  // as the daemon's clerk does; set before Start()

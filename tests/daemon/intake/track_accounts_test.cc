@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "tests/support/credentials_directory.h"
 #include "tests/support/temp_dir.h"
 
 namespace outboxd {
@@ -36,6 +37,41 @@ TEST_CASE("track accounts: without credentials it is the only connection, or the
   CHECK(NameOrNone(TrackAccounts(two).WithoutCredentials()) == "default");
   const Endpoints strangers{{"one", EndpointOf("a", "x")}, {"two", EndpointOf("b", "y")}};
   CHECK(NameOrNone(TrackAccounts(strangers).WithoutCredentials()) == "none");
+}
+
+TEST_CASE("track accounts: whose credentials are awaited is nobody's account, until they are there") {
+  const test::CredentialsDirectory handed;
+  handed.WriteBlank("site_id");
+  handed.Write("api_key", "x");
+  auto awaiting = std::make_shared<Endpoint>();
+  awaiting->config.site_id.file = handed / "site_id";
+  awaiting->config.api_key.file = handed / "api_key";
+  awaiting->credentials = *ReadCredentials(awaiting->config);
+  TrackAccounts accounts({{"one", awaiting}, {"two", EndpointOf("b", "y")}});
+  CHECK(accounts.AreSomeAwaited());
+  for (const char* none : {"", ":", ":x", "x", "a:x"})
+    CHECK_MESSAGE(NameOrNone(accounts.Find(none)) == "none", none);
+  CHECK(NameOrNone(accounts.Find("b:y")) == "two");
+  CHECK(NameOrNone(TrackAccounts({{"one", awaiting}}).WithoutCredentials()) == "one");
+
+  handed.Write("site_id", "a");
+  TrackAccounts reread({{"one", awaiting}});
+  CHECK(NameOrNone(reread.Find("a:x")) == "one");
+  CHECK_FALSE(reread.AreSomeAwaited());
+}
+
+TEST_CASE("track accounts: a file that is emptied later leaves the account as it was") {
+  const test::CredentialsDirectory handed;
+  handed.Write("site_id", "a");
+  handed.Write("api_key", "x");
+  auto endpoint = std::make_shared<Endpoint>();
+  endpoint->config.site_id.file = handed / "site_id";
+  endpoint->config.api_key.file = handed / "api_key";
+  endpoint->credentials = *ReadCredentials(endpoint->config);
+  TrackAccounts accounts({{"one", endpoint}});
+  handed.WriteBlank("api_key");
+  CHECK(NameOrNone(accounts.Find("a:")) == "none");  // reads the files again
+  CHECK(NameOrNone(accounts.Find("a:x")) == "one");
 }
 
 TEST_CASE("track accounts: an account that was found lives on when the config changes") {

@@ -67,6 +67,7 @@ class Door {
   std::uint16_t port() const { return port_; }
   std::string MetricsText() const { return metrics_.Render(DaemonStatus()); }
   void Tick(LogLimit::Time now) { endpoint_.Tick(now); }
+  void Configure(const Endpoints& endpoints) { endpoint_.Configure(endpoints, LimitsConfig().line_bytes); }
   // The lines of the jobs that were stored.
   std::vector<std::string> lines;
   Environments environments;
@@ -364,6 +365,30 @@ TEST_CASE(
     CHECK(StatusOf(door.Ask(kEvents, repeats, body)) == 200);
     CHECK(door.lines.size() == 6);
   }
+}
+
+TEST_CASE("track endpoint: while a connection's credentials are awaited, those of nobody may come again") {
+  Door door;
+  ConnectionConfig connection;
+  connection.name = "default";
+  const Endpoints awaiting{
+      {"default", std::make_shared<const Endpoint>(Endpoint{connection, {"", "", {"site_id", "api_key"}}})}};
+  door.Configure(awaiting);
+  const test::StderrCapture log;
+  const std::string none = "Authorization: Basic " + Base64Encode(":") + "\r\n";
+  for (const std::string& given : {kOurs, none}) {
+    const std::string answer = door.Ask("POST /api/v1/metrics", kHost + given, kMetric);
+    CHECK(StatusOf(answer) == 503);
+    CHECK(answer.find("Retry-After: ") != std::string::npos);
+    CHECK(answer.find("the credentials of a connection are not there yet") != std::string::npos);
+  }
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost, kMetric)) == 401);
+  CHECK(log.Count("wrong credentials") == 0);
+  CHECK(door.MetricsText().find("outboxd_credentials_refused_total 0") != std::string::npos);
+  CHECK(door.lines.empty());
+  door.Configure(OneEndpoint());
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + kOurs, kMetric)) == 200);
+  CHECK(StatusOf(door.Ask("POST /api/v1/metrics", kHost + kWrong, kMetric)) == 401);
 }
 
 TEST_CASE("track endpoint: guessed credentials are told once, then by their number, and all are counted") {
