@@ -39,8 +39,10 @@
 #include "daemon/intake/inherited.h"
 #include "daemon/intake/intake.h"
 #include "daemon/reloader.h"
+#include "daemon/upgrade_notice.h"
 #include "storage/outbox.h"
 #include "storage/outbox_reader.h"
+#include "storage/upgrade.h"
 
 namespace outboxd {
 namespace {
@@ -61,6 +63,14 @@ void WarnOfForgottenConnections(const Outbox& outbox, const Config& config) {
     Log(LogLevel::kWarn, "jobs wait for a connection that is not in the config",
         {{"connection", name}, {"jobs", std::to_string(counts.jobs)}});
   }
+}
+
+Result<Outbox> OpenOutbox(const std::filesystem::path& file) {
+  UpgradeNotice notice;
+  ASSIGN_OR_RETURN(Outbox outbox,
+                   Outbox::Open(file, RandomSeed(), [&](const Upgrade& upgrade) { notice.Before(upgrade); }));
+  notice.After();
+  return outbox;
 }
 
 Clerk MakeClerk(Outbox outbox, const Config& config) {
@@ -117,7 +127,7 @@ struct Assembly::Loaded {
 Result<Assembly::Loaded> Assembly::Load(const Config& config) {
   ASSIGN_OR_RETURN(Endpoints endpoints, MakeEndpoints(config));
   RETURN_IF_ERROR(PlaceOf(config.outbox).Check());
-  ASSIGN_OR_RETURN(Outbox outbox, Outbox::Open(config.outbox.path, RandomSeed()));
+  ASSIGN_OR_RETURN(Outbox outbox, OpenOutbox(config.outbox.path));
   if (const std::optional<Error>& why = outbox.PagesKept())
     Log(LogLevel::kWarn, "the outbox keeps its large pages, which write more to the disk",
         {{"reason", why->message}});

@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "storage/database.h"
 #include "storage/schema.h"
+#include "storage/upgrade.h"
 
 namespace outboxd {
 namespace {
@@ -24,12 +25,26 @@ constexpr std::int64_t kWalBytes = 4 << 20;
 // Rewritten within a second or two; larger ones would hold up the start, and need as much room on the disk.
 constexpr std::int64_t kRewrittenBytes = 64 << 20;
 
+Result<Upgrade> PlanFor(Database& database, std::int64_t version) {
+  ASSIGN_OR_RETURN(const std::int64_t page_bytes, database.Scalar("PRAGMA page_size"));
+  ASSIGN_OR_RETURN(const std::int64_t pages, database.Scalar("PRAGMA page_count"));
+  Upgrade plan;
+  plan.from = version;
+  plan.to = static_cast<std::int64_t>(schema::kMigrations.size());
+  plan.bytes = static_cast<std::uint64_t>(pages * page_bytes);
+  plan.rewrites_pages =
+      pages > 0 && page_bytes != schema::kPageBytes && pages * page_bytes <= kRewrittenBytes;
+  return plan;
+}
+
+// A file that is made now is not an earlier version's.
+bool IsWorthTelling(const Upgrade& plan) {
+  return plan.from > 0 && (plan.from < plan.to || plan.rewrites_pages);
+}
+
 // VACUUM writes the file anew under a rollback journal, so whenever it is interrupted the next start has the
 // old file or the new one. It needs the file for itself: a reader keeps it as it is until the next start.
 Result<void> RewritePages(Database& database) {
-  ASSIGN_OR_RETURN(const std::int64_t page_bytes, database.Scalar("PRAGMA page_size"));
-  ASSIGN_OR_RETURN(const std::int64_t pages, database.Scalar("PRAGMA page_count"));
-  if (pages == 0 || page_bytes == schema::kPageBytes || pages * page_bytes > kRewrittenBytes) return {};
   ASSIGN_OR_RETURN(const std::int64_t busy_ms, database.Scalar("PRAGMA busy_timeout"));
   Result<void> rewritten = database.Execute(
       "PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE;"
@@ -98,15 +113,20 @@ Result<void> CheckIsFile(const std::filesystem::path& file) {
       file.string() + " is not a regular file; set outbox.path to the outbox itself or to a new file");
 }
 
-Result<OpenedForWriting> OpenForWriting(const std::filesystem::path& file) {
-  const mode_t before = umask(0027);  // the -wal and -shm files take after the main file
+Result<OpenedForWriting> OpenForWriting(const std::filesystem::path& file, const BeforeUpgrade& before) {
+  const mode_t mask = umask(0027);  // the -wal and -shm files take after the main file
   Result<Database> database = Database::Open(file, OpenMode::kReadWrite);
-  umask(before);
+  umask(mask);
   if (!database) return Failure(std::move(database).error());
   ASSIGN_OR_RETURN(const std::int64_t version, database->Scalar("PRAGMA user_version"));
   RETURN_IF_ERROR(CheckIdentity(*database, file, version));
+  ASSIGN_OR_RETURN(const Upgrade plan, PlanFor(*database, version));
+  if (before && IsWorthTelling(plan)) before(plan);
   std::optional<Error> pages_kept;
-  if (Result<void> rewritten = RewritePages(*database); !rewritten) pages_kept = std::move(rewritten).error();
+  if (plan.rewrites_pages) {
+    if (Result<void> rewritten = RewritePages(*database); !rewritten)
+      pages_kept = std::move(rewritten).error();
+  }
   RETURN_IF_ERROR(Configure(*database));
   if (Result<void> migrated = Migrate(*database, version); !migrated)
     return Failure(AsDamage(file, std::move(migrated).error()));

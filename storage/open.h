@@ -7,6 +7,7 @@
 
 #include "core/result.h"
 #include "storage/database.h"
+#include "storage/upgrade.h"
 
 namespace outboxd {
 
@@ -21,8 +22,9 @@ struct OpenedForWriting {
 
 // kCorrupt when the file is damaged, not an outbox, or written by a later version; the message says what to
 // do. The caller has its lock. A file of up to 64 MB with pages of another size than schema::kPageBytes is
-// rewritten, by a transaction of SQLite's; where that fails it stays as it is.
-Result<OpenedForWriting> OpenForWriting(const std::filesystem::path& file);
+// rewritten, by a transaction of SQLite's; where that fails it stays as it is. `before` is told of both; it
+// may be empty.
+Result<OpenedForWriting> OpenForWriting(const std::filesystem::path& file, const BeforeUpgrade& before);
 
 // Of an error of our own statements in an opened file: kInternal becomes kCorrupt. They do not fit the schema
 // that the file says it has, or a sequence would be used twice.

@@ -52,8 +52,9 @@ std::string StampFrom(std::uint64_t seed) {
 
 }  // namespace
 
-Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t seed) {
-  ASSIGN_OR_RETURN(std::unique_ptr<OutboxFile> opened, OutboxFile::Open(file, StampFrom(seed)));
+Result<Outbox> Outbox::Open(const std::filesystem::path& file, std::uint64_t seed,
+                            const BeforeUpgrade& before) {
+  ASSIGN_OR_RETURN(std::unique_ptr<OutboxFile> opened, OutboxFile::Open(file, StampFrom(seed), before));
   Result<Outbox> outbox = Assemble(std::move(opened), seed);
   if (!outbox) return Failure(AsDamage(file, std::move(outbox).error()));
   return outbox;

@@ -33,6 +33,7 @@
 #include "storage/outcome.h"
 #include "storage/outcome_writer.h"
 #include "storage/sequences.h"
+#include "storage/upgrade.h"
 #include "storage/user_counts.h"
 
 namespace outboxd {
@@ -63,8 +64,9 @@ struct OutboxStart {
 class Outbox {
  public:
   // Creates the file, or migrates its schema; takes the lock that keeps other processes out. `seed` feeds the
-  // random part of job ids and the stamp of this start.
-  static Result<Outbox> Open(const std::filesystem::path& file, std::uint64_t seed);
+  // random part of job ids and the stamp of this start. `before` is told of a migration before it begins.
+  static Result<Outbox> Open(const std::filesystem::path& file, std::uint64_t seed,
+                             const BeforeUpgrade& before = {});
 
   // What the clocks say, before Write() and the operator's work: rows keep it. By how much waiting jobs were
   // moved where the clock was set. What it could not write, the next Write() does.

@@ -15,16 +15,17 @@
 #include "storage/file_lock.h"
 #include "storage/open.h"
 #include "storage/start_stamp.h"
+#include "storage/upgrade.h"
 #include "storage/user_counts.h"
 
 namespace outboxd {
 
 Result<std::unique_ptr<OutboxFile>> OutboxFile::Open(const std::filesystem::path& file,
-                                                     const std::string& stamp) {
+                                                     const std::string& stamp, const BeforeUpgrade& before) {
   RETURN_IF_ERROR(CheckIsFile(file));
   ASSIGN_OR_RETURN(FileLock lock, FileLock::Take(file));
   RETURN_IF_ERROR(CheckWalBelongs(file, lock));
-  ASSIGN_OR_RETURN(OpenedForWriting writing, OpenForWriting(file));
+  ASSIGN_OR_RETURN(OpenedForWriting writing, OpenForWriting(file, before));
   WriteStartStamp(writing.database, lock, stamp);
   std::unique_ptr<OutboxFile> opened(new OutboxFile(std::move(lock), std::move(writing.database)));
   opened->pages_kept_ = std::move(writing.pages_kept);

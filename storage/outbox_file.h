@@ -17,6 +17,7 @@
 #include "storage/counters.h"
 #include "storage/database.h"
 #include "storage/file_lock.h"
+#include "storage/upgrade.h"
 #include "storage/user_counts.h"
 
 namespace outboxd {
@@ -24,9 +25,9 @@ namespace outboxd {
 class OutboxFile {
  public:
   // Creates the file, or migrates its schema; takes the lock that keeps other processes out.
-  // Leaves `stamp` in it (storage/start_stamp.h).
-  static Result<std::unique_ptr<OutboxFile>> Open(const std::filesystem::path& file,
-                                                  const std::string& stamp);
+  // Leaves `stamp` in it (storage/start_stamp.h). `before` may be empty.
+  static Result<std::unique_ptr<OutboxFile>> Open(const std::filesystem::path& file, const std::string& stamp,
+                                                  const BeforeUpgrade& before);
   OutboxFile(const OutboxFile&) = delete;
   OutboxFile& operator=(const OutboxFile&) = delete;
   // Stores the counters that were left to a later transaction.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/owned_fd.h"
+#include "core/time.h"
 #include "daemon/base/descriptor_store.h"
 
 namespace outboxd {
@@ -71,6 +72,11 @@ std::vector<PassedDescriptor> TakePassedDescriptors() {
   }
   std::free(static_cast<void*>(names));
   return passed;
+}
+
+void NotifyStarting(std::string_view status, Milliseconds time) {
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(time);
+  Send("EXTEND_TIMEOUT_USEC=" + std::to_string(microseconds.count()) + "\n" + StatusLine(status));
 }
 
 void NotifyReady(std::string_view status) {

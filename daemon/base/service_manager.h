@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/owned_fd.h"
+#include "core/time.h"
 #include "daemon/base/descriptor_store.h"
 
 namespace outboxd {
@@ -25,6 +26,8 @@ struct PassedDescriptor {
 // other thread may run yet: the environment changes.
 std::vector<PassedDescriptor> TakePassedDescriptors();
 
+// What the start is at. It may take `time` more, whatever TimeoutStartSec= of the unit says.
+void NotifyStarting(std::string_view status, Milliseconds time);
 // `status` is one line for `systemctl status`; line breaks in it become spaces.
 void NotifyReady(std::string_view status);
 // A reload begins; NotifyReady() ends it, whether it succeeded or not.

@@ -59,8 +59,16 @@ TEST_CASE(
   TempDir folder;
   const auto file = folder / "outbox.db";
   MakeWithLargePages(file);
-  auto outbox = Outbox::Open(file, 8);
+  std::vector<Upgrade> told;
+  const auto tell = [&](const Upgrade& upgrade) {
+    told.push_back(upgrade);
+    CHECK(Ask(file, "PRAGMA page_size") == 16'384);
+  };
+  auto outbox = Outbox::Open(file, 8, tell);
   REQUIRE_MESSAGE(outbox, (outbox ? "" : outbox.error().message));
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].rewrites_pages);
+  CHECK(told[0].from == told[0].to);
   CHECK_FALSE(outbox->PagesKept());
   CHECK(Ask(file, "PRAGMA page_size") == schema::kPageBytes);
   CheckAllThere(file);
@@ -73,7 +81,7 @@ TEST_CASE("page size: a large outbox keeps its pages, and is none the worse") {
   TempDir folder;
   const auto file = folder / "outbox.db";
   MakeWithLargePages(file, "CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(70000000))");
-  auto outbox = Outbox::Open(file, 8);
+  auto outbox = Outbox::Open(file, 8, [](const Upgrade&) { FAIL_CHECK("nothing is upgraded"); });
   REQUIRE(outbox);
   CHECK_FALSE(outbox->PagesKept());
   CHECK(Ask(file, "PRAGMA page_size") == 16'384);

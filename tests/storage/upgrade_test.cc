@@ -289,6 +289,31 @@ TEST_CASE("upgrade: damaged attempts of format 4 stop no start") {
   CHECK(test::CountAttempts(file) == static_cast<std::uint64_t>(sound));
 }
 
+TEST_CASE("upgrade: is told before it begins, with both formats and the size, and otherwise nothing is") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  const auto present = static_cast<std::int64_t>(schema::kMigrations.size());
+  for (std::int64_t format = 1; format < present; ++format) {
+    CAPTURE(format);
+    const auto old = folder / ("v" + std::to_string(format));
+    MakeOutbox(old, "outbox_v" + std::to_string(format) + ".sql");
+    int told = 0;
+    const auto tell = [&](const Upgrade& upgrade) {
+      ++told;
+      CHECK(upgrade.from == format);
+      CHECK(upgrade.to == present);
+      CHECK(upgrade.bytes == static_cast<std::uint64_t>(test::Ask(old, "PRAGMA page_count")) * 4096);
+      CHECK(test::Ask(old, "PRAGMA user_version") == format);
+    };
+    REQUIRE(Outbox::Open(old, 1, tell));
+    CHECK(told == 1);
+    CHECK(test::Ask(old, "PRAGMA user_version") == present);
+  }
+  const auto silent = [](const Upgrade&) { FAIL_CHECK("nothing is upgraded"); };
+  REQUIRE(Outbox::Open(file, 1, silent));  // a new one
+  REQUIRE(Outbox::Open(file, 1, silent));
+}
+
 TEST_CASE("upgrade: an outbox of an earlier format that lost a table is refused as damaged") {
   TempDir folder;
   const auto file = folder / "outbox.db";

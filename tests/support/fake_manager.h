@@ -41,12 +41,18 @@ class FakeManager {
     const ssize_t length = ::recv(descriptor_, text.data(), text.size(), 0);
     return length < 0 ? "" : std::string(text.data(), static_cast<std::size_t>(length));
   }
+  // The next one; empty when none comes within ten seconds.
+  std::string Await() {
+    pollfd ready{descriptor_, POLLIN, 0};
+    return ::poll(&ready, 1, 10'000) == 1 ? Next() : std::string();
+  }
   // False when no message with `part` in it comes within ten seconds.
   bool Hears(std::string_view part) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    pollfd ready{descriptor_, POLLIN, 0};
-    while (std::chrono::steady_clock::now() < deadline && ::poll(&ready, 1, 10'000) == 1) {
-      if (Next().find(part) != std::string::npos) return true;
+    while (std::chrono::steady_clock::now() < deadline) {
+      const std::string message = Await();
+      if (message.empty()) return false;
+      if (message.find(part) != std::string::npos) return true;
     }
     return false;
   }

@@ -12,6 +12,8 @@ using test::FakeManager;
 
 TEST_CASE("systemd: each change of state is one message") {
   FakeManager manager;
+  NotifyStarting("upgrading", std::chrono::seconds(90));
+  CHECK(manager.Next() == "EXTEND_TIMEOUT_USEC=90000000\nSTATUS=upgrading");
   NotifyReady("accepting jobs");
   CHECK(manager.Next() == "READY=1\nSTATUS=accepting jobs");
   NotifyStopping("finishing");
