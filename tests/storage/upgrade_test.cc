@@ -314,6 +314,67 @@ TEST_CASE("upgrade: is told before it begins, with both formats and the size, an
   REQUIRE(Outbox::Open(file, 1, silent));
 }
 
+// The statements of the n-th block of SQL in CHANGELOG.md, from 0.
+std::string WayBack(int number) {
+  const std::string text = ReadFile(std::filesystem::path(OUTBOXD_SOURCE_DIR) / "CHANGELOG.md");
+  constexpr std::string_view kBegin = "```sql\n";
+  std::size_t at = 0;
+  for (int block = 0; block <= number; ++block) {
+    at = text.find(kBegin, at);
+    REQUIRE(at != std::string::npos);
+    at += kBegin.size();
+  }
+  return text.substr(at, text.find("```", at) - at);
+}
+
+// Tables with their columns, indexes and views, by name.
+std::string SchemaOf(const std::filesystem::path& file) {
+  return test::AskText(
+      file,
+      "SELECT group_concat(name || ': ' || columns, x'0a') FROM (SELECT name, (SELECT "
+      "ifnull(group_concat(c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk, ', '), "
+      "'') FROM (SELECT * FROM pragma_table_info(s.name) ORDER BY name) c) AS columns FROM "
+      "sqlite_schema s WHERE name NOT LIKE 'sqlite_%' ORDER BY name)");
+}
+
+TEST_CASE("upgrade: the way back that CHANGELOG.md tells leads to the format before, and loses no job") {
+  TempDir folder;
+  const auto file = folder / "outbox.db";
+  const auto present = static_cast<std::int64_t>(schema::kMigrations.size());
+  const std::string changelog = ReadFile(std::filesystem::path(OUTBOXD_SOURCE_DIR) / "CHANGELOG.md");
+  CHECK(changelog.find("\nDisk format " + std::to_string(present) + " (") != std::string::npos);
+  {
+    MakeOutbox(file, "outbox_v4.sql");
+    AddAttempts(file);
+    auto outbox = Outbox::Open(file, 1);
+    REQUIRE(outbox);
+    REQUIRE(test::Accept(*outbox, {test::TrackLine("1"), test::TrackLine("2")}, kNow));
+  }
+  const std::int64_t jobs = test::Ask(file, "SELECT count(*) FROM outbox");
+  const auto attempts = test::CountAttempts(file);
+  for (std::int64_t back = 1; back <= 2; ++back) {
+    CAPTURE(back);
+    const std::int64_t format = present - back;
+    {
+      auto database = Database::Open(file, OpenMode::kReadWrite);
+      REQUIRE(database);
+      const Result<void> done = database->Execute(WayBack(static_cast<int>(back) - 1));
+      REQUIRE_MESSAGE(done, (done ? "" : done.error().message));
+    }
+    CHECK(test::Ask(file, "PRAGMA user_version") == format);
+    const auto original = folder / ("v" + std::to_string(format));
+    MakeOutbox(original, "outbox_v" + std::to_string(format) + ".sql");
+    CHECK(SchemaOf(file) == SchemaOf(original));
+    CHECK(test::Ask(file, "SELECT count(*) FROM outbox") == jobs);
+    CHECK(test::Ask(file, "SELECT count(*) FROM attempts") == static_cast<std::int64_t>(attempts));
+    CHECK(test::AskText(file, "PRAGMA integrity_check") == "ok");
+  }
+  auto again = Outbox::Open(file, 1);
+  REQUIRE_MESSAGE(again, (again ? "" : again.error().message));
+  CHECK(again->Total().jobs == static_cast<std::uint64_t>(jobs));
+  CHECK(again->TakeRecounts().empty());
+}
+
 TEST_CASE("upgrade: an outbox of an earlier format that lost a table is refused as damaged") {
   TempDir folder;
   const auto file = folder / "outbox.db";
