@@ -88,6 +88,36 @@ TEST_CASE("look ahead: a user has a part of the room, and who gets on well is wa
   CHECK(rig.InMemory(Sequence{101}, Sequence{105}) == 5);
 }
 
+// Of lines so long that a page has five of them.
+struct FullOfLongLines : DeliveryRig {
+  FullOfLongLines() {
+    connection.max_in_flight = 8;
+    limits.window_jobs = 100;
+    limits.window_bytes = 160'000;
+    Start();
+    Accept({TrackLine("early", "early")}, kOther);
+    AnswerAll(400);
+    std::vector<std::string> lines;
+    for (int number = 0; number < 300; ++number)
+      lines.push_back(R"({"type":"track","id":"crowd)" + std::to_string(number) +
+                      R"(","name":"crowd","data":{"x":")" + std::string(4'000, 'x') + R"("}})");
+    Accept(lines, kCrowd);
+    Accept({TrackLine("late", "late")}, kOther);
+  }
+};
+
+TEST_CASE("look ahead: a pass over pages that long lines cut short is not waited for as if they were full") {
+  FullOfLongLines rig;
+  rig.Pass(seconds(2));
+  REQUIRE(rig.Queue().held().Place(Sequence{302}));
+  REQUIRE(rig.Queue().held().window().ahead().jobs == 1);
+  rig.Redrive();
+  rig.Run();
+  REQUIRE(rig.Total().dead == 0);
+  rig.Pass(seconds(2));  // 60 pages of the pass before
+  CHECK(rig.Queue().held().Place(Sequence{1}));
+}
+
 TEST_CASE("look ahead: one user alone is not looked for") {
   Full rig;
   rig.Pass(seconds(2));
