@@ -102,6 +102,11 @@ std::string Shown(const ValueType<T>&, const std::vector<T>&) {
   return "";  // no list has a default
 }
 
+template <typename Member>
+inline constexpr KeyKind kKindOf = KeyKind::kValue;
+template <typename T>
+inline constexpr KeyKind kKindOf<std::vector<T>> = KeyKind::kValues;
+
 // A key with a value: of a member, an optional one, or a list.
 template <typename Owner, typename Member, typename T>
 KeyRow<Owner> Key(const std::string& name, Member Owner::* member, const ValueType<T>& type, Effect effect,
@@ -109,7 +114,8 @@ KeyRow<Owner> Key(const std::string& name, Member Owner::* member, const ValueTy
   KeyRow<Owner> row{name, {}, {}, {}};
   row.read = [=](const ConfigSection& section, Owner& out) { ReadInto(section, name, type, out.*member); };
   row.describe = [=](const Owner& defaults, const std::string& prefix, std::vector<ConfigKey>& keys) {
-    keys.push_back({prefix + name, Shown(type, defaults.*member), type.allowed, effect, help});
+    keys.push_back({prefix + name, Shown(type, defaults.*member), type.allowed, effect, help, kKindOf<Member>,
+                    type.schema});
   };
   row.compare = [=](const Owner& before, const Owner& after, const std::string& prefix,
                     std::vector<std::string>& changed) {
@@ -157,7 +163,7 @@ KeyRow<Owner> ListOf(const std::string& name, std::vector<Inner> Owner::* member
       ReadSection<Inner>(element, inner, (out.*member).emplace_back());
   };
   row.describe = [=](const Owner&, const std::string& prefix, std::vector<ConfigKey>& keys) {
-    keys.push_back({prefix + name, {}, {}, effect, help});
+    keys.push_back({prefix + name, {}, {}, effect, help, KeyKind::kSections});
     for (const KeyRow<Inner>& key : inner.rows) key.describe(Inner(), prefix + name + ".", keys);
   };
   row.compare = [=](const Owner& before, const Owner& after, const std::string& prefix,

@@ -14,6 +14,8 @@ class ConfigSection;
 // When a changed value takes effect.
 enum class Effect : std::uint8_t { kReload, kRestart };
 
+enum class KeyKind : std::uint8_t { kValue, kValues, kSection, kSections };  // the plurals are lists
+
 // A key as the manual tells of it.
 struct ConfigKey {
   std::string path;           // "limits.line_bytes"; "NAME" stands for a connection's name
@@ -21,6 +23,8 @@ struct ConfigKey {
   std::string allowed;        // "1 to 64", "us or eu"; empty: only words can say it
   Effect effect = Effect::kReload;
   std::string help;  // the remark behind the key in etc/outboxd.yaml
+  KeyKind kind = KeyKind::kSection;
+  std::string schema = {};  // what a JSON schema says of a value (config/value_type.h)
 };
 
 // Every key and section, in the order of etc/outboxd.yaml.

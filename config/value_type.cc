@@ -59,22 +59,48 @@ std::string AsItIs(const std::string& text) {
   return text;
 }
 
+// YAML may take a plain text for a number or a boolean; here it is the text.
+std::string AnyText() {
+  return R"("type":["string","number","boolean"],"minLength":1)";
+}
+
+std::string DurationSchema() {
+  return R"("type":"string",)" + Pattern("^[0-9]+(ms|s|m|min|h|d)$");
+}
+
 }  // namespace
 
+std::string Pattern(const std::string& pattern) {
+  return R"("pattern":")" + pattern + R"(|\\$\\{")";
+}
+
+std::string WholeNumberSchema(std::uint64_t low, std::uint64_t high) {
+  return R"("type":["integer","string"],"minimum":)" + std::to_string(low) + R"(,"maximum":)" +
+         std::to_string(high) + "," + Pattern("^[0-9]+$");
+}
+
 ValueType<Milliseconds> Duration(Milliseconds low, Milliseconds high) {
-  return Ranged<Milliseconds>({config_values::ReadDuration, ShowDuration, {}}, low, high);
+  return Ranged<Milliseconds>({config_values::ReadDuration, ShowDuration, {}, Echo::kShown, DurationSchema()},
+                              low, high);
 }
 
 ValueType<std::chrono::seconds> WholeSeconds(std::chrono::seconds low, std::chrono::seconds high) {
-  return Ranged<std::chrono::seconds>({ReadWholeSeconds, ShowDuration, {}}, low, high);
+  return Ranged<std::chrono::seconds>({ReadWholeSeconds, ShowDuration, {}, Echo::kShown, DurationSchema()},
+                                      low, high);
 }
 
 ValueType<std::uint64_t> Size(std::uint64_t low, std::uint64_t high) {
-  return Ranged<std::uint64_t>({config_values::ReadSize, config_values::ShowSize, {}}, low, high);
+  const std::string schema = R"("type":["integer","string"],"minimum":)" + std::to_string(low) +
+                             R"(,"maximum":)" + std::to_string(high) + "," +
+                             Pattern("^[0-9]+([kMGT]B|[KMGT]iB)?$");
+  return Ranged<std::uint64_t>({config_values::ReadSize, config_values::ShowSize, {}, Echo::kShown, schema},
+                               low, high);
 }
 
 ValueType<double> Number(double low, double high) {
-  return Ranged<double>({ReadNumber, ShowNumber, {}}, low, high);
+  const std::string schema = R"("type":["number","string"],"minimum":)" + ShowNumber(low) + R"(,"maximum":)" +
+                             ShowNumber(high) + "," + Pattern("^[0-9.eE+-]+$");
+  return Ranged<double>({ReadNumber, ShowNumber, {}, Echo::kShown, schema}, low, high);
 }
 
 ValueType<bool> Flag() {
@@ -82,7 +108,8 @@ ValueType<bool> Flag() {
     if (text == "true" || text == "false") return text == "true";
     return Fail(ErrorKind::kInvalid, "must be true or false");
   };
-  return {read, [](bool value) { return std::string(value ? "true" : "false"); }, "true or false"};
+  return {read, [](bool value) { return std::string(value ? "true" : "false"); }, "true or false",
+          Echo::kShown, R"("type":["boolean","string"],)" + Pattern("^(true|false)$")};
 }
 
 ValueType<std::filesystem::path> File(std::size_t bytes_max, Echo echo) {
@@ -94,15 +121,21 @@ ValueType<std::filesystem::path> File(std::size_t bytes_max, Echo echo) {
       return Fail(ErrorKind::kInvalid, "must be at most " + std::to_string(bytes_max) + " bytes long");
     return std::filesystem::path(text);
   };
-  return {read, [](const std::filesystem::path& path) { return path.string(); }, {}, echo};
+  return {read,
+          [](const std::filesystem::path& path) { return path.string(); },
+          {},
+          echo,
+          R"("type":"string",)" + Pattern("^/(.*[^/])?$")};
 }
 
 ValueType<std::string> Text(std::function<Result<std::string>(const std::string&)> read, Echo echo) {
-  return {std::move(read), AsItIs, {}, echo};
+  return {std::move(read), AsItIs, {}, echo, AnyText()};
 }
 
+// Without quotes it is a number to a schema: 660, or 432 to readers of YAML 1.1, where 0660 is octal.
 ValueType<std::uint32_t> Mode() {
-  return {config_values::ReadMode, ShowMode, "0600 to 0777"};
+  return {config_values::ReadMode, ShowMode, "0600 to 0777", Echo::kShown,
+          R"("type":["string","integer"],"minimum":384,"maximum":777,)" + Pattern("^0?[67][0-7]{2}$")};
 }
 
 ValueType<std::string> Group() {
@@ -110,7 +143,7 @@ ValueType<std::string> Group() {
 }
 
 ValueType<std::uint32_t> User() {
-  return {UserId, [](std::uint32_t user) { return std::to_string(user); }, {}};
+  return {UserId, [](std::uint32_t user) { return std::to_string(user); }, {}, Echo::kShown, AnyText()};
 }
 
 ValueType<std::string> Address() {

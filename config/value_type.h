@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "config/values.h"
 #include "core/names.h"
@@ -29,9 +30,13 @@ struct ValueType {
   std::function<std::string(const T&)> show;
   std::string allowed;  // "1 to 64", "us or eu"; empty where only words can say it
   Echo echo = Echo::kShown;
+  std::string schema = {};  // what a JSON schema says of it: what stands between the braces
 };
 
 namespace value_type {
+
+// Of a schema: text that matches `pattern` (of ECMAScript, as JSON has it), or that a variable is put into.
+std::string Pattern(const std::string& pattern);
 
 template <typename T>
 ValueType<T> Ranged(ValueType<T> type, std::type_identity_t<T> low, std::type_identity_t<T> high) {
@@ -50,13 +55,17 @@ ValueType<std::uint64_t> Size(std::uint64_t low, std::uint64_t high);
 ValueType<double> Number(double low, double high);
 ValueType<bool> Flag();
 
+std::string WholeNumberSchema(std::uint64_t low, std::uint64_t high);
+
 template <typename T>
 ValueType<T> Count(std::type_identity_t<T> low, std::type_identity_t<T> high) {
   const auto read = [](const std::string& text) -> Result<T> {
     ASSIGN_OR_RETURN(const std::uint64_t number, config_values::ReadWholeNumber(text));
     return static_cast<T>(std::min<std::uint64_t>(number, std::numeric_limits<T>::max()));
   };
-  return Ranged<T>({read, [](const T& number) { return std::to_string(number); }, {}}, low, high);
+  ValueType<T> type = {read, [](const T& number) { return std::to_string(number); }, {}};
+  type.schema = WholeNumberSchema(low, high);
+  return Ranged<T>(std::move(type), low, high);
 }
 
 // By the enum's table of names.
@@ -66,7 +75,10 @@ ValueType<Enum> Choice() {
     if (const std::optional<Enum> value = kNames<Enum>.Find(text)) return *value;
     return Fail(ErrorKind::kInvalid, "must be " + ListNames<Enum>());
   };
-  return {read, [](Enum value) { return std::string(NameOf(value)); }, ListNames<Enum>()};
+  std::string names;
+  for (const auto& [value, name] : kNames<Enum>) names.append(names.empty() ? "" : "|").append(name);
+  return {read, [](Enum value) { return std::string(NameOf(value)); }, ListNames<Enum>(), Echo::kShown,
+          R"("type":"string",)" + Pattern("^(" + names + ")$")};
 }
 
 // The absolute path of a file.

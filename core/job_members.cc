@@ -199,8 +199,6 @@ Result<void> ReadHref(const Member& member, Job& job) {
 }
 
 Result<void> ReadMetric(const Member& member, Job& job) {
-  constexpr std::array<std::string_view, 8> kMetrics = {"bounced",   "clicked", "converted", "deferred",
-                                                        "delivered", "dropped", "opened",    "spammed"};
   Other(job).metric = member.text;
   if (std::find(kMetrics.begin(), kMetrics.end(), member.text) == kMetrics.end()) {
     return Bad("must be one of bounced, clicked, converted, deferred, delivered, dropped, opened, spammed");

@@ -4,6 +4,7 @@
 // Errors: kInvalid; `field` is the path below the member ("" for the member itself).
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -92,6 +93,10 @@ class Set {
 // which says all of it.
 inline constexpr Set kOfEveryType = {Name::kType,   Name::kConnection, Name::kMaxAge,
                                      Name::kRegion, Name::kRef,        Name::kRequest};
+
+// What `metric` may be.
+inline constexpr std::array<std::string_view, 8> kMetrics = {"bounced",   "clicked", "converted", "deferred",
+                                                             "delivered", "dropped", "opened",    "spammed"};
 
 struct Rule {
   Name name;

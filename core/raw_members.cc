@@ -104,7 +104,8 @@ std::string CustomerInPath(std::string_view path) {
 }  // namespace
 
 Result<void> ReadMethod(const Member& member, Job& job) {
-  if (member.kind != ValueKind::kString || !IsToken(member.text) || member.text.size() > 32)
+  if (member.kind != ValueKind::kString || !IsToken(member.text) ||
+      member.text.size() > limits::kRawMethodBytes)
     return Bad("must be an HTTP method");
   Raw(job).method = member.text;
   return {};
@@ -183,9 +184,9 @@ Result<void> ReadResponseType(const Member& member, Job& job) {
 }
 
 Result<void> ReadTimeout(const Member& member, Job& job) {
-  constexpr std::int64_t kMostMs = 600'000;
-  const std::optional<std::int64_t> timeout = ReadWithin(member.kind, job.Text(member.raw), 1, kMostMs);
-  if (!timeout) return Bad("must be whole milliseconds, 1 to 600000");
+  const std::optional<std::int64_t> timeout =
+      ReadWithin(member.kind, job.Text(member.raw), 1, limits::kRawTimeoutMs);
+  if (!timeout) return Bad("must be whole milliseconds, 1 to " + std::to_string(limits::kRawTimeoutMs));
   Raw(job).timeout = Milliseconds(*timeout);
   return {};
 }
@@ -203,8 +204,8 @@ Result<void> ReadRetry(const Member& member, Job& job) {
       if (!count) return Bad("must be 0 to " + std::to_string(limits::kRawRetries), part.key);
       retry.max_retries = *count;
     } else if (part.key == "delay_ms") {
-      const auto delay = ReadWithin(part.kind, json, 0, 86'400'000);
-      if (!delay) return Bad("must be 0 to 86400000", part.key);
+      const auto delay = ReadWithin(part.kind, json, 0, limits::kRawDelayMs);
+      if (!delay) return Bad("must be 0 to " + std::to_string(limits::kRawDelayMs), part.key);
       retry.delay = Milliseconds(*delay);
     } else if (part.key == "exponential" || part.key == "all_errors") {
       if (part.kind != ValueKind::kTrue && part.kind != ValueKind::kFalse)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "core/result.h"
 #include "core/text.h"
+#include "ctl/asked_by_programs.h"
 #include "ctl/exit_code.h"
 #include "ctl/options.h"
 
@@ -117,20 +119,27 @@ std::vector<Verb> Verbs() {
   return verbs;
 }
 
+void AddCommandLine(CLI::App& app, Context& context, Action& chosen) {
+  app.name("outboxctl");
+  app.description("outboxctl: hand jobs to outboxd and look after its queue");
+  app.set_version_flag("--version", std::string("outboxctl " OUTBOXD_VERSION));
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.fallthrough();
+  app.get_formatter()->column_width(38);
+  AddGlobals(app, context.globals);
+  AddVerbs(app, context, Verbs(), chosen);
+  app.require_subcommand(0, 1);
+  app.footer(kExamples);  // last: verbs inherit it when they are added, and these are examples of others
+  app.failure_message(UsageMessage);
+}
+
 int RunOutboxctl(std::vector<std::string> arguments, Console& console) {
   try {
-    CLI::App app("outboxctl: hand jobs to outboxd and look after its queue", "outboxctl");
+    CLI::App app;
     Context context{console, {}};
     Action chosen;
-    app.set_version_flag("--version", std::string("outboxctl " OUTBOXD_VERSION));
-    app.set_help_flag("-h,--help", "Print this help and exit");
-    app.fallthrough();
-    app.get_formatter()->column_width(38);
-    AddGlobals(app, context.globals);
-    AddVerbs(app, context, Verbs(), chosen);
-    app.require_subcommand(0, 1);
-    app.footer(kExamples);  // last: verbs inherit it when they are added, and these are examples of others
-    app.failure_message(UsageMessage);
+    AddCommandLine(app, context, chosen);
+    if (const std::optional<int> answered = AnswerProgram(app, arguments, console)) return *answered;
     return Parse(app, std::move(arguments), context, chosen);
   } catch (const std::exception& error) {
     return Report(console, Error{ErrorKind::kInternal, error.what(), {}});

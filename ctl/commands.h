@@ -58,6 +58,10 @@ Action Running(const Context& context, std::shared_ptr<Options> options,
 int Report(const Console& console, const Error& error);
 int ReportUsage(const Console& console, const std::string& message);
 
+// The command line: the options of all verbs and the verbs with their own. What was given lands in `context`
+// and `chosen`, which outlive `app`.
+void AddCommandLine(CLI::App& app, Context& context, Action& chosen);
+
 // The whole program but for main's wiring: `arguments` without the program's name.
 int RunOutboxctl(std::vector<std::string> arguments, Console& console);
 

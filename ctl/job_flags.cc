@@ -120,8 +120,8 @@ constexpr MemberFlags kFlags[] = {
      }},
     {Name::kMetric,
      [](const Adder& add) {
-       add.Text("--metric", add.flags.metric, "NAME",
-                "bounced, clicked, converted, deferred, delivered, dropped, opened or spammed");
+       add.OneOf("--metric", add.flags.metric, "What became of it",
+                 {members::kMetrics.begin(), members::kMetrics.end()});
      }},
     {Name::kPrimary,
      [](const Adder& add) {
@@ -190,7 +190,8 @@ constexpr MemberFlags kFlags[] = {
      }},
     {Name::kConnection,
      [](const Adder& add) {
-       add.Text("--connection", add.flags.connection, "NAME", "Connection to send by (default: default)");
+       add.Text("--connection", add.flags.connection, "CONNECTION",
+                "Connection to send by (default: default)");
      }},
     {Name::kMaxAge,
      [](const Adder& add) {

@@ -185,7 +185,7 @@ Action AddHistory(CLI::App& history, const Context& context) {
   const auto add = [&](const char* flag, std::optional<std::string>& value, const char* help,
                        const char* type) { history.add_option(flag, value, help)->type_name(type); };
   add("--customer", options->customer, "Only attempts for this customer", "ID");
-  add("--connection", options->connection, "Only on this connection", "NAME");
+  add("--connection", options->connection, "Only on this connection", "CONNECTION");
   add("--name", options->name, "Only events, or pages, of this name", "NAME");
   add("--ref", options->ref, "Only jobs with this ref", "REF");
   add("--result", options->result, "Only attempts with this result, such as deferred", "RESULT");

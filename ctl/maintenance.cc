@@ -218,7 +218,7 @@ Action AddBackup(CLI::App& backup, const Context& context) {
 Action AddForget(CLI::App& forget, const Context& context) {
   const auto options = std::make_shared<ForgetOptions>();
   forget.add_option("customer", options->customer, "Customer")->required()->type_name("CUSTOMER");
-  forget.add_option("--connection", options->connection, "Only on this connection")->type_name("NAME");
+  forget.add_option("--connection", options->connection, "Only on this connection")->type_name("CONNECTION");
   forget.add_flag("--yes", options->yes, "Confirm: what is removed is gone");
   return Running(context, options, Forget);
 }

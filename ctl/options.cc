@@ -110,7 +110,7 @@ Result<std::string> Filter::ToJson() const {
 namespace {
 
 void AddCommonFilter(CLI::App& verb, Filter& filter, const std::string& since) {
-  verb.add_option("--connection", filter.connection, "Only this connection")->type_name("NAME");
+  verb.add_option("--connection", filter.connection, "Only this connection")->type_name("CONNECTION");
   verb.add_option("--type", filter.type, "Only this type of job")->type_name("TYPE");
   verb.add_option("--customer", filter.customer, "Only this customer")->type_name("ID");
   verb.add_option("--uid", filter.uid, "Only from producers of this user, by name or number")

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/daemon_options.h"
 #include "config/log_level.h"
 #include "config/named_files.h"
 #include "config/warnings.h"
@@ -140,24 +141,18 @@ int Check(const std::string& path) {
 // What else than a ParseError is thrown here is a bug, which ends the process.
 // NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
-  CLI::App app(
-      "outboxd: accepts events for Customer.io on a local socket, keeps them safe on disk, and delivers them "
-      "in order.");
-  std::string config_path(outboxd::kDefaultConfigPath);
-  bool check = false;
-  app.add_option("--config", config_path, "The config file")->capture_default_str();
-  app.add_flag("--check", check, "Read the config and the files it names, say what is wrong, and exit");
-  app.set_version_flag("--version", std::string("outboxd ") + OUTBOXD_VERSION);
-  app.footer("Signals: TERM stops cleanly, HUP reloads the config. Look at the queue with outboxctl.");
+  CLI::App app;
+  outboxd::DaemonOptions options;
+  outboxd::AddDaemonOptions(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : outboxd::kExitUsage;
   }
-  if (check) return outboxd::Check(config_path);
+  if (options.check) return outboxd::Check(options.config);
   std::vector<outboxd::PassedDescriptor> given = outboxd::TakePassedDescriptors();
   outboxd::PrepareProcess();
-  const int exit_code = outboxd::LoadAndRun(config_path, std::move(given));
+  const int exit_code = outboxd::LoadAndRun(options.config, std::move(given));
   outboxd::FlushLog(outboxd::kLogPatience);
   return exit_code;
 }
