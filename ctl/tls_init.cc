@@ -117,10 +117,12 @@ int TlsInit(const Context& context, const std::optional<std::string>& given) {
 
 Action AddTlsInit(CLI::App& command, const Context& context) {
   const auto directory = std::make_shared<std::optional<std::string>>();
-  command.add_option(
-      "--directory", *directory,
-      "Where to make them (default: tls beside the config's outbox, where outboxd looks and renews the "
-      "certificate; elsewhere the listener needs the keys certificate and key)");
+  command
+      .add_option(
+          "--directory", *directory,
+          "Where to make them (default: tls beside the config's outbox, where outboxd looks and renews the "
+          "certificate; elsewhere the listener needs the keys certificate and key)")
+      ->type_name("DIR");
   return Running(context, directory, TlsInit);
 }
 
