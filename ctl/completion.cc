@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/job.h"
-#include "core/job_types.h"
+#include "core/job_types.h"  // IWYU pragma: keep: the names of JobType
 #include "core/names.h"
 #include "core/verdict.h"
 

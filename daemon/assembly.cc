@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <random>
@@ -202,7 +203,8 @@ Result<std::unique_ptr<Assembly>> Assembly::Build(Config config, Inherited inher
   if (const std::optional<std::string> held = all->hold.Reason())
     Log(LogLevel::kError, "accepting without delivering", {{"reason", *held}});
   all->awaited.See(endpoints, wanted.file, WallClockNow());
-  ASSIGN_OR_RETURN(all->intake, Intake::Open(wanted, inherited, endpoints, all->environments, *all->metrics, submit));
+  ASSIGN_OR_RETURN(all->intake,
+                   Intake::Open(wanted, inherited, endpoints, all->environments, *all->metrics, submit));
   RETURN_IF_ERROR(all->intake->ServeTrack(wanted, inherited.sockets, all->listeners, WallClockNow()));
   ASSIGN_OR_RETURN(all->admin, AdminServers::Open(wanted, inherited.sockets, all->admin_api, all->listeners));
   return all;

@@ -28,7 +28,8 @@ namespace {
 
 constexpr Milliseconds kDrainPoll{10};
 constexpr Milliseconds kTickInterval{1000};
-// A stop gives clients of the Track-compatible endpoint so long to end by an answer. Idle ones take all of it.
+// A stop gives clients of the Track-compatible endpoint so long to end by an answer. Idle ones take all of
+// it.
 constexpr Milliseconds kClientsPatience{1000};
 
 std::size_t RequestsInFlight(DispatcherThread& dispatcher) {
@@ -66,8 +67,7 @@ void Service::Drain(Assembly& all) {
   for (;;) {
     const auto now = std::chrono::steady_clock::now();
     const std::size_t requests = RequestsInFlight(all.dispatcher);
-    const bool waits_for_clients =
-        now - begin < kClientsPatience && all.intake->EndpointConnections() > 0;
+    const bool waits_for_clients = now - begin < kClientsPatience && all.intake->EndpointConnections() > 0;
     if (requests == 0 && !waits_for_clients) return;
     if (requests > 0 && now - begin >= patience) {
       Log(LogLevel::kWarn, "stopping with requests in flight; they will be sent again",

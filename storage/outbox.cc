@@ -21,6 +21,7 @@
 #include "storage/database.h"
 #include "storage/open.h"
 #include "storage/outbox_file.h"
+#include "storage/upgrade.h"
 
 namespace outboxd {
 

@@ -1,6 +1,7 @@
 #include "daemon/base/listening_address.h"
 
 #include <netdb.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -196,9 +197,9 @@ std::size_t MhdConnections::Count() const {
 
 std::size_t MhdConnections::CountBusy() const {
   MutexLock lock(mutex_);
-  return static_cast<std::size_t>(std::count_if(clients_.begin(), clients_.end(), [](const MhdClient* client) {
-    return client->turn() != MhdClient::Turn::kIdle;
-  }));
+  return static_cast<std::size_t>(
+      std::count_if(clients_.begin(), clients_.end(),
+                    [](const MhdClient* client) { return client->turn() != MhdClient::Turn::kIdle; }));
 }
 
 void MhdConnections::CloseOverdue() {

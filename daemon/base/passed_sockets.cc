@@ -47,9 +47,8 @@ Result<void> Check(const PassedDescriptor& passed, const Config& config) {
   const std::string address = ListeningAddress(passed.descriptor.get());
   if (address.empty())
     return Fail(ErrorKind::kInvalid, role->unit + " passes what is no listening stream socket");
-  const bool is_known =
-      std::any_of(role->addresses.begin(), role->addresses.end(),
-                  [&](const std::string& wanted) { return IsAddress(address, wanted); });
+  const bool is_known = std::any_of(role->addresses.begin(), role->addresses.end(),
+                                    [&](const std::string& wanted) { return IsAddress(address, wanted); });
   if (is_known) return {};
   return Fail(ErrorKind::kInvalid,
               role->unit + " listens on " + address + ", but " + role->key + " of the config is " +

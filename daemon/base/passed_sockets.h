@@ -1,5 +1,5 @@
-// daemon/base/passed_sockets.h — listening sockets that the service manager holds and passes to the daemon, so
-// that whoever connects while the daemon restarts waits instead of being refused (systemd.socket(5)).
+// daemon/base/passed_sockets.h — listening sockets that the service manager holds and passes to the daemon,
+// so that whoever connects while the daemon restarts waits instead of being refused (systemd.socket(5)).
 //
 // A socket has the name of what is served on it: producer, admin or track. Its mode and group are its unit's.
 #pragma once

@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <system_error>
 

@@ -167,8 +167,8 @@ bool ConnectionQueue::TryAdmitRequest(Timestamp now) {
   return gate_.TryAdmit(now, static_cast<std::uint32_t>(PlacesTaken())) && limiter_.HasToken();
 }
 
-// Of those that the gate gives. While it is open a suspect takes none: one that hangs would hold up all others
-// where there is one.
+// Of those that the gate gives. While it is open a suspect takes none: one that hangs would hold up all
+// others where there is one.
 std::size_t ConnectionQueue::PlacesTaken() const {
   const bool is_apart = gate_.Snapshot().state == GateState::kOpen && suspect_turns_.out() > 0;
   return requests_out_ - (is_apart ? 1 : 0);

@@ -52,9 +52,9 @@ Result<std::unique_ptr<Intake>> Intake::Open(const Config& config, Inherited& in
   ASSIGN_OR_RETURN(UnixListener socket, ListenAt(config.producer, "producer", inherited.sockets));
   std::unique_ptr<Intake> intake(
       new Intake(config, endpoints, environments, metrics, submit, inherited.connections));
-  ASSIGN_OR_RETURN(intake->producers_, ProducerListener::Open(std::move(socket), config.limits,
-                                                              LongestAgesOf(config), metrics, submit,
-                                                              inherited.connections));
+  ASSIGN_OR_RETURN(intake->producers_,
+                   ProducerListener::Open(std::move(socket), config.limits, LongestAgesOf(config), metrics,
+                                          submit, inherited.connections));
   return intake;
 }
 

@@ -77,8 +77,7 @@ std::string ReadAll(int descriptor, std::size_t size, off_t at) {
   std::string bytes(size, '\0');
   std::size_t read = 0;
   while (read < size) {
-    const ssize_t got =
-        pread(descriptor, bytes.data() + read, size - read, at + static_cast<off_t>(read));
+    const ssize_t got = pread(descriptor, bytes.data() + read, size - read, at + static_cast<off_t>(read));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     read += static_cast<std::size_t>(got);
@@ -97,7 +96,8 @@ struct ProducerLedger::Shared {
   std::uint8_t states[kPlaces];
 };
 
-ProducerLedger::ProducerLedger(OwnedFd memory, Shared* shared) : memory_(std::move(memory)), shared_(shared) {}
+ProducerLedger::ProducerLedger(OwnedFd memory, Shared* shared)
+    : memory_(std::move(memory)), shared_(shared) {}
 
 ProducerLedger::ProducerLedger(ProducerLedger&& other) noexcept
     : memory_(std::move(other.memory_)), shared_(std::exchange(other.shared_, nullptr)) {}

@@ -20,7 +20,8 @@ class ReplyQueue {
   using Ref = std::optional<std::string_view>;  // the line's own, echoed
 
   // `unsent`: of the last process.
-  explicit ReplyQueue(Metrics& metrics, std::string unsent = {}) : metrics_(metrics), text_(std::move(unsent)) {}
+  explicit ReplyQueue(Metrics& metrics, std::string unsent = {})
+      : metrics_(metrics), text_(std::move(unsent)) {}
 
   void AddOk(const Ulid& job, Ref ref);
   void AddRefusal(Refusal refusal, std::string_view field, std::string_view message, Ref ref);

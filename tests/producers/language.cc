@@ -89,14 +89,20 @@ Producer::Producer(const Language& language, const std::filesystem::path& socket
                    std::vector<std::pair<std::string, std::string>> environment) {
   const std::filesystem::path input = dir_ / "input";
   if (mkfifo(input.c_str(), 0600) != 0) GiveUp("no fifo");
-  input_ = open(input.c_str(), O_RDWR | O_CLOEXEC);
-  if (input_ < 0) GiveUp("the fifo does not open");
   ProcessOptions run;
   run.command = CommandOf(language, socket, customer, input);
   run.environment = std::move(environment);
   run.environment.emplace_back("OUTBOXCTL", OUTBOXCTL_BINARY);
   run.environment.emplace_back("PRODUCER_FOLDER", dir_.Path());
   process_ = std::make_unique<Process>(std::move(run));
+  // When it reads: what is written before would be gone with an early end of the input.
+  const bool is_read = Await(
+      [&] {
+        input_ = open(input.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        return input_ >= 0;
+      },
+      kLongPatience);
+  if (!is_read) GiveUp("the producer does not read its input: " + process_->Err());
 }
 
 Producer::~Producer() {

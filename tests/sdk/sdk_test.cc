@@ -164,7 +164,8 @@ TEST_CASE(
   CheckFlawless(api.Report());
 }
 
-TEST_CASE("sdk: restarts fail no call of a customerio-node program where the service manager holds the port") {
+TEST_CASE(
+    "sdk: restarts fail no call of a customerio-node program where the service manager holds the port") {
   constexpr std::size_t kRestarts = kSanitized ? 3 : 10;
   constexpr std::size_t kSteps = 100'000;
   SimUnderTest api(SdkAccount());

@@ -148,9 +148,9 @@ TEST_CASE("lifecycle: the service manager is told what waits, and when jobs are 
                     "dead letters"));
 }
 
-TEST_CASE("lifecycle: during a stop nobody connects who would wait for its end") {
+TEST_CASE("lifecycle: jobs are accepted while a stop waits for a request, and the sockets go at its end") {
   SimUnderTest sim;
-  DaemonUnderTest daemon(sim, {}, Launch::kLater);
+  DaemonUnderTest daemon(sim, {{"drain_timeout", "2s"}}, Launch::kLater);
   const std::filesystem::path endpoint = daemon.Dir() / "t.sock";
   daemon.SetConfig("listen.track", "[{unix: " + Quoted(endpoint.string()) + "}]");
   daemon.Start();
@@ -158,13 +158,18 @@ TEST_CASE("lifecycle: during a stop nobody connects who would wait for its end")
   daemon.Accept(Event("1", 1));
   sim.AwaitReport([](const SimReport& report) { return report.concurrent == 1; });
   daemon.Signal(SIGTERM);
-  for (const std::filesystem::path& socket : {daemon.ProducerSocket(), endpoint}) {
+  REQUIRE(Await([&] { return daemon.Log().find("stopping") != std::string::npos; }));
+  daemon.Accept(Event("2", 1));
+  CHECK(IsListening(endpoint));
+  REQUIRE(Await([&] { return !daemon.Running(); }));
+  for (const std::filesystem::path& socket : {daemon.ProducerSocket(), endpoint, daemon.AdminSocket()}) {
     CAPTURE(socket.string());
-    CHECK(Await([&] { return !IsListening(socket); }, std::chrono::seconds(3)));
     CHECK_FALSE(std::filesystem::exists(socket));
   }
-  CHECK(IsListening(daemon.AdminSocket()));  // the drain goes on
-  daemon.Kill9();
+  sim.ClearScript();
+  daemon.Start();
+  daemon.AwaitDrained();
+  CHECK(sim.Effects("2").size() == 1);
 }
 
 TEST_CASE(

@@ -82,7 +82,8 @@ class Host {
     // Starting is the test's; a stopped process stays until the test looks after it.
     WriteProgram(programs_ / "systemctl",
                  "[ \"$*\" = 'start outboxd' ] && exit 0\n"
-                 "[ \"$*\" = 'stop outboxd' ] && kill \"$OUTBOXD_PID\" || exit 1\n"
+                 "[ \"$*\" = 'stop outboxd.socket outboxd-admin.socket outboxd-track.socket outboxd' ] && "
+                 "kill \"$OUTBOXD_PID\" || exit 1\n"
                  "until grep -q '^State:.*Z' /proc/\"$OUTBOXD_PID\"/status; do sleep 0.01; done\n");
     WriteProgram(programs_ / "chown", "[ \"$1\" = outboxd: ] && [ -f \"$2\" ]\n");
   }

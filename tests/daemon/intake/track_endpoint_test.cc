@@ -46,8 +46,8 @@ class Door {
     } else {
       config.tcp = "127.0.0.1:" + std::to_string(port_);
     }
-    auto opened = TrackListeners::Open({std::move(config)}, passed_, LimitsConfig(), folder_.Path(), endpoint_,
-                                       states_, WallClockNow());
+    auto opened = TrackListeners::Open({std::move(config)}, passed_, LimitsConfig(), folder_.Path(),
+                                       endpoint_, states_, WallClockNow());
     REQUIRE(opened);
     listeners_ = std::make_unique<TrackListeners>(std::move(*opened));
   }
