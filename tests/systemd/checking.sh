@@ -36,6 +36,19 @@ report() { curl --silent --fail http://127.0.0.1:9000/_sim/report | grep --only-
 effects() { report effects; }
 script() { curl --silent --fail --data "{\"rules\":[$1]}" http://127.0.0.1:9000/_sim/script; }
 
+# Of a config: delivery to the simulated API, with short waits.
+delivery_config() {
+  cat <<END
+connections:
+  default:
+    base_url: http://127.0.0.1:9000
+    site_id_file: \${CREDENTIALS_DIRECTORY}/site_id
+    api_key_file: \${CREDENTIALS_DIRECTORY}/api_key
+retry: {base: 100ms, cap: 1s}
+drain_timeout: 3s
+END
+}
+
 # Ends the checks.
 finish() {
   echo "$failures failed"

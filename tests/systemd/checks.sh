@@ -12,13 +12,7 @@ write_config() {
 listen:
   producer: {group: outboxd}
   track: [{tcp: 127.0.0.1:8480}]
-connections:
-  default:
-    base_url: http://127.0.0.1:9000
-    site_id_file: \${CREDENTIALS_DIRECTORY}/site_id
-    api_key_file: \${CREDENTIALS_DIRECTORY}/api_key
-retry: {base: 100ms, cap: 1s}
-drain_timeout: 3s
+$(delivery_config)
 ${1:-}
 END
 }

@@ -14,13 +14,7 @@ configure() {
   cat >"$config" <<END
 listen:
   producer: {group: outboxd}
-connections:
-  default:
-    base_url: http://127.0.0.1:9000
-    site_id_file: \${CREDENTIALS_DIRECTORY}/site_id
-    api_key_file: \${CREDENTIALS_DIRECTORY}/api_key
-retry: {base: 100ms, cap: 1s}
-drain_timeout: 3s
+$(delivery_config)
 # mine
 END
 }
