@@ -66,10 +66,11 @@ Result<Credentials> ReadCredentials(const ConnectionConfig& connection) {
 }
 
 std::string AwaitedText(const Credentials& credentials, const std::filesystem::path& config_file) {
+  const char* told = std::getenv("OUTBOXD_CREDENTIALS");
+  const std::filesystem::path folder = told != nullptr ? told : config_file.parent_path() / "credentials";
   std::string files;
   for (const std::string& name : credentials.awaited) {
-    const std::filesystem::path file = config_file.parent_path() / "credentials" / name;
-    files += (files.empty() ? "" : " and ") + file.string();
+    files += (files.empty() ? "" : " and ") + (folder / name).string();
   }
   return files.empty() ? ""
                        : "its credentials are not there yet: write " + files + ", then it delivers by itself";

@@ -25,8 +25,8 @@ struct Credentials {
 // operator's file is missing (SetCredential= of systemd.exec(5)).
 Result<Credentials> ReadCredentials(const ConnectionConfig& connection);
 
-// For people: which are awaited and what to do; "" when none is. The unit's files are in `credentials` beside
-// the config's file.
+// For people: which are awaited and what to do; "" when none is. Their folder is what the unit tells in
+// $OUTBOXD_CREDENTIALS, or `credentials` beside the config's file.
 std::string AwaitedText(const Credentials& credentials, const std::filesystem::path& config_file);
 
 // That `ca_file`, where there is one, can be read and holds certificates in PEM: otherwise each request would

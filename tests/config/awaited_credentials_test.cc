@@ -55,6 +55,11 @@ TEST_CASE("awaited credentials: each that is missing is named with its place") {
   CHECK(AwaitedText(*credentials, "/srv/outboxd.yaml") ==
         "its credentials are not there yet: write /srv/credentials/eu_site and /srv/credentials/eu_key, then "
         "it delivers by itself");
+  ::setenv("OUTBOXD_CREDENTIALS", "/etc/outboxd/credentials/shop", 1);
+  CHECK(AwaitedText(*credentials, "/srv/outboxd.yaml") ==
+        "its credentials are not there yet: write /etc/outboxd/credentials/shop/eu_site and "
+        "/etc/outboxd/credentials/shop/eu_key, then it delivers by itself");
+  ::unsetenv("OUTBOXD_CREDENTIALS");
 }
 
 TEST_CASE(

@@ -234,7 +234,7 @@ void Ledger::Hear(Record& record, Meaning meaning, Route route, const Reply& rep
 void Ledger::OnRedriven(std::span<const Sequence> jobs) {
   for (const Sequence sequence : jobs) {
     if (const auto found = by_sequence_.find(sequence); found != by_sequence_.end()) {
-      Find(found->second).redriven = true;
+      Find(found->second).OnRedriven();
     } else {
       redriven_unseen_.insert(sequence);
     }
@@ -242,7 +242,7 @@ void Ledger::OnRedriven(std::span<const Sequence> jobs) {
 }
 
 void Ledger::OnAllRedriven() {
-  for (auto& [number, record] : records_) record.redriven = true;
+  for (auto& [number, record] : records_) record.OnRedriven();
 }
 
 void Ledger::OnCancelled(Sequence job) {

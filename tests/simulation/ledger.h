@@ -129,6 +129,12 @@ class Ledger {
     int last_status = 0;
     bool delivered = false, redriven = false, cancelled = false, forgotten = false;
     std::set<Sequence> companions;  // that shared a batch with it
+
+    // What is not in its row is forgotten.
+    void OnRedriven() {
+      redriven = true;
+      unanswered = 0;
+    }
   };
   struct Lane {
     std::set<Sequence> waiting;  // accepted, and not yet seen to have left the outbox

@@ -69,7 +69,7 @@ check "the units have no mistake: systemd-analyze verify" nothing "$(systemd-ana
   outboxd-credentials.path 2>&1)"
 
 echo "== a second instance"
-shop_runs() {
+shop_waits() {
   install -d -m 0700 /etc/outboxd/credentials/shop
   cat >/etc/outboxd/shop.yaml <<END
 outbox: {path: /var/lib/outboxd/shop/outbox.db}
@@ -82,11 +82,13 @@ connections:
     site_id_file: \${CREDENTIALS_DIRECTORY}/site_id
     api_key_file: \${CREDENTIALS_DIRECTORY}/api_key
 END
-  credential shop/site_id site && credential shop/api_key key && systemctl enable --now outboxd@shop.service
+  systemctl enable --now outboxd@shop.service && says /etc/outboxd/credentials/shop/site_id outboxctl --config /etc/outboxd/shop.yaml status
 }
+shop_runs() { credential shop/site_id site && credential shop/api_key key; }
 shop_delivers() { outboxctl --config /etc/outboxd/shop.yaml send track --id 7 --name shop && sent=$((sent + 1)) && arrives; }
 shop_process() { systemctl show --property=MainPID --value outboxd@shop.service; }
 shop_restarted() { [ "$(shop_process)" != 0 ] && [ "$(shop_process)" != "$1" ]; }
+check "without credentials it waits, and names the files that it needs" shop_waits
 check "it runs beside the first, by its own config, credentials, sockets and outbox" eval 'shop_runs && shop_delivers && sqlite3 -readonly /var/lib/outboxd/shop/outbox.db "SELECT 1 FROM boots"'
 check "its producer socket is the producers'" eval '[ "$(stat --format="%a %G" /run/outboxd/shop/outboxd.sock)" = "660 outboxd" ]'
 check "the first one's too" eval '[ "$(stat --format="%a %G" /run/outboxd/outboxd.sock)" = "660 outboxd" ]'

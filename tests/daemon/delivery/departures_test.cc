@@ -33,6 +33,11 @@ struct Fixture {
     job->failures = 1;
     Add(std::move(job));
   }
+  void AddRepeat(const std::string& customer, const std::string& name) {
+    auto job = test::NewJob(test::TrackLine(customer, name));
+    job->unanswered = 1;
+    Add(std::move(job));
+  }
   void AddPart(const std::string& customer, const std::string& name, std::uint32_t batch_max) {
     auto job = test::NewJob(test::TrackLine(customer, name));
     job->batch_max = batch_max;
@@ -278,6 +283,19 @@ TEST_CASE("departures: while the gate probes one job leaves, and the gathered on
   CHECK(fixture.window.At(Sequence{2}).state() == Window::State::kWaiting);
   CHECK(fixture.Next(Company::kRefused) == EventNames{"b1"});
   CHECK(fixture.departures.empty());
+}
+
+TEST_CASE("departures: a repeat goes first, but while the gate probes every second time alone") {
+  for (const Company company : {Company::kSought, Company::kRefused}) {
+    Fixture fixture;
+    for (const char* name : {"repeat", "other repeat"}) fixture.AddRepeat(name, name);
+    for (const char* name : {"fresh", "later"}) fixture.Add(name, name);
+    EventNames names;
+    while (!fixture.departures.empty()) names.push_back(fixture.Next(company).front());
+    const bool probes = company == Company::kRefused;  // then the newest goes first
+    CHECK(names == (probes ? EventNames{"repeat", "later", "other repeat", "fresh"}
+                           : EventNames{"repeat", "other repeat", "fresh", "later"}));
+  }
 }
 
 // --- parts of a refused batch

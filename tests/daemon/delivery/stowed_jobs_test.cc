@@ -95,6 +95,20 @@ TEST_CASE("stowed jobs: deferred jobs, however many, never stop fresh ones while
   }
 }
 
+TEST_CASE("stowed jobs: those that memory keeps take nothing from the window, however small it is") {
+  DeliveryRig rig;
+  rig.limits.deferred_jobs = 100;
+  rig.limits.window_jobs = 20;
+  rig.Start();
+  for (int number = 0; number < 60; ++number) {
+    rig.Accept({Stubborn(number)});
+    rig.AnswerAll(404);
+  }
+  REQUIRE(rig.Queue().held().window().entries().size() == 60);
+  rig.Accept({TrackLine("7", "fresh")});
+  CHECK(rig.OutNames() == Sent{"fresh"});
+}
+
 TEST_CASE("stowed jobs: many that are due leave half of the window to the others") {
   DeliveryRig rig;
   rig.limits.deferred_jobs = 20;

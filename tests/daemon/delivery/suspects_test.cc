@@ -124,6 +124,23 @@ TEST_CASE("suspects: a delivery between ends the row of refusals") {
   CHECK(rig.Gate() == GateState::kOpen);
 }
 
+TEST_CASE("suspects: one that hangs leaves the only place that the gate gives to the others") {
+  DeliveryRig rig;
+  rig.Start();
+  rig.Accept({TrackLine("1", "trouble")});
+  FinishNamed(rig, "trouble", AnswerOf(0));
+  while (rig.out.empty()) rig.PassToWake();
+  FinishNamed(rig, "trouble", AnswerOf(200));
+  rig.Accept({TrackLine("2", "a")});
+  FinishNamed(rig, "a", AnswerOf(403));
+  rig.ProveWell();
+  while (rig.out.empty()) rig.PassToWake();
+  REQUIRE(rig.OutNames() == EventNames{"a"});
+  REQUIRE(rig.Queue().Status().limit == 1);
+  rig.Accept({TrackLine("3", "c"), TrackLine("4", "d")});
+  CHECK(rig.OutNames() == EventNames{"a", "c"});
+}
+
 TEST_CASE("suspects: an answer that waits for the probe at the end is recorded, and the job returns") {
   DeliveryRig rig;
   rig.Start();
