@@ -107,6 +107,7 @@ TEST_CASE("stowed jobs: those that memory keeps take nothing from the window, ho
   REQUIRE(rig.Queue().held().window().entries().size() == 60);
   rig.Accept({TrackLine("7", "fresh")});
   CHECK(rig.OutNames() == Sent{"fresh"});
+  CHECK(rig.Queue().held().window().ahead().jobs == 0);
 }
 
 TEST_CASE("stowed jobs: many that are due leave half of the window to the others") {
