@@ -3,8 +3,10 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <ratio>
 
 #include "core/time.h"
 
@@ -24,11 +26,14 @@ class LastSecond {
 
  private:
   static constexpr std::int64_t kParts = 10;
-  static constexpr std::int64_t kPartMs = 1000 / kParts;
+  using Part = std::chrono::duration<std::int64_t, std::ratio<1, kParts>>;
 
-  static std::size_t PlaceOf(std::int64_t part) { return static_cast<std::size_t>(part % kParts); }
+  // Also of a time before 1970, where a broken clock may be.
+  static std::size_t PlaceOf(std::int64_t part) {
+    return static_cast<std::size_t>((part % kParts + kParts) % kParts);
+  }
   void Advance(Timestamp now) {
-    const std::int64_t part = ToUnixMs(now) / kPartMs;
+    const std::int64_t part = std::chrono::floor<Part>(now.time_since_epoch()).count();
     if (part == newest_) return;
     if (part < newest_ || part >= newest_ + kParts) {
       counts_ = {};

@@ -25,3 +25,12 @@ TEST_CASE("last second: what is older counts no more, and a clock that is set st
   second.Add(1, kStart);
   CHECK(second.Count(kStart + 500ms) == 1);
 }
+
+TEST_CASE("last second: a time before 1970 is one like any other") {
+  constexpr Timestamp kStart = FromUnixMs(-5'000);
+  LastSecond second;
+  second.Add(3, kStart);
+  second.Add(4, kStart + 950ms);
+  CHECK(second.Count(kStart + 999ms) == 7);
+  CHECK(second.Count(kStart + 1100ms) == 4);
+}

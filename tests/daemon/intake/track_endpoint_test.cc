@@ -9,12 +9,14 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/encoding.h"
+#include "core/user_shares.h"
 #include "daemon/base/wall_clock.h"
 #include "daemon/intake/track_listeners.h"
 #include "tests/daemon/base/http_peer.h"
@@ -40,14 +42,16 @@ std::uint16_t UnusedPort() {
 // An endpoint on a TCP port whose jobs are all stored at once.
 class Door {
  public:
-  explicit Door(TrackListenerConfig config = {}, bool is_unix = false) : port_(UnusedPort()) {
+  explicit Door(TrackListenerConfig config = {}, bool is_unix = false,
+                const LimitsConfig& limits = LimitsConfig())
+      : port_(UnusedPort()) {
     if (is_unix) {
       config.socket.path = folder_ / "track.sock";
     } else {
       config.tcp = "127.0.0.1:" + std::to_string(port_);
     }
-    auto opened = TrackListeners::Open({std::move(config)}, passed_, LimitsConfig(), folder_.Path(),
-                                       endpoint_, states_, WallClockNow());
+    auto opened = TrackListeners::Open({std::move(config)}, passed_, limits, folder_.Path(), endpoint_,
+                                       states_, WallClockNow());
     REQUIRE(opened);
     listeners_ = std::make_unique<TrackListeners>(std::move(*opened));
   }
@@ -68,8 +72,10 @@ class Door {
   std::string MetricsText() const { return metrics_.Render(DaemonStatus()); }
   void Tick(LogLimit::Time now) { endpoint_.Tick(now); }
   void Configure(const Endpoints& endpoints) { endpoint_.Configure(endpoints, LimitsConfig().line_bytes); }
-  // The lines of the jobs that were stored.
+  // The lines of the jobs that were handed over, and their users.
   std::vector<std::string> lines;
+  std::vector<User> users;
+  std::optional<Error> refuses;  // to store what it holds
   Environments environments;
   // The next job is stored, and its answer waits for Release().
   std::atomic<bool> holds{false}, is_held{false};
@@ -81,7 +87,11 @@ class Door {
 
  private:
   void Store(std::unique_ptr<Submission> submission) {
-    for (const auto& job : submission->jobs) lines.push_back(job->job.line);
+    for (const auto& job : submission->jobs) {
+      lines.push_back(job->job.line);
+      users.push_back(job->uid);
+    }
+    if (holds && refuses) submission->refused = std::exchange(refuses, std::nullopt);
     submission->ids.resize(submission->jobs.size());
     if (holds) {
       held_ = std::move(submission);
@@ -217,9 +227,12 @@ TEST_CASE("track endpoint: a body over the limit is refused in the shape of its 
     CHECK(testing::BodyOf(v2) ==
           R"({"errors":[{"reason":"invalid","field":"","message":")" + why + R"("}]})");
   }
+  const std::string batch = door.Ask("POST /api/v2/batch", kHost + kOurs, std::string(510'000, ' '));
+  CHECK(StatusOf(batch) == 413);
+  CHECK(batch.find("is larger than 500000 bytes") != std::string::npos);
   CHECK(StatusOf(door.Ask("PUT /api/v1/customers/1", kHost + kWrong, body)) == 401);
   CHECK(StatusOf(door.Ask("PUT /api/v1/nothing", kHost + kOurs, body)) == 404);
-  CHECK(door.MetricsText().find(R"(outboxd_jobs_refused_total{code="too_large"} 3)") != std::string::npos);
+  CHECK(door.MetricsText().find(R"(outboxd_jobs_refused_total{code="too_large"} 4)") != std::string::npos);
 }
 
 TEST_CASE("track endpoint: fifty batches as large as the API takes them come in at once") {
@@ -365,6 +378,60 @@ TEST_CASE(
     CHECK(StatusOf(door.Ask(kEvents, repeats, body)) == 200);
     CHECK(door.lines.size() == 6);
   }
+}
+
+TEST_CASE("track endpoint: a refusal that its client did not hear is nobody's answer, the repeat is taken") {
+  const std::string first = "DELETE /api/v1/customers/1 HTTP/1.1\r\n" + kHost + kOurs + "\r\n";
+  Door door;
+  {
+    testing::Client gone = door.Connect();
+    door.holds = true;
+    door.refuses = Error{ErrorKind::kBusy, "no room", {}};
+    REQUIRE(gone.Say(first));
+    REQUIRE(Await([&] { return door.is_held.load(); }));
+    LetTimePass();
+  }
+  door.Release();
+  CHECK(StatusOf(door.Ask("GET /auth", kHost + kOurs)) == 200);
+  CHECK(StatusOf(door.Ask("DELETE /api/v1/customers/1", kHost + kOurs + "X-Retry-Count: 1\r\n")) == 200);
+  CHECK(door.lines.size() == 2);
+}
+
+TEST_CASE("track endpoint: each job is its sender's, those of a batch too") {
+  Door door({}, true);
+  const std::string item = R"({"type":"person","action":"delete","identifiers":{"id":"1"}})";
+  CHECK(StatusOf(door.Ask("POST /api/v2/batch", kHost + kOurs, R"({"batch":[)" + item + "," + item + "]}")) ==
+        200);
+  CHECK(StatusOf(door.Ask("DELETE /api/v1/customers/1", kHost + kOurs)) == 200);
+  CHECK(door.users == std::vector<User>(3, User(getuid())));
+}
+
+TEST_CASE("track endpoint: bytes that no request line may hold are kept encoded") {
+  Door door;
+  CHECK(StatusOf(door.Ask("DELETE /api/v1/customers/caf\xC3\xA9%2F", kHost + kOurs)) == 200);
+  REQUIRE(door.lines.size() == 1);
+  CHECK(door.lines[0].find("/api/v1/customers/caf%C3%A9%2F") != std::string::npos);
+}
+
+TEST_CASE("track endpoint: where a place is wanted, who has shown credentials keeps his") {
+  LimitsConfig limits;
+  limits.clients = 10;
+  limits.per_uid.connections = 2;
+  Door door({}, false, limits);
+  const std::string form = R"({"data":{"email":"a@example.com"}})";
+  const auto submit = [&](testing::Client& client) {
+    REQUIRE(client.Say("POST /api/v1/forms/f/submit HTTP/1.1\r\n" + kHost + kOurs +
+                       "Content-Length: " + std::to_string(form.size()) + "\r\n\r\n" + form));
+    return StatusOf(client.ListenToHead());
+  };
+  testing::Client known = door.Connect();
+  REQUIRE(submit(known) == 204);
+  testing::Client guest = door.Connect();
+  REQUIRE(guest.Say("GET /auth HTTP/1.1\r\n" + kHost));
+  testing::Client newcomer = door.Connect();
+  CHECK(submit(newcomer) == 204);
+  CHECK(Await([&] { return guest.HasEnded(); }));
+  CHECK(submit(known) == 204);
 }
 
 TEST_CASE("track endpoint: while a connection's credentials are awaited, those of nobody may come again") {
