@@ -24,6 +24,14 @@ std::string Stubborn(int number) {
          R"(","retry":{"max_retries":100,"delay_ms":86400000,"all_errors":true}})";
 }
 
+// So many of them, one after another.
+void Refuse(DeliveryRig& rig, int count) {
+  for (int number = 0; number < count; ++number) {
+    rig.Accept({Stubborn(number)});
+    rig.AnswerAll(404);
+  }
+}
+
 std::string Merge(const std::string& primary, const std::string& secondary) {
   return R"({"type":"merge","primary":{"id":")" + primary + R"("},"secondary":{"id":")" + secondary +
          R"("}})";
@@ -67,10 +75,7 @@ TEST_CASE("stowed jobs: deferred jobs, however many, never stop fresh ones while
   rig.limits.deferred_jobs = 20;
   rig.limits.window_jobs = 50;
   rig.Start();
-  for (int number = 0; number < 300; ++number) {
-    rig.Accept({Stubborn(number)});
-    rig.AnswerAll(404);
-  }
+  Refuse(rig, 300);
   CHECK(rig.Queue().Status().deferred == 300);
   CHECK(rig.Queue().held().window().entries().size() <= 20);
   CHECK(Stowed(rig) == 280);
@@ -100,10 +105,7 @@ TEST_CASE("stowed jobs: those that memory keeps take nothing from the window, ho
   rig.limits.deferred_jobs = 100;
   rig.limits.window_jobs = 20;
   rig.Start();
-  for (int number = 0; number < 60; ++number) {
-    rig.Accept({Stubborn(number)});
-    rig.AnswerAll(404);
-  }
+  Refuse(rig, 60);
   REQUIRE(rig.Queue().held().window().entries().size() == 60);
   rig.Accept({TrackLine("7", "fresh")});
   CHECK(rig.OutNames() == Sent{"fresh"});
@@ -116,10 +118,7 @@ TEST_CASE("stowed jobs: many that are due leave half of the window to the others
   rig.limits.window_jobs = 50;
   rig.connection.max_in_flight = 1;
   rig.Start();
-  for (int number = 0; number < 200; ++number) {
-    rig.Accept({Stubborn(number)});
-    rig.AnswerAll(404);
-  }
+  Refuse(rig, 200);
   rig.now += std::chrono::hours(1);
   rig.Run();
   CHECK(rig.Queue().held().window().woken(false).jobs == 25);
