@@ -44,6 +44,7 @@ connections:
     base_url: http://127.0.0.1:9000
     site_id_file: \${CREDENTIALS_DIRECTORY}/site_id
     api_key_file: \${CREDENTIALS_DIRECTORY}/api_key
+    rate_limit: 0
 retry: {base: 100ms, cap: 1s}
 drain_timeout: 3s
 END
