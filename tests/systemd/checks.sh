@@ -147,7 +147,7 @@ check "its status is its own words" eval '[ -n "$(property StatusText)" ]'
 for line in OOMPolicy=kill MemoryMax=536870912 MemorySwapMax=0 TasksMax=512 RuntimeDirectoryPreserve=yes TimeoutStopUSec='1min 30s'; do
   check "systemd read $line" has "${line%%=*}" "${line#*=}"
 done
-check "exposure is at most 1.7: systemd-analyze security" systemd-analyze security --no-pager --threshold=17 "$unit"
+check "exposure is at most 1.6: systemd-analyze security" systemd-analyze security --no-pager --threshold=16 "$unit"
 check "a container that mounts /run/outboxd starts" start_container
 check "it serves the container" container_is_served
 check "it knows the boot" boot_id_is_known
