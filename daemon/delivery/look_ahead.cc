@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::size_t kAheadJobs = 256;            // of all users
 constexpr std::size_t kUserJobs = 64;              // who has so many in memory, however they came, has enough
-constexpr std::size_t kExaminedRows = 1000;        // in one Read()
+constexpr std::size_t kRowsAhead = 1000;           // in one Read()
 constexpr Milliseconds kInterval{1000};            // of passes at least, and after a halt at most
 constexpr std::uint64_t kRowsPerMillisecond = 10;  // between the beginnings of two passes
 
@@ -65,11 +65,10 @@ Result<void> LookAhead::Read(OutboxReader& reader, const Terms& terms, Report& r
     if (!is_under_way_) return {};
   }
   position_ = std::max(position_, terms.cursor);
-  ASSIGN_OR_RETURN(OutboxReader::Page page, reader.ReadAfter(terms.connection.name, position_, kExaminedRows,
-                                                             terms.limits.window_bytes / 8, kExaminedRows));
+  ASSIGN_OR_RETURN(OutboxReader::Page page, reader.ReadAfter(terms.connection.name, position_, kRowsAhead,
+                                                             terms.limits.window_bytes / 8, kRowsAhead));
   const Sequence through = page.at_end ? terms.tail : page.through;
-  rows_ +=
-      std::min<std::uint64_t>(kExaminedRows, ToNumber(std::max(through, position_)) - ToNumber(position_));
+  rows_ += std::min<std::uint64_t>(kRowsAhead, ToNumber(std::max(through, position_)) - ToNumber(position_));
   HeldByUser held = CountHeld();
   for (StoredJob& stored : page.jobs) {
     const QueuedJob& job = *stored.job;
