@@ -32,8 +32,11 @@ constexpr std::size_t kUncheckedPart = 4;
 // How long a stop waits until deferred answers are sent.
 constexpr auto kLastAnswerPatience = std::chrono::seconds(2);
 
-// How long a stop waits for requests that have begun, or whose client has just connected.
-constexpr auto kLastRequestPatience = std::chrono::milliseconds(500);
+// How long a stop waits for requests that have begun, or whose client has just connected: on a busy host a
+// handshake takes its time, and what is cut off is a failed call of a library.
+constexpr auto kLastRequestPatience = std::chrono::seconds(3);
+// As long as something comes from the client.
+constexpr auto kLastRequestSilence = std::chrono::seconds(1);
 constexpr auto kLastRequestPoll = std::chrono::milliseconds(5);
 
 // No client gives up sooner.
@@ -166,7 +169,8 @@ class DeferredHttpServer::Impl {
  private:
   void AwaitRequests() const {
     const auto deadline = std::chrono::steady_clock::now() + kLastRequestPatience;
-    while (daemon_.connections().CountBusy() > 0 && std::chrono::steady_clock::now() < deadline)
+    while (daemon_.connections().CountBusy(kLastRequestSilence) > 0 &&
+           std::chrono::steady_clock::now() < deadline)
       std::this_thread::sleep_for(kLastRequestPoll);
   }
 

@@ -51,6 +51,14 @@ bool HasSentWithin(int socket, milliseconds time) {
          milliseconds(info.tcpi_last_data_recv) + kBlurred < time;
 }
 
+// Nothing has come for so long. Whether, only TCP can tell: elsewhere it counts as silence.
+bool IsSilent(int socket, milliseconds time) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
+         milliseconds(info.tcpi_last_data_recv) > time;
+}
+
 // Something came that was not read yet.
 bool HasUnread(int socket) {
   int bytes = 0;
@@ -195,11 +203,25 @@ std::size_t MhdConnections::Count() const {
   return clients_.size();
 }
 
-std::size_t MhdConnections::CountBusy() const {
+bool MhdConnections::IsBusy(const MhdClient& client, milliseconds silence) {
+  switch (client.turn()) {
+    case MhdClient::Turn::kOurs:
+    case MhdClient::Turn::kAnswer:
+      return true;
+    case MhdClient::Turn::kIdle:
+      return HasUnread(client.socket_);
+    case MhdClient::Turn::kNew:
+    case MhdClient::Turn::kHead:
+    case MhdClient::Turn::kBody:
+      break;
+  }
+  return client.Waiting() <= silence || HasUnread(client.socket_) || !IsSilent(client.socket_, silence);
+}
+
+std::size_t MhdConnections::CountBusy(milliseconds silence) const {
   MutexLock lock(mutex_);
-  return static_cast<std::size_t>(
-      std::count_if(clients_.begin(), clients_.end(),
-                    [](const MhdClient* client) { return client->turn() != MhdClient::Turn::kIdle; }));
+  return static_cast<std::size_t>(std::count_if(
+      clients_.begin(), clients_.end(), [&](const MhdClient* client) { return IsBusy(*client, silence); }));
 }
 
 void MhdConnections::CloseOverdue() {

@@ -89,14 +89,16 @@ class MhdConnections {
   // Closes those that took too long for what they had to do. Any thread; to be called about once a second.
   void CloseOverdue() EXCLUDES(mutex_);
   std::size_t Count() const EXCLUDES(mutex_);
-  // Those that are not between two requests.
-  std::size_t CountBusy() const EXCLUDES(mutex_);
+  // Those with a request that is on its way to us or to be answered. One that waits for its client is not
+  // among them when nothing has come for longer than `silence`.
+  std::size_t CountBusy(std::chrono::milliseconds silence) const EXCLUDES(mutex_);
 
  private:
   void Begun(MhdClient& client) EXCLUDES(mutex_);
   void Gone(MhdClient& client) EXCLUDES(mutex_);
   MhdClient* LongestWaiting(User newcomer) REQUIRES(mutex_);
   bool IsOverdue(MhdClient& client) REQUIRES(mutex_);
+  static bool IsBusy(const MhdClient& client, std::chrono::milliseconds silence);
   void Close(MhdClient& client) REQUIRES(mutex_);
   void LogCrowd(std::uint64_t closed) const;
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -167,6 +168,34 @@ TEST_CASE(
   const std::string last = client.Listen();
   CHECK(StartsWith(last, "HTTP/1.1 200"));
   CHECK(last.find("Connection: close") != std::string::npos);
+}
+
+TEST_CASE("deferred http server: one that ends waits for a request that comes slowly, and answers it") {
+  DeferredServed served;
+  Client slow(served.port);
+  REQUIRE(slow.Say(kGet));
+  REQUIRE(StartsWith(slow.ListenToHead(), "HTTP/1.1 200 "));
+  REQUIRE(slow.Say("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\n\r\n"));
+  std::thread ending([&served] { served.server.reset(); });
+  for (int i = 0; i < 40; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    if (!slow.Say("x")) break;
+  }
+  CHECK(StartsWith(slow.Listen(), "HTTP/1.1 200 "));
+  ending.join();
+}
+
+TEST_CASE("deferred http server: one that ends does not wait for a client that has long been silent") {
+  DeferredServed served;
+  Client silent(served.port), asking(served.port);
+  REQUIRE(silent.Say("GET /x HT"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  CHECK(asking.Say(kGet));
+  CHECK(StartsWith(asking.ListenToHead(), "HTTP/1.1 200 "));
+  const auto begin = std::chrono::steady_clock::now();
+  served.server.reset();
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(2500));
+  CHECK(silent.HasEnded());
 }
 
 TEST_CASE(
