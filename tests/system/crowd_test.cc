@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <array>
 #include <cstring>
 
+#include "tests/support/many_descriptors.h"
 #include "tests/system/scene.h"
 
 namespace outboxd {
@@ -55,15 +55,6 @@ std::size_t OpenDescriptors(DaemonUnderTest& daemon) {
   return count;
 }
 
-bool MayOpenManyDescriptors() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= kDescriptors) return true;
-  limit.rlim_cur = kDescriptors;
-  limit.rlim_max = std::max(limit.rlim_max, kDescriptors);
-  return setrlimit(RLIMIT_NOFILE, &limit) == 0;
-}
-
 struct Crowd {
   std::vector<LineClient> members;
   std::size_t served = 0, told_busy = 0;
@@ -88,7 +79,7 @@ TEST_CASE(
     "producer: of ten thousand at once as many as the config allows are served, the others are told busy") {
   constexpr std::size_t kMembers = kSanitized ? 3'000 : 10'000;
   constexpr std::size_t kClients = kMembers * 4 / 5;
-  if (!MayOpenManyDescriptors()) {
+  if (!testing::MayOpenDescriptors(kDescriptors)) {
     MESSAGE("skipped: this system does not let a process open ", kDescriptors, " descriptors");
     return;
   }

@@ -268,6 +268,10 @@ TEST_CASE(
     Load load(bench, endpoint);
     load.Run(5, 50);
     const std::size_t before = server.Connections();
+    if (!server.CanVanish()) {
+      MESSAGE("skipped: this system lets root alone filter what a socket gets");
+      return;
+    }
     server.VanishAll();
     const Finished finished = bench.Do(Saying(endpoint, "into the void"));
     CHECK(finished.answer.fault == Fault::kUnanswered);

@@ -223,11 +223,16 @@ void Line::Reset() {
   connect(fd_, &nobody, sizeof nobody);
 }
 
-void Line::Vanish() {
-  is_frozen_ = true;
+// From now on the socket gets nothing.
+bool DropAll(int socket) {
   sock_filter drop{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
   const sock_fprog program{.len = 1, .filter = &drop};
-  if (setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) std::abort();
+  return setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+void Line::Vanish() {
+  is_frozen_ = true;
+  if (!DropAll(fd_)) std::abort();
 }
 
 ScriptedServer::ScriptedServer(Http http, Script script, std::uint32_t streams_max, std::uint16_t port)
@@ -271,6 +276,13 @@ std::map<std::string, int> ScriptedServer::Arrived() const {
 void ScriptedServer::FreezeAll() {
   const std::lock_guard lock(mutex_);
   for (const auto& line : lines_) line->Freeze();
+}
+
+bool ScriptedServer::CanVanish() const {
+  const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool can = DropAll(probe);
+  close(probe);
+  return can;
 }
 
 void ScriptedServer::VanishAll() {

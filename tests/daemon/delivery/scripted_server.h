@@ -93,7 +93,8 @@ class ScriptedServer {
   std::map<std::string, int> Arrived() const;  // how often each body came
   void FreezeAll();                            // those there are now
   void VanishAll();
-  void StopListening();  // and serves on
+  bool CanVanish() const;  // some sandboxes let no ordinary user filter what a socket gets
+  void StopListening();    // and serves on
 
  private:
   void Accept();
