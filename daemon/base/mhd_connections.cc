@@ -43,20 +43,17 @@ std::int64_t CoarseNowMs() {
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// Whether the client has sent anything in that time. Only TCP can tell.
-bool HasSentWithin(int socket, milliseconds time) {
+// How long the client has sent nothing; nullopt: only TCP can tell.
+std::optional<milliseconds> SilenceOf(int socket) {
   tcp_info info{};
   socklen_t length = sizeof info;
-  return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
-         milliseconds(info.tcpi_last_data_recv) + kBlurred < time;
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return std::nullopt;
+  return milliseconds(info.tcpi_last_data_recv);
 }
 
-// Nothing has come for so long. Whether, only TCP can tell: elsewhere it counts as silence.
-bool IsSilent(int socket, milliseconds time) {
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
-         milliseconds(info.tcpi_last_data_recv) > time;
+bool HasSentWithin(int socket, milliseconds time) {
+  const std::optional<milliseconds> silence = SilenceOf(socket);
+  return silence && *silence + kBlurred < time;
 }
 
 // Something came that was not read yet.
@@ -215,7 +212,8 @@ bool MhdConnections::IsBusy(const MhdClient& client, milliseconds silence) {
     case MhdClient::Turn::kBody:
       break;
   }
-  return client.Waiting() <= silence || HasUnread(client.socket_) || !IsSilent(client.socket_, silence);
+  if (client.Waiting() <= silence || HasUnread(client.socket_)) return true;
+  return SilenceOf(client.socket_).value_or(milliseconds::max()) <= silence;
 }
 
 std::size_t MhdConnections::CountBusy(milliseconds silence) const {

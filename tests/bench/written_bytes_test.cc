@@ -59,12 +59,12 @@ void DeliverOneByOne(const DaemonUnderTest& daemon, SimUnderTest& sim, int first
 }  // namespace
 
 TEST_CASE("written bytes: a job that comes alone does not write more than its bound") {
-  SimUnderTest sim;
-  DaemonUnderTest daemon(sim);
   if (geteuid() != 0) {
     MESSAGE("skipped: what outboxd writes is to be seen by root alone");
     return;
   }
+  SimUnderTest sim;
+  DaemonUnderTest daemon(sim);
   DeliverOneByOne(daemon, sim, 0, kWarmUpJobs);
   const std::uint64_t before = WrittenBytesOf(daemon.Pid());
   DeliverOneByOne(daemon, sim, kWarmUpJobs, kJobs);
